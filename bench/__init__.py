@@ -1,0 +1,1 @@
+"""How fast, how large and how good: measurements, their tables and their records."""

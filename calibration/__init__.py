@@ -1,0 +1,1 @@
+"""Activation ranges and quantisation of a package will live here."""

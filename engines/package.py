@@ -1,0 +1,224 @@
+"""Model packages: a folder of ONNX graphs and the manifest that vouches for them (design §5)."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from engines.errors import PackageError
+
+SCHEMA = 1
+"""Version of the manifest's form; raised when a reader of the old form would misread a new one."""
+MANIFEST = "manifest.json"
+BUNDLED = Path(__file__).parent / "packages"
+DEFAULT = "default"
+"""Name of the bundled package that is used when the user names none."""
+
+GraphName = Literal["encoder", "mapping", "generator", "step", "fused"]
+REQUIRED: tuple[GraphName, ...] = ("encoder", "mapping", "generator", "step")
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of a graph."""
+
+    name: str
+    dtype: Literal["float32", "float16"]
+    shape: tuple[int | str, ...]
+    """Lengths; the batch is the string "batch"."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One ONNX file of a package."""
+
+    file: str
+    sha256: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The checkpoint that a package was made from."""
+
+    sha256: str
+    licence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a package says of itself."""
+
+    schema: int = SCHEMA
+    name: str
+    size: int
+    """S: height and width of the crops."""
+    channel_multiplier: int
+    narrow: float
+    style_dim: int
+    n_mlp: int
+    precision: Literal["fp32", "fp16", "int8"]
+    opset: int
+    source: Source
+    graphs: dict[GraphName, Graph]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package on disk whose files are those that its manifest names."""
+
+    folder: Path
+    manifest: Manifest
+
+    def graph(self, name: GraphName) -> Path:
+        """Return the file of a graph. Raises PackageError when the package does not have it."""
+        if name not in self.manifest.graphs:
+            raise PackageError(f"package {self.folder} has no {name}.onnx: export it again with --{name}")
+        return self.folder / self.manifest.graphs[name].file
+
+
+def open_package(where: str | Path | None = None) -> Package:
+    """Open a package and check every file against its hash.
+
+    where   the folder, or the name of a bundled package; None is the bundled default
+
+    Raises PackageError when the folder, its manifest or a graph is missing, truncated, changed or foreign.
+    """
+    try:
+        folder = _find(where)
+        manifest = _read_manifest(folder)
+        for name in REQUIRED:
+            if name not in manifest.graphs:
+                raise PackageError(
+                    f"package {folder}: {MANIFEST} names no {name} graph: export the checkpoint again"
+                )
+        for graph in manifest.graphs.values():
+            _check(folder, graph)
+    except OSError as error:
+        raise PackageError(
+            f"cannot read the package {where or DEFAULT}: {error.strerror or error}"
+        ) from error
+    return Package(folder, manifest)
+
+
+def bundled_packages() -> tuple[str, ...]:
+    """Return the names of the packages that come with this one."""
+    return tuple(sorted(path.parent.name for path in BUNDLED.glob(f"*/{MANIFEST}")))
+
+
+@contextmanager
+def new_package(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give an empty folder to fill; it takes its final name only when the block ends well.
+
+    Raises PackageError when something is there already (unless `overwrite`, which replaces a package and
+    nothing else) or the folder cannot be written.
+    """
+    try:
+        _check_free(folder, overwrite=overwrite)
+        anchor = next(parent for parent in folder.absolute().parents if parent.exists())
+        with tempfile.TemporaryDirectory(prefix=".package-", dir=anchor) as temporary:
+            filled = Path(temporary) / "filled"
+            filled.mkdir()
+            yield filled
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            _put_in_place(filled, folder, Path(temporary) / "replaced")
+    except OSError as error:
+        raise PackageError(f"cannot write the package {folder}: {error.strerror or error}") from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `manifest.json` into a package's folder."""
+    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+
+
+def sha256(path: Path) -> str:
+    """Return a file's SHA-256 in hexadecimal."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _check_free(folder: Path, *, overwrite: bool) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir() or not all(_is_ours(path) for path in folder.iterdir()):
+        raise PackageError(f"output {folder} is there already and is not just a package: give another")
+    if not overwrite:
+        raise PackageError(f"output {folder} is there already: give another, or --overwrite")
+
+
+def _is_ours(path: Path) -> bool:
+    return path.is_file() and (path.name == MANIFEST or path.suffix == ".onnx")
+
+
+def _put_in_place(filled: Path, folder: Path, replaced: Path) -> None:
+    """Rename a folder to its final name; what is there goes out of the way, and back should that fail."""
+    if not folder.exists():
+        filled.rename(folder)
+        return
+    folder.rename(replaced)
+    try:
+        filled.rename(folder)
+    except OSError:
+        replaced.rename(folder)
+        raise
+
+
+def _find(where: str | Path | None) -> Path:
+    folder = BUNDLED / DEFAULT if where is None else Path(where)
+    if not folder.is_dir() and str(where) in bundled_packages():
+        folder = BUNDLED / str(where)
+    if folder.is_file():
+        raise PackageError(
+            f"{folder} is a file; a package is a folder with {MANIFEST} (see python -m export)"
+        )
+    if not folder.is_dir():
+        names = ", ".join(bundled_packages()) or "none"
+        raise PackageError(
+            f"no package {folder}: give a folder made by python -m export, or a bundled name ({names})"
+        )
+    return folder
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    try:
+        data = (folder / MANIFEST).read_bytes()
+    except FileNotFoundError:
+        raise PackageError(
+            f"{folder} is not a package: it has no {MANIFEST} (see python -m export)"
+        ) from None
+    try:
+        schema = msgspec.json.decode(data, type=_Schema).schema
+        if schema != SCHEMA:
+            raise PackageError(
+                f"package {folder} has manifest schema {schema}, this version reads {SCHEMA}: "
+                f"{'update gpen-edge' if schema > SCHEMA else 'export the checkpoint again'}"
+            )
+        return msgspec.json.decode(data, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PackageError(f"package {folder}: {MANIFEST} is damaged or foreign: {error}") from error
+
+
+class _Schema(msgspec.Struct):
+    schema: int
+
+
+def _check(folder: Path, graph: Graph) -> None:
+    if Path(graph.file).name != graph.file:
+        raise PackageError(f"package {folder}: graph file {graph.file!r} lies outside the package")
+    path = folder / graph.file
+    if not path.is_file():
+        raise PackageError(f"package {folder}: {graph.file} is missing: export the checkpoint again")
+    if sha256(path) != graph.sha256:
+        raise PackageError(
+            f"package {folder}: {graph.file} is not the file that {MANIFEST} names (truncated or changed): "
+            "export the checkpoint again"
+        )

@@ -1,0 +1,78 @@
+"""`python -m export CHECKPOINT -o PACKAGE`: a GPEN checkpoint becomes a package of ONNX graphs."""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from engines import command_line
+from engines.package import GraphName, Package
+from export.exporter import PUBLISHED_LICENCE, export_package, step_count
+from export.parity import Parity
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
+    add = parser.add_argument
+    add("checkpoint", type=Path, help=".pth or .safetensors; its sizes are read off the tensors")
+    add("-o", "--output", type=Path, required=True, help="folder of the package")
+    add("--name", help="name of the package (the checkpoint's)")
+    add("--licence", default=PUBLISHED_LICENCE, help="licence of the weights, for the manifest")
+    add("--fused", action="store_true", help="also write fused.onnx, the form that other tools load")
+    add("--opset", type=int, default=17, choices=range(17, 21), help="ONNX opset (17)")
+    add("--overwrite", action="store_true", help="replace a package that is there")
+    options = parser.parse_args(arguments)
+    return command_line.run(lambda: _export(options))
+
+
+def _export(options: argparse.Namespace) -> int:
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    shown = Console(stderr=True)
+    with Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal) as bar:
+        task = bar.add_task(
+            "", total=step_count(fused=options.fused), completed=-1
+        )  # told when a step begins
+        package, parities = export_package(
+            options.checkpoint,
+            options.output,
+            name=options.name,
+            licence=options.licence,
+            fused=options.fused,
+            opset=options.opset,
+            overwrite=options.overwrite,
+            progress=lambda step: bar.update(task, advance=1, description=step),
+        )
+    console = Console()
+    manifest = package.manifest
+    console.print(
+        f"{manifest.name}: S={manifest.size}, m={manifest.channel_multiplier}, n={manifest.narrow:g}, "
+        f"style width {manifest.style_dim}, {manifest.n_mlp} mapping layers",
+        f"package: {package.folder}",
+        sep="\n",
+        soft_wrap=True,
+        markup=False,
+        highlight=False,
+    )
+    console.print(_table(package, parities))
+    return command_line.DONE
+
+
+def _table(package: Package, parities: Mapping[GraphName, Parity]) -> Table:
+    table = Table(title="largest difference from the published network")
+    table.add_column("graph")
+    for heading in ("MiB", "over noise", "over a portrait"):
+        table.add_column(heading, justify="right")
+    for name, parity in parities.items():
+        file = package.graph(name)
+        size = file.stat().st_size / 2**20
+        table.add_row(file.name, f"{size:.1f}", f"{parity.random:.1e}", f"{parity.real:.1e}")
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Checkpoint in, model package out."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from onnx import ModelProto, TensorProto, ValueInfoProto
+
+from engines.package import (
+    Graph,
+    GraphName,
+    Manifest,
+    Package,
+    Port,
+    Source,
+    new_package,
+    sha256,
+    write_manifest,
+)
+from export import parity
+from export.checkpoint import load_checkpoint
+from export.graphs import to_onnx, traced_graphs
+from export.network import Gpen
+from export.parity import Parity
+
+PUBLISHED_LICENCE = "unknown; the published GPEN weights are for non-commercial use only"
+
+Progress = Callable[[str], None]
+"""Told what begins."""
+
+
+def export_package(
+    checkpoint: Path,
+    folder: Path,
+    *,
+    name: str | None = None,
+    licence: str = PUBLISHED_LICENCE,
+    fused: bool = False,
+    opset: int = 17,
+    overwrite: bool = False,
+    progress: Progress = lambda _: None,
+) -> tuple[Package, dict[GraphName, Parity]]:
+    """Write the package of a checkpoint, after every graph was compared with the published network.
+
+    The same checkpoint always gives the same bytes.
+
+    name      the package's name; None takes the checkpoint's file name
+    licence   of the weights, kept in the manifest
+    fused     also write `fused.onnx`, `input` → `output`, the form that other tools load
+
+    Raises CheckpointError and PackageError, and GpenEdgeError when a graph does not compute what it should.
+    Nothing is left behind then.
+    """
+    with new_package(folder, overwrite=overwrite) as target:
+        progress("reading the checkpoint")
+        loaded = load_checkpoint(checkpoint)
+        network = Gpen.from_state(loaded.layout, loaded.state)
+        models: dict[GraphName, ModelProto] = {}
+        for graph_name, traced in traced_graphs(network, fused=fused).items():
+            progress(f"tracing the {graph_name}")
+            models[graph_name] = to_onnx(traced, opset)
+        progress("comparing with the published network")
+        parities = parity.measure(models, network)
+        progress("writing")
+        manifest = Manifest(
+            name=name or checkpoint.stem,
+            **asdict(loaded.layout),
+            precision="fp32",
+            opset=opset,
+            source=Source(loaded.sha256, licence),
+            graphs={key: _write(model, target / f"{key}.onnx") for key, model in models.items()},
+        )
+        write_manifest(target, manifest)
+    return Package(folder, manifest), parities
+
+
+def step_count(*, fused: bool) -> int:
+    """Return how many times `export_package` reports progress."""
+    return 7 + fused
+
+
+def _write(model: ModelProto, path: Path) -> Graph:
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    inputs, outputs = (tuple(map(_port, values)) for values in (model.graph.input, model.graph.output))
+    return Graph(path.name, sha256(path), inputs, outputs)
+
+
+def _port(value: ValueInfoProto) -> Port:
+    tensor = value.type.tensor_type
+    shape = tuple(length.dim_param or length.dim_value for length in tensor.shape.dim)
+    return Port(value.name, "float16" if tensor.elem_type == TensorProto.FLOAT16 else "float32", shape)

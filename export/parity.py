@@ -1,0 +1,115 @@
+"""Does a package compute what the published network computes? Asked of ONNX Runtime before it is kept."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnx import ModelProto
+from PIL import Image
+from torch import Tensor
+
+from engines.errors import GpenEdgeError
+from engines.package import GraphName
+from export.network import Gpen
+
+PORTRAIT = Path(__file__).parent / "data" / "portrait.jpg"
+"""A real face, aligned, 512×512: Eileen Collins (NASA, public domain; the astronaut of scikit-image)."""
+
+TOLERANCE = 1e-4
+"""Largest allowed difference of an FP32 graph, relative to the largest value where that exceeds 1."""
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The largest differences of one graph from the published network."""
+
+    random: float
+    """over noise"""
+    real: float
+    """over a portrait"""
+
+
+def measure(models: dict[GraphName, ModelProto], network: Gpen) -> dict[GraphName, Parity]:
+    """Compare every graph with the published network, for batches of one and two.
+
+    Raises GpenEdgeError when a graph differs by more than the tolerance or gives values that are not finite.
+    """
+    sessions = {name: _session(model) for name, model in models.items()}
+    size = network.layout.size
+    noise = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    random, real = (_differences(sessions, network, crops) for crops in (noise, _portrait(size)))
+    result = {name: Parity(random[name], real[name]) for name in models}
+    for name, parity in result.items():
+        worst = max(parity.random, parity.real)
+        if not worst <= TOLERANCE:
+            raise GpenEdgeError(
+                f"the {name} graph differs from the published network by {worst:.1e}, "
+                f"more than {TOLERANCE:.0e}: nothing was written"
+            )
+    return result
+
+
+def _differences(
+    sessions: dict[GraphName, onnxruntime.InferenceSession], network: Gpen, crops: Tensor
+) -> dict[GraphName, float]:
+    worst = dict.fromkeys(sessions, 0.0)
+    for batch in (1, 2):
+        for name, (inputs, expected) in _expected(network, crops[:batch]).items():
+            if name in sessions:
+                found = sessions[name].run(None, {key: value.numpy() for key, value in inputs.items()})
+                errors = [_relative(a, b.numpy()) for a, b in zip(found, expected, strict=True)]
+                worst[name] = max(worst[name], *errors)
+    return worst
+
+
+@torch.no_grad()
+def _expected(network: Gpen, crops: Tensor) -> dict[GraphName, tuple[dict[str, Tensor], list[Tensor]]]:
+    """Return each graph's inputs and what the published network makes of them."""
+    generator, layout = network.generator, network.layout
+    z, features = network.encode(crops)
+    w = generator.map(z)
+    restored = generator(w, features)
+    named = {f"feature_{r}": feature for r, feature in zip(layout.resolutions, features, strict=True)}
+
+    picture_gain = torch.linspace(0, 1, layout.size).expand(len(crops), 1, layout.size, -1)
+    latent_gain = torch.full((len(crops), 1), 0.3)
+    estimate = crops + picture_gain * (restored - crops)
+    stepped = w + latent_gain * (generator.map(network.encode(estimate)[0]) - w)
+    change = (stepped - w).norm(dim=1, keepdim=True) / w.norm(dim=1, keepdim=True)
+    step = {
+        "estimate": crops,
+        "restored": restored,
+        "picture_gain": picture_gain,
+        "w": w,
+        "latent_gain": latent_gain,
+    }
+    return {
+        "encoder": ({"crop": crops}, [z, *features]),
+        "mapping": ({"z": z}, [w]),
+        "generator": ({"w": w, **named}, [restored]),
+        "step": (step, [estimate, stepped, change]),
+        "fused": ({"input": crops}, [restored]),
+    }
+
+
+def _relative(found: Array, expected: Array) -> float:
+    """Return the largest difference over the largest value, or over 1; infinity for what is not finite."""
+    if not np.isfinite(found).all():
+        return float("inf")
+    return float(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
+
+
+def _portrait(size: int) -> Tensor:
+    """Return the portrait and its mirror image, 2×3×S×S in [−1, 1]."""
+    with Image.open(PORTRAIT) as picture:
+        crop = np.asarray(picture.resize((size, size)), np.float32) / 127.5 - 1
+    return torch.from_numpy(np.stack([crop, crop[:, ::-1]]).transpose(0, 3, 1, 2))
+
+
+def _session(model: ModelProto) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])

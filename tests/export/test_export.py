@@ -1,0 +1,195 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from engines.errors import GpenEdgeError
+from engines.package import open_package
+from export.__main__ import main
+from export.checkpoint import load_checkpoint
+from export.exporter import export_package, step_count
+from export.network import Gpen
+
+DATA = Path(__file__).parents[1] / "data"
+TINY = DATA / "tiny64.pth"
+GRAPHS = ["encoder", "mapping", "generator", "step", "fused"]
+
+
+@pytest.fixture(scope="module", params=["tiny64", "tiny64-wide-styles"])
+def exported(request, tmp_path_factory):
+    """A package, its sessions, its checkpoint and the arrays that the published implementation computed."""
+    checkpoint = DATA / f"{request.param}.pth"
+    folder = tmp_path_factory.mktemp("exported") / request.param
+    package, _ = export_package(checkpoint, folder, fused=True)
+    sessions = {name: session(package.graph(name)) for name in GRAPHS}
+    return package, sessions, checkpoint, dict(np.load(DATA / f"{request.param}.npz"))
+
+
+def session(path):
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+def run(session, *inputs):
+    names = [value.name for value in session.get_inputs()]
+    return session.run(None, dict(zip(names, inputs, strict=True)))
+
+
+def same(found, expected):
+    np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_the_graphs_of_a_package_give_the_published_results(exported, batch):
+    _, sessions, _, golden = exported
+    z, *features = run(sessions["encoder"], golden["input"][:batch])
+    (w,) = run(sessions["mapping"], z)
+    (restored,) = run(sessions["generator"], w, *features)
+    same(z, golden["z"][:batch])
+    same(w, golden["w"][:batch])
+    same(restored, golden["output"][:batch])
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_the_fused_graph_gives_the_published_results(exported, batch):
+    _, sessions, _, golden = exported
+    same(run(sessions["fused"], golden["input"][:batch])[0], golden["output"][:batch])
+
+
+def test_the_step_graph_is_the_formula_of_the_design(exported):
+    _, sessions, checkpoint, golden = exported
+    loaded = load_checkpoint(checkpoint)
+    network = Gpen.from_state(loaded.layout, loaded.state)
+    rng = np.random.default_rng(0)
+    u, r = golden["input"], golden["output"]
+    w = rng.normal(size=golden["w"].shape).astype(np.float32)
+    eta, k = 0.1, 3
+    rho = rng.uniform(0, 2, (2, 1, 64, 64)).astype(np.float32)
+    picture_gain = 1 - (1 - eta * rho) ** k
+    latent_gain = np.array([[1 - (1 - eta) ** k], [0.0]], np.float32)
+
+    expected_u = r + (1 - eta * rho) ** k * (u - r)
+    target = network.generator.map(network.encode(torch.from_numpy(expected_u))[0]).numpy()
+    expected_w = target + (1 - latent_gain) * (w - target)
+    norm = np.linalg.norm
+    expected_change = norm(expected_w - w, axis=1, keepdims=True) / norm(w, axis=1, keepdims=True)
+
+    next_u, next_w, change = run(sessions["step"], u, r, picture_gain, w, latent_gain)
+    same(next_u, expected_u)
+    same(next_w, expected_w)
+    same(change, expected_change)
+    np.testing.assert_array_equal(next_w[1], w[1])  # a gain of 0 moves nothing
+    assert change[1] == 0
+
+
+def test_the_manifest_tells_what_the_files_are(exported):
+    package, sessions, checkpoint, _ = exported
+    manifest = package.manifest
+    assert open_package(package.folder) == package
+    assert (manifest.name, manifest.size, manifest.channel_multiplier) == (checkpoint.stem, 64, 1)
+    assert (manifest.narrow, manifest.style_dim, manifest.n_mlp, manifest.opset) == (1 / 16, 64, 4, 17)
+    assert manifest.source.sha256 == load_checkpoint(checkpoint).sha256
+    for name, session in sessions.items():
+        graph = manifest.graphs[name]
+        for ports, values in ((graph.inputs, session.get_inputs()), (graph.outputs, session.get_outputs())):
+            assert [(port.name, list(port.shape)) for port in ports] == [(v.name, v.shape) for v in values]
+    assert {path.name for path in package.folder.iterdir()} == {
+        "manifest.json",
+        *(f"{g}.onnx" for g in GRAPHS),
+    }
+
+
+def test_the_graphs_are_free_of_the_latent_in_their_weights(exported):
+    package, *_ = exported
+    for name in GRAPHS:
+        graph = onnx.load(package.graph(name)).graph
+        constants = {tensor.name for tensor in graph.initializer}
+        convolutions = [node for node in graph.node if node.op_type in ("Conv", "ConvTranspose")]
+        assert all(node.input[1] in constants for node in convolutions)
+        assert {"Pad", "Loop", "If"}.isdisjoint(node.op_type for node in graph.node)
+
+
+def test_the_same_checkpoint_gives_the_same_bytes_in_another_process(tiny_package, tmp_path):
+    again = tmp_path / "again"
+    command = [sys.executable, "-m", "export", str(TINY), "-o", str(again), "--fused"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert (done.returncode, done.stderr) == (0, "")
+    for path in tiny_package.iterdir():
+        assert (again / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_other_options_change_what_they_say(tmp_path):
+    told = []
+    package, parities = export_package(
+        TINY, tmp_path / "p", name="mine", licence="CC0-1.0", opset=18, progress=told.append
+    )
+    assert (package.manifest.name, package.manifest.source.licence) == ("mine", "CC0-1.0")
+    assert "fused" not in parities
+    assert not (tmp_path / "p" / "fused.onnx").exists()
+    (opset,) = onnx.load(package.graph("generator")).opset_import
+    assert package.manifest.opset == opset.version == 18
+    assert len(told) == step_count(fused=False)
+
+
+def damaged(path, change):
+    state = torch.load(TINY, weights_only=True)
+    state = dict(state.get("g_ema", state))
+    change(state)
+    torch.save(state, path)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda state: state.pop("final_linear.0.bias"), "'final_linear.0.bias' [64] is missing"),
+        (lambda state: state["ecd0.0.1.bias"].fill_(float("nan")), "'ecd0.0.1.bias' holds values that are"),
+    ],
+)
+def test_a_checkpoint_that_does_not_do_is_one_line_and_leaves_nothing(tmp_path, capsys, change, told):
+    bad = tmp_path / "bad.pth"
+    damaged(bad, change)
+    assert main([str(bad), "-o", str(tmp_path / "new" / "package")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert told in error
+    assert list(tmp_path.iterdir()) == [bad]
+
+
+def test_an_output_that_is_there_is_kept_unless_told_otherwise(tiny_package, tmp_path, capsys):
+    output = tmp_path / "package"
+    shutil.copytree(tiny_package, output)
+    arguments = [str(TINY), "-o", str(output), "--name", "new"]
+    assert main(arguments) == 2
+    assert "is there already: give another, or --overwrite" in capsys.readouterr().err
+    assert open_package(output).manifest == open_package(tiny_package).manifest
+    assert main([*arguments, "--overwrite"]) == 0
+    shown = capsys.readouterr().out
+    assert "new: S=64, m=1, n=0.0625, style width 64, 4 mapping layers" in shown
+    assert "generator.onnx" in shown
+    assert open_package(output).manifest.name == "new"
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_a_failing_export_keeps_the_package_that_it_would_have_replaced(tiny_package, tmp_path):
+    output, bad = tmp_path / "package", tmp_path / "bad.pth"
+    shutil.copytree(tiny_package, output)
+    damaged(bad, lambda state: state["generator.conv1.conv.weight"].fill_(3e38))
+    with pytest.raises(GpenEdgeError, match="nothing was written"):
+        export_package(bad, output, overwrite=True)
+    assert open_package(output).manifest == open_package(tiny_package).manifest
+    assert sorted(tmp_path.iterdir()) == [bad, output]
+
+
+def test_the_bundled_portrait_is_a_crop_that_every_size_can_be_made_of():
+    from export.parity import _portrait
+
+    for size in (64, 512, 1024):
+        crops = _portrait(size)
+        assert crops.shape == (2, 3, size, size)
+        assert -1 <= crops.min() < crops.max() <= 1
+        assert crops.std() > 0.3
