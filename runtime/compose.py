@@ -1,0 +1,152 @@
+"""Hand part of the photo back to a restored face: its texture, but not its noise (design §4)."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.align import AlignedFace, Pixels
+
+Picture: TypeAlias = NDArray[np.float32]
+"""H×W×3 in [0, 1], RGB; or a difference of two."""
+
+B3_SPLINE = np.array([1, 4, 6, 4, 1], np.float32) / 16
+
+BAND_NOISE = (0.8908, 0.2007, 0.0855)
+"""What white noise of σ = 1 leaves in each wavelet band: the norm of the band's 2-D filter.
+
+J.-L. Starck and F. Murtagh, "Automatic noise estimation from the multiresolution support", PASP 110, 1998,
+find them by simulation.
+"""
+
+SUPPORT = 14
+"""How far the wavelets look, in pixels: 2·(1 + 2 + 4)."""
+
+CORING = 1.5
+"""Coefficients of this many σ are halved (design §4)."""
+
+UNCORED = 0.1
+"""Coring fades out where κ comes this near to 1, so that weight 0 keeps pixels without a visible border."""
+
+FLAT = 0.2
+"""The share of a picture in which its noise is measured."""
+
+WIDEST = 512
+"""Noise is measured in at most this many pixels square, so that a large face costs no more."""
+
+
+@dataclass(frozen=True, eq=False)
+class HandBack:
+    """What a face gets back of its photo."""
+
+    kappa: NDArray[np.float32]
+    """κ, S×S in [0, 1]: the share that is left to the photo."""
+
+    sigma: float
+    """Standard deviation of the noise that is held back, of 1; 0 hands noise back as well (grain)."""
+
+
+def compose(photo: Picture, restored: Picture, kappa: NDArray[np.float32], sigma: float) -> Picture:
+    """Return photo′ = r↑ + κ↑ ⊙ C_σ(photo − r↑).
+
+    Where κ is 0 that is the restored pixel, and where κ is 1 the photo's own, both to the last bit: as κ
+    comes near to 1, coring fades out. Each pixel depends on those within SUPPORT of it.
+
+    photo, restored  H×W×3 in [0, 1]
+    kappa            H×W in [0, 1]
+    sigma            of the photo's noise, of 1; 0 hands noise back as well (grain)
+    """
+    kappa = kappa[..., None]
+    difference = photo - restored
+    noise = difference - cored(difference, sigma)
+    return (1 - kappa) * restored + kappa * (photo - _coring_share(kappa) * noise)
+
+
+def _coring_share(kappa: NDArray[np.float32]) -> NDArray[np.float32]:
+    share = np.minimum((1 - kappa) / UNCORED, 1)
+    return np.asarray(share**2 * (3 - 2 * share), np.float32)
+
+
+def cored(difference: Picture, sigma: float) -> Picture:
+    """Return C_σ of a difference: each wavelet band is multiplied by its Wiener gain, the rest is kept.
+
+    Each colour channel is cored by itself, all with the same σ.
+    """
+    if sigma == 0:
+        return difference
+    *bands, rest = wavelet(difference)
+    for band, band_noise in zip(bands, BAND_NOISE, strict=True):
+        rest += band * wiener_gain(band, band_noise * sigma)
+    return rest
+
+
+def wiener_gain(c: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """Return c² / (c² + (1.5 σ)²), in [0, 1]; σ > 0 is that of the band."""
+    power = c**2
+    total = power + np.float32((CORING * sigma) ** 2)
+    return np.asarray(power / np.maximum(total, np.finfo(np.float32).tiny), np.float32)
+
+
+def wavelet(picture: Picture) -> list[Picture]:
+    """Split a picture into three bands, the finest first, and the smooth rest; their sum is the picture.
+
+    The à-trous transform with the B3 spline: J.-L. Starck, F. Murtagh and A. Bijaoui, "Image Processing and
+    Data Analysis: The Multiscale Approach", 1998, chapter 1. Beyond its edge the picture is mirrored.
+    """
+    bands = []
+    for level in range(len(BAND_NOISE)):
+        smoother = _smoothed(picture, gap=2**level)
+        bands.append(picture - smoother)
+        picture = smoother
+    return [*bands, picture]
+
+
+def _smoothed(picture: Picture, gap: int) -> Picture:
+    """Smooth with the B3 spline, its taps this many pixels apart."""
+    taps = np.zeros(4 * gap + 1, np.float32)
+    taps[::gap] = B3_SPLINE
+    smooth = cv2.sepFilter2D(picture, -1, taps, taps, borderType=cv2.BORDER_REFLECT)
+    return smooth.astype(np.float32, copy=False)
+
+
+def face_noise(photo: Pixels, aligned: AlignedFace) -> float:
+    """Return the standard deviation of the noise of a photo at a face, of 1.
+
+    Measured in the photo's own pixels, where it is cored; a crop's noise has changed with its size.
+
+    photo    H×W×3 uint8 or uint16 RGB, not enlarged
+    aligned  a face of that photo
+    """
+    size = len(aligned.crop)
+    middle = aligned.to_photo @ ((size - 1) / 2, (size - 1) / 2, 1)
+    half = min(WIDEST, size * aligned.scale) / 2
+    x0, y0 = np.maximum(0, np.rint(middle - half)).astype(int)
+    x1, y1 = np.maximum(0, np.rint(middle + half)).astype(int)
+    pixels = photo[y0:y1, x0:x1]
+    return noise_sigma(pixels.astype(np.float32) / np.float32(np.iinfo(photo.dtype).max))
+
+
+def noise_sigma(picture: Picture) -> float:
+    """Return the standard deviation of a picture's noise, of 1: 0 for one without.
+
+    The median of the finest wavelet band (D. L. Donoho and I. M. Johnstone, "Ideal spatial adaptation by
+    wavelet shrinkage", Biometrika 81, 1994), where the coarser bands show least structure and no pixel is
+    clipped, over all colour channels at once.
+    """
+    if not picture.size:
+        return 0.0
+    finest, *coarser, _ = wavelet(picture)
+    structure = cv2.blur(sum((band**2).mean(axis=2) for band in coarser), (9, 9))
+    unclipped = _unclipped(picture)
+    if not unclipped.any():
+        return 0.0
+    flat = unclipped & (structure <= np.quantile(structure[unclipped], FLAT))
+    return float(np.median(np.abs(finest[flat]))) / (0.6745 * BAND_NOISE[0])
+
+
+def _unclipped(picture: Picture) -> NDArray[np.bool_]:
+    """Return where neither black nor white, which hide noise, is among the pixels of the finest band."""
+    inside = ((picture > 0) & (picture < 1)).all(axis=2)
+    return cv2.erode(np.asarray(inside, np.uint8), np.ones((5, 5), np.uint8)) > 0

@@ -1,0 +1,20 @@
+"""Text from outside, made fit for an error message of one line."""
+
+from pathlib import Path
+
+
+def one_line(text: str | Path) -> str:
+    """Escape what does not print: line ends, terminal controls and undecodable bytes of a file's name."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in str(text)
+    )
+
+
+def cause_of(error: BaseException) -> str:
+    """Say in a few words why `error` was raised: the system's own words where it comes from the system."""
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    if isinstance(error, OSError) and error.strerror:
+        return one_line(error.strerror)
+    return one_line(str(error)) or type(error).__name__

@@ -1,0 +1,1 @@
+"""Photo files: any common format in, the same picture with restored faces out."""

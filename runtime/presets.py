@@ -1,0 +1,25 @@
+"""Settings that go well together, by name (design §4)."""
+
+from typing import Any
+
+from engines.errors import SettingsError
+from runtime.settings import RestoreSettings
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "standard": {},
+    "classic": {"degradation_scale": 0.0, "latent_step_decay": 1.0, "iterations": 1},
+    "early-digital": {
+        "degradation_scale": 0.7,
+        "latent_step_decay": 0.04,
+        "face_mask_weights": {"eye": 1.3, "lip": 1.3, "cheek": 1.0, "forehead": 0.8, "other": 0.7},
+    },
+    "ai-generated": {"latent_step_decay": 0.02, "face_mask_weights": {"eye": 1.5, "ear": 1.5}},
+}
+"""What each preset changes in the defaults."""
+
+
+def preset(name: str, **changes: Any) -> RestoreSettings:
+    """Return a preset's settings with changes on top. Raises SettingsError for an unknown name or value."""
+    if name not in PRESETS:
+        raise SettingsError(f"no preset {name!r}: there are {', '.join(PRESETS)}")
+    return RestoreSettings(**(PRESETS[name] | changes))

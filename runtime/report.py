@@ -1,0 +1,54 @@
+"""What was done to a photo, as JSON."""
+
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from runtime.atomic import write_atomically
+from runtime.restorer import Restorer
+from runtime.result import FaceResult
+
+
+def describe_photo(
+    photo: Path, output: Path, faces: Iterable[FaceResult], timings: dict[str, float]
+) -> dict[str, Any]:
+    """Return one photo's entry of the report; the timings are milliseconds of each stage."""
+    return {
+        "photo": str(photo),
+        "output": str(output),
+        "faces": [_describe_face(i, face) for i, face in enumerate(faces)],
+        "milliseconds": {stage: round(value, 1) for stage, value in timings.items()},
+    }
+
+
+def write_report(
+    path: Path, restorer: Restorer, settings: dict[str, Any], photos: list[dict[str, Any]]
+) -> None:
+    """Write the report of a run: what ran, with which settings, and each photo's entry."""
+    report = {
+        "version": version("gpen-edge"),
+        "package": {"folder": str(restorer.package.folder), "name": restorer.package.manifest.name},
+        "backend": restorer.backend.name,
+        "device": restorer.backend.device,
+        "settings": settings,
+        "photos": photos,
+    }
+    with write_atomically(path) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+
+
+def _describe_face(index: int, face: FaceResult) -> dict[str, Any]:
+    return {
+        "index": index,
+        "box": [round(float(value), 1) for value in face.box],
+        "landmarks": [[round(float(value), 1) for value in point] for point in face.face.landmarks],
+        "score": round(float(face.face.score), 4),
+        "scale": None if face.aligned is None else round(face.aligned.scale, 4),
+        "passes": face.loop.passes if face.loop else 0,
+        "progress": round(face.progress, 4),
+        "latent_changes": [round(change, 6) for change in face.loop.changes] if face.loop else [],
+        "warnings": [{"code": warning.code, "sentence": warning.sentence} for warning in face.warnings],
+    }

@@ -1,0 +1,44 @@
+"""What a restoration gives back."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.align import AlignedFace
+from runtime.faces import Face
+from runtime.loop import LoopResult
+from runtime.settings import RestoreSettings
+from runtime.warnings import FaceWarning
+
+
+@dataclass(frozen=True, eq=False)
+class FaceResult:
+    """What became of one face of the photo."""
+
+    face: Face
+    aligned: AlignedFace | None
+    """The face as it was cut out; None for one that was left alone."""
+    loop: LoopResult | None
+    """What the network made of it, and in how many passes; None for one that was left alone."""
+    progress: float
+    """Share of the way from the photo to the prior, from 0 to 1."""
+    warnings: tuple[FaceWarning, ...]
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Return x0, y0, x1, y1 in pixels of the photo as it was given."""
+        return self.face.box
+
+
+@dataclass(frozen=True, eq=False)
+class RestoreResult:
+    """A restored photo and how it came about."""
+
+    photo: NDArray[np.uint8] | NDArray[np.uint16]
+    """H×W×3, of the dtype that went in; larger by the upscaling factor."""
+    faces: tuple[FaceResult, ...]
+    """All faces found, the largest first."""
+    timings: dict[str, float]
+    """Milliseconds of each stage."""
+    settings: RestoreSettings

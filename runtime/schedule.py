@@ -1,0 +1,64 @@
+"""When the latent loop needs a network pass, and how far it has come by then (design §4)."""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Map = NDArray[np.float32]
+"""One number for each pixel of a crop: S×S, or any shape that spreads over one."""
+
+ROUNDING = 1e-9
+"""How much a power may be off; a step that reaches its threshold exactly still counts."""
+
+
+@dataclass(frozen=True)
+class PassSchedule:
+    """After which steps the network looks again."""
+
+    times: tuple[int, ...]
+    """t_j: the steps done before each pass; the first is 0."""
+
+    steps: tuple[int, ...]
+    """k_j: the steps made with what the pass returned; their sum is N."""
+
+
+def pass_schedule(eta: float, iterations: int, epsilon: float = 0.2) -> PassSchedule:
+    """Plan the passes of a loop: one each time that the loop has come ε nearer to its goal.
+
+    t_{j+1} is the least t < N with (1−η)^{t_j} − (1−η)^t ≥ ε.
+
+    eta         η, in (0, 1]
+    iterations  N, at least 1
+    epsilon     ε, in (0, 1]
+    """
+    times = [0]
+    for t in range(1, iterations):
+        if (1 - eta) ** times[-1] - (1 - eta) ** t >= epsilon - ROUNDING:
+            times.append(t)
+    steps = (after - t for t, after in itertools.pairwise([*times, iterations]))
+    return PassSchedule(tuple(times), tuple(steps))
+
+
+def progress(eta: float, steps: int) -> float:
+    """Return 1 − (1−η)^steps: the share of the way to its goal that the latent has come."""
+    return 1 - (1 - eta) ** steps
+
+
+def iterations_for(eta: float, wanted: float) -> int:
+    """Return how many steps reach a progress in (0, 1)."""
+    if eta == 1:
+        return 1
+    return math.ceil(math.log(1 - wanted) / math.log(1 - eta) - ROUNDING)
+
+
+def gain(eta_rho: Map, steps: int) -> Map:
+    """Return 1 − (1−ηρ)^k: how far k steps towards an unmoving picture bring each pixel."""
+    return 1 - (1 - eta_rho) ** steps
+
+
+def kappa(eta: float, rho: Map, steps: int) -> Map:
+    """Return κ = (1−ηρ)^steps, clamped to [0, 1]: the share of each pixel that is left to the photo."""
+    return np.asarray(np.clip((1 - eta * rho) ** steps, 0, 1), np.float32)

@@ -1,0 +1,78 @@
+"""What a photographer should know about a face before trusting its restoration."""
+
+from dataclasses import dataclass
+
+from runtime.faces import Face
+from runtime.loop import LoopResult
+from runtime.schedule import iterations_for, pass_schedule, progress
+from runtime.settings import RestoreSettings
+
+TINY = 24
+"""Faces narrower than this many photo pixels hold too little to restore."""
+INVENTS = 1.1
+"""Above this degradation scale the prior starts to invent moles and scars."""
+HALFWAY = 0.5
+"""The progress under which the latent has hardly left the photo."""
+
+
+@dataclass(frozen=True)
+class FaceWarning:
+    """Something about a face that the user should know."""
+
+    code: str
+    """Short and stable, for programs: `tiny-face`."""
+    sentence: str
+    """For a photographer."""
+
+
+def is_tiny(face: Face) -> bool:
+    """Return whether a face is too small to restore."""
+    return face.width < TINY
+
+
+def face_warnings(face: Face, loop: LoopResult | None, settings: RestoreSettings) -> tuple[FaceWarning, ...]:
+    """Return what is to be said of a face; loop is None for one that was left alone."""
+    if loop is None:
+        return (_tiny(face),) if is_tiny(face) else ()
+    found = []
+    if settings.degradation_scale > INVENTS:
+        found.append(_hallucination(settings.degradation_scale))
+    if loop.over_budget:
+        found.append(_over_budget(loop, settings))
+    elif progress(settings.latent_step_decay, settings.iterations) < HALFWAY:
+        found.append(_slow(settings))
+    return tuple(found)
+
+
+def _tiny(face: Face) -> FaceWarning:
+    sentence = (
+        f"the face is {face.width:.0f} pixels wide, under {TINY}, too few to restore: it was left alone"
+    )
+    return FaceWarning("tiny-face", sentence)
+
+
+def _hallucination(scale: float) -> FaceWarning:
+    sentence = (
+        f"at degradation scale {scale:g} the network sees so little of the face that it may invent moles "
+        f"and scars: take {INVENTS:g} or less, or compare closely"
+    )
+    return FaceWarning("hallucination-risk", sentence)
+
+
+def _over_budget(loop: LoopResult, settings: RestoreSettings) -> FaceWarning:
+    sentence = (
+        f"the time budget of {settings.budget:g} s ended the restoration after {loop.steps} of "
+        f"{settings.iterations} iterations: the face is restored less than asked"
+    )
+    return FaceWarning("budget-exceeded", sentence)
+
+
+def _slow(settings: RestoreSettings) -> FaceWarning:
+    eta = settings.latent_step_decay
+    needed = iterations_for(eta, HALFWAY)
+    more = len(pass_schedule(eta, needed).times) - len(pass_schedule(eta, settings.iterations).times)
+    sentence = (
+        f"{settings.iterations} iterations at step {eta:g} go only {progress(eta, settings.iterations):.0%} "
+        f"of the way: {needed} would go half of it, at {more} more passes of the network"
+    )
+    return FaceWarning("slow-convergence", sentence)

@@ -1,0 +1,35 @@
+"""What several tests need: a real photo, and a small package that is quick to run."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from skimage.data import astronaut
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def tiny_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package of a tiny random network (64×64 crops), exported once."""
+    from export.exporter import export_package
+
+    folder = tmp_path_factory.mktemp("packages") / "tiny64"
+    export_package(DATA / "tiny64.pth", folder, fused=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def portrait() -> NDArray[np.uint8]:
+    """A photo with one face, 512×512 RGB (NASA, public domain)."""
+    return astronaut()
+
+
+@pytest.fixture
+def portrait_file(portrait: NDArray[np.uint8], tmp_path: Path) -> Path:
+    """The portrait as a lossless file."""
+    path = tmp_path / "portrait.png"
+    Image.fromarray(portrait).save(path)
+    return path

@@ -1,0 +1,138 @@
+"""Presets, region weights and warnings, as a user meets them through the restorer."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engines.errors import SettingsError
+from runtime import Restorer, RestoreSettings, preset
+from runtime.presets import PRESETS
+from runtime.regions import crop_landmarks, region_masks
+
+Pixels = NDArray[np.uint8]
+PATIENT = RestoreSettings(budget=600)
+
+
+@pytest.fixture(scope="module")
+def restorer(tiny_package: Path) -> Iterator[Restorer]:
+    with Restorer.open(tiny_package) as opened:
+        yield opened
+
+
+def codes(restorer: Restorer, photo: Pixels, settings: RestoreSettings) -> list[str]:
+    (face,) = restorer.restore(photo, settings).faces
+    return [warning.code for warning in face.warnings]
+
+
+def test_smaller_steps_stay_nearer_to_the_photo(restorer: Restorer, portrait: Pixels) -> None:
+    strengths = [0.02, 0.04, 0.1, 1.0]
+    changed = []
+    for eta in strengths:
+        settings = replace(PATIENT, latent_step_decay=eta, iterations=20 if eta < 1 else 1)
+        result = restorer.restore(portrait, settings)
+        changed.append(np.abs(result.photo.astype(int) - portrait).mean())
+    assert changed == sorted(changed)
+    assert changed[0] < 0.6 * changed[-1]
+
+
+def test_progress_says_how_far_it_went(restorer: Restorer, portrait: Pixels) -> None:
+    (face,) = restorer.restore(portrait, replace(PATIENT, latent_step_decay=0.05, iterations=10)).faces
+    assert face.progress == pytest.approx(1 - 0.95**10)
+
+
+def test_a_region_of_weight_zero_keeps_its_pixels_bit_for_bit(restorer: Restorer, portrait: Pixels) -> None:
+    for grain in (False, True):
+        result = restorer.restore(portrait, replace(PATIENT, face_mask_weights={"eye": 0}, grain=grain))
+        (face,) = result.faces
+        assert face.aligned is not None
+        # The photo's pixels that lie well inside an eye, so that no neighbour outside has a part in them.
+        eye = region_masks(crop_landmarks(face.aligned), len(face.aligned.crop))["eye"] > 0.999
+        rows, columns = np.nonzero(cv2.erode(eye.astype(np.uint8), np.ones((3, 3))))
+        places = np.stack([columns, rows, np.ones_like(rows)]).T @ face.aligned.to_photo.T
+        x, y = np.rint(places).astype(int).T
+        assert len(x) > 3
+        assert np.array_equal(result.photo[y, x], portrait[y, x])
+        assert not np.array_equal(result.photo, portrait)
+
+
+def test_all_weights_zero_change_nothing(restorer: Restorer, portrait: Pixels) -> None:
+    result = restorer.restore(portrait, replace(PATIENT, face_mask_weights={"face": 0}))
+    assert np.array_equal(result.photo, portrait)
+
+
+def test_grain_comes_back_only_when_asked_for(restorer: Restorer, portrait: Pixels) -> None:
+    noise = np.random.default_rng(0).normal(0, 12, portrait.shape)
+    noisy = np.clip(portrait + noise, 0, 255).astype(np.uint8)
+    settings = replace(PATIENT, latent_step_decay=0.02, iterations=20)
+    cored, grainy = (restorer.restore(noisy, replace(settings, grain=grain)).photo for grain in (False, True))
+    rough = [np.abs(np.diff(photo[90:150, 200:250].astype(int), axis=1)).mean() for photo in (cored, grainy)]
+    assert rough[0] < 0.8 * rough[1]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_restores(restorer: Restorer, portrait: Pixels, name: str) -> None:
+    result = restorer.restore(portrait, preset(name, budget=600))
+    assert result.settings == preset(name, budget=600)
+    assert not np.array_equal(result.photo, portrait)
+
+
+def test_presets_are_those_of_the_design() -> None:
+    assert preset("standard") == RestoreSettings()
+    early = preset("early-digital")
+    assert (early.degradation_scale, early.latent_step_decay) == (0.7, 0.04)
+    assert early.face_mask_weights == {"eye": 1.3, "lip": 1.3, "cheek": 1.0, "forehead": 0.8, "other": 0.7}
+    generated = preset("ai-generated")
+    assert (generated.degradation_scale, generated.latent_step_decay) == (1.0, 0.02)
+
+
+def test_what_is_said_wins_over_the_preset_and_unknown_presets_are_refused() -> None:
+    assert preset("early-digital", latent_step_decay=0.05).latent_step_decay == 0.05
+    with pytest.raises(SettingsError, match=r"no preset 'vivid': there are standard, classic"):
+        preset("vivid")
+
+
+def test_warnings_come_for_what_the_settings_risk(restorer: Restorer, portrait: Pixels) -> None:
+    assert codes(restorer, portrait, PATIENT) == []
+    assert codes(restorer, portrait, replace(PATIENT, degradation_scale=1.15)) == ["hallucination-risk"]
+    slow = replace(PATIENT, latent_step_decay=0.02, iterations=10)
+    assert codes(restorer, portrait, slow) == ["slow-convergence"]
+    assert codes(restorer, portrait, replace(PATIENT, budget=1e-9)) == ["budget-exceeded"]
+
+
+def test_slow_convergence_says_how_many_iterations_would_do(restorer: Restorer, portrait: Pixels) -> None:
+    slow = replace(PATIENT, latent_step_decay=0.02, iterations=10)
+    (face,) = restorer.restore(portrait, slow).faces
+    (warning,) = face.warnings
+    assert "10 iterations at step 0.02 go only 18%" in warning.sentence
+    assert "35 would go half of it" in warning.sentence
+
+
+def test_a_spent_budget_leaves_more_to_the_photo(restorer: Restorer, portrait: Pixels) -> None:
+    full = restorer.restore(portrait, PATIENT)
+    cut = restorer.restore(portrait, replace(PATIENT, budget=1e-9))
+    change = [np.abs(result.photo.astype(int) - portrait).mean() for result in (cut, full)]
+    assert change[0] < change[1]
+    assert cut.faces[0].progress < full.faces[0].progress
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"degradation_scale": 0.1}, r"0\.3 to 1\.2, or 0"),
+        ({"degradation_scale": 1.3}, "the prior invent"),
+        ({"latent_step_decay": 0.01}, r"0\.02 to 0\.1, or 1"),
+        ({"latent_step_decay": 0.5}, "overshoot"),
+        ({"iterations": 0}, "1 to 1000"),
+        ({"budget": 0.0}, "more than 0"),
+        ({"face_mask_weights": {"chin": 1.0}}, "chin"),
+        ({"face_mask_weights": {"eye": 2.5}}, "eye"),
+    ],
+)
+def test_controls_outside_their_range_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        RestoreSettings(**settings)  # type: ignore[arg-type]

@@ -1,0 +1,272 @@
+"""`python -m runtime.restore`: a photo ends well, or with one clear line, exit 2 and nothing half-written."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from runtime.photo.reader import read_photo
+from runtime.restore import main
+
+Pixels = NDArray[np.uint8]
+
+
+@pytest.fixture
+def restore(tiny_package: Path, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
+    """Run the command line in this process: returns the exit status and the lines on stderr."""
+
+    def run(*arguments: object) -> tuple[int, list[str]]:
+        status = main([*map(str, arguments), "--model", str(tiny_package)])
+        return status, capsys.readouterr().err.splitlines()
+
+    return run
+
+
+def save(pixels: Pixels, path: Path, **options: object) -> Path:
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def assert_refused(outcome: tuple[int, list[str]], *words: str) -> None:
+    status, lines = outcome
+    assert status == 2
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    for word in words:
+        assert word in lines[0]
+
+
+def assert_nothing_left(folder: Path, *expected: str) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == sorted(expected)
+
+
+def test_a_photo_is_restored_with_sheet_and_report(restore, portrait_file: Path, tmp_path: Path) -> None:
+    out, sheet, report = tmp_path / "out.png", tmp_path / "sheet.png", tmp_path / "report.json"
+    status, lines = restore(portrait_file, "-o", out, "--compare", sheet, "--report", report)
+    assert (status, lines) == (0, [])
+    before, after = np.array(Image.open(portrait_file)), np.array(Image.open(out))
+    assert before.shape == after.shape
+    assert not np.array_equal(before, after)
+    assert np.array_equal(before[-40:], after[-40:])
+    told = json.loads(report.read_text())
+    (photo,) = told["photos"]
+    (face,) = photo["faces"]
+    assert told["backend"] == "onnxruntime"
+    assert told["settings"]["upscale"] == 1
+    assert photo["output"] == str(out)
+    assert set(photo["milliseconds"]) == {"read", "detect", "align", "regions", "network", "paste", "write"}
+    assert (face["index"], face["passes"], face["warnings"]) == (0, 5, [])
+    assert (face["progress"], len(face["latent_changes"])) == (0.9576, 4)
+    assert face["box"][0] < face["landmarks"][0][0] < face["box"][2]
+    assert Image.open(sheet).width > 1400
+
+
+def test_it_runs_as_a_program_without_torch_or_onnx(
+    portrait_file: Path, tiny_package: Path, tmp_path: Path
+) -> None:
+    script = (
+        "import sys; from runtime.restore import main; status = main(sys.argv[1:]); "
+        "heavy = {'torch', 'onnx', 'polygraphy'} & set(sys.modules); sys.exit(status or len(heavy))"
+    )
+    arguments = [portrait_file, "-o", tmp_path / "out.png", "--model", tiny_package]
+    assert subprocess.run([sys.executable, "-c", script, *arguments], check=False).returncode == 0
+
+
+def test_the_command_line_wins_over_the_preset(restore, portrait_file: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    status, lines = restore(
+        *(portrait_file, "-o", tmp_path / "out.png", "--report", report, "--masks", tmp_path / "masks.png"),
+        *("--preset", "early-digital", "--latent-step-decay", "0.02", "--iterations", "20", "--grain"),
+        *("--degradation-scale", "1.15", "--face-mask-weights", "eye=0.5"),
+    )
+    assert status == 0
+    assert [line.split(": ")[2] for line in lines] == ["hallucination-risk", "slow-convergence"]
+    settings = json.loads(report.read_text())["settings"]
+    assert settings["latent_step_decay"] == 0.02
+    assert settings["degradation_scale"] == 1.15
+    assert settings["face_mask_weights"] == {"eye": 0.5}
+    assert settings["grain"] is True
+    assert Image.open(tmp_path / "masks.png").width > 300
+
+
+def test_several_photos_go_to_a_folder(restore, portrait: Pixels, tmp_path: Path) -> None:
+    photos = [save(portrait[::2, ::2], tmp_path / f"{i}.jpg") for i in range(2)]
+    status, _ = restore(*photos, "-o", tmp_path / "out", "--compare", tmp_path / "sheets")
+    assert status == 0
+    assert_nothing_left(tmp_path / "out", "0.jpg", "1.jpg")
+    assert_nothing_left(tmp_path / "sheets", "0.png", "1.png")
+
+
+def test_a_folder_of_photos_goes_to_a_folder_and_bad_ones_are_named(
+    restore, portrait: Pixels, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    save(portrait[::2, ::2], folder / "good.jpg")
+    (folder / "bad.jpg").write_text("not a picture")
+    (folder / "notes.txt").write_text("no photo at all")
+    status, lines = restore(folder, "-o", tmp_path / "out", "--report", tmp_path / "report.json")
+    assert status == 3
+    assert any("failed" in line and "bad.jpg" in line for line in lines)
+    assert_nothing_left(tmp_path / "out", "good.jpg")
+    entries = json.loads((tmp_path / "report.json").read_text())["photos"]
+    assert [("error" in entry) for entry in entries] == [True, False]
+
+
+def test_two_photos_of_one_name_are_refused(restore, portrait: Pixels, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        save(portrait, tmp_path / folder / "x.png")
+    outcome = restore(tmp_path / "a/x.png", tmp_path / "b/x.png", "-o", tmp_path / "out")
+    assert_refused(outcome, "two photos would become")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: None, "does not exist"),
+        (lambda path: path.touch(), "is empty"),
+        (lambda path: path.write_text("hello"), "not a JPEG"),
+        (lambda path: path.write_bytes(_jpeg()[:4000]), "cut short"),
+    ],
+    ids=["missing", "empty", "text", "truncated"],
+)
+def test_what_is_not_a_photo_is_refused(restore, tmp_path: Path, make, words: str) -> None:
+    photo = tmp_path / "photo.jpg"
+    make(photo)
+    before = [path.name for path in tmp_path.iterdir()]
+    assert_refused(restore(photo, "-o", tmp_path / "out.jpg"), words)
+    assert_nothing_left(tmp_path, *before)
+
+
+def test_an_empty_folder_in_place_of_a_photo_is_refused(restore, tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").mkdir()
+    assert_refused(restore(tmp_path / "photo.jpg", "-o", tmp_path / "out"), "holds no photo")
+    assert_nothing_left(tmp_path, "photo.jpg")
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (20, 30_000), (64, 64)], ids=["one pixel", "strip", "no face"])
+def test_photos_without_a_face_come_back_unchanged(restore, tmp_path: Path, shape: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)
+    photo = save(pixels, tmp_path / "photo.png")
+    status, lines = restore(photo, "-o", tmp_path / "out.png")
+    assert status == 0
+    assert lines == ["photo.png: no face found; the photo was written without a change to its faces"]
+    assert np.array_equal(np.array(Image.open(tmp_path / "out.png")), pixels)
+
+
+def test_two_hundred_megapixels_are_refused_unless_allowed(restore, tmp_path: Path) -> None:
+    photo = tmp_path / "huge.png"
+    Image.new("L", (20_000, 10_000), 128).save(photo, compress_level=1)
+    assert_refused(restore(photo, "-o", tmp_path / "out.png"), "200 megapixels", "--max-megapixels")
+    assert_nothing_left(tmp_path, "huge.png")
+    status, _ = restore(photo, "-o", tmp_path / "out.png", "--max-megapixels", 201)
+    assert status == 0
+    assert read_photo(tmp_path / "out.png", max_megapixels=201).pixels.shape == (10_000, 20_000, 3)
+
+
+def test_upscaling_beyond_the_limit_is_refused(restore, portrait_file: Path, tmp_path: Path) -> None:
+    outcome = restore(portrait_file, "-o", tmp_path / "out.png", "--upscale", 4, "--max-megapixels", 4)
+    assert_refused(outcome, "--upscale 4 would make 4.194 megapixels")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "LA", "P", "CMYK", "1"])
+def test_every_colour_mode_is_restored(restore, portrait: Pixels, tmp_path: Path, mode: str) -> None:
+    suffix = "jpg" if mode == "CMYK" else "png"
+    photo = tmp_path / f"photo.{suffix}"
+    options = {"transparency": 3} if mode == "P" else {}
+    Image.fromarray(portrait).convert(mode).save(photo, **options)
+    out = tmp_path / f"out.{suffix}"
+    status, _ = restore(photo, "-o", out)
+    assert status == 0
+    kept = {"L": "L", "RGBA": "RGBA", "LA": "LA", "P": "RGBA", "CMYK": "RGB", "1": "L"}[mode]
+    with Image.open(out) as written:
+        assert (written.mode, written.size) == (kept, (512, 512))
+
+
+def test_sixteen_bit_png_stays_sixteen_bit(restore, portrait: Pixels, tmp_path: Path) -> None:
+    photo = tmp_path / "deep.png"
+    Image.fromarray(portrait[..., 0].astype(np.uint16) * 257).save(photo)
+    status, _ = restore(photo, "-o", tmp_path / "out.png")
+    assert status == 0
+    assert np.array(Image.open(tmp_path / "out.png")).dtype == np.uint16
+
+
+def test_exif_rotation_is_applied_once(restore, portrait: Pixels, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo = save(np.rot90(portrait[:, :400]), tmp_path / "turned.jpg", exif=exif, quality=95)
+    status, lines = restore(photo, "-o", tmp_path / "out.jpg", "--report", tmp_path / "r.json")
+    assert (status, lines) == (0, [])
+    assert len(json.loads((tmp_path / "r.json").read_text())["photos"][0]["faces"]) == 1
+    with Image.open(tmp_path / "out.jpg") as out:
+        assert out.size == (400, 512)
+        assert out.getexif().get(0x0112, 1) == 1
+
+
+def test_the_photo_itself_is_never_overwritten_unasked(restore, portrait_file: Path) -> None:
+    before = portrait_file.read_bytes()
+    assert_refused(restore(portrait_file, "-o", portrait_file), "is the photo itself", "--overwrite")
+    assert portrait_file.read_bytes() == before
+    status, _ = restore(portrait_file, "-o", portrait_file, "--overwrite")
+    assert status == 0
+    assert portrait_file.read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("missing/out.jpg", "does not exist"),
+        ("out.xyz", "no known suffix"),
+        ("out", "no known suffix"),
+    ],
+)
+def test_outputs_that_cannot_be_written_are_refused_before_any_work(
+    restore, portrait_file: Path, tmp_path: Path, output: str, words: str
+) -> None:
+    assert_refused(restore(portrait_file, "-o", tmp_path / output), words)
+    assert_nothing_left(tmp_path, "portrait.png")
+
+
+def test_an_output_folder_that_may_not_be_written_to_is_refused(restore, portrait_file: Path) -> None:
+    # Not even the superuser may write here.
+    assert_refused(restore(portrait_file, "-o", Path("/proc/out.png")), "/proc/out.png")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--face", "none"], "--face none"),
+        (["--face", "3"], "no face 3"),
+        (["--detector", "missing.onnx"], "missing.onnx"),
+        (["--threads", "0"], "--threads 0"),
+        (["--report", "missing/r.json"], "missing/r.json"),
+        (["--masks", "missing/m.png"], "missing/m.png"),
+        (["--latent-step-decay", "0.5"], "latent_step_decay"),
+        (["--face-mask-weights", "chin=1"], "chin"),
+        (["--face-mask-weights", "eye=much"], "eye"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(
+    restore, portrait_file: Path, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    assert_refused(restore(portrait_file, "-o", tmp_path / "out.png", *arguments), words)
+    assert_nothing_left(tmp_path, "portrait.png")
+
+
+def test_a_missing_package_is_refused(portrait_file: Path, tmp_path: Path, capsys) -> None:
+    status = main([str(portrait_file), "-o", str(tmp_path / "o.png"), "--model", str(tmp_path / "none")])
+    assert_refused((status, capsys.readouterr().err.splitlines()), "no package")
+
+
+def _jpeg() -> bytes:
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)
+    Image.fromarray(noise).save(buffer, "JPEG")
+    return buffer.getvalue()
