@@ -1,0 +1,44 @@
+"""Where training starts: a network of the published layout that already returns its input.
+
+The published layout has no connection from input to output, but it can hold one: the encoder's first stage
+keeps ±R, ±G, ±B, the generator sets that feature beside its last convolution, and the last to_rgb takes the
+difference, in which the leaky activations cancel: act(x) − act(−x) is linear. All else starts small, so
+training learns what to *change* in a face, and a good photo comes back unchanged from the first step on.
+"""
+
+from typing import cast
+
+import torch
+from torch import nn
+
+from export.layout import Layout
+from export.network import GAIN, LEAK, EqualConv, Gpen
+
+MODULATION = 0.1
+"""Share of the published initial spread of the styles: nearly 1, whatever the latent."""
+
+
+def initialise(layout: Layout, seed: int) -> Gpen:
+    """Return a network that computes the identity; needs at least 6 channels at S×S."""
+    torch.manual_seed(seed)
+    network = Gpen(layout)
+    generator = network.generator
+    for name, parameter in network.named_parameters():
+        if name.endswith("modulation.weight"):
+            nn.init.normal_(parameter, std=MODULATION)
+        elif name.endswith("noise.weight"):
+            nn.init.ones_(parameter)
+    for to_rgb in generator.rgbs:
+        nn.init.zeros_(to_rgb.conv.weight)
+
+    first, last = cast(EqualConv, network.encoder_stages[0][0]), generator.rgbs[-1].conv
+    nn.init.zeros_(last.modulation.weight)  # the way through must not depend on the latent
+    beside = last.weight.shape[2] // 2  # the feature's channels follow those of the convolution
+    slope = GAIN**2 * (1 + LEAK**2)  # of x ↦ act(act(x)) − act(act(−x))
+    with torch.no_grad():
+        for colour in range(3):
+            for k, sign in ((2 * colour, 1.0), (2 * colour + 1, -1.0)):
+                first.weight[k] = 0
+                first.weight[k, colour] = sign / first.scale
+                last.weight[0, colour, beside + k] = sign / (slope * last.scale)
+    return network
