@@ -1,0 +1,104 @@
+"""`python -m bench latency | paste | quality`: measure, show a table, keep the figures."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from bench.report import RESULTS, progress_bar, record
+from engines import command_line
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    commands = parser.add_subparsers(metavar="BENCHMARK", required=True)
+    _add_latency(commands)
+    _add_paste(commands)
+    _add_quality(commands)
+    options = parser.parse_args(arguments)
+    return command_line.run(lambda: options.run(options))
+
+
+def _add_latency(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("latency", help="one face, against the published form in eager PyTorch")
+    network = parser.add_mutually_exclusive_group()
+    sizes = (256, 512, 1024, 2048)
+    network.add_argument("--size-of", type=int, default=512, choices=sizes, help="published layout (512)")
+    network.add_argument("--checkpoint", type=Path, help="measure this network instead")
+    network.add_argument("--package", type=Path, help="measure the fused graph of this package instead")
+    parser.add_argument("--threads", type=_positive, default=2, help="of either form (2)")
+    parser.add_argument("--runs", type=_positive, default=5, help="of each form, in turns (5)")
+    _add_output(parser)
+    parser.set_defaults(run=_latency)
+
+
+def _add_paste(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("paste", help="the same face in a small and in a large photo")
+    parser.add_argument("--runs", type=_positive, default=15, help="with each photo, in turns (15)")
+    _add_output(parser)
+    parser.set_defaults(run=_paste)
+
+
+def _add_quality(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("quality", help="degraded portraits, restored, against the truth")
+    parser.add_argument("portraits", type=Path, help="folder of square, aligned portraits")
+    parser.add_argument("--package", type=Path, help="measure this package instead of the bundled default")
+    parser.add_argument("--first", type=int, default=0, help="leave out the portraits before this one (0)")
+    parser.add_argument("--seeds", type=_positive, default=4, help="degradations of each portrait (4)")
+    _add_output(parser)
+    parser.set_defaults(run=_quality)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o", "--output", type=Path, default=RESULTS, help="folder of the results (%(default)s)"
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _latency(options: argparse.Namespace) -> int:
+    from bench import latency  # torch takes seconds to import: only where it is needed
+
+    settings = latency.LatencySettings(
+        size=options.size_of,
+        checkpoint=options.checkpoint,
+        package=options.package,
+        threads=options.threads,
+        runs=options.runs,
+    )
+    with progress_bar("latency", latency.steps(settings)) as tick:
+        report = latency.measure(settings, tick)
+    record(report, options.output)
+    return command_line.DONE
+
+
+def _paste(options: argparse.Namespace) -> int:
+    from bench import paste
+
+    settings = paste.PasteSettings(runs=options.runs)
+    with progress_bar("paste", paste.steps(settings)) as tick:
+        report = paste.measure(settings, tick)
+    record(report, options.output)
+    return command_line.DONE
+
+
+def _quality(options: argparse.Namespace) -> int:
+    from bench import quality
+
+    settings = quality.QualitySettings(
+        portraits=options.portraits, package=options.package, first=options.first, seeds=options.seeds
+    )
+    with progress_bar("quality", quality.steps(settings)) as tick:
+        report = quality.measure(settings, tick)
+    record(report, options.output)
+    return command_line.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import timing
+from bench.__main__ import main
+from bench.forms import peak_memory
+
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "tests" / "data" / "tiny64.pth"
+
+
+def bench(*arguments):
+    command = [sys.executable, "-m", "bench", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+def test_latency_compares_the_forms_of_a_checkpoint(tmp_path):
+    done = bench("latency", "--checkpoint", TINY, "--runs", 2, "-o", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "times as fast" in done.stdout
+    figures = json.loads((tmp_path / "latency-64.json").read_text())
+    assert figures["layout"]["size"] == 64
+    assert figures["largest_difference"] < 1e-4
+    published, static = figures["rows"]
+    assert (published["form"], static["form"]) == ("published", "static")
+    assert published["speed_up"] == {"median": 1, "lowest": 1, "highest": 1}
+    for row in figures["rows"]:
+        assert len(row["times_s"]) == 2
+        assert 0 < min(row["times_s"]) <= row["median_s"] <= row["p95_s"] <= max(row["times_s"])
+        assert row["speed_up"]["lowest"] <= row["speed_up"]["median"] <= row["speed_up"]["highest"]
+    assert 10 < static["peak_memory_mib"] < published["peak_memory_mib"]  # it does not hold PyTorch
+    assert {"cpu", "cores", "packages", "commit", "date"} <= figures["environment"].keys()
+    table = (tmp_path / "latency-64.md").read_text()
+    assert "| static form, ONNX Runtime |" in table
+    assert figures["environment"]["cpu"] in table
+
+
+def test_latency_takes_a_package(tiny_package, tmp_path, capsys):
+    assert main(["latency", "--package", str(tiny_package), "--runs", "1", "-o", str(tmp_path)]) == 0
+    figures = json.loads((tmp_path / "latency-64.json").read_text())
+    assert figures["largest_difference"] is None  # the baseline has other weights
+    assert figures["layout"]["style_dim"] == 64
+
+
+def test_paste_compares_a_small_and_a_large_photo(tmp_path, capsys):
+    assert main(["paste", "--runs", "2", "-o", str(tmp_path)]) == 0
+    figures = json.loads((tmp_path / "paste.json").read_text())
+    small, large = figures["rows"]
+    assert small["width"] * small["height"] == 2_000_000
+    assert large["width"] * large["height"] == 48_000_000
+    assert figures["ratio"] == pytest.approx(large["median_s"] / small["median_s"])
+    assert figures["within"] == (abs(figures["ratio"] - 1) <= 0.2)
+    assert "48 megapixels" in (tmp_path / "paste.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--checkpoint", "none.pth"], ["--package", "none"], ["--runs", "0"], ["--size-of", "100"]]
+)
+def test_a_wrong_argument_is_told_with_status_2(tmp_path, arguments):
+    done = bench("latency", *arguments, "-o", tmp_path / "results")
+    assert done.returncode == 2
+    assert "error: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_results_that_cannot_be_written_are_told(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["paste", "--runs", "1", "-o", str(tmp_path / "file")]) == 2
+    assert capsys.readouterr().err.startswith("error: cannot write the results")
+
+
+def test_works_are_timed_in_turns_and_the_first_turn_is_dropped():
+    done = []
+    works = {"a": lambda: done.append("a"), "b": lambda: done.append("b")}
+    seconds = timing.interleaved(works, 3, tick=lambda: done.append("tick"))
+    assert done == ["a", "tick", "b", "tick"] * 4
+    assert {name: len(times) for name, times in seconds.items()} == {"a": 3, "b": 3}
+
+
+def test_a_ratio_is_taken_pair_by_pair():
+    assert timing.ratio([2.0, 9.0, 4.0], [1.0, 3.0, 1.0]) == timing.Ratio(3.0, 2.0, 4.0)
+
+
+def test_the_memory_of_another_process_does_not_count():
+    held = bytearray(200 * 2**20)
+    command = [sys.executable, "-c", "from bench.forms import peak_memory; print(peak_memory())"]
+    child = float(subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout)
+    assert child < peak_memory() - len(held) / 2**20 / 2
