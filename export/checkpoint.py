@@ -64,7 +64,7 @@ def _read(path: Path) -> Any:
             "save its state dict with torch.save, or as .safetensors"
         ) from error
     except Exception as error:  # a damaged file makes the readers raise nearly anything
-        raise CheckpointError(f"damaged, or not a checkpoint: {error}") from error
+        raise CheckpointError(f"damaged, or not a checkpoint ({type(error).__name__}: {error})") from error
 
 
 def _state(content: Any) -> dict[str, Tensor]:

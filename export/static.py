@@ -63,12 +63,10 @@ class Same:
     weights: tuple[Tensor, ...]
     """The kernel, split as its input is."""
 
-    bias: Tensor
-
-    def __call__(self, parts: list[Tensor], demodulation: Tensor) -> Tensor:
+    def __call__(self, parts: list[Tensor]) -> Tensor:
         """Convolve: over parts that lie side by side this is a sum, so nothing is copied to join them."""
         terms = (F.conv2d(part, weight, padding=1) for part, weight in zip(parts, self.weights, strict=True))
-        return _sum(terms) * demodulation + self.bias[:, None, None]
+        return _sum(terms)
 
 
 @dataclass(frozen=True)
@@ -83,9 +81,8 @@ class Doubling:
     """Kernels for even rows and even columns, even and odd, odd and even, odd and odd."""
     blur: tuple[Tensor, Tensor]
     """Row and column."""
-    bias: Tensor
 
-    def __call__(self, parts: list[Tensor], demodulation: Tensor) -> Tensor:
+    def __call__(self, parts: list[Tensor]) -> Tensor:
         """Convolve parts that lie side by side, each B×C×H×W, to B×C′×2H×2W."""
         x = torch.cat(parts, 1)
         # One more than H×W: even lines reach beyond both ends, odd lines get a last one of zeros, which is
@@ -96,8 +93,7 @@ class Doubling:
         )
         _, channels, height, width = ee.shape
         rows = torch.stack((torch.stack((ee, eo), 4), torch.stack((oe, oo), 4)), 3)
-        out = rows.reshape(-1, channels, 2 * height, 2 * width) * demodulation
-        return _blur(out, self.blur, self.bias, pad=(1, 0))
+        return _blur(rows.reshape(-1, channels, 2 * height, 2 * width), self.blur, pad=(1, 0))
 
 
 @dataclass(frozen=True)
@@ -109,8 +105,8 @@ class Styled:
     energy: Tensor
     """outputs×inputs: ΣW² over the kernel"""
     convolve: Same | Doubling
+    bias: Tensor
     feature_gain: Tensor
-    """As a convolution per channel, which engines run together with the bias and the activation."""
     feature_bias: Tensor
 
 
@@ -186,11 +182,11 @@ def _styled(layer: Styled, x: list[Tensor], w: Tensor, feature: Tensor) -> list[
     # The activation's gain √2 is positive: it moves inside, into factors that are there anyway.
     demodulation = GAIN * torch.rsqrt(F.linear(style.square(), layer.energy) + EPSILON)
     scales = torch.split(style[:, :, None, None], [part.shape[1] for part in x], 1)
-    out = layer.convolve(
-        [part * s for part, s in zip(x, scales, strict=True)], demodulation[:, :, None, None]
-    )
-    beside = F.conv2d(feature, layer.feature_gain, layer.feature_bias, groups=len(layer.feature_bias))
-    return [F.leaky_relu(out, LEAK), F.leaky_relu(beside, LEAK)]
+    out = layer.convolve([part * s for part, s in zip(x, scales, strict=True)])
+    return [
+        F.leaky_relu(out * demodulation[:, :, None, None] + layer.bias, LEAK),
+        F.leaky_relu(feature * layer.feature_gain + layer.feature_bias, LEAK),
+    ]
 
 
 def _to_rgb(layer: Rgb, x: list[Tensor], w: Tensor) -> Tensor:
@@ -201,13 +197,11 @@ def _to_rgb(layer: Rgb, x: list[Tensor], w: Tensor) -> Tensor:
     return out.reshape(-1, 3, *x[0].shape[2:]) + layer.bias
 
 
-def _blur(
-    x: Tensor, kernel: tuple[Tensor, Tensor], bias: Tensor | None = None, *, pad: tuple[int, int]
-) -> Tensor:
+def _blur(x: Tensor, kernel: tuple[Tensor, Tensor], *, pad: tuple[int, int]) -> Tensor:
     """Convolve every channel with an outer product, as rows, then columns; `pad` is before and after each."""
     row, column = kernel
     x = F.conv2d(F.pad(x, (*pad, 0, 0)), row, groups=len(row))
-    return F.conv2d(F.pad(x, (0, 0, *pad)), column, bias, groups=len(column))
+    return F.conv2d(F.pad(x, (0, 0, *pad)), column, groups=len(column))
 
 
 def _double(rgb: Tensor, kernel: Tensor | None) -> Tensor:
@@ -253,22 +247,21 @@ def _fold_stage(*modules: nn.Module) -> Stage:
 def _fold_styled(layer: StyledConv, *, parts: int) -> Styled:
     conv = layer.conv
     weight = conv.weight[0] * conv.scale
-    bias, feature_bias = (layer.activate.bias * GAIN).chunk(2)
+    bias, feature_bias = (layer.activate.bias * GAIN)[:, None, None].chunk(2)
     return Styled(
         affine=_fold_linear(conv.modulation),
         energy=weight.square().sum((2, 3)),
-        convolve=(
-            _fold_doubling(weight, bias, conv.blur) if conv.upsample else Same(weight.chunk(parts, 1), bias)
-        ),
-        feature_gain=(layer.noise.weight * GAIN).repeat(len(feature_bias), 1, 1, 1),
+        convolve=_fold_doubling(weight, conv.blur) if conv.upsample else Same(weight.chunk(parts, 1)),
+        bias=bias,
+        feature_gain=layer.noise.weight * GAIN,
         feature_bias=feature_bias,
     )
 
 
-def _fold_doubling(weight: Tensor, bias: Tensor, blur: Blur) -> Doubling:
+def _fold_doubling(weight: Tensor, blur: Blur) -> Doubling:
     even, odd = [2, 0], [1]  # the kernel's lines that meet in a line of the result
     ee, eo, oe, oo = (weight[:, :, rows][..., columns] for rows in (even, odd) for columns in (even, odd))
-    return Doubling((ee, eo, oe, oo), _fold_blur(blur.kernel, len(weight)), bias)
+    return Doubling((ee, eo, oe, oo), _fold_blur(blur.kernel, len(weight)))
 
 
 def _fold_rgb(layer: ToRGB) -> Rgb:
