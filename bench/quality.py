@@ -15,7 +15,7 @@ from runtime.backends import Backend, open_backend
 from runtime.loop import restore_crops
 from runtime.presets import preset
 from training.degradation import Crop, Ranges, degrade
-from training.portraits import load_portraits
+from training.portraits import load_portraits, portrait_paths
 
 RANGES = Ranges(untouched=0.0)
 """The training ranges, without the share that is left as it is."""
@@ -43,7 +43,7 @@ class QualitySettings:
 
 def steps(settings: QualitySettings) -> int:
     """Return how often `measure` ticks."""
-    return len(load_portraits(settings.portraits)) - settings.first
+    return len(portrait_paths(settings.portraits)[settings.first :])
 
 
 def measure(settings: QualitySettings, tick: Callable[[], None]) -> Report:
@@ -54,7 +54,7 @@ def measure(settings: QualitySettings, tick: Callable[[], None]) -> Report:
     package = open_package(settings.package)
     backend = open_backend("auto", package)
     found: dict[str, list[float]] = {name: [] for name in MEASURES}
-    portraits = load_portraits(settings.portraits)[settings.first :]
+    portraits = load_portraits(settings.portraits, first=settings.first)
     if not portraits:
         raise PhotoError(f"{settings.portraits} holds no portrait from number {settings.first} on")
     for i, portrait in enumerate(portraits):

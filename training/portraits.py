@@ -16,12 +16,17 @@ from training.degradation import Crop, Ranges, degrade
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
-def load_portraits(folder: Path, *, limit: int | None = None) -> list[Crop]:
-    """Read a folder of square, aligned portraits as RGB, in the order of their names."""
+def portrait_paths(folder: Path) -> list[Path]:
+    """Return the portraits of a folder in the order of their names. Raises PhotoError when there are none."""
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES) if folder.is_dir() else []
     if not paths:
         raise PhotoError(f"no portraits in {folder}: give a folder of square, aligned .jpg or .png files")
-    return [_load(path) for path in paths[:limit]]
+    return paths
+
+
+def load_portraits(folder: Path, *, first: int = 0) -> list[Crop]:
+    """Read a folder of square, aligned portraits as RGB, from the `first` on in the order of their names."""
+    return [_load(path) for path in portrait_paths(folder)[first:]]
 
 
 def _load(path: Path) -> Crop:
