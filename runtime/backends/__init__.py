@@ -1,5 +1,7 @@
 """What runs the networks of a package: one small protocol, whatever is behind it."""
 
+import re
+from contextlib import suppress
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -7,6 +9,7 @@ from numpy.typing import NDArray
 
 from engines.errors import BackendError
 from engines.package import Package
+from runtime.one_line import one_line
 
 Batch = NDArray[np.float32]
 """B×3×S×S, RGB in [−1, 1]."""
@@ -24,7 +27,7 @@ class Backend(Protocol):
     name: str
     """As the user names it: `onnxruntime`."""
     device: str
-    """Where it runs: `cpu`."""
+    """Where it runs: `cpu`, `cuda:0`."""
     max_batch: int
     """Most crops that go through together."""
 
@@ -48,16 +51,25 @@ class Backend(Protocol):
         """Give back all memory; the backend cannot be used after it."""
 
 
-def open_backend(name: BackendName, package: Package, *, threads: int | None = None) -> Backend:
+def open_backend(
+    name: BackendName, package: Package, *, device: str | None = None, threads: int | None = None
+) -> Backend:
     """Open a package's networks.
 
     name     `auto` picks the fastest backend that is there
+    device   `cpu` or `cuda:N`; None is the first CUDA device where the backend can use one
     threads  of the CPU; None is one per core
 
-    Raises BackendError when the backend is unknown, not installed, or does not take the package.
+    Raises BackendError when the backend is unknown, not installed, cannot use the device, or does not take
+    the package.
     """
     if name not in get_args(BackendName):
         raise BackendError(f"no backend {name!r}: there are {', '.join(get_args(BackendName))}")
-    from runtime.backends.onnxruntime import OnnxRuntimeBackend
+    if device is not None and not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise BackendError(f"device is {one_line(device)!r}: give cpu or cuda:N")
+    from runtime.backends.onnxruntime import OnnxRuntimeBackend, cuda_is_there
 
-    return OnnxRuntimeBackend(package, threads=threads)
+    if device is None and cuda_is_there():
+        with suppress(BackendError):  # no driver, or no device: the CPU does it too
+            return OnnxRuntimeBackend(package, device="cuda:0", threads=threads)
+    return OnnxRuntimeBackend(package, device=device or "cpu", threads=threads)
