@@ -23,6 +23,8 @@ RNG = np.random.default_rng(7)
 RGB = cv2.resize(RNG.integers(0, 256, (5, 6, 3), np.uint8), (31, 22), interpolation=cv2.INTER_CUBIC)
 DEEP = RNG.integers(0, 65536, (22, 31, 4), np.uint16)
 ORIENTATION, MAKE, EXIF_IFD, LENS = 0x0112, 0x010F, 0x8769, 0xA434
+GREY_PROFILE = (Path(__file__).parents[1] / "data" / "grey.icc").read_bytes()
+"""The least that counts as one: ICC.1:2001, a white point and a tone curve."""
 
 
 def save(path: Path, image: Image.Image | np.ndarray, **options: object) -> Path:
@@ -42,16 +44,6 @@ def exif_block(orientation: int = 1) -> Image.Exif:
 
 def srgb_profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-
-
-def grey_profile() -> bytes:
-    """Return the least that counts as a grey profile: ICC.1:2001, a white point and a tone curve."""
-    white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
-    curve = b"curv\0\0\0\0" + struct.pack(">IHxx", 1, 563)
-    tags = struct.pack(">I4sII4sII", 2, b"wtpt", 156, len(white), b"kTRC", 156 + len(white), len(curve))
-    body = tags + white + curve
-    header = struct.pack(">I4xI4s4s4s12x4s", 128 + len(body), 0x02100000, b"mntr", b"GRAY", b"XYZ ", b"acsp")
-    return header.ljust(68, b"\0") + struct.pack(">3i", 63190, 65536, 54061) + bytes(48) + body
 
 
 def deep_png(path: Path, samples: np.ndarray, colour_type: int, extra: bytes = b"") -> Path:
@@ -380,7 +372,7 @@ def test_resolution_and_profile_are_read(tmp_path: Path) -> None:
     assert source.icc == profile
 
 
-@pytest.mark.parametrize("profile", [b"not a profile", grey_profile(), srgb_profile()[:200]])
+@pytest.mark.parametrize("profile", [b"not a profile", GREY_PROFILE, srgb_profile()[:200]])
 def test_a_broken_or_misplaced_profile_is_dropped(tmp_path: Path, profile: bytes) -> None:
     photo = read_photo(save(tmp_path / "photo.jpg", RGB, icc_profile=profile))
     assert photo.source.icc is None

@@ -3,7 +3,6 @@
 import io
 import os
 import resource
-import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +23,8 @@ ALPHA = RNG.integers(0, 256, (21, 33), np.uint8)
 DEEP_ALPHA = RNG.integers(0, 65536, (21, 33), np.uint16)
 XMP = "<x:xmpmeta>naïve</x:xmpmeta>".encode()
 ORIENTATION, MAKE, EXIF_IFD, LENS, GPS_IFD, LATITUDE = 0x0112, 0x010F, 0x8769, 0xA434, 0x8825, 2
+GREY_PROFILE = (Path(__file__).parents[1] / "data" / "grey.icc").read_bytes()
+"""The least that counts as one: ICC.1:2001, a white point and a tone curve."""
 
 
 def grey_of(samples: np.ndarray) -> np.ndarray:
@@ -41,15 +42,6 @@ def exif_block() -> bytes:
 
 def profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-
-
-def grey_profile() -> bytes:
-    white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
-    curve = b"curv\0\0\0\0" + struct.pack(">IHxx", 1, 563)
-    tags = struct.pack(">I4sII4sII", 2, b"wtpt", 156, len(white), b"kTRC", 156 + len(white), len(curve))
-    body = tags + white + curve
-    header = struct.pack(">I4xI4s4s4s12x4s", 128 + len(body), 0x02100000, b"mntr", b"GRAY", b"XYZ ", b"acsp")
-    return header.ljust(68, b"\0") + struct.pack(">3i", 63190, 65536, 54061) + bytes(48) + body
 
 
 def again(folder: Path, suffix: str, photo: Photo) -> Photo:
@@ -220,12 +212,12 @@ def test_metadata_survives_a_change_of_format(tmp_path: Path, first: str, second
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
 def test_a_grey_profile_goes_along_with_a_grey_photo(tmp_path: Path, suffix: str) -> None:
-    source = PhotoSource(grey=True, icc=grey_profile())
-    assert again(tmp_path, suffix, Photo(grey_of(RGB), None, source)).source.icc == grey_profile()
+    source = PhotoSource(grey=True, icc=GREY_PROFILE)
+    assert again(tmp_path, suffix, Photo(grey_of(RGB), None, source)).source.icc == GREY_PROFILE
 
 
 def test_a_grey_profile_does_not_describe_a_coloured_webp(tmp_path: Path) -> None:
-    source = PhotoSource(grey=True, icc=grey_profile())
+    source = PhotoSource(grey=True, icc=GREY_PROFILE)
     write_photo(tmp_path / "out.webp", Photo(grey_of(RGB), None, source))
     with Image.open(tmp_path / "out.webp") as image:
         assert "icc_profile" not in image.info
