@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[np.float32]
 Form: TypeAlias = Callable[[Array], Array]
-FormName: TypeAlias = Literal["published", "static"]
+FormName: TypeAlias = Literal["published", "static", "winograd"]
 
 
 def open_form(name: FormName, file: Path, threads: int) -> Form:

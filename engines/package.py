@@ -64,6 +64,8 @@ class Manifest:
     style_dim: int
     n_mlp: int
     precision: Literal["fp32", "fp16", "int8"]
+    winograd: bool = False
+    """Wide layers are computed by Winograd's filtering: made for CPUs, slower on GPUs."""
     opset: int
     source: Source
     graphs: dict[GraphName, Graph]

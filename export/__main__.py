@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--name", help="name of the package (the checkpoint's)")
     add("--licence", default=PUBLISHED_LICENCE, help="licence of the weights, for the manifest")
     add("--fused", action="store_true", help="also write fused.onnx, the form that other tools load")
+    add("--winograd", action="store_true", help="for CPUs: wide layers take fewer products and more space")
     add("--opset", type=int, default=17, choices=range(17, 21), help="ONNX opset (17)")
     add("--overwrite", action="store_true", help="replace a package that is there")
     options = parser.parse_args(arguments)
@@ -43,6 +44,7 @@ def _export(options: argparse.Namespace) -> int:
             name=options.name,
             licence=options.licence,
             fused=options.fused,
+            winograd=options.winograd,
             opset=options.opset,
             overwrite=options.overwrite,
             progress=lambda step: bar.update(task, advance=1, description=step),

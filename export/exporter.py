@@ -36,6 +36,7 @@ def export_package(
     name: str | None = None,
     licence: str = PUBLISHED_LICENCE,
     fused: bool = False,
+    winograd: bool = False,
     opset: int = 17,
     overwrite: bool = False,
     progress: Progress = lambda _: None,
@@ -47,6 +48,7 @@ def export_package(
     name      the package's name; None takes the checkpoint's file name
     licence   of the weights, kept in the manifest
     fused     also write `fused.onnx`, `input` → `output`, the form that other tools load
+    winograd  compute wide layers by Winograd's filtering: for CPUs (export/winograd.py)
 
     Raises CheckpointError and PackageError, and GpenEdgeError when a graph does not compute what it should.
     Nothing is left behind then.
@@ -56,7 +58,7 @@ def export_package(
         loaded = load_checkpoint(checkpoint)
         network = Gpen.from_state(loaded.layout, loaded.state)
         models: dict[GraphName, ModelProto] = {}
-        for graph_name, traced in traced_graphs(network, fused=fused).items():
+        for graph_name, traced in traced_graphs(network, fused=fused, winograd=winograd).items():
             progress(f"tracing the {graph_name}")
             models[graph_name] = to_onnx(traced, opset)
         progress("comparing with the published network")
@@ -66,6 +68,7 @@ def export_package(
             name=name or checkpoint.stem,
             **asdict(loaded.layout),
             precision="fp32",
+            winograd=winograd,
             opset=opset,
             source=Source(loaded.sha256, licence),
             graphs={key: _write(model, target / f"{key}.onnx") for key, model in models.items()},

@@ -17,6 +17,7 @@ from engines.package import GraphName
 from export import static
 from export.network import Gpen
 from export.static import StaticGpen
+from export.winograd import quicken
 
 IR_VERSION = 8
 """Of the ONNX files: what opset 17 came with, so that the oldest supported runtimes read them."""
@@ -65,9 +66,11 @@ class TracedGraph:
     outputs: tuple[str, ...]
 
 
-def traced_graphs(network: Gpen, *, fused: bool) -> dict[GraphName, TracedGraph]:
+def traced_graphs(network: Gpen, *, fused: bool, winograd: bool = False) -> dict[GraphName, TracedGraph]:
     """Return the graphs of a package; only the shapes of their example inputs, a batch of two, matter."""
     layout, net = network.layout, static.fold(network)
+    if winograd:
+        net = quicken(net)
     size, style_dim = layout.size, layout.style_dim
     crop, latent = torch.zeros(2, 3, size, size), torch.zeros(2, style_dim)
     features = {f"feature_{r}": torch.zeros(2, layout.channels(r), r, r) for r in layout.resolutions}

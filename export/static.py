@@ -11,7 +11,7 @@ inference engines pack, fuse and quantise.
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -54,6 +54,13 @@ class Stage:
     blur: tuple[Tensor, Tensor] | None
     weight: Tensor
     bias: Tensor
+
+
+class Convolve(Protocol):
+    """A 3×3 convolution of parts that lie side by side."""
+
+    def __call__(self, parts: list[Tensor]) -> Tensor:
+        """Convolve parts, each B×C×H×W."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ class Styled:
     """w → s"""
     energy: Tensor
     """outputs×inputs: ΣW² over the kernel"""
-    convolve: Same | Doubling
+    convolve: Convolve
     bias: Tensor
     feature_gain: Tensor
     feature_bias: Tensor

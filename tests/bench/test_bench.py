@@ -25,8 +25,8 @@ def test_latency_compares_the_forms_of_a_checkpoint(tmp_path):
     figures = json.loads((tmp_path / "latency-64.json").read_text())
     assert figures["layout"]["size"] == 64
     assert figures["largest_difference"] < 1e-4
-    published, static = figures["rows"]
-    assert (published["form"], static["form"]) == ("published", "static")
+    published, static, winograd = figures["rows"]
+    assert (published["form"], static["form"], winograd["form"]) == ("published", "static", "winograd")
     assert published["speed_up"] == {"median": 1, "lowest": 1, "highest": 1}
     for row in figures["rows"]:
         assert len(row["times_s"]) == 2
@@ -36,6 +36,7 @@ def test_latency_compares_the_forms_of_a_checkpoint(tmp_path):
     assert {"cpu", "cores", "packages", "commit", "date"} <= figures["environment"].keys()
     table = (tmp_path / "latency-64.md").read_text()
     assert "| static form, ONNX Runtime |" in table
+    assert "| static form with Winograd, ONNX Runtime |" in table
     assert figures["environment"]["cpu"] in table
 
 
