@@ -1,6 +1,7 @@
 """Model packages: a folder of ONNX graphs and the manifest that vouches for them (design §5)."""
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ BUNDLED = Path(__file__).parent / "packages"
 DEFAULT = "default"
 """Name of the bundled package that is used when the user names none."""
 
-GraphName = Literal["encoder", "mapping", "generator", "step", "fused"]
+GraphName = Literal["encoder", "mapping", "generator", "step", "fused", "parsing"]
 REQUIRED: tuple[GraphName, ...] = ("encoder", "mapping", "generator", "step")
 
 
@@ -68,6 +69,8 @@ class Manifest:
     """Wide layers are computed by Winograd's filtering: made for CPUs, slower on GPUs."""
     opset: int
     source: Source
+    parsing_source: Source | None = None
+    """Where the face-parsing network comes from, if the package has one."""
     graphs: dict[GraphName, Graph]
 
 
@@ -81,7 +84,12 @@ class Package:
     def graph(self, name: GraphName) -> Path:
         """Return the file of a graph. Raises PackageError when the package does not have it."""
         if name not in self.manifest.graphs:
-            raise PackageError(f"package {self.folder} has no {name}.onnx: export it again with --{name}")
+            how = (
+                "add it with python -m export parsing"
+                if name == "parsing"
+                else f"export it again with --{name}"
+            )
+            raise PackageError(f"package {self.folder} has no {name}.onnx: {how}")
         return self.folder / self.manifest.graphs[name].file
 
 
@@ -121,12 +129,31 @@ def new_package(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
     Raises PackageError when something is there already (unless `overwrite`, which replaces a package and
     nothing else) or the folder cannot be written.
     """
-    try:
+    with _replacing(folder) as filled:
         _check_free(folder, overwrite=overwrite)
+        filled.mkdir()
+        yield filled
+
+
+@contextmanager
+def changed_package(folder: Path) -> Iterator[Path]:
+    """Give a copy of a package to change; it takes the package's place only when the block ends well.
+
+    Raises PackageError when the folder cannot be read or written.
+    """
+    folder = folder.resolve()  # a link stays one
+    with _replacing(folder) as filled:
+        shutil.copytree(folder, filled)
+        yield filled
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """Give a path beside a folder; what is made there takes the folder's place when the block ends well."""
+    try:
         anchor = next(parent for parent in folder.absolute().parents if parent.exists())
         with tempfile.TemporaryDirectory(prefix=".package-", dir=anchor) as temporary:
             filled = Path(temporary) / "filled"
-            filled.mkdir()
             yield filled
             folder.parent.mkdir(parents=True, exist_ok=True)
             _put_in_place(filled, folder, Path(temporary) / "replaced")

@@ -1,4 +1,7 @@
-"""`python -m export CHECKPOINT -o PACKAGE`: a GPEN checkpoint becomes a package of ONNX graphs."""
+"""`python -m export CHECKPOINT -o PACKAGE`: a GPEN checkpoint becomes a package of ONNX graphs.
+
+`python -m export parsing CHECKPOINT -o PACKAGE` adds a face-parsing network to one.
+"""
 
 import argparse
 import sys
@@ -11,12 +14,16 @@ from rich.table import Table
 
 from engines import command_line
 from engines.package import GraphName, Package
+from export import parsing
 from export.exporter import PUBLISHED_LICENCE, export_package, step_count
 from export.parity import Parity
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["parsing"]:
+        return parsing.main(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
     add = parser.add_argument
     add("checkpoint", type=Path, help=".pth or .safetensors; its sizes are read off the tensors")

@@ -2,10 +2,10 @@
 
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors.torch
 import torch
@@ -14,6 +14,9 @@ from torch import Tensor
 from engines.errors import CheckpointError
 from engines.package import sha256
 from export.layout import Layout, read_layout
+from export.shapes import Shape
+
+AnyLayout = TypeVar("AnyLayout")
 
 KEYS = ("g_ema", "params_ema")
 """Where training code puts the averaged weights; a bare state dict is taken as it is."""
@@ -29,13 +32,23 @@ class Checkpoint:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a `.pth` or `.safetensors` file.
+    """Read a GPEN network's `.pth` or `.safetensors` file, as `load_tensors` does."""
+    layout, state = load_tensors(path, read_layout)
+    return Checkpoint(layout, state, sha256(path))
+
+
+def load_tensors(
+    path: Path, read_layout: Callable[[Mapping[str, Shape]], AnyLayout]
+) -> tuple[AnyLayout, dict[str, Tensor]]:
+    """Read a `.pth` or `.safetensors` file: return the layout of its tensors, and them as float32.
 
     Pickles go through PyTorch's restricted unpickler: it builds tensors and plain containers, and refuses
     everything else before running any of it.
 
-    Raises CheckpointError when the file cannot be read, holds more than data, or its tensors do not form a
-    GPEN network (naming the first that does not fit).
+    read_layout  reads a layout off the shapes, or raises CheckpointError
+
+    Raises CheckpointError when the file cannot be read, holds more than data, or its tensors do not form the
+    network (naming the first that does not fit).
     """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
@@ -46,7 +59,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         for name, tensor in state.items():
             if not torch.isfinite(tensor).all():
                 raise CheckpointError(f"tensor {name!r} holds values that are not finite")
-        return Checkpoint(layout, state, sha256(path))
+        return layout, state
     except CheckpointError as error:
         raise CheckpointError(f"checkpoint {path}: {error}") from error
 
@@ -83,4 +96,6 @@ def _state(content: Any) -> dict[str, Tensor]:
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() and tensor.layout == torch.strided and tensor.device.type == "cpu"
+    counts = tensor.dtype == torch.int64 and tensor.dim() == 0  # as a batch norm counts its batches
+    floats = tensor.is_floating_point() or counts
+    return floats and tensor.layout == torch.strided and tensor.device.type == "cpu"

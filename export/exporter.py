@@ -71,7 +71,7 @@ def export_package(
             winograd=winograd,
             opset=opset,
             source=Source(loaded.sha256, licence),
-            graphs={key: _write(model, target / f"{key}.onnx") for key, model in models.items()},
+            graphs={key: write_graph(model, target / f"{key}.onnx") for key, model in models.items()},
         )
         write_manifest(target, manifest)
     return Package(folder, manifest), parities
@@ -82,7 +82,8 @@ def step_count(*, fused: bool) -> int:
     return 7 + fused
 
 
-def _write(model: ModelProto, path: Path) -> Graph:
+def write_graph(model: ModelProto, path: Path) -> Graph:
+    """Write a graph of a package; return what the manifest says of it."""
     path.write_bytes(model.SerializeToString(deterministic=True))
     inputs, outputs = (tuple(map(_port, values)) for values in (model.graph.input, model.graph.output))
     return Graph(path.name, sha256(path), inputs, outputs)

@@ -1,13 +1,11 @@
 """The published layout: every tensor's name and shape follow from five numbers, and they from the shapes."""
 
-import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from engines.errors import CheckpointError
+from export.shapes import Shape, check_shapes, highest, lengths, most_frequent
 
-Shape = tuple[int, ...]
 SIZES = (64, 128, 256, 512, 1024, 2048)
 
 
@@ -51,27 +49,30 @@ def read_layout(shapes: Mapping[str, Shape]) -> Layout:
     Raises CheckpointError when the tensors are not those of a GPEN network, naming the first that is missing,
     surplus or misshapen.
     """
-    log_size = _most_frequent(
+    log_size = most_frequent(
+        "GPEN network",
         "ecd0.0.0.weight",
-        [index + 2 for index in _highest(shapes, r"ecd(\d{1,3})\.")]
-        + [index + 3 for index in _highest(shapes, r"generator\.to_rgbs\.(\d{1,3})\.")]
-        + [index // 2 + 3 for index in _highest(shapes, r"generator\.convs\.(\d{1,3})\.")],
+        [index + 2 for index in highest(shapes, r"ecd(\d{1,3})\.")]
+        + [index + 3 for index in highest(shapes, r"generator\.to_rgbs\.(\d{1,3})\.")]
+        + [index // 2 + 3 for index in highest(shapes, r"generator\.convs\.(\d{1,3})\.")],
     )
     size = 2**log_size
     if size not in SIZES:
         raise CheckpointError(f"not a GPEN network: its tensors speak of size {size}, not one of {SIZES}")
-    width = _most_frequent(
+    width = most_frequent(
+        "GPEN network",
         "generator.input.input",
-        _lengths(shapes, r"generator\.input\.input", axis=1)
-        + _lengths(shapes, r"generator\.conv1\.conv\.weight", axis=1)
-        + _lengths(shapes, r"generator\.conv1\.conv\.modulation\.bias", axis=0),
+        lengths(shapes, r"generator\.input\.input", axis=1)
+        + lengths(shapes, r"generator\.conv1\.conv\.weight", axis=1)
+        + lengths(shapes, r"generator\.conv1\.conv\.modulation\.bias", axis=0),
     )
     stage_at_64 = f"ecd{log_size - 6}"
-    width_at_64 = _most_frequent(
+    width_at_64 = most_frequent(
+        "GPEN network",
         "generator.convs.7.conv.weight",
-        _lengths(shapes, r"generator\.convs\.7\.conv\.weight", axis=1)
-        + _lengths(shapes, rf"{stage_at_64}\.0\.\d\.weight", axis=0)
-        + _lengths(shapes, rf"{stage_at_64}\.0\.\d\.bias", axis=0),
+        lengths(shapes, r"generator\.convs\.7\.conv\.weight", axis=1)
+        + lengths(shapes, rf"{stage_at_64}\.0\.\d\.weight", axis=0)
+        + lengths(shapes, rf"{stage_at_64}\.0\.\d\.bias", axis=0),
     )
     if width < 1 or width_at_64 < 1 or 2 * width_at_64 % width:
         raise CheckpointError(f"not a GPEN network: {width} channels at 32×32, {width_at_64} at 64×64")
@@ -79,12 +80,13 @@ def read_layout(shapes: Mapping[str, Shape]) -> Layout:
         size=size,
         channel_multiplier=2 * width_at_64 // width,
         narrow=width / 512,
-        style_dim=_most_frequent(
+        style_dim=most_frequent(
+            "GPEN network",
             "generator.conv1.conv.modulation.weight",
-            _lengths(shapes, r"generator\..*\.modulation\.weight", axis=1),
+            lengths(shapes, r"generator\..*\.modulation\.weight", axis=1),
         ),
         n_mlp=max(
-            len(_lengths(shapes, rf"generator\.style\.\d+\.{part}", axis=0)) for part in ("weight", "bias")
+            len(lengths(shapes, rf"generator\.style\.\d+\.{part}", axis=0)) for part in ("weight", "bias")
         ),
     )
     check_tensors(layout, shapes)
@@ -93,36 +95,12 @@ def read_layout(shapes: Mapping[str, Shape]) -> Layout:
 
 def check_tensors(layout: Layout, shapes: Mapping[str, Shape]) -> None:
     """Raise CheckpointError naming the first tensor that is missing, misshapen or surplus."""
-    expected = layout.tensors()
-    surplus = next((name for name in shapes if name not in expected), None)
-    for name, shape in expected.items():
-        if name not in shapes:
-            hint = f" (surplus: {surplus!r}; renamed?)" if surplus else ""
-            raise CheckpointError(f"tensor {name!r} {list(shape)} is missing{hint}")
-        if tuple(shapes[name]) != shape:
-            raise CheckpointError(
-                f"tensor {name!r} has shape {list(shapes[name])}, expected {list(shape)} "
-                f"for a GPEN-{layout.size} with m={layout.channel_multiplier}, n={layout.narrow:g}"
-            )
-    if surplus:
-        raise CheckpointError(f"tensor {surplus!r} is surplus: a GPEN-{layout.size} does not have it")
-
-
-def _most_frequent(name: str, readings: list[int]) -> int:
-    if not readings:
-        raise CheckpointError(f"not a GPEN network: tensor {name!r} is missing")
-    return Counter(readings).most_common(1)[0][0]
-
-
-def _highest(shapes: Mapping[str, Shape], pattern: str) -> list[int]:
-    """Return the highest index among the names that match; nothing when none does."""
-    indices = (int(match[1]) for name in shapes if (match := re.match(pattern, name)))
-    return sorted(indices)[-1:]
-
-
-def _lengths(shapes: Mapping[str, Shape], pattern: str, *, axis: int) -> list[int]:
-    matching = (shape for name, shape in shapes.items() if re.fullmatch(pattern, name))
-    return [shape[axis] for shape in matching if len(shape) > axis]
+    check_shapes(
+        layout.tensors(),
+        shapes,
+        network=f"GPEN-{layout.size}",
+        details=f"m={layout.channel_multiplier}, n={layout.narrow:g}",
+    )
 
 
 Tensors = Iterable[tuple[str, Shape]]

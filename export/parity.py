@@ -1,6 +1,8 @@
 """Does a package compute what the published network computes? Asked of ONNX Runtime before it is kept."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,8 @@ TOLERANCE = 1e-4
 """Largest allowed difference of an FP32 graph, relative to the largest value where that exceeds 1."""
 
 Array = NDArray[np.float32]
+Expected = dict[GraphName, tuple[dict[str, Tensor], list[Tensor]]]
+"""For each graph its inputs, and the outputs that it should give."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +39,23 @@ class Parity:
 
 
 def measure(models: dict[GraphName, ModelProto], network: Gpen) -> dict[GraphName, Parity]:
-    """Compare every graph with the published network, for batches of one and two.
+    """Compare every graph with the published network, as `compare` does."""
+    return compare(models, partial(_expected, network), network.layout.size)
+
+
+def compare(
+    models: dict[GraphName, ModelProto], expected: Callable[[Tensor], Expected], size: int
+) -> dict[GraphName, Parity]:
+    """Compare every graph with what the published network gives, for batches of one and two.
+
+    expected  what it gives for crops, B×3×S×S in [−1, 1]
+    size      S
 
     Raises GpenEdgeError when a graph differs by more than the tolerance or gives values that are not finite.
     """
     sessions = {name: _session(model) for name, model in models.items()}
-    size = network.layout.size
     noise = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    random, real = (_differences(sessions, network, crops) for crops in (noise, _portrait(size)))
+    random, real = (_differences(sessions, expected, crops) for crops in (noise, _portrait(size)))
     result = {name: Parity(random[name], real[name]) for name in models}
     for name, parity in result.items():
         worst = max(parity.random, parity.real)
@@ -55,20 +68,22 @@ def measure(models: dict[GraphName, ModelProto], network: Gpen) -> dict[GraphNam
 
 
 def _differences(
-    sessions: dict[GraphName, onnxruntime.InferenceSession], network: Gpen, crops: Tensor
+    sessions: dict[GraphName, onnxruntime.InferenceSession],
+    expected: Callable[[Tensor], Expected],
+    crops: Tensor,
 ) -> dict[GraphName, float]:
     worst = dict.fromkeys(sessions, 0.0)
     for batch in (1, 2):
-        for name, (inputs, expected) in _expected(network, crops[:batch]).items():
+        for name, (inputs, wanted) in expected(crops[:batch]).items():
             if name in sessions:
                 found = sessions[name].run(None, {key: value.numpy() for key, value in inputs.items()})
-                errors = [_relative(a, b.numpy()) for a, b in zip(found, expected, strict=True)]
+                errors = [_relative(a, b.numpy()) for a, b in zip(found, wanted, strict=True)]
                 worst[name] = max(worst[name], *errors)
     return worst
 
 
 @torch.no_grad()
-def _expected(network: Gpen, crops: Tensor) -> dict[GraphName, tuple[dict[str, Tensor], list[Tensor]]]:
+def _expected(network: Gpen, crops: Tensor) -> Expected:
     """Return each graph's inputs and what the published network makes of them."""
     generator, layout = network.generator, network.layout
     z, features = network.encode(crops)

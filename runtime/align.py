@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from engines.errors import PhotoError
 from runtime.faces import Face
+from runtime.parsed import ParsedFace
 
 Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 Matrix: TypeAlias = NDArray[np.float64]
@@ -59,6 +60,9 @@ class AlignedFace:
 
     to_photo: Matrix
     """2×3, crop → photo."""
+
+    parsed: ParsedFace | None = None
+    """What a face-parsing network sees in the crop, if one was asked and made sense."""
 
     @property
     def scale(self) -> float:

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from runtime.align import AlignedFace
 from runtime.atomic import write_atomically
 from runtime.compare import FACE, INK, LABEL, MARGIN, MAX_FACES, PAPER, Tile, face_tile
-from runtime.regions import crop_landmarks, edge_mask, region_masks
+from runtime.regions import crop_landmarks, edge_mask, masks_in_force
 
 COLOURS = {
     "eye": (0, 160, 255),
@@ -34,12 +34,17 @@ def write_masks_sheet(path: Path, faces: Sequence[AlignedFace]) -> None:
 
     The order is kept; of more than MAX_FACES faces the first are shown.
     """
-    sheet = _drawn([_tiles(face) for face in faces[:MAX_FACES]])
+    shown = faces[:MAX_FACES]
+    sheet = _drawn([_tiles(face) for face in shown], [_drawn_by(face) for face in shown])
     with write_atomically(path) as file:
         sheet.save(file, "PNG")
 
 
-def _drawn(rows: list[tuple[Tile, Tile, Tile]]) -> Image.Image:
+def _drawn_by(face: AlignedFace) -> str:
+    return "regions, by face parsing" if face.parsed else "regions, by the landmarks"
+
+
+def _drawn(rows: list[tuple[Tile, Tile, Tile]], by: list[str]) -> Image.Image:
     """Lay out one row for each face, below a row that names the colours."""
     font = ImageFont.load_default(17)
     column, row = FACE + MARGIN, LABEL + FACE + MARGIN
@@ -51,7 +56,7 @@ def _drawn(rows: list[tuple[Tile, Tile, Tile]]) -> Image.Image:
         pen.rectangle((x, MARGIN, x + LABEL - 6, MARGIN + LABEL - 6), colour)
         pen.text((x + LABEL, MARGIN), region, INK, font)
     for i, tiles in enumerate(rows):
-        for k, (label, tile) in enumerate(zip((f"face {i}", "regions", "edges"), tiles, strict=True)):
+        for k, (label, tile) in enumerate(zip((f"face {i}", by[i], "edges"), tiles, strict=True)):
             pen.text((MARGIN + k * column, top + i * row), label, INK, font)
             sheet.paste(Image.fromarray(tile), (MARGIN + k * column, top + i * row + LABEL))
     return sheet
@@ -61,7 +66,7 @@ def _tiles(face: AlignedFace) -> tuple[Tile, Tile, Tile]:
     """Return the crop, the crop with its regions tinted and its landmarks dotted, and the edges."""
     size = len(face.crop)
     landmarks = crop_landmarks(face)
-    masks = region_masks(landmarks, size)
+    masks = masks_in_force(face)
     tints = sum(
         mask[:, :, None] * np.array(COLOURS[region], np.float32) / 255 for region, mask in masks.items()
     )

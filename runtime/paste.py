@@ -4,7 +4,7 @@ import itertools
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
 
 import cv2
@@ -94,6 +94,12 @@ class _Layer:
     hand_back: HandBack | None
     rectangle: Rectangle
 
+    @cached_property
+    def masks(self) -> NDArray[np.float32]:
+        """Return S×S×2, as `_masks`; where the parts of the face are known, of what belongs to the head."""
+        masks, parsed = _masks(len(self.restored)), self.aligned.parsed
+        return masks if parsed is None else masks * parsed.mask[:, :, None]
+
 
 @dataclass(frozen=True, eq=False)
 class _Blended:
@@ -114,8 +120,7 @@ def _blend(photo: Pixels, cell: Rectangle, layers: Iterable[_Layer]) -> _Blended
     warped = []
     for layer, part in here:
         inside = np.s_[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0]
-        masks = _masks(len(layer.restored))
-        masks = _warped(masks, layer.aligned, part, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+        masks = _warped(layer.masks, layer.aligned, part, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
         mask, claim = np.split(masks, 2, axis=2)
         claims[inside] += claim
         warped.append((layer, part, inside, mask * claim))

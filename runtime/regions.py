@@ -3,6 +3,8 @@
 The head is a handful of ellipsoids that hang on the five landmarks. They are turned as far as the nose is
 off the middle of the face, and painted into the crop with soft edges, what lies behind first. So the regions
 cover each pixel exactly once, and in a half-profile the far cheek and ear shrink as they do in life.
+
+Where a face-parsing network has drawn the regions of a face (runtime/parsing.py), its masks take their place.
 """
 
 from collections.abc import Mapping
@@ -40,7 +42,7 @@ class Ellipsoid:
 
     region: str
     anchor: str
-    """The point it hangs on: one of those that `_pose` names."""
+    """The point it hangs on: one of those that `head_pose` names."""
     centre: tuple[float, float, float]
     """From the anchor: to the right in the picture, down, towards the viewer."""
     radii: tuple[float, float, float]
@@ -89,7 +91,7 @@ def region_masks(landmarks: ArrayLike, size: int) -> dict[str, Map]:
     """
     one_hot = dict(zip(REGIONS, np.eye(len(REGIONS), dtype=np.float32), strict=True))
     masks = zip(REGIONS, _painted(landmarks, size, one_hot), strict=True)
-    return {region: _enlarged(mask, size) for region, mask in masks}
+    return {region: enlarged(mask, size) for region, mask in masks}
 
 
 def region_weights(aligned: AlignedFace, weights: Mapping[str, float]) -> Map:
@@ -102,7 +104,11 @@ def region_weights(aligned: AlignedFace, weights: Mapping[str, float]) -> Map:
     """
     values = {name: np.array([weights.get(name, weights.get("face", 1.0))], np.float32) for name in REGIONS}
     size = len(aligned.crop)
-    rho = _enlarged(_painted(crop_landmarks(aligned), size, values)[0], size)
+    if aligned.parsed:
+        masks = aligned.parsed.regions.items()
+        rho = np.asarray(np.sum([values[name] * mask for name, mask in masks], axis=0), np.float32)
+    else:
+        rho = enlarged(_painted(crop_landmarks(aligned), size, values)[0], size)
     edge = weights.get("edge", 1.0)
     return rho if edge == 1 else rho * (1 + edge_mask(aligned.crop) * np.float32(edge - 1))
 
@@ -118,7 +124,14 @@ def edge_mask(crop: NDArray[np.float32]) -> Map:
     slope_x, slope_y = (cv2.Scharr(smooth, cv2.CV_32F, *axis, scale=1 / 32) for axis in ((1, 0), (0, 1)))
     slope = np.hypot(slope_x, slope_y)
     weak = max(EDGE_LEAST, EDGE_OVER_MEDIAN * float(np.median(slope)))
-    return _enlarged(_smoothstep(slope / weak - 1), size)
+    return enlarged(_smoothstep(slope / weak - 1), size)
+
+
+def masks_in_force(aligned: AlignedFace) -> dict[str, Map]:
+    """Return the masks that the weights of a face go by: the face-parsing network's, or the landmarks'."""
+    if aligned.parsed:
+        return aligned.parsed.regions
+    return region_masks(crop_landmarks(aligned), len(aligned.crop))
 
 
 def crop_landmarks(aligned: AlignedFace) -> NDArray[np.float64]:
@@ -162,7 +175,7 @@ def check_weights(weights: Mapping[str, float]) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Pose:
+class Pose:
     """How a head lies in the crop."""
 
     anchors: dict[str, NDArray[np.float64]]
@@ -174,7 +187,8 @@ class _Pose:
     """Sine of the yaw; positive when the nose points to the right in the picture."""
 
 
-def _pose(landmarks: ArrayLike) -> _Pose:
+def head_pose(landmarks: ArrayLike) -> Pose:
+    """Return how a head with these five landmarks lies in the picture: 5×2, (x, y) in its pixels."""
     left_eye, right_eye, nose, left_corner, right_corner = np.asarray(landmarks, np.float64)
     eyes, mouth = (left_eye + right_eye) / 2, (left_corner + right_corner) / 2
     across, (down_x, down_y) = right_eye - left_eye, mouth - eyes
@@ -194,7 +208,7 @@ def _pose(landmarks: ArrayLike) -> _Pose:
         "left of mouth": left_corner,
         "right of mouth": right_corner,
     }
-    return _Pose(anchors, right, unit, float(np.clip(turn, -MOST_TURNED, MOST_TURNED)))
+    return Pose(anchors, right, unit, float(np.clip(turn, -MOST_TURNED, MOST_TURNED)))
 
 
 def _painted(
@@ -202,7 +216,7 @@ def _painted(
 ) -> NDArray[np.float32]:
     """Paint the head over `other`, in C values per region: C×G×G with G at most GRID."""
     grid = min(size, GRID)
-    pose = _pose((np.asarray(landmarks, np.float64) + 0.5) * (grid / size) - 0.5)
+    pose = head_pose((np.asarray(landmarks, np.float64) + 0.5) * (grid / size) - 0.5)
     canvas = np.tile(colours["other"][:, None, None], (1, grid, grid))
     for part in HEAD:
         rows, columns, cover = _cover(part, pose, grid)
@@ -211,11 +225,12 @@ def _painted(
     return canvas
 
 
-def _enlarged(picture: Map, size: int) -> Map:
+def enlarged(picture: Map, size: int) -> Map:
+    """Return a G×G map as S×S: what all maps of a crop are made at is GRID or less."""
     return np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _cover(part: Ellipsoid, pose: _Pose, size: int) -> tuple[slice, slice, Map]:
+def _cover(part: Ellipsoid, pose: Pose, size: int) -> tuple[slice, slice, Map]:
     """Return the rows and columns that a part of the head lies in, and how far it covers each pixel there."""
     x, y, z = part.centre
     radius_x, radius_y, radius_z = part.radii

@@ -47,8 +47,16 @@ def _describe_face(index: int, face: FaceResult) -> dict[str, Any]:
         "landmarks": [[round(float(value), 1) for value in point] for point in face.face.landmarks],
         "score": round(float(face.face.score), 4),
         "scale": None if face.aligned is None else round(face.aligned.scale, 4),
+        "regions": _drawn_by(face),
         "passes": face.loop.passes if face.loop else 0,
         "progress": round(face.progress, 4),
         "latent_changes": [round(change, 6) for change in face.loop.changes] if face.loop else [],
         "warnings": [{"code": warning.code, "sentence": warning.sentence} for warning in face.warnings],
     }
+
+
+def _drawn_by(face: FaceResult) -> str | None:
+    """Return what drew the regions of a face; None for one that was left alone."""
+    if face.aligned is None:
+        return None
+    return "parsing" if face.aligned.parsed else "landmarks"

@@ -1,5 +1,6 @@
 """The whole path, held open: a photo goes in, the photo with its faces restored comes out."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import cast
@@ -16,22 +17,26 @@ from runtime.compose import HandBack, face_noise
 from runtime.detect import Detector, open_detector
 from runtime.faces import Face
 from runtime.loop import LoopResult, restore_crops
+from runtime.parsing import FaceParser, open_parser
 from runtime.paste import paste_all
 from runtime.regions import Map, region_weights
 from runtime.result import FaceResult, RestoreResult
 from runtime.schedule import kappa, progress
 from runtime.settings import RestoreSettings
 from runtime.timing import timed
-from runtime.warnings import face_warnings, is_tiny
+from runtime.warnings import face_warnings, is_tiny, not_parsed
 
 
 class Restorer:
     """A model package and a face detector, open for any number of photos."""
 
-    def __init__(self, package: Package, backend: Backend, detector: Detector) -> None:
+    def __init__(
+        self, package: Package, backend: Backend, detector: Detector, parser: FaceParser | None = None
+    ) -> None:
         self.package = package
         self.backend = backend
         self.detector = detector
+        self.parser = parser
 
     @classmethod
     def open(
@@ -52,7 +57,8 @@ class Restorer:
         Raises PackageError, BackendError and SettingsError.
         """
         opened = open_package(package)
-        return cls(opened, open_backend(backend, opened, threads=threads), open_detector(detector))
+        networks = open_backend(backend, opened, threads=threads)
+        return cls(opened, networks, open_detector(detector), open_parser(opened, threads=threads))
 
     def restore(self, photo: Pixels, settings: RestoreSettings | None = None) -> RestoreResult:
         """Restore the faces of a photo; what is not a face stays bit for bit.
@@ -69,6 +75,9 @@ class Restorer:
         with timed(timings, "align"):
             size = self.package.manifest.size
             aligned = {i: align(photo, found[i], size, settings.template) for i in chosen}
+        if self.parser:
+            with timed(timings, "parsing"):
+                aligned = {i: replace(face, parsed=self.parser.parse(face)) for i, face in aligned.items()}
         with timed(timings, "regions"):
             rho = {i: region_weights(face, settings.face_mask_weights) for i, face in aligned.items()}
         with timed(timings, "network"):
@@ -81,11 +90,14 @@ class Restorer:
         faces = tuple(
             _face_result(face, aligned.get(i), loops.get(i), settings) for i, face in enumerate(found)
         )
+        if self.parser:
+            faces = tuple(map(_with_parsing_warning, faces))
         return RestoreResult(pasted, faces, timings, settings)
 
     def close(self) -> None:
         """Give back the networks' memory."""
         self.backend.close()
+        self.parser = None
 
     def _restore(
         self, aligned: dict[int, AlignedFace], rho: dict[int, Map], settings: RestoreSettings
@@ -135,6 +147,12 @@ def _face_result(
 ) -> FaceResult:
     done = progress(settings.latent_step_decay, loop.steps) if loop else 0.0
     return FaceResult(face, aligned, loop, done, face_warnings(face, loop, settings))
+
+
+def _with_parsing_warning(face: FaceResult) -> FaceResult:
+    if face.aligned is None or face.aligned.parsed:
+        return face
+    return replace(face, warnings=(*face.warnings, not_parsed()))
 
 
 def _eight_bit(photo: Pixels) -> NDArray[np.uint8]:

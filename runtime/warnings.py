@@ -76,3 +76,12 @@ def _slow(settings: RestoreSettings) -> FaceWarning:
         f"of the way: {needed} would go half of it, at {more} more passes of the network"
     )
     return FaceWarning("slow-convergence", sentence)
+
+
+def not_parsed() -> FaceWarning:
+    """Return what is to be said of a face in which the face-parsing network saw none."""
+    sentence = (
+        "the face-parsing network sees no face here that makes sense: the regions follow the five landmarks, "
+        "as without it, so hair and background are told apart only roughly"
+    )
+    return FaceWarning("not-parsed", sentence)

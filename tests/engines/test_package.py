@@ -14,6 +14,7 @@ from engines.package import (
     Port,
     Source,
     bundled_packages,
+    changed_package,
     new_package,
     open_package,
     sha256,
@@ -302,3 +303,33 @@ def test_a_place_that_cannot_be_written_is_told():
     folder = Path("/proc/package")
     with pytest.raises(PackageError, match=f"cannot write the package {folder}"), new_package(folder):
         raise AssertionError("not reached")
+
+
+def test_a_changed_package_keeps_what_was_not_changed(made):
+    (made.folder / "MODEL_CARD.md").write_text("mine")
+    with changed_package(made.folder) as filled:
+        (filled / "parsing.onnx").write_bytes(b"new")
+        assert not (made.folder / "parsing.onnx").exists()
+    assert open_package(made.folder) == made
+    assert (made.folder / "parsing.onnx").read_bytes() == b"new"
+    assert (made.folder / "MODEL_CARD.md").read_text() == "mine"
+    assert list(made.folder.parent.iterdir()) == [made.folder]
+
+
+def test_a_change_that_fails_leaves_the_package_as_it_was(made):
+    before = {path.name: path.read_bytes() for path in made.folder.iterdir()}
+
+    def change():
+        with changed_package(made.folder) as filled:
+            (filled / "step.onnx").write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(PackageError, match="cannot write"):
+        change()
+    assert {path.name: path.read_bytes() for path in made.folder.iterdir()} == before
+    assert list(made.folder.parent.iterdir()) == [made.folder]
+
+
+def test_a_package_without_face_parsing_says_how_to_add_it(made):
+    with pytest.raises(PackageError, match="add it with python -m export parsing"):
+        made.graph("parsing")
