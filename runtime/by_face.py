@@ -14,7 +14,7 @@ WHOLE_PHOTO = ("faces", "upscale", "template", "budget")
 """Settings that concern the whole photo: a face cannot have its own."""
 
 BESIDE_THE_LOOP = (*WHOLE_PHOTO, "face_mask_weights", "grain")
-"""Settings that faces of one batch need not share, as the loop does not read them (ρ comes with each crop)."""
+"""Settings that faces of one batch need not share: the loop does not read them (ρ comes with each crop)."""
 
 
 def check_by_face(settings: RestoreSettings, by_face: ByFace) -> None:
