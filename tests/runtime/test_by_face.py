@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from engines.errors import SettingsError
 from runtime import Restorer, RestoreResult, RestoreSettings, preset
 from runtime.by_face import WHOLE_PHOTO, in_common_batches
+from runtime.faces import Face
 from runtime.paste import face_rectangle
 
 Pixels = NDArray[np.uint8]
+Found = tuple[Face, ...]
 PATIENT = RestoreSettings(budget=600)
 LIGHT = replace(PATIENT, latent_step_decay=0.02, iterations=15)
 
@@ -35,6 +37,11 @@ def group(portrait: Pixels) -> Pixels:
     return photo
 
 
+@pytest.fixture(scope="module")
+def found(restorer: Restorer, group: Pixels) -> Found:
+    return restorer.detect(group)
+
+
 def face_pixels(result: RestoreResult, i: int) -> Pixels:
     aligned = result.faces[i].aligned
     assert aligned is not None
@@ -42,10 +49,12 @@ def face_pixels(result: RestoreResult, i: int) -> Pixels:
     return np.asarray(result.photo[y0:y1, x0:x1])
 
 
-def test_each_face_comes_out_as_if_all_had_its_settings(restorer: Restorer, group: Pixels) -> None:
+def test_each_face_comes_out_as_if_all_had_its_settings(
+    restorer: Restorer, group: Pixels, found: Found
+) -> None:
     classic = preset("classic", budget=600)
-    mixed = restorer.restore(group, LIGHT, {1: classic})
-    light, strong = restorer.restore(group, LIGHT), restorer.restore(group, classic)
+    mixed = restorer.restore(group, LIGHT, {1: classic}, found=found)
+    light, strong = restorer.restore(group, LIGHT, found=found), restorer.restore(group, classic, found=found)
     assert len(mixed.faces) == 3
     for i, expected in enumerate((light, strong, light)):
         assert np.abs(face_pixels(mixed, i).astype(int) - face_pixels(expected, i)).max() <= 1
@@ -54,22 +63,24 @@ def test_each_face_comes_out_as_if_all_had_its_settings(restorer: Restorer, grou
     assert np.abs(face_pixels(light, 1).astype(int) - face_pixels(strong, 1)).max() > 10
 
 
-def test_weights_and_grain_of_a_face_stay_with_it(restorer: Restorer, group: Pixels) -> None:
+def test_weights_and_grain_of_a_face_stay_with_it(restorer: Restorer, group: Pixels, found: Found) -> None:
     kept = replace(LIGHT, face_mask_weights={"face": 0})
-    mixed = restorer.restore(group, LIGHT, {0: kept, 2: replace(LIGHT, grain=True)})
+    mixed = restorer.restore(group, LIGHT, {0: kept, 2: replace(LIGHT, grain=True)}, found=found)
     assert np.array_equal(mixed.photo[:, :512], group[:, :512])
-    grainy = restorer.restore(group, replace(LIGHT, grain=True))
+    grainy = restorer.restore(group, replace(LIGHT, grain=True), found=found)
     assert np.abs(face_pixels(mixed, 2).astype(int) - face_pixels(grainy, 2)).max() <= 1
 
 
-def test_a_face_can_be_left_out(restorer: Restorer, group: Pixels) -> None:
-    result = restorer.restore(group, LIGHT, {0: None})
+def test_a_face_can_be_left_out(restorer: Restorer, group: Pixels, found: Found) -> None:
+    result = restorer.restore(group, LIGHT, {0: None}, found=found)
     assert [face.loop is not None for face in result.faces] == [False, True, True]
     assert np.array_equal(result.photo[:, :512], group[:, :512])
 
 
-def test_a_face_that_was_not_chosen_stays_so(restorer: Restorer, group: Pixels) -> None:
-    result = restorer.restore(group, replace(LIGHT, faces=(0,)), {1: replace(LIGHT, faces=(0,), grain=True)})
+def test_a_face_that_was_not_chosen_stays_so(restorer: Restorer, group: Pixels, found: Found) -> None:
+    result = restorer.restore(
+        group, replace(LIGHT, faces=(0,)), {1: replace(LIGHT, faces=(0,), grain=True)}, found=found
+    )
     assert [face.loop is not None for face in result.faces] == [True, False, False]
 
 

@@ -1,6 +1,7 @@
 """Config files: whatever is in one, it becomes settings or one line that says what is wrong."""
 
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,14 @@ def test_every_setting_has_a_name_in_the_file(config) -> None:
     read = config(json.dumps(standard), "all.json")
     assert read.changes == standard
     assert in_force(read).settings == RestoreSettings()
+
+
+def test_the_example_of_the_readme_is_read(config) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    example = readme.split("### A config file")[1].split("It also takes")[0]
+    force = in_force(config(textwrap.dedent(example)))
+    assert force.settings == preset("early-digital", iterations=40, grain=True)
+    assert force.by_face == {0: preset("classic"), 3: None}
 
 
 def test_an_empty_file_says_nothing(config) -> None:
