@@ -31,7 +31,7 @@ def write_sheet(path: Path, before: Pixels, result: RestoreResult) -> None:
 
     before  H×W×3 uint8 or uint16 RGB, as it went into the restoration
     """
-    pairs = [("photo", _fitted(before, PHOTO), _fitted(result.photo, PHOTO))]
+    pairs = [("photo", fitted(before, PHOTO), fitted(result.photo, PHOTO))]
     for i, (crop, after) in itertools.islice(_face_crops(result), MAX_FACES):
         pairs.append((f"face {i}", face_tile(crop), face_tile(after)))
     with write_atomically(path) as file:
@@ -71,7 +71,7 @@ def _draw(pairs: list[tuple[str, Tile, Tile]]) -> Image.Image:
     return sheet
 
 
-def _fitted(photo: Pixels, side: int) -> Tile:
+def fitted(photo: Pixels, side: int) -> Tile:
     """Return the photo with its longest side as given, at most enlarged to it; 8 bits."""
     height, width = photo.shape[:2]
     factor = side / max(height, width)

@@ -27,13 +27,16 @@ def describe_photo(
 def write_report(
     path: Path, restorer: Restorer, settings: dict[str, Any], photos: list[dict[str, Any]]
 ) -> None:
-    """Write the report of a run: what ran, with which settings, and each photo's entry."""
+    """Write the report of a run: what ran, with which settings, and each photo's entry.
+
+    settings  `settings` of all faces, and `settings_by_face`
+    """
     report = {
         "version": version("gpen-edge"),
         "package": {"folder": str(restorer.package.folder), "name": restorer.package.manifest.name},
         "backend": restorer.backend.name,
         "device": restorer.backend.device,
-        "settings": settings,
+        **settings,
         "photos": photos,
     }
     with write_atomically(path) as file:

@@ -5,28 +5,29 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar
 
 import cv2
 
 from engines.command_line import DONE, SOME_FAILED, run
-from engines.errors import GpenEdgeError, PhotoError, SettingsError
-from runtime.align import TEMPLATES
-from runtime.backends import BackendName
+from engines.errors import GpenEdgeError, PhotoError
 from runtime.compare import write_sheet
+from runtime.face_list import face_table, write_face_sheet
+from runtime.in_force import InForce, as_json, lines
 from runtime.masks_sheet import write_masks_sheet
 from runtime.one_line import one_line
+from runtime.options import Wanted, check_package, parser, what_is_wanted
 from runtime.photo.reader import SUPPORTED_SUFFIXES, Photo, read_photo
 from runtime.photo.writer import OUTPUT_SUFFIXES, check_output, write_photo
-from runtime.presets import PRESETS, preset
-from runtime.regions import parse_weights
+from runtime.presets_sheet import candidates, faces_to_show, write_presets_sheet
 from runtime.report import describe_photo, write_report
 from runtime.restorer import Restorer
 from runtime.result import RestoreResult
-from runtime.settings import RestoreSettings, Upscale, parse_faces
 from runtime.timing import timed
+
+Step = TypeVar("Step")
 
 
 @dataclass(frozen=True)
@@ -41,78 +42,42 @@ class Job:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
-    options = _parser().parse_args(arguments)
     warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, which is dropped
-    return run(lambda: _restore(options))
-
-
-def _parser() -> argparse.ArgumentParser:
-    about = "Restore the faces of photos."
-    parser = argparse.ArgumentParser(prog="python -m runtime.restore", description=about)
-    add = parser.add_argument
-    add("photos", nargs="+", type=Path, metavar="PHOTO", help="photos, or folders of photos")
-    add("-o", "--output", type=Path, required=True, metavar="OUT", help="a file for one photo, else a folder")
-    add("--overwrite", action="store_true", help="replace outputs that exist, even the photo itself")
-    add("--max-megapixels", type=float, default=100, metavar="N", help="refuse larger photos and results")
-
-    add = parser.add_argument_group("how much is restored").add_argument
-    add("--preset", choices=PRESETS, default="standard", help="settings that go well together")
-    add("--degradation-scale", type=float, metavar="S", help="0.3 to 1.2, or 0; more lets the prior do more")
-    add("--latent-step-decay", type=float, metavar="ETA", help="0.02 to 0.1; or 1 for one full-strength pass")
-    add("--iterations", type=int, metavar="N", help="steps; more go further from the photo to the prior")
-    add(
-        "--face-mask-weights", metavar="REGION=W,…", help="0 to 2, such as eye=1.3,lip=1.3; 0 keeps the photo"
-    )
-    add("--grain", action="store_true", default=None, help="keep the grain of what is left of the photo")
-    add("--budget", type=float, metavar="SECONDS", help="that a face may take")
-
-    add = parser.add_argument_group("which faces, how large").add_argument
-    add("--face", default="all", metavar="WHICH", help="all, largest, or indices from 0, the largest: 0,2")
-    add("--upscale", type=int, choices=get_args(Upscale), default=1, help="enlarge the photo")
-    add("--template", choices=TEMPLATES, default="published", help="how faces lie in the network's crops")
-    add("--detector", type=Path, metavar="YUNET.onnx", help="a YuNet face detector in place of CenterFace")
-
-    add = parser.add_argument_group("what is shown").add_argument
-    add("--compare", type=Path, metavar="SHEET.png", help="before/after sheet; for many photos a folder")
-    add("--masks", type=Path, metavar="SHEET.png", help="sheet of the face regions of one photo")
-    add("--report", type=Path, metavar="FILE.json", help="what was found and done")
-
-    add = parser.add_argument_group("what runs it").add_argument
-    add("--model", metavar="PACKAGE", help="folder of a model package, in place of the bundled default")
-    add("--backend", choices=get_args(BackendName), default="auto", help="what runs the networks")
-    add("--threads", type=int, metavar="N", help="CPU threads for the networks, in place of one per core")
-    return parser
+    return run(lambda: _restore(parser().parse_args(arguments)))
 
 
 def _restore(options: argparse.Namespace) -> int:
-    settings = _settings(options)
-    if options.threads is not None and options.threads < 1:
-        raise SettingsError(f"--threads {options.threads}: give 1 or more")
-    if options.masks and (len(options.photos) > 1 or options.photos[0].is_dir()):
-        raise SettingsError("--masks draws the faces of one photo: name one photo")
-    jobs = plan(options.photos, options.output, options.compare)
+    wanted = what_is_wanted(options)
+    jobs = plan(options.photos, options.output, options.compare) if options.output else []
     _check_outputs(jobs, options)
     with Restorer.open(
-        options.model, options.backend, detector=options.detector, threads=options.threads
+        wanted.package, wanted.backend, detector=wanted.detector, threads=wanted.threads
     ) as restorer:
-        entries, failed = _run_jobs(jobs, options, settings, restorer)
+        check_package(wanted.config, restorer.package.manifest)
+        if options.list_faces or options.compare_presets:
+            _look(options, wanted, restorer)
+        entries, failed = _run_jobs(jobs, options, wanted.force, restorer)
         if options.report:
-            write_report(options.report, restorer, asdict(settings), entries)
+            write_report(options.report, restorer, as_json(wanted.force), entries)
     return SOME_FAILED if failed else DONE
 
 
-def _settings(options: argparse.Namespace) -> RestoreSettings:
-    """Return the preset's settings with what the command line says on top."""
-    names = ("degradation_scale", "latent_step_decay", "iterations", "budget", "grain")
-    said = {name: value for name in names if (value := getattr(options, name)) is not None}
-    if options.face_mask_weights is not None:
-        said["face_mask_weights"] = parse_weights(options.face_mask_weights)
-    said |= {
-        "faces": parse_faces(options.face),
-        "upscale": options.upscale,
-        "template": options.template,
-    }
-    return preset(options.preset, **said)
+def _look(options: argparse.Namespace, wanted: Wanted, restorer: Restorer) -> None:
+    """Show what a user chooses from: the faces of the photo, and how it looks with each preset."""
+    (path,) = options.photos
+    photo = read_photo(path, max_megapixels=options.max_megapixels).pixels
+    found = restorer.detect(photo)
+    shown = faces_to_show(found, wanted.force)
+    if not shown:
+        _say(f"{one_line(path.name)}: no face found that would be restored")
+    if options.list_faces:
+        for line in face_table(found, wanted.force.settings):
+            print(line)  # noqa: T201
+        write_face_sheet(options.list_faces, photo, found)
+    if options.compare_presets and shown:
+        compared = candidates(wanted.config, wanted.force, shown)
+        steps = _with_progress(list(compared.items()), "comparing")
+        write_presets_sheet(options.compare_presets, restorer, photo, found, steps)
 
 
 def plan(photos: list[Path], output: Path, sheet: Path | None) -> list[Job]:
@@ -156,6 +121,10 @@ def _check_outputs(jobs: list[Job], options: argparse.Namespace) -> None:
         check_output(job.output, source=job.photo, overwrite=options.overwrite)
         if job.sheet:
             check_output(job.sheet, overwrite=True)
+    for path in filter(None, (options.list_faces, options.compare_presets)):
+        check_output(path, source=options.photos[0], overwrite=options.overwrite)
+        if path.suffix.lower() != ".png":
+            raise PhotoError(f"the sheet {one_line(path)} is a PNG: end its name in .png")
     for path in filter(None, (options.report, options.masks)):
         if path.is_dir() or not path.parent.is_dir():
             raise PhotoError(f"{one_line(path)} cannot be written: name a file in a folder that exists")
@@ -169,22 +138,30 @@ def _make_folder(folder: Path) -> None:
 
 
 def _run_jobs(
-    jobs: list[Job], options: argparse.Namespace, settings: RestoreSettings, restorer: Restorer
+    jobs: list[Job], options: argparse.Namespace, force: InForce, restorer: Restorer
 ) -> tuple[list[dict[str, Any]], bool]:
     """Restore photo after photo; return the report's entries and whether one failed.
 
     A single photo's error goes up; of several, each is named and the others go on.
     """
 
-    def restore(job: Job) -> dict[str, Any]:
-        return _restore_one(job, options, settings, restorer)
+    def restore(job: Job) -> tuple[dict[str, Any], list[str]]:
+        return _restore_one(job, options, force, restorer)
 
+    if not jobs:
+        return [], False
     if len(jobs) == 1:
-        return [restore(jobs[0])], False
-    entries, failed = [], False
-    for job in _with_progress(jobs):
+        entry, remarks = restore(jobs[0])
+        _say(*lines(force), *remarks)
+        return [entry], False
+    _say(*lines(force))
+    entries: list[dict[str, Any]] = []
+    failed = False
+    for job in _with_progress(jobs, "restoring"):
         try:
-            entries.append(restore(job))
+            entry, remarks = restore(job)
+            _say(*remarks)
+            entries.append(entry)
         except GpenEdgeError as error:
             _say(f"failed: {error}")
             entries.append({"photo": str(job.photo), "error": str(error)})
@@ -193,13 +170,14 @@ def _run_jobs(
 
 
 def _restore_one(
-    job: Job, options: argparse.Namespace, settings: RestoreSettings, restorer: Restorer
-) -> dict[str, Any]:
+    job: Job, options: argparse.Namespace, force: InForce, restorer: Restorer
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the photo's entry of the report, and what is to be said."""
     timings: dict[str, float] = {}
     with timed(timings, "read"):
         photo = read_photo(job.photo, max_megapixels=options.max_megapixels)
-    _check_size(photo, settings.upscale, options.max_megapixels)
-    result = restorer.restore(photo.pixels, settings)
+    _check_size(photo, force.settings.upscale, options.max_megapixels)
+    result = restorer.restore(photo.pixels, force.settings, force.by_face)
     timings |= result.timings
     with timed(timings, "write"):
         write_photo(job.output, _restored(photo, result), overwrite=options.overwrite)
@@ -207,8 +185,8 @@ def _restore_one(
         write_sheet(job.sheet, photo.pixels, result)
     if options.masks:
         write_masks_sheet(options.masks, [face.aligned for face in result.faces if face.aligned])
-    _say_what_matters(job, result)
-    return describe_photo(job.photo, job.output, result.faces, timings)
+    entry = describe_photo(job.photo, job.output, result.faces, timings)
+    return entry, [f"{one_line(job.photo.name)}: {remark}" for remark in _remarks(result, force)]
 
 
 def _check_size(photo: Photo, upscale: int, max_megapixels: float) -> None:
@@ -229,24 +207,29 @@ def _restored(photo: Photo, result: RestoreResult) -> Photo:
     return replace(photo, pixels=result.photo, alpha=alpha)
 
 
-def _say_what_matters(job: Job, result: RestoreResult) -> None:
-    name = one_line(job.photo.name)
+def _remarks(result: RestoreResult, force: InForce) -> Iterable[str]:
+    """Say what the user should know of a photo's restoration."""
     if not result.faces:
-        _say(f"{name}: no face found; the photo was written without a change to its faces")
+        yield "no face found; the photo was written without a change to its faces"
+        return
     for i, face in enumerate(result.faces):
         for warning in face.warnings:
-            _say(f"{name}: face {i}: {warning.code}: {warning.sentence}")
+            yield f"face {i}: {warning.code}: {warning.sentence}"
+    for i in force.by_face:
+        if i >= len(result.faces):
+            yield f"face {i}, which has settings of its own, is not there"
 
 
-def _with_progress(jobs: list[Job]) -> Iterable[Job]:
+def _with_progress(steps: list[Step], what: str) -> Iterable[Step]:
     from rich.console import Console  # here, as a single photo does not need it
     from rich.progress import track
 
-    return track(jobs, "restoring", console=Console(stderr=True))
+    return track(steps, what, console=Console(stderr=True))
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)  # noqa: T201
+def _say(*lines: str) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from engines.errors import SettingsError
 from engines.package import Package, open_package
 from runtime.align import AlignedFace, Pixels, align, scaled
 from runtime.backends import Backend, BackendName, open_backend
+from runtime.by_face import ByFace, check_by_face, in_common_batches
 from runtime.compose import HandBack, face_noise
 from runtime.detect import Detector, open_detector
 from runtime.faces import Face
@@ -60,35 +61,53 @@ class Restorer:
         networks = open_backend(backend, opened, threads=threads)
         return cls(opened, networks, open_detector(detector), open_parser(opened, threads=threads))
 
-    def restore(self, photo: Pixels, settings: RestoreSettings | None = None) -> RestoreResult:
+    def detect(self, photo: Pixels) -> tuple[Face, ...]:
+        """Find the faces of a photo, H×W×3 uint8 or uint16 RGB; the largest comes first."""
+        return self.detector.detect(_eight_bit(photo))
+
+    def restore(
+        self,
+        photo: Pixels,
+        settings: RestoreSettings | None = None,
+        by_face: ByFace | None = None,
+        *,
+        found: tuple[Face, ...] | None = None,
+    ) -> RestoreResult:
         """Restore the faces of a photo; what is not a face stays bit for bit.
 
-        photo  H×W×3 uint8 or uint16 RGB, upright; not changed
+        photo     H×W×3 uint8 or uint16 RGB, upright; not changed
+        settings  of all faces
+        by_face   of single faces, in their place: by index, 0 the largest; None leaves a face out, and one
+                  that the photo has not is passed over
+        found     the photo's faces, where `detect` has found them already
 
-        Raises SettingsError when the settings ask for a face that is not there.
+        Raises SettingsError when the settings ask for a face that is not there, or those of a face differ
+        in what concerns the whole photo.
         """
-        settings = settings or RestoreSettings()
+        settings, by_face = settings or RestoreSettings(), by_face or {}
+        check_by_face(settings, by_face)
         timings: dict[str, float] = {}
         with timed(timings, "detect"):
-            found = self.detector.detect(_eight_bit(photo))
-            chosen = _choose(found, settings)
+            found = self.detect(photo) if found is None else found
+            wanted = choose(found, settings, by_face)
         with timed(timings, "align"):
             size = self.package.manifest.size
-            aligned = {i: align(photo, found[i], size, settings.template) for i in chosen}
+            aligned = {i: align(photo, found[i], size, settings.template) for i in wanted}
         if self.parser:
             with timed(timings, "parsing"):
                 aligned = {i: replace(face, parsed=self.parser.parse(face)) for i, face in aligned.items()}
         with timed(timings, "regions"):
-            rho = {i: region_weights(face, settings.face_mask_weights) for i, face in aligned.items()}
+            rho = {i: region_weights(face, wanted[i].face_mask_weights) for i, face in aligned.items()}
         with timed(timings, "network"):
-            loops = self._restore(aligned, rho, settings)
+            loops = self._restore(aligned, rho, wanted)
         with timed(timings, "paste"):
             pasted = _enlarged(photo, settings.upscale)
             placed = [(scaled(aligned[i], settings.upscale), loop.restored) for i, loop in loops.items()]
-            kept = [_hand_back(photo, aligned[i], rho[i], loop, settings) for i, loop in loops.items()]
+            kept = [_hand_back(photo, aligned[i], rho[i], loop, wanted[i]) for i, loop in loops.items()]
             paste_all(pasted, placed, kept)
         faces = tuple(
-            _face_result(face, aligned.get(i), loops.get(i), settings) for i, face in enumerate(found)
+            _face_result(face, aligned.get(i), loops.get(i), wanted.get(i, settings))
+            for i, face in enumerate(found)
         )
         if self.parser:
             faces = tuple(map(_with_parsing_warning, faces))
@@ -100,13 +119,15 @@ class Restorer:
         self.parser = None
 
     def _restore(
-        self, aligned: dict[int, AlignedFace], rho: dict[int, Map], settings: RestoreSettings
+        self, aligned: dict[int, AlignedFace], rho: dict[int, Map], wanted: dict[int, RestoreSettings]
     ) -> dict[int, LoopResult]:
-        if not aligned:
-            return {}
-        crops = np.stack([face.crop for face in aligned.values()])
-        loops = restore_crops(self.backend, crops, np.stack(list(rho.values())), settings)
-        return dict(zip(aligned, loops, strict=True))
+        """Return what the loop makes of each face, in the order of the faces."""
+        loops: dict[int, LoopResult] = {}
+        for group in in_common_batches(wanted):
+            crops = np.stack([aligned[i].crop for i in group])
+            results = restore_crops(self.backend, crops, np.stack([rho[i] for i in group]), wanted[group[0]])
+            loops |= zip(group, results, strict=True)
+        return {i: loops[i] for i in aligned}
 
     def __enter__(self) -> "Restorer":
         return self
@@ -117,8 +138,11 @@ class Restorer:
         self.close()
 
 
-def _choose(found: tuple[Face, ...], settings: RestoreSettings) -> list[int]:
-    """Return the indices of the faces to restore."""
+def choose(found: tuple[Face, ...], settings: RestoreSettings, by_face: ByFace) -> dict[int, RestoreSettings]:
+    """Return the indices of the faces to restore, each with its settings.
+
+    Raises SettingsError when the settings ask for a face that is not there.
+    """
     if settings.faces == "all":
         wanted = tuple(range(len(found)))
     elif settings.faces == "largest":
@@ -129,7 +153,8 @@ def _choose(found: tuple[Face, ...], settings: RestoreSettings) -> list[int]:
         if missing is not None:
             there = f"its faces are 0 to {len(found) - 1}" if found else "it has no face"
             raise SettingsError(f"the photo has no face {missing}: {there}")
-    return [i for i in dict.fromkeys(wanted) if not is_tiny(found[i])]
+    chosen = {i: by_face.get(i, settings) for i in wanted}
+    return {i: own for i, own in chosen.items() if own is not None and not is_tiny(found[i])}
 
 
 def _hand_back(

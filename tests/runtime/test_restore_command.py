@@ -19,11 +19,12 @@ Pixels = NDArray[np.uint8]
 
 @pytest.fixture
 def restore(tiny_package: Path, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
-    """Run the command line in this process: returns the exit status and the lines on stderr."""
+    """Run the command line in this process: returns the status and the lines on stderr but the settings."""
 
     def run(*arguments: object) -> tuple[int, list[str]]:
         status = main([*map(str, arguments), "--model", str(tiny_package)])
-        return status, capsys.readouterr().err.splitlines()
+        lines = capsys.readouterr().err.splitlines()
+        return status, [line for line in lines if not line.startswith("settings")]
 
     return run
 
@@ -245,7 +246,7 @@ def test_an_output_folder_that_may_not_be_written_to_is_refused(restore, portrai
         (["--face", "none"], "--face none"),
         (["--face", "3"], "no face 3"),
         (["--detector", "missing.onnx"], "missing.onnx"),
-        (["--threads", "0"], "--threads 0"),
+        (["--threads", "0"], "threads is 0"),
         (["--report", "missing/r.json"], "missing/r.json"),
         (["--masks", "missing/m.png"], "missing/m.png"),
         (["--latent-step-decay", "0.5"], "latent_step_decay"),
@@ -270,3 +271,93 @@ def _jpeg() -> bytes:
     noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)
     Image.fromarray(noise).save(buffer, "JPEG")
     return buffer.getvalue()
+
+
+def test_settings_come_from_a_file_and_are_said(
+    tiny_package: Path, portrait_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, report = tmp_path / "kiosk.toml", tmp_path / "report.json"
+    config.write_text(
+        f'model_path = "{tiny_package}"\nsize = 64\nchannel_multiplier = 1\npreset = "mine"\nbudget = 600\n'
+        '[presets.mine]\nbased_on = "ai-generated"\ngrain = true\n'
+        "[[faces]]\nface = 0\ndegradation_scale = 0.5\n"
+        "[[faces]]\nface = 3\nrestore = false\n"
+    )
+    out = tmp_path / "out.png"
+    assert main([*map(str, (portrait_file, "-o", out, "--config", config, "--report", report))]) == 0
+    assert capsys.readouterr().err.splitlines()[:3] == [
+        "settings: degradation_scale 1, latent_step_decay 0.02, iterations 30, "
+        "face_mask_weights eye=1.5,ear=1.5, grain on, budget 600",
+        "settings of face 0: degradation_scale 0.5",
+        "settings of face 3: left out",
+    ]
+    told = json.loads(report.read_text())
+    assert told["package"]["folder"] == str(tiny_package)
+    assert told["settings"]["grain"] is True
+    assert told["settings_by_face"]["0"] == told["settings"] | {"degradation_scale": 0.5}
+    assert told["settings_by_face"]["3"] is None
+
+
+def test_settings_of_a_face_that_is_not_there_are_said(restore, portrait_file: Path, tmp_path: Path) -> None:
+    config = tmp_path / "c.json"
+    config.write_text('{"faces": [{"face": 3, "grain": true}], "budget": 600}')
+    status, lines = restore(portrait_file, "-o", tmp_path / "out.png", "--config", config)
+    assert (status, lines) == (0, ["portrait.png: face 3, which has settings of its own, is not there"])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("size = 512", "size is 512, but the package tiny64 has 64"),
+        ("channel_multiplier = 7", "channel_multiplier is 7, but the package tiny64 has"),
+        ("grian = true", "did you mean grain?"),
+        ('device = "cuda:0"', "device is cuda:0, but"),
+    ],
+)
+def test_a_config_file_that_does_not_fit_is_refused(
+    restore, portrait_file: Path, tmp_path: Path, text: str, words: str
+) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text(text)
+    assert_refused(restore(portrait_file, "-o", tmp_path / "out.png", "--config", config), words)
+    assert_nothing_left(tmp_path, "c.toml", "portrait.png")
+
+
+def test_faces_are_listed_and_presets_compared_without_restoring(
+    tiny_package: Path, portrait_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sheets = ["--list-faces", tmp_path / "faces.png", "--compare-presets", tmp_path / "presets.png"]
+    assert main([*map(str, (portrait_file, *sheets, "--model", tiny_package))]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["face", "0"]
+    assert_nothing_left(tmp_path, "faces.png", "portrait.png", "presets.png")
+
+
+def test_a_photo_without_faces_has_none_to_list_or_compare(restore, tmp_path: Path) -> None:
+    photo = save(np.full((40, 40, 3), 9, np.uint8), tmp_path / "photo.png")
+    sheets = ["--list-faces", tmp_path / "faces.png", "--compare-presets", tmp_path / "presets.png"]
+    status, lines = restore(photo, *sheets)
+    assert (status, lines) == (0, ["photo.png: no face found that would be restored"])
+    assert_nothing_left(tmp_path, "faces.png", "photo.png")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "nowhere to write to: give -o OUT"),
+        (["--list-faces", "portrait.png"], "is the photo itself"),
+        (["--list-faces", "there.png"], "exists"),
+        (["--compare-presets", "sheet.jpg"], "end its name in .png"),
+        (["--compare-presets", "none/sheet.png"], "does not exist"),
+        (["--list-faces", "sheet.png", "--masks", "masks.png"], "--masks shows what was restored"),
+        (["portrait.png", "--list-faces", "sheet.png"], "--list-faces shows one photo"),
+        (["-o", "out.png", "--config", "none.toml"], "cannot be read"),
+        (["-o", "out.png", "--preset", "vivid"], "no preset 'vivid': there are standard, classic"),
+    ],
+)
+def test_looking_at_what_makes_no_sense_is_refused(
+    restore, portrait_file: Path, tmp_path: Path, monkeypatch, arguments: list[str], words: str
+) -> None:
+    (tmp_path / "there.png").touch()
+    monkeypatch.chdir(tmp_path)
+    assert_refused(restore(portrait_file.name, *arguments), words)
+    assert_nothing_left(tmp_path, "portrait.png", "there.png")

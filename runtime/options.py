@@ -1,0 +1,137 @@
+"""The options of `python -m runtime.restore`, and what they and the config file ask for together."""
+
+import argparse
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_args
+
+from engines.errors import BackendError, SettingsError
+from engines.package import Manifest
+from runtime.align import TEMPLATES
+from runtime.backends import BackendName
+from runtime.config import Config, check_run, read_config
+from runtime.in_force import InForce, in_force
+from runtime.one_line import one_line
+from runtime.regions import parse_weights
+from runtime.settings import RestoreSettings, Upscale, parse_faces
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a run is to do: the options and the config file taken together."""
+
+    config: Config
+    force: InForce
+    package: str | None
+    """Folder or name of the model package; None is the bundled default."""
+    backend: BackendName
+    detector: Path | None
+    threads: int | None
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line.
+
+    A setting that is not given is None, so that the config file has its say.
+    """
+    about = "Restore the faces of photos."
+    parser = argparse.ArgumentParser(prog="python -m runtime.restore", description=about)
+    add = parser.add_argument
+    add("photos", nargs="+", type=Path, metavar="PHOTO", help="photos, or folders of photos")
+    add("-o", "--output", type=Path, metavar="OUT", help="a file for one photo, else a folder")
+    add("--overwrite", action="store_true", help="replace outputs that exist, even the photo itself")
+    add("--max-megapixels", type=float, default=100, metavar="N", help="refuse larger photos and results")
+    add("--config", type=Path, metavar="FILE", help="TOML or JSON; the command line wins over it")
+
+    add = parser.add_argument_group("how much is restored").add_argument
+    add("--preset", metavar="NAME", help="settings that go well together, built in or from the config file")
+    add("--degradation-scale", type=float, metavar="S", help="0.3 to 1.2, or 0; more lets the prior do more")
+    add("--latent-step-decay", type=float, metavar="ETA", help="0.02 to 0.1; or 1 for one full-strength pass")
+    add("--iterations", type=int, metavar="N", help="steps; more go further from the photo to the prior")
+    add(
+        *("--face-mask-weights",),
+        type=parse_weights,
+        metavar="REGION=W,…",
+        help="0 to 2, such as eye=1.3,lip=1.3; 0 keeps the photo",
+    )
+    switch = argparse.BooleanOptionalAction
+    add("--grain", action=switch, help="keep the grain of what is left of the photo")
+    add("--budget", type=float, metavar="SECONDS", help="that a face may take")
+
+    add = parser.add_argument_group("which faces, how large").add_argument
+    add(
+        *("--face",),
+        type=parse_faces,
+        dest="faces",
+        metavar="WHICH",
+        help="all, largest, or indices from 0, the largest: 0,2",
+    )
+    add("--upscale", type=int, choices=get_args(Upscale), help="enlarge the photo")
+    add("--template", choices=TEMPLATES, help="how faces lie in the network's crops")
+    add("--detector", type=Path, metavar="YUNET.onnx", help="a YuNet face detector in place of CenterFace")
+
+    add = parser.add_argument_group("what is shown").add_argument
+    add(
+        "--list-faces", type=Path, metavar="SHEET.png", help="list the faces of one photo, boxed and numbered"
+    )
+    add("--compare-presets", type=Path, metavar="SHEET.png", help="sheet of one photo with every preset")
+    add("--compare", type=Path, metavar="SHEET.png", help="before/after sheet; for many photos a folder")
+    add("--masks", type=Path, metavar="SHEET.png", help="sheet of the face regions of one photo")
+    add("--report", type=Path, metavar="FILE.json", help="what was found and done")
+
+    add = parser.add_argument_group("what runs it").add_argument
+    add("--model", metavar="PACKAGE", help="folder of a model package, in place of the bundled default")
+    add("--backend", choices=get_args(BackendName), help="what runs the networks")
+    add("--device", metavar="DEVICE", help="where they run: cpu")
+    add("--threads", type=int, metavar="N", help="CPU threads for the networks, in place of one per core")
+    return parser
+
+
+def what_is_wanted(options: argparse.Namespace) -> Wanted:
+    """Take the command line and the config file it names together. Raises GpenEdgeError."""
+    _check_sheets(options)
+    config = read_config(options.config) if options.config else Config()
+    names = [field.name for field in fields(RestoreSettings)]
+    said = {name: value for name in names if (value := getattr(options, name, None)) is not None}
+    run: dict[str, Any] = dict(config.run)
+    for name in ("backend", "device", "detector", "threads"):
+        if getattr(options, name) is not None:
+            run[name] = getattr(options, name)
+    check_run(options.device, options.threads)
+    if run.get("device", "cpu") != "cpu":
+        raise BackendError(
+            f"device is {run['device']}, but this version runs the networks on the CPU: give cpu"
+        )
+    return Wanted(
+        config,
+        in_force(config, said, options.preset),
+        options.model or run.get("model_path"),
+        run.get("backend", "auto"),
+        Path(run["detector"]) if "detector" in run else None,
+        run.get("threads"),
+    )
+
+
+def _check_sheets(options: argparse.Namespace) -> None:
+    """Refuse what does not go together before any work is done."""
+    alone = [name for name in ("list_faces", "compare_presets") if getattr(options, name)]
+    if options.output is None and not alone:
+        raise SettingsError("there is nowhere to write to: give -o OUT (or --list-faces, --compare-presets)")
+    for name in ("compare", "masks", "report") if options.output is None else ():
+        if getattr(options, name):
+            raise SettingsError(f"--{name} shows what was restored: give -o OUT as well")
+    if len(options.photos) > 1 or options.photos[0].is_dir():
+        of_one = next((name for name in (*alone, "masks") if getattr(options, name)), None)
+        if of_one:
+            raise SettingsError(f"--{of_one.replace('_', '-')} shows one photo: name one photo")
+
+
+def check_package(config: Config, manifest: Manifest) -> None:
+    """Compare what the config file says of the network with the package. Raises SettingsError."""
+    for name in ("size", "channel_multiplier"):
+        given, has = config.run.get(name), getattr(manifest, name)
+        if given is not None and given != has:
+            raise SettingsError(
+                f"{config.file}: {name} is {given}, but the package {one_line(manifest.name)} has {has}: "
+                f"name the package that is meant (model_path), or leave {name} out"
+            )
