@@ -41,12 +41,24 @@ def _add_paste(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _add_quality(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("quality", help="degraded portraits, restored, against the truth")
+    _add_portraits(parser)
+    parser.add_argument(
+        "--limit", type=_positive, help="measure this many portraits at most, for a quick look"
+    )
+    parser.add_argument("--categories", type=_names, help="these degradations only: NAME[,NAME]")
+    parser.add_argument("--sheet", type=Path, help="write a PNG of the restored faces, to look at")
+    _add_output(parser)
+    parser.set_defaults(run=_quality)
+
+
+def _add_portraits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("portraits", type=Path, help="folder of square, aligned portraits")
     parser.add_argument("--package", type=Path, help="measure this package instead of the bundled default")
     parser.add_argument("--first", type=int, default=0, help="leave out the portraits before this one (0)")
-    parser.add_argument("--seeds", type=_positive, default=4, help="degradations of each portrait (4)")
-    _add_output(parser)
-    parser.set_defaults(run=_quality)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -90,12 +102,18 @@ def _paste(options: argparse.Namespace) -> int:
 
 def _quality(options: argparse.Namespace) -> int:
     from bench import quality
+    from bench.degradations import NAMES
 
     settings = quality.QualitySettings(
-        portraits=options.portraits, package=options.package, first=options.first, seeds=options.seeds
+        portraits=options.portraits,
+        package=options.package,
+        first=options.first,
+        limit=options.limit,
+        categories=options.categories or NAMES,
+        sheet=options.sheet,
     )
     with progress_bar("quality", quality.steps(settings)) as tick:
-        report = quality.measure(settings, tick)
+        report = quality.run(settings, tick)
     record(report, options.output)
     return command_line.DONE
 
