@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from bench import claims, training_range
@@ -169,7 +170,7 @@ def _report(
             "package": package,
             "portraits": count,
             "first": settings.first,
-            "degradations": [asdict(degradation) for degradation in named(settings.categories)],
+            "degradations": msgspec.to_builtins(named(settings.categories)),
             "model": model,
             "by_degradation": measured.first,
             "controlled_every": CONTROLLED_EVERY,

@@ -30,12 +30,18 @@ def command(portraits, tiny_package, tmp_path):
 
 def test_every_preset_is_measured_by_every_measure(command, tmp_path, capsys):
     sheet = tmp_path / "sheet.png"
-    categories = "noise-medium,jpeg-heavy,nearly-clean"
+    categories = "noise-medium,jpeg-heavy,training-range,nearly-clean"
     arguments = [*command, "--first", "1", "--categories", categories, "--sheet", str(sheet)]
     assert main(arguments) == 0
     figures = json.loads((tmp_path / "quality.json").read_text())
     assert (figures["portraits"], figures["first"]) == (2, 1)
-    assert list(figures["by_degradation"]) == ["nearly-clean", "noise-medium", "jpeg-heavy"]
+    assert list(figures["by_degradation"]) == [
+        "nearly-clean",
+        "noise-medium",
+        "jpeg-heavy",
+        "training-range",
+    ]
+    assert figures["degradations"][3]["ranges"] is not None
     for methods in figures["controlled"].values():
         assert methods.keys() == {"input", *PRESETS}
         for values in methods.values():
