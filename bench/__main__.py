@@ -1,4 +1,4 @@
-"""`python -m bench latency | paste | quality`: measure, show a table, keep the figures."""
+"""`python -m bench latency | paste | quality | loop`: measure, show a table, keep the figures."""
 
 import argparse
 import sys
@@ -15,6 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     _add_latency(commands)
     _add_paste(commands)
     _add_quality(commands)
+    _add_loop(commands)
     options = parser.parse_args(arguments)
     return command_line.run(lambda: options.run(options))
 
@@ -41,12 +42,34 @@ def _add_paste(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _add_quality(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("quality", help="degraded portraits, restored, against the truth")
+    _add_portraits(parser)
+    parser.add_argument(
+        "--limit", type=_positive, help="measure this many portraits at most, for a quick look"
+    )
+    parser.add_argument("--categories", type=_names, help="these degradations only: NAME[,NAME]")
+    parser.add_argument("--sheet", type=Path, help="write a PNG of the restored faces, to look at")
+    _add_output(parser)
+    parser.set_defaults(run=_quality)
+
+
+def _add_loop(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("loop", help="the latent loop: passes, time and nearness, by ε, N and η")
+    _add_portraits(parser)
+    parser.add_argument(
+        "--limit", type=_positive, default=12, help="measure this many portraits at most (12)"
+    )
+    _add_output(parser)
+    parser.set_defaults(run=_loop)
+
+
+def _add_portraits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("portraits", type=Path, help="folder of square, aligned portraits")
     parser.add_argument("--package", type=Path, help="measure this package instead of the bundled default")
     parser.add_argument("--first", type=int, default=0, help="leave out the portraits before this one (0)")
-    parser.add_argument("--seeds", type=_positive, default=4, help="degradations of each portrait (4)")
-    _add_output(parser)
-    parser.set_defaults(run=_quality)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -90,13 +113,33 @@ def _paste(options: argparse.Namespace) -> int:
 
 def _quality(options: argparse.Namespace) -> int:
     from bench import quality
+    from bench.degradations import NAMES
 
     settings = quality.QualitySettings(
-        portraits=options.portraits, package=options.package, first=options.first, seeds=options.seeds
+        portraits=options.portraits,
+        package=options.package,
+        first=options.first,
+        limit=options.limit,
+        categories=options.categories or NAMES,
+        sheet=options.sheet,
     )
     with progress_bar("quality", quality.steps(settings)) as tick:
-        report = quality.measure(settings, tick)
+        report = quality.run(settings, tick)
     record(report, options.output)
+    return command_line.DONE
+
+
+def _loop(options: argparse.Namespace) -> int:
+    from bench import loop
+    from bench.loop_chart import write_chart
+
+    settings = loop.LoopSettings(
+        portraits=options.portraits, package=options.package, first=options.first, limit=options.limit
+    )
+    with progress_bar("loop", loop.steps(settings)) as tick:
+        report = loop.measure(settings, tick)
+    record(report, options.output)
+    write_chart(options.output / "loop.png", report)
     return command_line.DONE
 
 

@@ -9,12 +9,25 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Table as RichTable
 
 from bench.environment import environment
 from engines.errors import GpenEdgeError
 
 RESULTS = Path(__file__).parent / "results"
+
+Row = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A further table of a report."""
+
+    title: str
+    headings: Row
+    rows: tuple[Row, ...]
+    shown: bool = True
+    """On the console too, not in the Markdown file alone."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +37,14 @@ class Report:
     name: str
     """Of the files."""
     title: str
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    headings: Row
+    rows: tuple[Row, ...]
     summary: str
     """The finding, in one sentence."""
     figures: Mapping[str, Any]
     """The same with all digits, and the settings, for the JSON."""
+    more: tuple[Table, ...] = ()
+    """Below the first table."""
 
 
 def record(report: Report, folder: Path) -> None:
@@ -41,16 +56,10 @@ def record(report: Report, folder: Path) -> None:
         f"commit {where.commit}; {where.date} UTC"
     )
     figures = {"benchmark": report.name, **report.figures, "environment": asdict(where)}
-    table = [report.headings, ["---", *["---:"] * (len(report.headings) - 1)], *report.rows]
-    lines = [
-        f"# {report.title}",
-        "",
-        *(f"| {' | '.join(row)} |" for row in table),
-        "",
-        report.summary,
-        "",
-        line,
-    ]
+    lines = [f"# {report.title}", "", *_markdown(report.headings, report.rows), report.summary, ""]
+    for table in report.more:
+        lines += [f"## {table.title}", "", *_markdown(table.headings, table.rows)]
+    lines.append(line)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{report.name}.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
@@ -60,14 +69,21 @@ def record(report: Report, folder: Path) -> None:
     _show(report, folder)
 
 
+def _markdown(headings: Row, rows: tuple[Row, ...]) -> list[str]:
+    table = [headings, ("---", *["---:"] * (len(headings) - 1)), *rows]
+    return [*(f"| {' | '.join(row)} |" for row in table), ""]
+
+
 def _show(report: Report, folder: Path) -> None:
-    table = Table(title=report.title)
-    for i, heading in enumerate(report.headings):
-        table.add_column(heading, justify="right" if i else "left")
-    for row in report.rows:
-        table.add_row(*row)
     console = Console()
-    console.print(table)
+    first = Table(report.title, report.headings, report.rows)
+    for table in (first, *(table for table in report.more if table.shown)):
+        shown = RichTable(title=table.title)
+        for i, heading in enumerate(table.headings):
+            shown.add_column(heading, justify="right" if i else "left")
+        for row in table.rows:
+            shown.add_row(*row)
+        console.print(shown)
     console.print(report.summary, f"results: {folder / report.name}.json, .md", sep="\n", soft_wrap=True)
 
 

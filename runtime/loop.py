@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from runtime.backends import Backend, Batch
 from runtime.degrade import degrade
-from runtime.schedule import gain, pass_schedule, progress
+from runtime.schedule import EPSILON, gain, pass_schedule, progress
 from runtime.settings import RestoreSettings
 
 Crops = NDArray[np.float32]
@@ -34,24 +34,37 @@ class LoopResult:
 
 
 def restore_crops(
-    backend: Backend, crops: Crops, rho: NDArray[np.float32], settings: RestoreSettings
+    backend: Backend,
+    crops: Crops,
+    rho: NDArray[np.float32],
+    settings: RestoreSettings,
+    *,
+    epsilon: float = EPSILON,
+    settled: float = SETTLED,
 ) -> list[LoopResult]:
     """Restore crops, in batches that the backend takes.
 
-    rho  B×S×S, the region weights ρ: how fast each pixel of the estimate moves
+    rho      B×S×S, the region weights ρ: how fast each pixel of the estimate moves
+    epsilon  ε, the pass threshold; 0 is a pass for each step
+    settled  the latent's relative change under which it has arrived; 0 never stops early
     """
     cuts = range(backend.max_batch, len(crops), backend.max_batch)
     results: list[LoopResult] = []
     for batch, weights in zip(np.split(crops, cuts), np.split(rho, cuts), strict=True):
-        results += _restore_batch(backend, batch, weights, settings)
+        results += _restore_batch(backend, batch, weights, settings, epsilon, settled)
     return results
 
 
 def _restore_batch(
-    backend: Backend, crops: Crops, rho: NDArray[np.float32], settings: RestoreSettings
+    backend: Backend,
+    crops: Crops,
+    rho: NDArray[np.float32],
+    settings: RestoreSettings,
+    epsilon: float,
+    settled: float,
 ) -> list[LoopResult]:
     eta, steps = settings.latent_step_decay, settings.iterations
-    schedule = pass_schedule(eta, steps)
+    schedule = pass_schedule(eta, steps, epsilon)
     deadline = time.perf_counter() + settings.budget * len(crops)
     degraded = np.stack([degrade(crop, settings.degradation_scale) for crop in crops])
     state = backend.encode(_to_network(degraded))
@@ -65,7 +78,7 @@ def _restore_batch(
             over_budget, steps = True, done
             break
         changes.append(backend.step(state, gain(eta * rho, k)[:, None], progress(eta, k)))
-        if changes[-1].max() < SETTLED:
+        if changes[-1].max() < settled:
             break
         backend.generate(state)
         passes += 1

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 Map = NDArray[np.float32]
 """One number for each pixel of a crop: S×S, or any shape that spreads over one."""
 
+EPSILON = 0.2
+"""ε: how much nearer to its goal the loop comes between two passes."""
+
 ROUNDING = 1e-9
 """How much a power may be off; a step that reaches its threshold exactly still counts."""
 
@@ -25,14 +28,14 @@ class PassSchedule:
     """k_j: the steps made with what the pass returned; their sum is N."""
 
 
-def pass_schedule(eta: float, iterations: int, epsilon: float = 0.2) -> PassSchedule:
+def pass_schedule(eta: float, iterations: int, epsilon: float = EPSILON) -> PassSchedule:
     """Plan the passes of a loop: one each time that the loop has come ε nearer to its goal.
 
     t_{j+1} is the least t < N with (1−η)^{t_j} − (1−η)^t ≥ ε.
 
     eta         η, in (0, 1]
     iterations  N, at least 1
-    epsilon     ε, in (0, 1]
+    epsilon     ε, in [0, 1]; 0 is a pass for each step
     """
     times = [0]
     for t in range(1, iterations):

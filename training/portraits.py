@@ -24,9 +24,12 @@ def portrait_paths(folder: Path) -> list[Path]:
     return paths
 
 
-def load_portraits(folder: Path, *, first: int = 0) -> list[Crop]:
-    """Read a folder of square, aligned portraits as RGB, from the `first` on in the order of their names."""
-    return [_load(path) for path in portrait_paths(folder)[first:]]
+def load_portraits(folder: Path, *, first: int = 0, limit: int | None = None) -> list[Crop]:
+    """Read a folder of square, aligned portraits as RGB, from the `first` on in the order of their names.
+
+    limit  how many at most; None reads all
+    """
+    return [_load(path) for path in portrait_paths(folder)[first:][:limit]]
 
 
 def _load(path: Path) -> Crop:

@@ -1,0 +1,116 @@
+"""What the model and its controls are meant to do, each beside what was measured."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bench.degradations import TEXTURE
+
+LIGHTER = ("nearly-clean", "mixed-light", "noise-medium")
+NOISELESS = ("nearly-clean", "mixed-light")
+"""Without noise that can be seen: `mixed-light` has σ = 3."""
+
+Means = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""By degradation, method (`input`, `classic` and the other presets) and measure."""
+Pairs = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""By degradation and preset: the PSNR of its face `cored`, and of a `plain` blend with the same κ."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All that the claims are about."""
+
+    first: Means
+    """`input` and `classic`, over all portraits."""
+    controlled: Means
+    """Every method, over the portraits that all of them restored."""
+    blends: Pairs
+    model: Mapping[str, Mapping[str, float]]
+    """As `training_range.measure` returns it."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence with a number in it."""
+
+    text: str
+    wanted: float
+    """The least that will do."""
+    worst: tuple[float, str] | None
+    """The lowest figure and where it was found; None where nothing of the kind was measured."""
+
+    @property
+    def holds(self) -> bool | None:
+        """Return whether it is so; None when it was not measured."""
+        return self.worst[0] >= self.wanted if self.worst else None
+
+
+def claims(measured: Measured) -> tuple[Claim, ...]:
+    """Compare what was measured with what is meant to be."""
+    model = measured.model
+    gains = {name: model["restored"][name] - model["degraded"][name] for name in ("psnr", "ssim")}
+    everywhere = tuple(measured.first)
+    standard = list(_gains(measured.controlled, everywhere, "standard", "classic", "psnr"))
+    return (
+        Claim("classic over the training ranges: PSNR gained, dB", 1.8, (gains["psnr"], "")),
+        Claim("classic over the training ranges: SSIM gained", 0.05, (gains["ssim"], "")),
+        Claim(
+            "classic is not under its input by more, dB",
+            -0.2,
+            _least(_gains(measured.first, everywhere, "classic", "input", "psnr")),
+        ),
+        Claim("an undegraded portrait comes back, dB", 34, (model["untouched"]["psnr"], "")),
+        Claim("its second pass against its first, dB", 38, (model["second"]["psnr"], "")),
+        Claim("cored is not under a plain blend by more, dB", -0.1, _least(_blends(measured, TEXTURE))),
+        Claim("with noise σ 12 cored is over it, dB", 0.2, _least(_blends(measured, ("noise-medium",)))),
+        *_texture(measured, "early-digital", LIGHTER),
+        *_texture(measured, "film-scan", NOISELESS),
+        Claim("standard is not under classic by more, dB", -0.3, _least(standard)),
+        Claim("nor over it by more (negated), dB", -0.3, _least((-gain, where) for gain, where in standard)),
+    )
+
+
+def _texture(measured: Measured, preset: str, where: Iterable[str]) -> Iterable[Claim]:
+    def least(names: Iterable[str], measure: str) -> tuple[float, str] | None:
+        return _least(_gains(measured.controlled, names, preset, "classic", measure))
+
+    where = tuple(where)
+    kinds = f"({', '.join(where)})"
+    return (
+        Claim(f"{preset} over classic on skin {kinds}, dB", 0.5, least(where, "skin_psnr")),
+        Claim(f"{preset}: more of the skin's texture than classic {kinds}", 0, least(where, "texture")),
+        Claim(f"{preset}: eyes and lips no worse than classic {kinds}, dB", 0, least(where, "features_psnr")),
+        Claim(
+            f"{preset} on skin under strong blur, against classic, dB",
+            -0.3,
+            least(("blur-heavy",), "skin_psnr"),
+        ),
+    )
+
+
+def _gains(
+    means: Means, names: Iterable[str], method: str, over: str, measure: str
+) -> Iterable[tuple[float, str]]:
+    for name in names:
+        here = means.get(name, {})
+        if method in here and over in here:
+            yield here[method][measure] - here[over][measure], name
+
+
+def _blends(measured: Measured, names: Iterable[str]) -> Iterable[tuple[float, str]]:
+    for name in names:
+        for preset, pair in measured.blends.get(name, {}).items():
+            yield pair["cored"] - pair["plain"], f"{name}, {preset}"
+
+
+def _least(found: Iterable[tuple[float, str]]) -> tuple[float, str] | None:
+    return min(found, default=None)
+
+
+def row(claim: Claim) -> tuple[str, str, str, str]:
+    """Return a claim as a row of a table: claim, wanted, measured, whether it holds."""
+    digits = 3 if claim.wanted < 1 else 2
+    if claim.worst is None:
+        return claim.text, f"≥ {claim.wanted:g}", "not measured", "—"
+    value, where = claim.worst
+    place = f" ({where})" if where else ""
+    return claim.text, f"≥ {claim.wanted:g}", f"{value:.{digits}f}{place}", "yes" if claim.holds else "no"

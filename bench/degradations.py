@@ -1,0 +1,97 @@
+"""The damage that restoration is measured on: a fixed table, from light to heavy."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import SettingsError
+from training.degradation import Crop, Ranges
+from training.degradation import degrade as degrade_at_random
+
+RANGES = Ranges(untouched=0.0)
+"""The training ranges, without the share that is left as it is."""
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """One kind of damage, in the order in which it is done."""
+
+    name: str
+    blur: float = 0.0
+    """σ of a Gaussian blur, in pixels of a 512-px crop; larger or smaller crops scale it."""
+    shrink: float = 1.0
+    """Factor by which the picture is made smaller; it is enlarged again at the end."""
+    noise: float = 0.0
+    """σ of white noise on the small picture, in 8-bit levels."""
+    jpeg: int | None = None
+    """Quality of the small picture; None leaves it uncompressed."""
+    ranges: Ranges | None = None
+    """Drawn at random from these ranges instead."""
+
+
+DEGRADATIONS = (
+    Degradation("nearly-clean", blur=0.8, noise=1, jpeg=95),
+    Degradation("blur-light", blur=2),
+    Degradation("blur-medium", blur=4),
+    Degradation("blur-heavy", blur=8),
+    Degradation("noise-light", blur=1, noise=5),
+    Degradation("noise-medium", blur=1, noise=12),
+    Degradation("noise-heavy", blur=1, noise=25),
+    Degradation("jpeg-light", jpeg=75),
+    Degradation("jpeg-medium", jpeg=45),
+    Degradation("jpeg-heavy", jpeg=20),
+    Degradation("low-resolution-light", shrink=2),
+    Degradation("low-resolution-medium", shrink=4),
+    Degradation("low-resolution-heavy", shrink=8),
+    Degradation("mixed-light", blur=1.5, noise=3, jpeg=80),
+    Degradation("mixed-medium", blur=3, shrink=2, noise=6, jpeg=75),
+    Degradation("mixed-heavy", blur=5, shrink=4, noise=12, jpeg=60),
+    Degradation("training-range", ranges=RANGES),
+)
+
+NAMES = tuple(degradation.name for degradation in DEGRADATIONS)
+
+TEXTURE = ("nearly-clean", "mixed-light", "noise-medium", "blur-heavy", "training-range")
+"""What the controls are judged by: the five rows of design §4's table."""
+
+
+def named(names: tuple[str, ...]) -> tuple[Degradation, ...]:
+    """Return degradations by name, in the order of the table. Raises SettingsError for an unknown name."""
+    for name in names:
+        if name not in NAMES:
+            raise SettingsError(f"there is no degradation {name!r}: give some of {', '.join(NAMES)}")
+    return tuple(degradation for degradation in DEGRADATIONS if degradation.name in names)
+
+
+def degrade(truth: Crop, degradation: Degradation, portrait: int) -> Crop:
+    """Return a damaged copy; always the same for the same portrait, whatever else is measured.
+
+    truth     S×S×3 uint8, RGB
+    portrait  its number: each has noise of its own
+    """
+    if degradation.ranges:
+        return degrade_at_random(truth, np.random.default_rng((0, portrait)), degradation.ranges)
+    rng = np.random.default_rng((portrait, *degradation.name.encode()))
+    size = len(truth)
+    small_size = max(8, round(size / degradation.shrink))
+    picture: NDArray[Any] = truth.astype(np.float32)
+    if degradation.blur:
+        picture = cv2.GaussianBlur(picture, (0, 0), degradation.blur * size / 512)
+    if small_size != size:
+        picture = cv2.resize(picture, (small_size, small_size), interpolation=cv2.INTER_AREA)
+    if degradation.noise:
+        picture = picture + rng.normal(0, degradation.noise, picture.shape)
+    pixels = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    if degradation.jpeg is not None:
+        pixels = _through_jpeg(pixels, degradation.jpeg)
+    if small_size != size:
+        pixels = np.asarray(cv2.resize(pixels, (size, size), interpolation=cv2.INTER_CUBIC), np.uint8)
+    return np.ascontiguousarray(pixels)
+
+
+def _through_jpeg(pixels: Crop, quality: int) -> Crop:
+    _, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]

@@ -1,0 +1,42 @@
+"""Portraits as photos: aligned already, so that each is the crop of its own face."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import PhotoError
+from engines.package import Package
+from runtime.align import TEMPLATES
+from runtime.backends import open_backend
+from runtime.faces import Face
+from runtime.restorer import Restorer
+from training.degradation import Crop
+from training.portraits import load_portraits
+
+
+def load_truths(folder: Path, size: int, first: int, limit: int | None) -> list[Crop]:
+    """Read portraits as size×size×3. Raises PhotoError when there are none from the first on."""
+    portraits = load_portraits(folder, first=first, limit=limit)
+    if not portraits:
+        raise PhotoError(f"{folder} holds no portrait from number {first} on")
+    return [
+        np.asarray(cv2.resize(portrait, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+        for portrait in portraits
+    ]
+
+
+def open_restorer(package: Package) -> Restorer:
+    """Open a package for photos that are aligned portraits: nothing is left to a detector's chance."""
+    return Restorer(package, open_backend("auto", package), AlignedPortraits())
+
+
+class AlignedPortraits:
+    """A detector that finds the face where the published template has it."""
+
+    def detect(self, pixels: NDArray[np.uint8]) -> tuple[Face, ...]:
+        """Return the one face of a square portrait."""
+        size = len(pixels)
+        landmarks = (TEMPLATES["published"] * size).astype(np.float32)
+        return (Face((0.0, 0.0, float(size), float(size)), landmarks, 1.0),)

@@ -1,0 +1,38 @@
+"""A sheet of faces to look at: a row for each portrait, a column for each way of restoring it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from runtime.atomic import write_atomically
+from runtime.compare import INK, LABEL, MARGIN, PAPER
+from training.degradation import Crop
+
+FACE = 256
+"""Side of a face on the sheet, at most; smaller crops are shown as they are."""
+GAP = 4
+
+
+def write_sheet(path: Path, rows: Sequence[Mapping[str, Crop]]) -> None:
+    """Write a PNG of faces, all rows with the same columns. Raises PhotoError when it cannot be written."""
+    side = min(FACE, len(next(iter(rows[0].values()))))
+    columns = tuple(rows[0])
+    sheet = Image.new(
+        "RGB",
+        (2 * MARGIN + len(columns) * (side + GAP), MARGIN + LABEL + len(rows) * (side + GAP) + MARGIN),
+        PAPER,
+    )
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(17)
+    for k, name in enumerate(columns):
+        left = MARGIN + k * (side + GAP)
+        pen.text((left, MARGIN), name, INK, font)
+        for i, row in enumerate(rows):
+            face = cv2.resize(row[name], (side, side), interpolation=cv2.INTER_AREA)
+            sheet.paste(
+                Image.fromarray(np.asarray(face, np.uint8)), (left, MARGIN + LABEL + i * (side + GAP))
+            )
+    with write_atomically(path) as file:
+        sheet.save(file, "PNG")

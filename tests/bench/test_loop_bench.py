@@ -1,0 +1,44 @@
+import json
+
+import cv2
+import pytest
+from PIL import Image
+
+from bench import loop
+from bench.__main__ import main
+
+
+@pytest.fixture
+def folder(portrait, tmp_path):
+    folder = tmp_path / "portraits"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "0.png"), portrait[..., ::-1])
+    return folder
+
+
+def test_the_loop_is_measured_by_epsilon_steps_and_decay(folder, tiny_package, tmp_path, capsys):
+    assert main(["loop", str(folder), "--package", str(tiny_package), "-o", str(tmp_path)]) == 0
+    figures = json.loads((tmp_path / "loop.json").read_text())
+    schedules = {(s["iterations"], s["epsilon"]): s for s in figures["schedules"] if not s["settles"]}
+    assert schedules.keys() == {(n, e) for n in loop.ITERATIONS for e in (*loop.EPSILONS, 0)}
+    for n in loop.ITERATIONS:
+        assert schedules[n, 0]["passes"] == n
+        assert schedules[n, 0]["to_every_pass"] is None  # it is compared with itself
+        assert schedules[n, 1]["passes"] == 1
+        assert schedules[n, 0.05]["passes"] > schedules[n, 0.2]["passes"]
+        assert schedules[n, 0.05]["worst_to_every_pass"] > schedules[n, 1]["worst_to_every_pass"]
+    (shipped,) = (s for s in figures["schedules"] if s["iterations"] == 30 and s["settles"])
+    assert shipped["epsilon"] == 0.2
+    assert shipped["most_passes"] <= 5
+    away = [decay["from_input"] for decay in figures["decays"]]
+    assert away == sorted(away)
+    assert figures["monotonic"]["away_from_input"] == 1
+    assert len(figures["claims"]) == 4
+    assert "| 30, a pass per step | 30.00 |" in (tmp_path / "loop.md").read_text()
+    with Image.open(tmp_path / "loop.png") as chart:
+        assert min(chart.size) > 300
+
+
+def test_an_empty_folder_is_one_clear_line(tmp_path, capsys):
+    assert main(["loop", str(tmp_path), "-o", str(tmp_path / "out")]) == 2
+    assert "no portraits" in capsys.readouterr().err

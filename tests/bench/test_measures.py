@@ -1,0 +1,116 @@
+"""The measures against published implementations of them, and against what they must say."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from skimage.data import astronaut
+from skimage.metrics import structural_similarity
+from torchmetrics.functional import image as reference
+
+from bench.measures import (
+    TITLES,
+    brightness,
+    ground,
+    measure,
+    ms_ssim,
+    psnr,
+    ssim,
+    texture,
+    variation,
+    vif,
+)
+from runtime.paste import FEATHER
+
+FACE = np.ascontiguousarray(astronaut()[30:222, 130:322])
+RNG = np.random.default_rng(0)
+
+
+def noisy(picture, sigma):
+    return np.clip(np.rint(picture + RNG.normal(0, sigma, picture.shape)), 0, 255).astype(np.uint8)
+
+
+WORSE = {
+    "blurred": cv2.GaussianBlur(FACE, (0, 0), 2),
+    "noisy": noisy(FACE, 15),
+    "darker": FACE // 2,
+}
+
+
+def tensors(picture):
+    return [torch.from_numpy(brightness(crop)[None, None]) for crop in (picture, FACE)]
+
+
+@pytest.mark.parametrize("worse", WORSE.values(), ids=WORSE)
+def test_structural_similarity_and_fidelity_are_those_of_other_implementations(worse):
+    x, y = brightness(worse), brightness(FACE)
+    gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    expected = structural_similarity(x, y, data_range=255, **gaussian)
+    assert ssim(x, y) == pytest.approx(expected)
+    a, b = tensors(worse)
+    expected = reference.multiscale_structural_similarity_index_measure(a, b, data_range=255.0)
+    assert ms_ssim(x, y) == pytest.approx(float(expected), abs=2e-3)
+    expected = reference.visual_information_fidelity(a, b)
+    assert vif(x, y) == pytest.approx(float(expected))
+    expected = reference.total_variation(b) / FACE[..., 0].size
+    assert variation(y) == pytest.approx(float(expected), rel=0.01)
+
+
+@pytest.mark.parametrize("size", [64, 192])
+def test_the_truth_itself_has_the_best_of_every_measure(size):
+    truth = cv2.resize(FACE, (size, size), interpolation=cv2.INTER_AREA)
+    best = measure(truth, truth, ground(size))
+    assert best.keys() == TITLES.keys()
+    for key in ("ssim", "ms_ssim", "vif", "texture"):
+        assert best[key] == pytest.approx(1, abs=1e-6)
+    assert best["psnr"] > 100
+
+
+def test_blur_and_noise_cost_texture_and_are_told_apart_by_total_variation():
+    where = ground(192)
+    best = measure(FACE, FACE, where)
+    blurred, noise = measure(WORSE["blurred"], FACE, where), measure(WORSE["noisy"], FACE, where)
+    for figures in (blurred, noise):
+        for key in ("psnr", "ssim", "ms_ssim", "vif", "texture", "skin_psnr", "features_psnr"):
+            assert figures[key] < best[key]
+    assert blurred["variation"] < best["variation"] < noise["variation"]
+
+
+def test_psnr_of_a_known_error():
+    black, grey = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 51, np.uint8)
+    assert psnr(black, grey) == pytest.approx(20 * np.log10(5))
+
+
+def test_only_pixels_with_weight_count():
+    broken, weights = FACE.copy(), np.ones((192, 192), np.float32)
+    broken[:50] = 0
+    weights[:50] = 0
+    assert psnr(broken, FACE, weights) > 100
+    assert psnr(broken, FACE) < 20
+
+
+def test_damage_to_the_mouth_costs_eyes_and_lips_not_skin():
+    where = ground(192)
+    broken = FACE.copy()
+    rows, columns = np.nonzero(where.features > 0.99)
+    margin = (192 - len(where.features)) // 2
+    broken[rows + margin, columns + margin] ^= 64
+    figures = measure(broken, FACE, where)
+    assert figures["features_psnr"] < 20 < 40 < figures["skin_psnr"]
+
+
+def test_the_paste_feather_is_not_measured():
+    where = ground(200)
+    broken = cv2.resize(FACE, (200, 200))
+    truth = broken.copy()
+    margin = int(np.ceil(200 * FEATHER))
+    broken[:margin] = broken[:, :margin] = broken[-margin:] = broken[:, -margin:] = 0
+    assert measure(broken, truth, where) == measure(truth, truth, where)
+
+
+def test_texture_is_a_correlation_of_detail_alone():
+    x, ones = brightness(FACE), np.ones((192, 192), np.float32)
+    ramp = np.linspace(0, 50, 192)[None]
+    assert texture(x + ramp, x, ones) == pytest.approx(1, abs=0.01)
+    assert texture(-x, x, ones) == pytest.approx(-1)
+    assert texture(np.zeros_like(x), x, ones) == 0
