@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from engines.errors import BackendError, SettingsError
+from engines.errors import SettingsError
 from engines.package import Manifest
 from runtime.align import TEMPLATES
 from runtime.backends import BackendName
@@ -25,6 +25,7 @@ class Wanted:
     package: str | None
     """Folder or name of the model package; None is the bundled default."""
     backend: BackendName
+    device: str | None
     detector: Path | None
     threads: int | None
 
@@ -82,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("what runs it").add_argument
     add("--model", metavar="PACKAGE", help="folder of a model package, in place of the bundled default")
     add("--backend", choices=get_args(BackendName), help="what runs the networks")
-    add("--device", metavar="DEVICE", help="where they run: cpu")
+    add("--device", metavar="DEVICE", help="where they run: cpu, or cuda:0")
     add("--threads", type=int, metavar="N", help="CPU threads for the networks, in place of one per core")
     return parser
 
@@ -98,15 +99,12 @@ def what_is_wanted(options: argparse.Namespace) -> Wanted:
         if getattr(options, name) is not None:
             run[name] = getattr(options, name)
     check_run(options.device, options.threads)
-    if run.get("device", "cpu") != "cpu":
-        raise BackendError(
-            f"device is {run['device']}, but this version runs the networks on the CPU: give cpu"
-        )
     return Wanted(
         config,
         in_force(config, said, options.preset),
         options.model or run.get("model_path"),
         run.get("backend", "auto"),
+        run.get("device"),
         Path(run["detector"]) if "detector" in run else None,
         run.get("threads"),
     )

@@ -51,7 +51,11 @@ def _restore(options: argparse.Namespace) -> int:
     jobs = plan(options.photos, options.output, options.compare) if options.output else []
     _check_outputs(jobs, options)
     with Restorer.open(
-        wanted.package, wanted.backend, detector=wanted.detector, threads=wanted.threads
+        wanted.package,
+        wanted.backend,
+        device=wanted.device,
+        detector=wanted.detector,
+        threads=wanted.threads,
     ) as restorer:
         check_package(wanted.config, restorer.package.manifest)
         if options.list_faces or options.compare_presets:

@@ -45,6 +45,7 @@ class Restorer:
         package: str | Path | None = None,
         backend: BackendName = "auto",
         *,
+        device: str | None = None,
         detector: Path | None = None,
         threads: int | None = None,
     ) -> "Restorer":
@@ -52,13 +53,14 @@ class Restorer:
 
         package   folder, or name of a bundled package; None is the bundled default
         backend   what runs the networks; `auto` picks the fastest that is there
+        device    `cpu` or `cuda:N`; None is the first CUDA device where the backend can use one
         detector  a YuNet .onnx file; None is the bundled CenterFace
         threads   of the CPU for the networks; None is one per core
 
         Raises PackageError, BackendError and SettingsError.
         """
         opened = open_package(package)
-        networks = open_backend(backend, opened, threads=threads)
+        networks = open_backend(backend, opened, device=device, threads=threads)
         return cls(opened, networks, open_detector(detector), open_parser(opened, threads=threads))
 
     def detect(self, photo: Pixels) -> tuple[Face, ...]:

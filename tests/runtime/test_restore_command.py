@@ -311,7 +311,8 @@ def test_settings_of_a_face_that_is_not_there_are_said(restore, portrait_file: P
         ("size = 512", "size is 512, but the package tiny64 has 64"),
         ("channel_multiplier = 7", "channel_multiplier is 7, but the package tiny64 has"),
         ("grian = true", "did you mean grain?"),
-        ('device = "cuda:0"', "device is cuda:0, but"),
+        ('device = "cuda:7"', "cuda:7"),
+        ('device = "gpu"', "give cpu, or cuda:0"),
     ],
 )
 def test_a_config_file_that_does_not_fit_is_refused(
