@@ -220,7 +220,7 @@ def open_engine(
         if not last:
             cache.discard(found.cached.path)
     reason = " ".join(said[0].split()) if said else "no reason given"
-    raise EngineError(f"{settled.api.module.__name__} does not open the engine for {graph}.onnx: {reason}")
+    raise EngineError(f"{settled.api.name} does not open the engine for {graph}.onnx: {reason}")
 
 
 def _build(

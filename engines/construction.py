@@ -90,10 +90,9 @@ def construct(
     parser = tensorrt_api.parse(api, network, log, request.graph)
     if turing.SM in request.targets:
         turing.replace_products(api, network)
-    config = builder.create_builder_config()
-    tensorrt_api.configure(
+    config = tensorrt_api.configure(
         api,
-        config,
+        builder,
         monitor=monitor,
         targets=request.targets,
         portable=request.portable,
@@ -103,7 +102,7 @@ def construct(
     timing = Path(request.timing_cache) if request.timing_cache else None
     if timing is not None:
         tensorrt_api.use_timing_cache(api, config, timing.read_bytes() if timing.exists() else b"")
-    plan = builder.build_serialized_network(network, config)
+    plan = tensorrt_api.build(builder, network, config)
     del parser  # it held the weights until now
     if plan is None:
         raise EngineError(_one_line(messages.errors[0] if messages.errors else "no reason given"))

@@ -13,7 +13,7 @@ from engines.gpu import Gpu
 
 AMPERE_PLUS = "ampere+"
 """TensorRT's hardware compatibility level of that name, and TensorRT-RTX's default."""
-_SM = re.compile(r"sm_(\d{2,3})")
+_SM = re.compile(r"sm_([0-9]{2,3})")
 _AMPERE = (8, 0)
 
 

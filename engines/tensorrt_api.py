@@ -37,6 +37,11 @@ class TensorRt:
     version: str
 
     @property
+    def name(self) -> str:
+        """As its makers write it."""
+        return "TensorRT" if self.runtime == "tensorrt" else "TensorRT-RTX"
+
+    @property
     def tunes(self) -> bool:
         """Whether building measures kernels on the GPU, so that one must be there and a timing cache pays."""
         return self.runtime == "tensorrt"
@@ -160,15 +165,16 @@ def _reason(parser: "typed.OnnxParser") -> str:
 
 def configure(
     api: TensorRt,
-    config: "typed.IBuilderConfig",
+    builder: "typed.Builder",
     *,
     monitor: Any,
     targets: Sequence[str] = (),
     portable: bool = False,
     workspace_mib: int | None = None,
-) -> None:
-    """Say how the network is to be built. Raises EngineError when a target is refused."""
+) -> "typed.IBuilderConfig":
+    """Say how a network is to be built. Raises EngineError when a target is refused."""
     trt = api.module
+    config: typed.IBuilderConfig = builder.create_builder_config()
     config.progress_monitor = monitor
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # so that engines can be inspected
     config.clear_flag(trt.BuilderFlag.TF32)  # FP32 in the graph means FP32
@@ -178,6 +184,7 @@ def configure(
         config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
     if targets:
         _set_targets(api, config, targets)
+    return config
 
 
 def _set_targets(api: TensorRt, config: Any, targets: Sequence[str]) -> None:
@@ -224,6 +231,13 @@ def timing_cache(api: TensorRt, config: "typed.IBuilderConfig") -> bytes:
         return b""
     cache: typed.ITimingCache = config.get_timing_cache()
     return bytes(cache.serialize())
+
+
+def build(
+    builder: "typed.Builder", network: "typed.INetworkDefinition", config: "typed.IBuilderConfig"
+) -> Any:
+    """Build the engine; return it as a buffer, or None when TensorRT has failed and logged why."""
+    return builder.build_serialized_network(network, config)
 
 
 def deserialize(api: TensorRt, plan: bytes, log: Any) -> tuple[Any, Any]:
