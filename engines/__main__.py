@@ -81,6 +81,7 @@ def _build(options: argparse.Namespace) -> int:
             portable=options.portable,
             workspace_mib=options.workspace,
             device=options.device,
+            exact=True,
             rebuild=options.rebuild,
             verbose=options.verbose,
         )

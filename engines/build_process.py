@@ -24,7 +24,7 @@ from engines.errors import EngineError, GpenEdgeError
 
 _ROOT = Path(__file__).resolve().parent.parent
 _OFTEN = 0.1
-"""Seconds between two reports."""
+"""Seconds between two reports of one phase."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +56,10 @@ def build_apart(request: BuildRequest, told: Callable[[str, float], None]) -> Bu
         assert process.stdout is not None
         try:
             last = _converse(process.stdin, process.stdout, request, told)
-            process.wait()
+            if last == _Message():
+                process.wait()
         finally:
-            process.kill()
+            process.kill()  # with its answer given, it has nothing left to do but to tidy up
             process.wait()
             process.stdin.close()
             process.stdout.close()
@@ -112,17 +113,17 @@ def main() -> int:
     request = msgspec.json.decode(sys.stdin.buffer.readline(), type=BuildRequest)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     lock = threading.Lock()
-    told_at = 0.0
+    told_at, told_phase = 0.0, ""
 
     def send(message: _Message) -> None:
         answers.write(msgspec.json.encode(message) + b"\n")
         answers.flush()
 
     def told(phase: str, share: float) -> None:
-        nonlocal told_at
+        nonlocal told_at, told_phase
         with lock:
-            if time.monotonic() - told_at >= _OFTEN:
-                told_at = time.monotonic()
+            if phase != told_phase or time.monotonic() - told_at >= _OFTEN:
+                told_at, told_phase = time.monotonic(), phase
                 send(_Message(phase=phase, share=share))
 
     def print_line(line: str) -> None:

@@ -38,6 +38,8 @@ class EngineOptions:
     workspace_mib: int | None = None
     """Most scratch memory that a layer may use when built and run. Not part of an engine's identity."""
     device: int = 0
+    exact: bool = False
+    """Take no engine of another target that covers this machine's GPU too."""
     rebuild: bool = False
     """Build even when the cache has the engine."""
     verbose: bool = False
@@ -171,7 +173,8 @@ def engine_for(
     cache, watch = cache or EngineCache(), watch or Watch()
     key, options = key_of(package, graph, settled), settled.options
     watch.started(graph)
-    if settled.gpu is not None and not options.targets and not options.rebuild and not options.portable:
+    exact = options.exact or options.rebuild or options.portable or bool(options.targets)
+    if settled.gpu is not None and not exact:
         made = cache.find_for(key, settled.gpu)
         if made is not None:
             watch.finished(graph, made, False)

@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass
 
 # CUdevice_attribute of the CUDA driver API
-_MAJOR, _MINOR = 75, 76
+_MAJOR, _MINOR, _PROCESSORS = 75, 76, 16
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,8 @@ class Gpu:
     """As the driver says: `Orin`, `NVIDIA GeForce RTX 4070`."""
     capability: tuple[int, int]
     """Compute capability: (8, 7)."""
+    processors: int
+    """Streaming multiprocessors: all modules of a family may have one name, and differ in this."""
 
     @property
     def sm(self) -> str:
@@ -34,9 +36,10 @@ def find_gpu(device: int = 0) -> Gpu | None:
         return None
     if driver.cuDeviceGetName(name, len(name), handle):
         return None
-    capability = []
-    for attribute in (_MAJOR, _MINOR):
+    found = []
+    for attribute in (_MAJOR, _MINOR, _PROCESSORS):
         if driver.cuDeviceGetAttribute(ctypes.byref(number), attribute, handle):
             return None
-        capability.append(number.value)
-    return Gpu(name.value.decode(errors="replace"), (capability[0], capability[1]))
+        found.append(number.value)
+    major, minor, processors = found
+    return Gpu(name.value.decode(errors="replace"), (major, minor), processors)

@@ -2,7 +2,7 @@
 
 ampere+                 any GPU of compute capability 8.0 or newer
 sm_75,sm_89             GPUs of these compute capabilities (TensorRT-RTX)
-Orin sm_87              this very GPU (TensorRT)
+Orin sm_87 16 SMs       this very GPU (TensorRT)
 """
 
 import re
@@ -48,7 +48,7 @@ def covers(target: str, gpu: Gpu) -> bool:
 
 def of_gpu(gpu: Gpu) -> str:
     """Return the target that is this very GPU."""
-    return f"{gpu.name} {gpu.sm}"
+    return f"{gpu.name} {gpu.sm} {gpu.processors} SMs"
 
 
 def _number(name: str) -> int:

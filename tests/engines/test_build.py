@@ -139,11 +139,11 @@ def test_without_targets_the_engine_is_portable(tiny_package, folder):
 def test_an_engine_made_ahead_is_found_for_a_gpu_that_it_covers(tiny_package, folder, monkeypatch):
     package = open_package(tiny_package)
     made = engine_for(package, "mapping", settle(ADA))
-    monkeypatch.setattr(builder, "find_gpu", lambda device: Gpu("NVIDIA GeForce RTX 4070", (8, 9)))
+    monkeypatch.setattr(builder, "find_gpu", lambda device: Gpu("NVIDIA GeForce RTX 4070", (8, 9), 20))
     assert (
         engine_for(package, "mapping", settle(EngineOptions(runtime="rtx"))).cached.path == made.cached.path
     )
-    monkeypatch.setattr(builder, "find_gpu", lambda device: Gpu("NVIDIA GeForce RTX 2080", (7, 5)))
+    monkeypatch.setattr(builder, "find_gpu", lambda device: Gpu("NVIDIA GeForce RTX 2080", (7, 5), 20))
     assert settle(EngineOptions(runtime="rtx")).targets == ("sm_75",)
 
 
@@ -163,7 +163,7 @@ def test_an_engine_that_the_runtime_refuses_is_built_again_once(tiny_package, fo
         pytest.skip("a GPU would open the engine")
     with pytest.raises(EngineError, match="this machine has none that works"):
         open_engine(open_package(tiny_package), "mapping", settle(ADA))
-    monkeypatch.setattr(builder, "find_gpu", lambda device: Gpu("NVIDIA GeForce RTX 4070", (8, 9)))
+    monkeypatch.setattr(builder, "find_gpu", lambda device: Gpu("NVIDIA GeForce RTX 4070", (8, 9), 20))
     built = []
     watch = Watch(finished=lambda graph, engine, fresh: built.append(fresh))
     with pytest.raises(
@@ -277,10 +277,10 @@ def test_tensorrt_without_a_gpu_is_told_what_to_do(tiny_package, folder, monkeyp
         assert "has none that works" in told(capsys, "build", tiny_package, "--runtime", "tensorrt")
     error = told(capsys, "build", tiny_package, "--runtime", "tensorrt", "--target", "sm_89")
     assert "leave --target out, or add --runtime rtx" in error
-    monkeypatch.setattr(builder, "find_gpu", lambda device: Gpu("Tesla T4", (7, 5)))
+    monkeypatch.setattr(builder, "find_gpu", lambda device: Gpu("Tesla T4", (7, 5), 20))
     with pytest.raises(EngineError, match="--portable needs an Ampere GPU"):
         settle(EngineOptions(runtime="tensorrt", portable=True))
-    assert settle(EngineOptions(runtime="tensorrt")).target == "Tesla T4 sm_75"
+    assert settle(EngineOptions(runtime="tensorrt")).target == "Tesla T4 sm_75 20 SMs"
 
 
 def test_a_cache_too_small_for_a_package_is_told(tiny_package, folder, monkeypatch, capsys):

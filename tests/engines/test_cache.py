@@ -198,7 +198,7 @@ def test_an_engine_larger_than_the_limit_is_used_all_the_same(tmp_path):
 
 
 def test_engines_made_ahead_serve_the_gpus_they_cover_the_narrowest_first(cache):
-    gpu = Gpu("NVIDIA GeForce RTX 4070", (8, 9))
+    gpu = Gpu("NVIDIA GeForce RTX 4070", (8, 9), 20)
     assert cache.find_for(KEY, gpu) is None
     for target in ("sm_75", "ampere+", "sm_86,sm_89"):
         key = replace(KEY, target=target)
@@ -206,11 +206,11 @@ def test_engines_made_ahead_serve_the_gpus_they_cover_the_narrowest_first(cache)
         other = replace(key, version="1.6")
         cache.get(other, writes(other))
     assert cache.find_for(KEY, gpu).plan == b"sm_86,sm_89"
-    assert cache.find_for(KEY, Gpu("NVIDIA GeForce RTX 5070", (12, 0))).plan == b"ampere+"
-    assert cache.find_for(KEY, Gpu("NVIDIA T4", (7, 5))).plan == b"sm_75"
+    assert cache.find_for(KEY, Gpu("NVIDIA GeForce RTX 5070", (12, 0), 20)).plan == b"ampere+"
+    assert cache.find_for(KEY, Gpu("NVIDIA T4", (7, 5), 20)).plan == b"sm_75"
     cache.find_for(KEY, gpu).path.write_bytes(b"damaged")
     assert cache.find_for(KEY, gpu).plan == b"ampere+"
-    assert cache.find_for(KEY, Gpu("NVIDIA V100", (7, 0))) is None
+    assert cache.find_for(KEY, Gpu("NVIDIA V100", (7, 0), 20)) is None
 
 
 def test_engines_are_carried_to_another_cache(cache, tmp_path):
@@ -314,5 +314,5 @@ def test_processes_that_want_an_engine_at_once_build_it_once(tmp_path):
 
 def test_names_tell_what_an_engine_is():
     assert re.fullmatch(r"step-abababab-fp16-b8-sm_89-rtx-1\.7-[0-9a-f]{8}", KEY.stem)
-    gpu = replace(KEY, target="NVIDIA Jetson/Orin (8GB) sm_87").stem
-    assert "-nvidia-jetson-orin-8gb-sm_87-" in gpu
+    gpu = replace(KEY, target="NVIDIA Jetson/Orin (8GB) sm_87 16 SMs").stem
+    assert "-nvidia-jetson-orin-8gb-sm_87-16-sms-" in gpu

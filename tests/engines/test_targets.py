@@ -27,11 +27,12 @@ def test_an_unknown_target_is_refused_with_those_that_are_known():
 
 @given(CAPABILITIES, CAPABILITIES)
 def test_a_target_covers_the_gpus_it_names(mine, other):
-    gpu = Gpu("NVIDIA A", mine)
+    gpu = Gpu("NVIDIA A", mine, 20)
     assert covers(gpu.sm, gpu)
     assert covers(of_gpu(gpu), gpu)
-    assert not covers(of_gpu(gpu), Gpu("NVIDIA B", mine))
-    assert covers(Gpu("", other).sm + ",sm_75", gpu) == (mine in (other, (7, 5)))
+    assert not covers(of_gpu(gpu), Gpu("NVIDIA B", mine, 20))
+    assert not covers(of_gpu(gpu), Gpu("NVIDIA A", mine, 40))
+    assert covers(Gpu("", other, 20).sm + ",sm_75", gpu) == (mine in (other, (7, 5)))
     assert covers(AMPERE_PLUS, gpu) == (mine != (7, 5))
 
 
