@@ -9,7 +9,8 @@ from rich.console import Console
 
 from engines import command_line
 from engines.builder import DEFAULT_MAX_BATCH, EngineOptions, engine_for, settle
-from engines.cache import ENGINE, EngineCache
+from engines.cache import EngineCache
+from engines.engine_files import ENGINE
 from engines.errors import EngineError
 from engines.inspection import engine_report, engines_table, package_report
 from engines.package import REQUIRED, GraphName, open_package

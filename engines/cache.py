@@ -1,9 +1,6 @@
 """The folder of built engines (design §5): what is in it is whole, checked and recent, or it is built again.
 
-An engine is three files of one stem: `.engine`, the record `.json` that vouches for it, and with TensorRT-RTX
-the `.kernels` that its runtime has compiled. The record is written last and removed first: an engine
-without a record is rubbish, whatever was killed when. A record's modification time is when its engine was
-last used.
+A record's modification time is when its engine was last used.
 """
 
 import hashlib
@@ -17,16 +14,25 @@ from pathlib import Path
 import filelock
 import platformdirs
 
+from engines.engine_files import (
+    DRAFT,
+    ENGINE,
+    KERNELS,
+    RECORD,
+    read_record,
+    remove,
+    size_of,
+    told,
+    write_whole,
+)
 from engines.errors import EngineError
 from engines.gpu import Gpu
-from engines.record import EngineKey, EngineRecord, decode_record, encode_record
+from engines.record import EngineKey, EngineRecord, encode_record
 from engines.targets import covers
 
 FOLDER_VARIABLE = "GPEN_EDGE_CACHE"
 LIMIT_VARIABLE = "GPEN_EDGE_CACHE_MIB"
 DEFAULT_LIMIT_MIB = 4096
-ENGINE, RECORD, KERNELS = ".engine", ".json", ".kernels"
-_DRAFT = ".draft"
 
 Notice = Callable[[str], None]
 
@@ -74,7 +80,7 @@ class EngineCache:
     def find(self, key: EngineKey) -> CachedEngine | None:
         """Return the engine of that key, or None when there is none or it is damaged or foreign."""
         path = self.folder / (key.stem + ENGINE)
-        record = _read_record(path)
+        record = read_record(path)
         if record is None or record.key != key:
             return None
         return self._checked(path, record)
@@ -86,7 +92,7 @@ class EngineCache:
         """
         if not path.is_file():
             raise EngineError(f"no engine {path}: python -m engines list names those of the cache")
-        record = _read_record(path)
+        record = read_record(path)
         if record is None:
             raise EngineError(
                 f"engine {path} has no record {path.with_suffix(RECORD).name} that can be read beside it"
@@ -139,7 +145,7 @@ class EngineCache:
             if not rebuild and path.exists() and path.with_suffix(RECORD).exists():
                 notice(f"the engine {path.name} is damaged or foreign: it is built again")
             self._sweep()
-            draft = self.folder / f"{secrets.token_hex(8)}{_DRAFT}"
+            draft = self.folder / f"{secrets.token_hex(8)}{DRAFT}"
             try:
                 record = build(draft)
                 self._put(path, draft, record)
@@ -154,28 +160,28 @@ class EngineCache:
     def entries(self) -> list[Entry]:
         """Return the engines that have a record, last used first."""
         found = []
-        with _told(f"cannot read the engine cache {self.folder}"):
+        with told(f"cannot read the engine cache {self.folder}"):
             paths = sorted(self.folder.glob(f"*{ENGINE}")) if self.folder.exists() else []
         for path in paths:
-            record = _read_record(path)
+            record = read_record(path)
             with suppress(OSError):  # it is being removed
                 if record is not None:
                     used = path.with_suffix(RECORD).stat().st_mtime
-                    found.append(Entry(path, record, used, _size(path)))
+                    found.append(Entry(path, record, used, size_of(path)))
         return sorted(found, key=lambda entry: entry.used, reverse=True)
 
     def discard(self, path: Path) -> None:
         """Remove an engine, as when its runtime refuses it."""
         with self._writing():
-            _remove(path)
+            remove(path)
 
     def copy_out(self, engine: CachedEngine, folder: Path) -> Path:
         """Copy an engine and its record into a folder, to be carried elsewhere; return the copy."""
-        with _told(f"cannot write engines to {folder}"):
+        with told(f"cannot write engines to {folder}"):
             folder.mkdir(parents=True, exist_ok=True)
             copy = folder / engine.path.name
-            _write_atomically(copy, engine.plan)
-            _write_atomically(copy.with_suffix(RECORD), encode_record(engine.record))
+            write_whole(copy, engine.plan)
+            write_whole(copy.with_suffix(RECORD), encode_record(engine.record))
         return copy
 
     def take_in(self, folder: Path) -> list[EngineRecord]:
@@ -188,7 +194,7 @@ class EngineCache:
         other = EngineCache(folder, limit_mib=0)
         engines = []
         for path in sorted(folder.glob(f"*{ENGINE}")):
-            record = _read_record(path)
+            record = read_record(path)
             engine = other._checked(path, record, used=False) if record is not None else None
             if engine is None or path.stem != engine.record.key.stem:
                 raise EngineError(f"engine {path} is damaged, or its record is: copy it again")
@@ -200,7 +206,7 @@ class EngineCache:
         with self._writing():
             self._sweep()
             for engine in engines:
-                draft = self.folder / f"{secrets.token_hex(8)}{_DRAFT}"
+                draft = self.folder / f"{secrets.token_hex(8)}{DRAFT}"
                 try:
                     draft.write_bytes(engine.plan)
                     self._put(self.folder / engine.path.name, draft, engine.record)
@@ -234,12 +240,12 @@ class EngineCache:
         with draft.open("rb+") as file:
             os.fsync(file.fileno())
         draft.replace(path)
-        _write_atomically(path.with_suffix(RECORD), encode_record(complete))
+        write_whole(path.with_suffix(RECORD), encode_record(complete))
 
     @contextmanager
     def _writing(self, notice: Notice = lambda sentence: None) -> Iterator[None]:
         """Hold the right to write: one process at a time, and it falls with the process."""
-        with _told(
+        with told(
             f"cannot write the engine cache {self.folder}", f": set ${FOLDER_VARIABLE} to another folder"
         ):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -261,11 +267,11 @@ class EngineCache:
 
     def _sweep(self) -> None:
         """Remove what killed builds have left. Only while writing: no other process has drafts then."""
-        for draft in self.folder.glob(f"*{_DRAFT}*"):
+        for draft in self.folder.glob(f"*{DRAFT}*"):
             draft.unlink(missing_ok=True)
         for path in self.folder.glob(f"*{ENGINE}"):
             if not path.with_suffix(RECORD).exists():
-                _remove(path)
+                remove(path)
 
     def _shrink(self, keep: Path) -> None:
         """Remove the engines that were not used for longest, until the rest is within the limit."""
@@ -275,7 +281,7 @@ class EngineCache:
             if total <= self.limit:
                 break
             if entry.path != keep:
-                _remove(entry.path)
+                remove(entry.path)
                 total -= entry.size
 
 
@@ -288,46 +294,5 @@ def _limit_of_environment() -> int:
     return int(text)
 
 
-def _read_record(path: Path) -> EngineRecord | None:
-    try:
-        return decode_record(path.with_suffix(RECORD).read_bytes())
-    except OSError:
-        return None
-
-
 def _but_target(key: EngineKey) -> EngineKey:
     return replace(key, target="")
-
-
-def _size(path: Path) -> int:
-    return sum(file.stat().st_size for file in _files(path) if file.exists())
-
-
-def _files(path: Path) -> tuple[Path, ...]:
-    """All files of an engine; the record first, because without it the others are rubbish."""
-    return tuple(path.with_suffix(suffix) for suffix in (RECORD, ENGINE, KERNELS))
-
-
-def _remove(path: Path) -> None:
-    for file in _files(path):
-        file.unlink(missing_ok=True)
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    draft = path.with_name(f"{secrets.token_hex(8)}{_DRAFT}")
-    try:
-        with draft.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-@contextmanager
-def _told(what: str, hint: str = "") -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise EngineError(f"{what}: {error.strerror or error}{hint}") from error

@@ -102,7 +102,7 @@ def test_an_engine_under_the_name_of_another_is_not_taken(cache, part):
     assert "damaged or foreign: it is built again" in noticed[0]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.sampled_from([".engine", ".json"]), st.floats(0, 1, exclude_max=True), st.integers(0, 8))
 def test_whatever_byte_is_changed_or_cut_off_what_is_found_is_the_built_engine_or_nothing(
     cache, suffix, where, bit
