@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from engines.tensorrt_api import RuntimeName, Severity, TensorRt
 DEFAULT_MAX_BATCH = 8
 _MOST_BATCH = 64
 _TURING = (7, 5)
+_FULL = re.compile(r"out ?of ?memory", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,8 +201,9 @@ def open_engine(
 ) -> OpenEngine:
     """Return the engine for a graph, opened on the current GPU.
 
-    One that the runtime refuses (made under another driver, say) is built again, once. Raises EngineError
-    when there is no GPU or the runtime refuses the new one too.
+    One that the runtime refuses (made under another driver, say) is built again, once; the old one stays
+    until the new one is whole. Raises EngineError when there is no GPU, its memory is full, or the runtime
+    refuses the new one too.
     """
     cache = cache or EngineCache()
     if settled.gpu is None:
@@ -215,13 +217,14 @@ def open_engine(
             said.append(message)
 
     log = tensorrt_api.logger(settled.api, told)
-    for last in (False, True):
-        found = engine_for(package, graph, settled, cache=cache, watch=watch)
+    anew = replace(settled, options=replace(settled.options, rebuild=True))
+    for attempt in (settled, anew):
+        found = engine_for(package, graph, attempt, cache=cache, watch=watch)
         runtime, engine = tensorrt_api.deserialize(found.api, found.cached.plan, log)
         if engine is not None:
             return OpenEngine(found.api, found.cached, engine, (runtime, log))
-        if not last:
-            cache.discard(found.cached.path)
+        if any(_FULL.search(message) for message in said):  # the engine is not to blame
+            break
     reason = " ".join(said[0].split()) if said else "no reason given"
     raise EngineError(f"{settled.api.name} does not open the engine for {graph}.onnx: {reason}")
 

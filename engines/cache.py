@@ -170,11 +170,6 @@ class EngineCache:
                     found.append(Entry(path, record, used, size_of(path)))
         return sorted(found, key=lambda entry: entry.used, reverse=True)
 
-    def discard(self, path: Path) -> None:
-        """Remove an engine, as when its runtime refuses it."""
-        with self._writing():
-            remove(path)
-
     def copy_out(self, engine: CachedEngine, folder: Path) -> Path:
         """Copy an engine and its record into a folder, to be carried elsewhere; return the copy."""
         with told(f"cannot write engines to {folder}"):

@@ -242,12 +242,6 @@ def test_damaged_engines_are_not_taken_in(cache, tmp_path):
         kiosk.read(copy)
 
 
-def test_a_discarded_engine_is_gone(cache):
-    engine = cache.get(KEY, writes())
-    cache.discard(engine.path)
-    assert files(cache) == []
-
-
 def test_a_record_of_another_form_is_not_read():
     record = EngineRecord(key=KEY, sha256="", size=0, package="tiny", built="", seconds=1)
     assert decode_record(encode_record(record)) == record
