@@ -23,3 +23,7 @@ class SettingsError(GpenEdgeError):
 
 class BackendError(GpenEdgeError):
     """The wanted backend or device is not there, or it failed."""
+
+
+class EngineError(GpenEdgeError):
+    """An engine cannot be built, opened or kept: runtime not installed, no GPU, refused graph, full disk."""

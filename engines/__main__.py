@@ -1,0 +1,167 @@
+"""`python -m engines build|list|inspect|import`: TensorRT engines for packages, and their cache."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import get_args
+
+from rich.console import Console
+
+from engines import command_line
+from engines.builder import DEFAULT_MAX_BATCH, EngineOptions, engine_for, settle
+from engines.cache import EngineCache
+from engines.engine_files import ENGINE
+from engines.errors import EngineError
+from engines.inspection import engine_report, engines_table, package_report
+from engines.package import REQUIRED, GraphName, open_package
+from engines.progress import shown
+from engines.targets import parse_targets
+from engines.tensorrt_api import RuntimeName
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return its exit status."""
+    options = _parser().parse_args(arguments)
+    return command_line.run(lambda: int(options.command(options)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m engines", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="build|list|inspect|import")
+
+    build = commands.add_parser("build", help="build the engines of a package, or find them in the cache")
+    build.set_defaults(command=_build)
+    add = build.add_argument
+    add("package", help="folder of the package, or the name of a bundled one")
+    add(
+        "--runtime",
+        choices=get_args(RuntimeName),
+        help="tensorrt where it is installed and finds a GPU, else rtx",
+    )
+    add("--max-batch", type=int, default=DEFAULT_MAX_BATCH, metavar="N", help="most faces at once (8)")
+    add("--target", metavar="sm_75,sm_89,…", help="compute capabilities to build for (rtx; no GPU needed)")
+    add("--portable", action="store_true", help="one engine for Ampere and all newer GPUs, a little slower")
+    add("--workspace", type=int, metavar="MiB", help="most scratch memory that a layer may use")
+    add("--device", type=int, default=0, metavar="N", help="index of the GPU (0)")
+    add("--graphs", metavar="NAMES", help="encoder,mapping,generator,step (all four), fused")
+    add(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="also copy the engines there, to carry them to another machine",
+    )
+    add("--rebuild", action="store_true", help="build even what the cache has")
+    add("-v", "--verbose", action="store_true", help="show TensorRT's own messages")
+
+    listing = commands.add_parser("list", help="list the engines in the cache")
+    listing.set_defaults(command=_list)
+
+    inspect = commands.add_parser("inspect", help="show what is in a package or an engine")
+    inspect.set_defaults(command=_inspect)
+    inspect.add_argument(
+        "what", metavar="PACKAGE|ENGINE", help="a package, an engine file, or a name from `list`"
+    )
+    inspect.add_argument("--layers", action="store_true", help="of an engine: every layer")
+
+    take_in = commands.add_parser("import", help="take engines that build --output has copied into the cache")
+    take_in.set_defaults(command=_import)
+    take_in.add_argument("folder", type=Path, metavar="DIR")
+    return parser
+
+
+def _build(options: argparse.Namespace) -> int:
+    package = open_package(options.package)
+    graphs = _graphs(options.graphs)
+    for graph in graphs:
+        package.graph(graph)
+    settled = settle(
+        EngineOptions(
+            runtime=options.runtime,
+            targets=parse_targets(options.target) if options.target is not None else (),
+            max_batch=options.max_batch,
+            portable=options.portable,
+            workspace_mib=options.workspace,
+            device=options.device,
+            exact=True,
+            rebuild=options.rebuild,
+            verbose=options.verbose,
+        )
+    )
+    cache = EngineCache()
+    paths = []
+    with shown(Console(stderr=True), len(graphs)) as watch:
+        for graph in graphs:
+            engine = engine_for(package, graph, settled, cache=cache, watch=watch)
+            paths.append(
+                cache.copy_out(engine.cached, options.output) if options.output else engine.cached.path
+            )
+    if gone := [path.name for path in paths if not path.exists()]:
+        raise EngineError(
+            f"the cache's limit of {cache.limit >> 20} MiB is less than this package's engines need: "
+            f"{', '.join(gone)} had to go again; raise $GPEN_EDGE_CACHE_MIB"
+        )
+    console = _console()
+    for path in paths:
+        console.print(str(path), soft_wrap=True, markup=False, highlight=False)
+    return command_line.DONE
+
+
+def _console() -> Console:
+    """Return standard output; what is piped on is not folded to the width of a terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
+
+
+def _graphs(names: str | None) -> tuple[GraphName, ...]:
+    if names is None:
+        return REQUIRED
+    known: tuple[GraphName, ...] = get_args(GraphName)
+    wanted = {name.strip() for name in names.split(",") if name.strip()}
+    if strange := sorted(wanted - set(known)):
+        raise EngineError(f"no graph {strange[0]!r}: there are {', '.join(known)}")
+    if not wanted:
+        raise EngineError(f"no graph given: there are {', '.join(known)}")
+    return tuple(name for name in known if name in wanted)
+
+
+def _list(options: argparse.Namespace) -> int:
+    cache, console = EngineCache(), _console()
+    entries = cache.entries()
+    if entries:
+        console.print(engines_table(entries))
+    total = sum(entry.size for entry in entries)
+    line = f"{len(entries)} engines, {total / 2**20:.1f} of {cache.limit >> 20} MiB in {cache.folder}"
+    console.print(line, soft_wrap=True, markup=False, highlight=False)
+    return command_line.DONE
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    cache, console = EngineCache(), _console()
+    if (path := _engine_file(cache, options.what)) is not None:
+        console.print(engine_report(cache.read(path), all_layers=options.layers))
+    else:
+        console.print(package_report(open_package(options.what), cache.entries()))
+    return command_line.DONE
+
+
+def _engine_file(cache: EngineCache, what: str) -> Path | None:
+    if what.endswith(ENGINE):
+        return Path(what)
+    if Path(what).is_dir():
+        return None
+    for entry in cache.entries():
+        if what in (entry.path.stem, entry.path.stem.rpartition("-")[2]):
+            return entry.path
+    return None
+
+
+def _import(options: argparse.Namespace) -> int:
+    cache = EngineCache()
+    records = cache.take_in(options.folder)
+    line = f"{len(records)} engines taken into {cache.folder}"
+    _console().print(line, soft_wrap=True, markup=False, highlight=False)
+    return command_line.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

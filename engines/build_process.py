@@ -1,0 +1,151 @@
+"""The process in which an engine is built, and the other side of its pipe.
+
+Building has a process of its own, like compiling: it can be interrupted at once although TensorRT may not
+look up for a minute; should it crash or be killed for memory, that is an error message and not the end of the
+restorer; its memory and its CUDA context go with it. It ends when its parent does.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from engines.construction import BuildRequest, Built, construct
+from engines.errors import EngineError, GpenEdgeError
+
+_ROOT = Path(__file__).resolve().parent.parent
+_OFTEN = 0.1
+"""Seconds between two reports of one phase."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Message:
+    """A line of the pipe."""
+
+    phase: str | None = None
+    share: float = 0.0
+    built: Built | None = None
+    error: str | None = None
+
+
+def build_apart(request: BuildRequest, told: Callable[[str, float], None]) -> Built:
+    """Build an engine in a process of its own.
+
+    told   called with the present phase and the share done, 0 … 1
+
+    Raises EngineError when TensorRT refuses, or the process crashes or is killed.
+    """
+    with tempfile.TemporaryFile() as noise:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "engines.build_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if request.verbose else noise,
+            env=_environment(request.device),
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            last = _converse(process.stdin, process.stdout, request, told)
+            if last == _Message():
+                process.wait()
+        finally:
+            process.kill()  # with its answer given, it has nothing left to do but to tidy up
+            process.wait()
+            process.stdin.close()
+            process.stdout.close()
+        if last.built is not None:
+            return last.built
+        if last.error is not None:
+            raise EngineError(last.error)
+        raise EngineError(f"the build process ended without a result ({_cause(process.returncode, noise)})")
+
+
+def _converse(
+    requests: IO[bytes], answers: IO[bytes], request: BuildRequest, told: Callable[[str, float], None]
+) -> _Message:
+    try:
+        requests.write(msgspec.json.encode(request) + b"\n")
+        requests.flush()  # and stays open: its end tells the process that nobody waits any more
+    except BrokenPipeError:
+        return _Message()
+    for line in answers:
+        message = msgspec.json.decode(line, type=_Message)
+        if message.phase is None:
+            return message
+        told(message.phase, message.share)
+    return _Message()
+
+
+def _environment(device: int) -> dict[str, str]:
+    environment = dict(os.environ)
+    path = environment.get("PYTHONPATH")
+    environment["PYTHONPATH"] = os.pathsep.join([str(_ROOT), *([path] if path else [])])
+    visible = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    if device:
+        environment["CUDA_VISIBLE_DEVICES"] = visible[device] if device < len(visible) else str(device)
+    return environment
+
+
+def _cause(status: int, noise: IO[bytes]) -> str:
+    if status == -9:
+        return "killed: the machine may be short of memory; a smaller --max-batch or --workspace may help"
+    noise.seek(0)
+    lines = [line for line in noise.read().decode(errors="replace").splitlines() if line.strip()]
+    said = f": {lines[-1].strip()}" if lines else ""
+    return f"signal {-status}{said}" if status < 0 else f"status {status}{said}"
+
+
+def main() -> int:
+    """Answer one request that comes on standard input; TensorRT's own output goes to standard error."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the parent, which then ends this
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    request = msgspec.json.decode(sys.stdin.buffer.readline(), type=BuildRequest)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    lock = threading.Lock()
+    told_at, told_phase = 0.0, ""
+
+    def send(message: _Message) -> None:
+        answers.write(msgspec.json.encode(message) + b"\n")
+        answers.flush()
+
+    def told(phase: str, share: float) -> None:
+        nonlocal told_at, told_phase
+        with lock:
+            if phase != told_phase or time.monotonic() - told_at >= _OFTEN:
+                told_at, told_phase = time.monotonic(), phase
+                send(_Message(phase=phase, share=share))
+
+    def print_line(line: str) -> None:
+        print(line, file=sys.stderr)  # noqa: T201
+
+    try:
+        built = construct(request, told, print_line if request.verbose else None)
+    except GpenEdgeError as error:
+        send(_Message(error=str(error)))
+        return 0
+    except OSError as error:
+        send(_Message(error=f"cannot write {error.filename or 'the engine'}: {error.strerror or error}"))
+        return 0
+    send(_Message(built=built))
+    return 0
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

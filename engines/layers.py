@@ -1,0 +1,83 @@
+"""What an engine is made of, read off the engine inspector's descriptions."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_PRECISIONS = {
+    "float": "FP32", "fp32": "FP32", "half": "FP16", "fp16": "FP16", "bf16": "BF16", "bfloat16": "BF16",
+    "int8": "INT8", "fp8": "FP8", "int32": "INT32", "int64": "INT64", "bool": "BOOL",
+}  # fmt: skip
+_LINE = re.compile(
+    r"Name: (?P<name>.*?), LayerType: (?P<kind>[^,]*), .*Outputs: (?P<outputs>.*?), TacticName: "
+)
+_DATATYPE = re.compile(r"Datatype: (\w+)")
+_NODE = re.compile(r"\[ONNX Layer: ([^\]]*)\]")
+_CONVOLUTION = re.compile("conv|correlation", re.IGNORECASE)
+"""Layer types that are convolutions: TensorRT says CaskConvolution, TensorRT-RTX correlation."""
+
+
+@dataclass(frozen=True)
+class EngineLayer:
+    """One layer of an engine."""
+
+    name: str
+    kind: str
+    """As the builder names it: `kgen`, `correlation`, `CaskConvolution`."""
+    precision: str
+    """Type of what it puts out: FP32, FP16, INT8; empty when it puts out nothing."""
+    nodes: tuple[str, ...] = ()
+    """Nodes of the ONNX graph that it does the work of."""
+
+    @property
+    def convolves(self) -> bool:
+        """Whether it is, or begins with, a convolution."""
+        return bool(_CONVOLUTION.search(self.kind)) or any(_CONVOLUTION.search(node) for node in self.nodes)
+
+
+def layers_of_log(text: str) -> tuple[EngineLayer, ...]:
+    """Read the one-line-per-layer form, which builders log when an engine is made; it needs no GPU."""
+    found = []
+    for line in text.splitlines():
+        if match := _LINE.match(line):
+            types = _DATATYPE.findall(match["outputs"])
+            nodes = tuple(dict.fromkeys(_NODE.findall(line)))
+            found.append(EngineLayer(match["name"], match["kind"], _precision(types[:1]), nodes))
+    return tuple(found)
+
+
+def layers_of_json(text: str) -> tuple[EngineLayer, ...]:
+    """Read the inspector's JSON; its keys differ between TensorRT 10 (`Format/Datatype`) and 11."""
+    try:
+        layers = json.loads(text).get("Layers", [])
+    except (ValueError, AttributeError):
+        return ()
+    return tuple(_layer(entry) for entry in layers)
+
+
+def precisions(layers: Sequence[EngineLayer]) -> dict[str, int]:
+    """Count layers by precision, the commonest first."""
+    return dict(Counter(layer.precision for layer in layers if layer.precision).most_common())
+
+
+def _layer(entry: Any) -> EngineLayer:
+    if not isinstance(entry, dict):  # an engine built without details has names only
+        return EngineLayer(str(entry), "", "")
+    types = [
+        str(output.get("Datatype") or output.get("DataType") or output.get("Format/Datatype", ""))
+        for output in entry.get("Outputs", [])
+        if isinstance(output, dict)
+    ]
+    nodes = tuple(dict.fromkeys(_NODE.findall(str(entry.get("Metadata", "")))))
+    return EngineLayer(str(entry.get("Name", "")), str(entry.get("LayerType", "")), _precision(types), nodes)
+
+
+def _precision(types: Sequence[str]) -> str:
+    for kind in types:
+        for word in re.findall(r"[A-Za-z]+\d*", kind):
+            if word.lower() in _PRECISIONS:
+                return _PRECISIONS[word.lower()]
+    return ""

@@ -1,0 +1,45 @@
+"""How a build goes, on the terminal: which graph, the phase, the share done, the time so far."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from engines.builder import Watch
+from engines.cache import CachedEngine
+from engines.package import GraphName
+
+
+@contextmanager
+def shown(console: Console, total: int) -> Iterator[Watch]:
+    """Give a watch that shows a bar while a terminal looks on, and in any case a line per finished engine.
+
+    total   how many graphs there will be
+    """
+    columns = (
+        TextColumn("{task.fields[which]}"),
+        BarColumn(bar_width=24),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.description}"),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=1.0, which="")
+        begun = 0
+
+        def say(line: str) -> None:
+            bar.console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+        def started(graph: GraphName) -> None:
+            nonlocal begun
+            begun += 1
+            bar.reset(task, description="starting", which=f"{graph} {begun}/{total}")
+
+        def phase(name: str, share: float) -> None:
+            bar.update(task, description=name, completed=share)
+
+        def finished(graph: GraphName, engine: CachedEngine, built: bool) -> None:
+            how = f"built in {engine.record.seconds:.0f} s" if built else "there already"
+            say(f"{graph}: {how}, {engine.record.size / 2**20:.1f} MiB  {engine.path}")
+
+        yield Watch(started, phase, finished, lambda sentence: say(f"note: {sentence}"))

@@ -1,0 +1,254 @@
+"""The one seam over TensorRT 10.3 to 11 and TensorRT-RTX: whatever differs between them differs here.
+
+Nothing in it asks for a precision: networks are strongly typed, and precision is in the graph's own types.
+TensorRT's Python API is called directly. Polygraphy wraps the same calls, but it picks its TensorRT by an
+environment variable for the whole process, would be one more package on a kiosk, and leaves the parser's
+errors in its log.
+"""
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from engines.errors import EngineError
+
+if TYPE_CHECKING:
+    import tensorrt as typed
+
+RuntimeName = Literal["tensorrt", "rtx"]
+_MODULE = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}
+_OLDEST = (10, 3)
+_INSTALL = {
+    "tensorrt": "TensorRT is not installed: pip install 'gpen-edge[tensorrt]' "
+    "(on a Jetson it comes with JetPack: see the README)",
+    "rtx": "TensorRT-RTX is not installed: pip install 'gpen-edge[tensorrt-rtx]'",
+}
+Severity = Literal["error", "warning", "info", "verbose"]
+
+
+@dataclass(frozen=True)
+class TensorRt:
+    """An installed TensorRT or TensorRT-RTX."""
+
+    runtime: RuntimeName
+    module: Any
+    """`tensorrt` or `tensorrt_rtx`; the classes and calls that this project uses are the same in both."""
+    version: str
+
+    @property
+    def name(self) -> str:
+        """As its makers write it."""
+        return "TensorRT" if self.runtime == "tensorrt" else "TensorRT-RTX"
+
+    @property
+    def tunes(self) -> bool:
+        """Whether building measures kernels on the GPU, so that one must be there and a timing cache pays."""
+        return self.runtime == "tensorrt"
+
+    @property
+    def known_targets(self) -> tuple[str, ...]:
+        """Compute capabilities that can be built for on any machine; none with TensorRT."""
+        if self.tunes:
+            return ()
+        members = self.module.ComputeCapability.__members__
+        return tuple(f"sm_{name[2:]}" for name in members if name.startswith("SM"))
+
+
+def load(runtime: RuntimeName) -> TensorRt:
+    """Import a runtime. Raises EngineError when it is not installed, cannot be loaded or is too old."""
+    try:
+        module = importlib.import_module(_MODULE[runtime])
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == _MODULE[runtime]:
+            raise EngineError(_INSTALL[runtime]) from error
+        raise EngineError(f"{_MODULE[runtime]} is installed but cannot be loaded: {error}") from error
+    except (OSError, RuntimeError) as error:
+        raise EngineError(f"{_MODULE[runtime]} is installed but cannot be loaded: {error}") from error
+    if not hasattr(module, "Builder"):  # a folder of that name: type stubs, say
+        raise EngineError(_INSTALL[runtime])
+    version = str(module.__version__)
+    if runtime == "tensorrt" and tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
+        raise EngineError(f"TensorRT {version} is too old: 10.3 or newer is needed")
+    return TensorRt(runtime, module, version)
+
+
+def logger(api: TensorRt, told: Callable[[Severity, str], None]) -> Any:
+    """Return a TensorRT logger that hands every message on; hold it as long as what is made with it."""
+    trt = api.module
+    severities: dict[Any, Severity] = {
+        trt.ILogger.INTERNAL_ERROR: "error",
+        trt.ILogger.ERROR: "error",
+        trt.ILogger.WARNING: "warning",
+        trt.ILogger.INFO: "info",
+    }
+
+    base: Any = trt.ILogger
+
+    class Log(base):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            told(severities.get(severity, "verbose"), message)
+
+    return Log()
+
+
+def progress_monitor(
+    api: TensorRt,
+    started: Callable[[str, str | None, int], None],
+    stepped: Callable[[str, int], None],
+    finished: Callable[[str], None],
+) -> Any:
+    """Return a progress monitor that hands phases on; it is called from any of the builder's threads."""
+    trt = api.module
+
+    base: Any = trt.IProgressMonitor
+
+    class Monitor(base):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+
+        def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
+            started(phase, parent, steps)
+
+        def step_complete(self, phase: str, step: int) -> bool:
+            stepped(phase, step)
+            return True
+
+        def phase_finish(self, phase: str) -> None:
+            finished(phase)
+
+    return Monitor()
+
+
+def create_builder(api: TensorRt, log: Any) -> "typed.Builder":
+    """Return a builder. Raises EngineError where TensorRT finds no GPU to work with."""
+    trt = api.module
+    try:
+        builder: typed.Builder = trt.Builder(log)
+    except (TypeError, RuntimeError) as error:  # that is what pybind makes of TensorRT's own null pointer
+        raise EngineError(
+            "TensorRT cannot start: it needs a working NVIDIA GPU and driver; without one, use --runtime rtx"
+        ) from error
+    return builder
+
+
+def create_network(api: TensorRt, builder: "typed.Builder") -> "typed.INetworkDefinition":
+    """Return an empty, strongly typed network: by a flag in TensorRT 10, always in 11 and in RTX."""
+    trt = api.module
+    flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    return builder.create_network(0 if flag is None else 1 << int(flag))
+
+
+def parse(api: TensorRt, network: "typed.INetworkDefinition", log: Any, file: str) -> Any:
+    """Read an ONNX file into the network; return the parser, which owns the weights until the engine is made.
+
+    Raises EngineError that names the node and the reason.
+    """
+    trt = api.module
+    parser: typed.OnnxParser = trt.OnnxParser(network, log)
+    if not parser.parse_from_file(file):
+        raise EngineError(_reason(parser))
+    return parser
+
+
+def _reason(parser: "typed.OnnxParser") -> str:
+    if not parser.num_errors:
+        return "it is not an ONNX file that can be read"
+    # Later errors follow from the first one.
+    error: typed.ParserError = parser.get_error(0)
+    node = " ".join(part for part in (error.node_operator(), error.node_name()) if part)
+    return f"node {node}: {error.desc()}" if node else error.desc()
+
+
+def configure(
+    api: TensorRt,
+    builder: "typed.Builder",
+    *,
+    monitor: Any,
+    targets: Sequence[str] = (),
+    portable: bool = False,
+    workspace_mib: int | None = None,
+) -> "typed.IBuilderConfig":
+    """Say how a network is to be built. Raises EngineError when a target is refused."""
+    trt = api.module
+    config: typed.IBuilderConfig = builder.create_builder_config()
+    config.progress_monitor = monitor
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # so that engines can be inspected
+    config.clear_flag(trt.BuilderFlag.TF32)  # FP32 in the graph means FP32
+    if workspace_mib is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_mib << 20)
+    if portable and api.tunes:
+        config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
+    if targets:
+        _set_targets(api, config, targets)
+    return config
+
+
+def _set_targets(api: TensorRt, config: Any, targets: Sequence[str]) -> None:
+    # Only TensorRT-RTX has these calls, hence `config: Any`.
+    capability = api.module.ComputeCapability.__members__
+    config.num_compute_capabilities = len(targets)
+    for index, target in enumerate(targets):
+        if not config.set_compute_capability(capability[target.replace("sm_", "SM")], index):
+            raise EngineError(f"TensorRT-RTX {api.version} refuses the target {target}")
+
+
+def add_profile(
+    api: TensorRt,
+    builder: "typed.Builder",
+    network: "typed.INetworkDefinition",
+    config: "typed.IBuilderConfig",
+    max_batch: int,
+) -> None:
+    """Let the batch go from 1 to `max_batch`; tuned for 1, because most photos have one face."""
+    trt = api.module
+    profile: typed.IOptimizationProfile = builder.create_optimization_profile()
+    for index in range(network.num_inputs):
+        port: typed.ITensor = network.get_input(index)
+        shape: Any = port.shape
+        one, most = (
+            trt.Dims([batch if length < 0 else length for length in shape]) for batch in (1, max_batch)
+        )
+        profile.set_shape(port.name, one, one, most)
+    if config.add_optimization_profile(profile) < 0:
+        raise EngineError(f"TensorRT refuses batches of 1 to {max_batch}")
+
+
+def use_timing_cache(api: TensorRt, config: "typed.IBuilderConfig", content: bytes) -> None:
+    """Give the builder what earlier builds measured; TensorRT-RTX measures nothing, so it gets nothing."""
+    if api.tunes:
+        # TensorRT checks the content's origin and begins an empty one when it is damaged or foreign.
+        cache: typed.ITimingCache = config.create_timing_cache(content)
+        config.set_timing_cache(cache, False)
+
+
+def timing_cache(api: TensorRt, config: "typed.IBuilderConfig") -> bytes:
+    """Return what is measured by now."""
+    if not api.tunes:
+        return b""
+    cache: typed.ITimingCache = config.get_timing_cache()
+    return bytes(cache.serialize())
+
+
+def build(
+    builder: "typed.Builder", network: "typed.INetworkDefinition", config: "typed.IBuilderConfig"
+) -> Any:
+    """Build the engine; return it as a buffer, or None when TensorRT has failed and logged why."""
+    return builder.build_serialized_network(network, config)
+
+
+def deserialize(api: TensorRt, plan: bytes, log: Any) -> tuple[Any, Any]:
+    """Open an engine on the current GPU: its TensorRT runtime, to be held with it, and the engine or None."""
+    trt = api.module
+    runtime: typed.Runtime = trt.Runtime(log)
+    return runtime, runtime.deserialize_cuda_engine(plan)
+
+
+def describe(api: TensorRt, engine: "typed.ICudaEngine") -> str:
+    """Return the engine inspector's description of all layers, in JSON."""
+    trt = api.module
+    inspector: typed.EngineInspector = engine.create_engine_inspector()
+    return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
