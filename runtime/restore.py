@@ -28,6 +28,9 @@ from runtime.result import RestoreResult
 from runtime.settings import RestoreSettings, Upscale, parse_faces
 from runtime.timing import timed
 
+REPAIRS = ("soften_scratches", "desaturate_fringes", "clamp_ringing", "multiscale_blend")
+"""Switches of RestoreSettings that mend a photo's faults."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -63,7 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--face-mask-weights", metavar="REGION=W,…", help="0 to 2, such as eye=1.3,lip=1.3; 0 keeps the photo"
     )
-    add("--grain", action="store_true", default=None, help="keep the grain of what is left of the photo")
+    switch = argparse.BooleanOptionalAction
+    add("--grain", action=switch, help="keep the photo's grain")
+    add("--soften-scratches", action=switch, help="fill thin long scratches across faces softly")
+    add("--desaturate-fringes", action=switch, help="take the colour out of purple fringes at strong edges")
+    add("--clamp-ringing", action=switch, help="keep faces within the photo's range of brightness nearby")
+    add("--multiscale-blend", action=switch, help="blend a face's border at several scales")
     add("--budget", type=float, metavar="SECONDS", help="that a face may take")
 
     add = parser.add_argument_group("which faces, how large").add_argument
@@ -103,7 +111,7 @@ def _restore(options: argparse.Namespace) -> int:
 
 def _settings(options: argparse.Namespace) -> RestoreSettings:
     """Return the preset's settings with what the command line says on top."""
-    names = ("degradation_scale", "latent_step_decay", "iterations", "budget", "grain")
+    names = ("degradation_scale", "latent_step_decay", "iterations", "budget", "grain", *REPAIRS)
     said = {name: value for name in names if (value := getattr(options, name)) is not None}
     if options.face_mask_weights is not None:
         said["face_mask_weights"] = parse_weights(options.face_mask_weights)

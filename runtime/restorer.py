@@ -12,14 +12,16 @@ from engines.errors import SettingsError
 from engines.package import Package, open_package
 from runtime.align import AlignedFace, Pixels, align, scaled
 from runtime.backends import Backend, BackendName, open_backend
-from runtime.compose import HandBack, face_noise
+from runtime.compose import HandBack, Patch, face_noise
 from runtime.detect import Detector, open_detector
 from runtime.faces import Face
+from runtime.grain import face_grain
 from runtime.loop import LoopResult, restore_crops
 from runtime.paste import paste_all
 from runtime.regions import Map, region_weights
 from runtime.result import FaceResult, RestoreResult
 from runtime.schedule import kappa, progress
+from runtime.scratches import mended_face
 from runtime.settings import RestoreSettings
 from runtime.timing import timed
 from runtime.warnings import face_warnings, is_tiny
@@ -71,12 +73,22 @@ class Restorer:
             aligned = {i: align(photo, found[i], size, settings.template) for i in chosen}
         with timed(timings, "regions"):
             rho = {i: region_weights(face, settings.face_mask_weights) for i, face in aligned.items()}
+        seen: dict[int, AlignedFace] = aligned
+        patches: dict[int, Patch | None] = {}
+        if settings.soften_scratches:
+            with timed(timings, "scratches"):
+                mended = {i: mended_face(photo, face) for i, face in aligned.items()}
+                seen = {i: face for i, (face, _) in mended.items()}
+                patches = {i: patch for i, (_, patch) in mended.items()}
         with timed(timings, "network"):
-            loops = self._restore(aligned, rho, settings)
+            loops = self._restore(seen, rho, settings)
         with timed(timings, "paste"):
             pasted = _enlarged(photo, settings.upscale)
-            placed = [(scaled(aligned[i], settings.upscale), loop.restored) for i, loop in loops.items()]
-            kept = [_hand_back(photo, aligned[i], rho[i], loop, settings) for i, loop in loops.items()]
+            placed = [(scaled(seen[i], settings.upscale), loop.restored) for i, loop in loops.items()]
+            kept = [
+                _hand_back(photo, seen[i], rho[i], loop, settings, patches.get(i))
+                for i, loop in loops.items()
+            ]
             paste_all(pasted, placed, kept)
         faces = tuple(
             _face_result(face, aligned.get(i), loops.get(i), settings) for i, face in enumerate(found)
@@ -121,13 +133,27 @@ def _choose(found: tuple[Face, ...], settings: RestoreSettings) -> list[int]:
 
 
 def _hand_back(
-    photo: Pixels, aligned: AlignedFace, rho: Map, loop: LoopResult, settings: RestoreSettings
+    photo: Pixels,
+    aligned: AlignedFace,
+    rho: Map,
+    loop: LoopResult,
+    settings: RestoreSettings,
+    mended: Patch | None,
 ) -> HandBack | None:
     """Return what the face gets back of its photo; None for nothing, as with one full-strength pass."""
     left = kappa(settings.latent_step_decay, rho, loop.steps)
-    if not left.any():
+    finish = (settings.grain, settings.desaturate_fringes, settings.clamp_ringing, settings.multiscale_blend)
+    if not (left.any() or any(finish)):
         return None
-    return HandBack(left, 0.0 if settings.grain else face_noise(photo, aligned))
+    return HandBack(
+        left,
+        0.0 if settings.grain else face_noise(photo, aligned),
+        grain=face_grain(photo, aligned, settings.upscale) if settings.grain else None,
+        mended=mended.enlarged(settings.upscale) if mended else None,
+        fringes=settings.desaturate_fringes,
+        ringing=settings.clamp_ringing,
+        multiscale=settings.multiscale_blend,
+    )
 
 
 def _face_result(
