@@ -2,8 +2,8 @@
 
 They are found in the photo's own pixels, before the network sees them, and filled softly from both sides.
 What tells them from a face's own lines: lashes, wrinkles and the line of the mouth are shorter than half a
-face, hair lies beside hair, and the edge of a shadow is no line. A hair that lies straight across a face, or
-a straight glasses' rim that long, is taken for a scratch.
+face, hair lies beside hair, and the edge of a shadow is no line. What runs from eye to eye may be glasses and
+is left alone, a scratch there as well; a hair that lies straight across a face is taken for a scratch.
 """
 
 import math
@@ -31,6 +31,8 @@ THICKEST = 1 / 64
 BRIGHT_LENGTH = 0.22
 DARK_LENGTH = 0.28  # longer than the line of the mouth, lids, and most wrinkles
 GAP = 0.03  # that a scratch may have
+EYES_BAND = 0.1  # above and below the line of the eyes
+EYES_ANGLE = 25  # degrees to it
 
 CONTRAST = 16 / 255  # to what lies beside it, at least
 OVER_TEXTURE = 2.0  # and how much more than the face's fine lines have on average
@@ -53,7 +55,8 @@ def mended_face(photo: Pixels, aligned: AlignedFace) -> tuple[AlignedFace, Patch
     piece: Pixels = photo[y0:y1, x0:x1]
     width = size * aligned.scale
     oval = _oval(aligned, to_piece, piece.shape)
-    scratches = find_scratches(piece, oval, width)
+    eyes = aligned.face.landmarks[:2] - np.array([x0, y0])
+    scratches = find_scratches(piece, oval, eyes, width)
     if not scratches.any():
         return aligned, None
     mended = soften(piece, scratches, width)
@@ -66,11 +69,14 @@ def _oval(aligned: AlignedFace, to_piece: NDArray[np.float64], shape: tuple[int,
     return cv2.warpAffine(inside, to_piece, (shape[1], shape[0]), flags=cv2.INTER_LINEAR) > 0.5
 
 
-def find_scratches(piece: Pixels, oval: NDArray[np.bool_], width: float) -> Map:
+def find_scratches(
+    piece: Pixels, oval: NDArray[np.bool_], eyes: NDArray[np.floating[Any]], width: float
+) -> Map:
     """Return how far each pixel belongs to a scratch, in [0, 1].
 
     piece  H×W×3 uint8 or uint16, the photo around a face
     oval   H×W, where the face is: a scratch must cross it
+    eyes   2×2, where they are, (x, y): lines from one to the other are glasses, brows and lids
     width  of the face's crop in pixels of the photo
     """
     shape = (piece.shape[1], piece.shape[0])
@@ -81,7 +87,7 @@ def find_scratches(piece: Pixels, oval: NDArray[np.bool_], width: float) -> Map:
         oval = cv2.resize(oval.astype(np.uint8), smaller, interpolation=cv2.INTER_NEAREST) > 0
     found = np.zeros(piece.shape[:2], np.float32)
     for lines, length in zip(_fine_lines(piece, width * factor), (BRIGHT_LENGTH, DARK_LENGTH), strict=True):
-        np.maximum(found, _scratches_among(lines, oval, width * factor, length), out=found)
+        np.maximum(found, _scratches_among(lines, oval, eyes * factor, width * factor, length), out=found)
     if factor < 1:
         found = np.asarray(cv2.resize(found, shape, interpolation=cv2.INTER_LINEAR), np.float32)
     return found
@@ -106,7 +112,9 @@ def _thickest(width: float) -> int:
     return max(5, 2 * round(THICKEST * width / 2) + 1)
 
 
-def _scratches_among(lines: Map, oval: NDArray[np.bool_], width: float, length: float) -> Map:
+def _scratches_among(
+    lines: Map, oval: NDArray[np.bool_], eyes: NDArray[np.floating[Any]], width: float, length: float
+) -> Map:
     """Return which fine lines are scratches: those that long straight segments within the oval lie on."""
     nothing = np.zeros_like(lines)
     if not oval.any():
@@ -120,7 +128,11 @@ def _scratches_among(lines: Map, oval: NDArray[np.bool_], width: float, length: 
     if segments is None:
         return nothing
     ends: list[Segment] = segments.reshape(-1, 4).tolist()  # type: ignore[assignment]
-    true = [segment for segment in ends if _is_scratch(segment, lines, least, width)]
+    true = [
+        segment
+        for segment in ends
+        if _is_scratch(segment, lines, least, width) and not _joins(segment, eyes, width)
+    ]
     if not true:
         return nothing
     # A scratch goes on beyond the face: what continues a segment, on its line, belongs to it.
@@ -133,12 +145,22 @@ def _scratches_among(lines: Map, oval: NDArray[np.bool_], width: float, length: 
         cv2.line(seeds, (x0, y0), (x1, y1), 1, thick)
         cv2.line(ways, before, after, 1, thick)
     seen = ((lines > least / 2) & (ways > 0)).astype(np.uint8)
-    gap = np.ones((thick, thick), np.uint8)
+    gap = np.ones((max(thick, round(GAP * width)),) * 2, np.uint8)
     _, parts = cv2.connectedComponents(cv2.morphologyEx(seen, cv2.MORPH_CLOSE, gap))
     belongs = np.isin(parts, np.setdiff1d(np.unique(parts[(seeds > 0) & (seen > 0)]), [0])) & (seen > 0)
     # Beside the brightest pixels of a line lie those it shades into.
     wide = cv2.dilate(belongs.astype(np.float32), np.ones((5, 5), np.uint8))
     return np.asarray(cv2.GaussianBlur(wide, (0, 0), 1.0), np.float32)
+
+
+def _joins(segment: Segment, eyes: NDArray[np.floating[Any]], width: float) -> bool:
+    """Tell whether a line runs from eye to eye, as the rims of glasses do."""
+    ends = np.array(segment, np.float64).reshape(2, 2)
+    right = (eyes[1] - eyes[0]) / max(float(np.hypot(*(eyes[1] - eyes[0]))), 1.0)
+    down = np.array([-right[1], right[0]])
+    level, drop = np.abs((ends[1] - ends[0]) @ np.column_stack([right, down]))
+    near = np.abs((ends - eyes.mean(axis=0)) @ down).min() < EYES_BAND * width
+    return bool(near and drop < math.tan(math.radians(EYES_ANGLE)) * level)
 
 
 def _is_scratch(segment: Segment, lines: Map, least: float, width: float) -> bool:
