@@ -27,7 +27,8 @@ def grain_of(difference: Picture, sigmas: tuple[float, ...]) -> Picture:
     grain = np.zeros_like(difference)
     for c, sigma in zip(bands, sigmas, strict=True):
         if sigma > 0:
-            grain += c / (1 + (c / np.float32(OUTSTANDING * sigma)) ** 4)
+            squared = np.square(c / np.float32(OUTSTANDING * sigma))
+            grain += c / (1 + np.square(squared))  # two squares: ** 4 takes many times as long
     return grain
 
 
