@@ -88,7 +88,7 @@ def cut_out(photo: Pixels, to_photo: Matrix, size: int) -> NDArray[np.float32]:
     Reads only the face's surroundings, so the cost does not depend on the photo. Beyond its edge the photo is
     mirrored.
     """
-    x0, y0, x1, y1 = _surroundings(to_photo, size, photo.shape)
+    x0, y0, x1, y1 = surroundings(to_photo, size, photo.shape)
     region: NDArray[Any] = photo[y0:y1, x0:x1]
     scale = _scale(to_photo)
     if scale > 2:  # averaged in whole numbers first, so that floats need memory for the crop only
@@ -200,8 +200,8 @@ def bounds(to_photo: Matrix, size: int) -> tuple[int, int, int, int]:
     return x0, y0, x1, y1
 
 
-def _surroundings(to_photo: Matrix, size: int, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Return the rectangle of the photo that a crop is made of; a face outside gets the nearest pixel."""
+def surroundings(to_photo: Matrix, size: int, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Return x0, y0, x1, y1 of the pixels that a crop is made of; a face outside gets the nearest one."""
     height, width = shape[:2]
     x0, y0, x1, y1 = bounds(to_photo, size)
     margin = 3 + 3 * math.ceil(np.hypot(*to_photo[:, 0]))  # what the interpolation looks at beyond the edge

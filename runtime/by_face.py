@@ -13,7 +13,15 @@ ByFace: TypeAlias = Mapping[int, RestoreSettings | None]
 WHOLE_PHOTO = ("faces", "upscale", "template", "budget")
 """Settings that concern the whole photo: a face cannot have its own."""
 
-BESIDE_THE_LOOP = (*WHOLE_PHOTO, "face_mask_weights", "grain")
+BESIDE_THE_LOOP = (
+    *WHOLE_PHOTO,
+    "face_mask_weights",
+    "grain",
+    "soften_scratches",
+    "desaturate_fringes",
+    "clamp_ringing",
+    "multiscale_blend",
+)
 """Settings that faces of one batch need not share: the loop does not read them (ρ comes with each crop)."""
 
 

@@ -1,7 +1,7 @@
 """Hand part of the photo back to a restored face: its texture, but not its noise (design §4)."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import cv2
 import numpy as np
@@ -38,14 +38,62 @@ WIDEST = 512
 
 
 @dataclass(frozen=True, eq=False)
+class Patch:
+    """A piece of a photo."""
+
+    x: int
+    y: int
+    """Where in the photo its first pixel lies."""
+
+    pixels: Pixels
+
+    def change(self, photo: Pixels, rectangle: tuple[int, int, int, int]) -> Picture:
+        """Return this piece less the photo, of 1, in x0, y0, x1, y1 of the photo; 0 outside the piece."""
+        x0, y0, x1, y1 = rectangle
+        change = np.zeros((y1 - y0, x1 - x0, 3), np.float32)
+        height, width = self.pixels.shape[:2]
+        left, right = max(x0, self.x), min(x1, self.x + width)
+        top, bottom = max(y0, self.y), min(y1, self.y + height)
+        if left < right and top < bottom:
+            piece = self.pixels[top - self.y : bottom - self.y, left - self.x : right - self.x]
+            within = np.s_[top - y0 : bottom - y0, left - x0 : right - x0]
+            change[within] = piece.astype(np.float32) - photo[top:bottom, left:right]
+        return np.asarray(change / np.float32(np.iinfo(photo.dtype).max), np.float32)
+
+    def enlarged(self, factor: int) -> "Patch":
+        """Return the piece as it lies in the photo enlarged by a factor."""
+        if factor == 1:
+            return self
+        height, width = self.pixels.shape[:2]
+        size = (width * factor, height * factor)
+        larger = cv2.resize(self.pixels, size, interpolation=cv2.INTER_LANCZOS4)
+        return Patch(self.x * factor, self.y * factor, cast(Pixels, larger))
+
+
+@dataclass(frozen=True, eq=False)
 class HandBack:
-    """What a face gets back of its photo."""
+    """What a face gets back of its photo, and how it is finished."""
 
     kappa: NDArray[np.float32]
     """κ, S×S in [0, 1]: the share that is left to the photo."""
 
     sigma: float
     """Standard deviation of the noise that is held back, of 1; 0 hands noise back as well (grain)."""
+
+    grain: tuple[float, ...] | None = None
+    """Of the grain that returns whole, in each wavelet band; None keeps no more of it than κ."""
+
+    mended: Patch | None = None
+    """The photo without its scratches, where they were softened."""
+
+    fringes: bool = False
+    """Purple fringes are desaturated."""
+
+    ringing: bool = False
+    """Ringing is clamped."""
+
+    multiscale: bool = False
+    """The border is blended at several scales."""
 
 
 def compose(photo: Picture, restored: Picture, kappa: NDArray[np.float32], sigma: float) -> Picture:
@@ -61,10 +109,11 @@ def compose(photo: Picture, restored: Picture, kappa: NDArray[np.float32], sigma
     kappa = kappa[..., None]
     difference = photo - restored
     noise = difference - cored(difference, sigma)
-    return (1 - kappa) * restored + kappa * (photo - _coring_share(kappa) * noise)
+    return (1 - kappa) * restored + kappa * (photo - repair_share(kappa) * noise)
 
 
-def _coring_share(kappa: NDArray[np.float32]) -> NDArray[np.float32]:
+def repair_share(kappa: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how far what repairs a face may go where κ is left to the photo: 0 at κ = 1, else soon 1."""
     share = np.minimum((1 - kappa) / UNCORED, 1)
     return np.asarray(share**2 * (3 - 2 * share), np.float32)
 
@@ -119,13 +168,18 @@ def face_noise(photo: Pixels, aligned: AlignedFace) -> float:
     photo    H×W×3 uint8 or uint16 RGB, not enlarged
     aligned  a face of that photo
     """
+    return noise_sigma(around_middle(photo, aligned))
+
+
+def around_middle(photo: Pixels, aligned: AlignedFace) -> Picture:
+    """Return the photo's own pixels around the middle of a face, at most WIDEST square; maybe none."""
     size = len(aligned.crop)
     middle = aligned.to_photo @ ((size - 1) / 2, (size - 1) / 2, 1)
     half = min(WIDEST, size * aligned.scale) / 2
     x0, y0 = np.maximum(0, np.rint(middle - half)).astype(int)
     x1, y1 = np.maximum(0, np.rint(middle + half)).astype(int)
     pixels = photo[y0:y1, x0:x1]
-    return noise_sigma(pixels.astype(np.float32) / np.float32(np.iinfo(photo.dtype).max))
+    return np.asarray(pixels / np.float32(np.iinfo(photo.dtype).max), np.float32)
 
 
 def noise_sigma(picture: Picture) -> float:

@@ -56,7 +56,11 @@ def parser() -> argparse.ArgumentParser:
         help="0 to 2, such as eye=1.3,lip=1.3; 0 keeps the photo",
     )
     switch = argparse.BooleanOptionalAction
-    add("--grain", action=switch, help="keep the grain of what is left of the photo")
+    add("--grain", action=switch, help="keep the photo's grain")
+    add("--soften-scratches", action=switch, help="fill thin long scratches across faces softly")
+    add("--desaturate-fringes", action=switch, help="take the colour out of purple fringes at strong edges")
+    add("--clamp-ringing", action=switch, help="keep faces within the photo's range of brightness nearby")
+    add("--multiscale-blend", action=switch, help="blend a face's border at several scales")
     add("--budget", type=float, metavar="SECONDS", help="that a face may take")
 
     add = parser.add_argument_group("which faces, how large").add_argument

@@ -4,7 +4,7 @@ import itertools
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import cv2
@@ -12,7 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.align import AlignedFace, Pixels, bounds, joined, shift, warp
-from runtime.compose import SUPPORT, HandBack, compose
+from runtime.blend import coarse_blend, narrow_mask
+from runtime.compose import SUPPORT, HandBack, compose, repair_share
+from runtime.fringes import desaturate_fringes, fringe_margin, fringe_reach
+from runtime.grain import grain_of
+from runtime.ringing import clamp_ringing, ringing_reach
 
 Crop: TypeAlias = NDArray[np.float32]
 """S×S×3 in [0, 1], RGB."""
@@ -43,13 +47,14 @@ def paste_all(
 
     photo       H×W×3 uint8 or uint16 RGB
     faces       each with its restored crop, S×S×3 float32 in [0, 1]
-    hand_backs  what each face gets back of the photo; None, for one or for all, is nothing: κ = 0
+    hand_backs  what each face gets back of the photo, and how it is finished; None, for one or for all, is
+                nothing: κ = 0
     """
     faces = list(faces)
     if hand_backs is None:
         hand_backs = [None] * len(faces)
     layers = [
-        _Layer(aligned, restored, hand_back, face_rectangle(aligned, photo.shape))
+        _layer(aligned, restored, hand_back, photo.shape)
         for (aligned, restored), hand_back in zip(faces, hand_backs, strict=True)
     ]
     layers.sort(key=lambda layer: layer.aligned.to_photo.tolist())  # sums of floats depend on their order
@@ -93,12 +98,25 @@ class _Layer:
     restored: Crop
     hand_back: HandBack | None
     rectangle: Rectangle
+    masks: NDArray[np.float32]
+    """S×S×2: the mask of the crop, and its claim to contested pixels."""
+    coarse: NDArray[np.float32] | None
+    """S×S×3: what blending at several scales adds."""
 
-    @cached_property
-    def masks(self) -> NDArray[np.float32]:
-        """Return S×S×2, as `_masks`; where the parts of the face are known, of what belongs to the head."""
-        masks, parsed = _masks(len(self.restored)), self.aligned.parsed
-        return masks if parsed is None else masks * parsed.mask[:, :, None]
+
+def _layer(
+    aligned: AlignedFace, restored: Crop, hand_back: HandBack | None, photo_shape: tuple[int, ...]
+) -> _Layer:
+    size = len(restored)
+    masks, coarse = _masks(size), None
+    if hand_back and hand_back.multiscale:
+        change = (1 - hand_back.kappa[..., None]) * (restored - aligned.crop)
+        masks = np.dstack([narrow_mask(size, FEATHER * size), masks[..., 1]])
+        coarse = coarse_blend(change, hand_back.kappa, FEATHER * size)
+    if aligned.parsed:  # nothing but the head is touched
+        head = aligned.parsed.mask[:, :, None]
+        masks, coarse = masks * head, None if coarse is None else coarse * head
+    return _Layer(aligned, restored, hand_back, face_rectangle(aligned, photo_shape), masks, coarse)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,15 +139,19 @@ def _blend(photo: Pixels, cell: Rectangle, layers: Iterable[_Layer]) -> _Blended
     for layer, part in here:
         inside = np.s_[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0]
         masks = _warped(layer.masks, layer.aligned, part, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
-        mask, claim = np.split(masks, 2, axis=2)
+        mask, claim = masks[..., :1], masks[..., 1:2]
         claims[inside] += claim
-        warped.append((layer, part, inside, mask * claim))
+        warped.append((layer, part, inside, mask * claim, claim))
     own = photo[y0:y1, x0:x1]
     top = np.iinfo(photo.dtype).max
     blended = own.astype(np.float32)
-    for layer, part, inside, weight in warped:
-        weight /= np.maximum(claims[inside], np.finfo(np.float32).tiny)
+    for layer, part, inside, weight, claim in warped:
+        all_claims = np.maximum(claims[inside], np.finfo(np.float32).tiny)
+        weight /= all_claims
         blended[inside] += weight * (top * _composed(photo, layer, part) - own[inside])
+        if layer.coarse is not None:
+            coarse = _warped(layer.coarse, layer.aligned, part, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+            blended[inside] += claim / all_claims * top * coarse
     pixels = np.rint(np.clip(blended, 0, top)).astype(photo.dtype)
     x, y = cell[0] + CELL, cell[1] + CELL
     return _Blended((x0, y0, x1, y1), pixels, (x, y, x + CELL, y + CELL))
@@ -145,12 +167,45 @@ def _composed(photo: Pixels, layer: _Layer, part: Rectangle) -> NDArray[np.float
     hand_back = layer.hand_back
     if hand_back is None:
         return np.clip(warp_to_photo(layer.restored, layer.aligned, part), 0, 1)
-    x0, y0, x1, y1 = around = _shared(_grown(part, SUPPORT), (0, 0, photo.shape[1], photo.shape[0]))
+    around, inside = _around(photo, part, SUPPORT)
     restored = np.clip(warp_to_photo(layer.restored, layer.aligned, around), 0, 1)
     kappa = _warped(hand_back.kappa, layer.aligned, around, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
-    own = photo[y0:y1, x0:x1].astype(np.float32) / np.float32(np.iinfo(photo.dtype).max)
-    composed = compose(own, restored, kappa, hand_back.sigma)
-    return np.clip(composed[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0], 0, 1)
+    own = _pixels(photo, around).astype(np.float32) / np.float32(np.iinfo(photo.dtype).max)
+    if hand_back.mended:
+        own += repair_share(kappa)[..., None] * hand_back.mended.change(photo, around)
+    if hand_back.grain:
+        restored += grain_of(own - restored, hand_back.grain)
+    composed = np.clip(compose(own, restored, kappa, hand_back.sigma)[inside], 0, 1)
+    finished = _finished(composed, photo, layer, part)
+    if finished is not composed:
+        composed += repair_share(kappa[inside])[..., None] * (finished - composed)
+    return composed
+
+
+def _finished(composed: Crop, photo: Pixels, layer: _Layer, part: Rectangle) -> Crop:
+    """Return composed pixels without ringing and purple fringes, as far as the face's hand-back asks."""
+    hand_back, scale = layer.hand_back, layer.aligned.scale
+    if hand_back and hand_back.ringing:
+        reach = ringing_reach(scale)
+        around, inside = _around(photo, part, reach)
+        composed = clamp_ringing(composed, _pixels(photo, around), inside, reach)
+    if hand_back and hand_back.fringes:
+        reach = fringe_reach(scale * len(layer.restored))
+        around, inside = _around(photo, part, fringe_margin(reach))
+        composed = desaturate_fringes(composed, _pixels(photo, around), inside, reach)
+    return composed
+
+
+def _around(photo: Pixels, part: Rectangle, margin: int) -> tuple[Rectangle, tuple[slice, slice]]:
+    """Return a part of the photo grown by a margin, as far as there is one, and where the part lies in it."""
+    around = _shared(_grown(part, margin), (0, 0, photo.shape[1], photo.shape[0]))
+    x0, y0 = around[:2]
+    return around, np.s_[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0]
+
+
+def _pixels(photo: Pixels, rectangle: Rectangle) -> Pixels:
+    x0, y0, x1, y1 = rectangle
+    return photo[y0:y1, x0:x1]
 
 
 @lru_cache(maxsize=4)

@@ -14,6 +14,20 @@ PRESETS: dict[str, dict[str, Any]] = {
         "face_mask_weights": {"eye": 1.3, "lip": 1.3, "cheek": 1.0, "forehead": 0.8, "other": 0.7},
     },
     "ai-generated": {"latent_step_decay": 0.02, "face_mask_weights": {"eye": 1.5, "ear": 1.5}},
+    "film-scan": {
+        "degradation_scale": 0.5,
+        "latent_step_decay": 0.05,
+        "grain": True,
+        "soften_scratches": True,
+    },
+    "low-light": {
+        "degradation_scale": 0.9,
+        "latent_step_decay": 0.03,
+        "face_mask_weights": {"edge": 0.7},
+        "desaturate_fringes": True,
+        "multiscale_blend": True,
+        "clamp_ringing": True,
+    },
 }
 """What each preset changes in the defaults."""
 

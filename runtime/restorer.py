@@ -14,15 +14,17 @@ from engines.package import Package, open_package
 from runtime.align import AlignedFace, Pixels, align, scaled
 from runtime.backends import Backend, BackendName, open_backend
 from runtime.by_face import ByFace, check_by_face, in_common_batches
-from runtime.compose import HandBack, face_noise
+from runtime.compose import HandBack, Patch, face_noise
 from runtime.detect import Detector, open_detector
 from runtime.faces import Face
+from runtime.grain import face_grain
 from runtime.loop import LoopResult, restore_crops
 from runtime.parsing import FaceParser, open_parser
 from runtime.paste import paste_all
 from runtime.regions import Map, region_weights
 from runtime.result import FaceResult, RestoreResult
 from runtime.schedule import kappa, progress
+from runtime.scratches import mended_face
 from runtime.settings import RestoreSettings
 from runtime.timing import timed
 from runtime.warnings import face_warnings, is_tiny, not_parsed
@@ -100,12 +102,21 @@ class Restorer:
                 aligned = {i: replace(face, parsed=self.parser.parse(face)) for i, face in aligned.items()}
         with timed(timings, "regions"):
             rho = {i: region_weights(face, wanted[i].face_mask_weights) for i, face in aligned.items()}
+        seen, patches = dict(aligned), dict[int, Patch | None]()
+        scratched = [i for i in wanted if wanted[i].soften_scratches]
+        if scratched:
+            with timed(timings, "scratches"):
+                for i in scratched:
+                    seen[i], patches[i] = mended_face(photo, aligned[i])
         with timed(timings, "network"):
-            loops = self._restore(aligned, rho, wanted)
+            loops = self._restore(seen, rho, wanted)
         with timed(timings, "paste"):
             pasted = _enlarged(photo, settings.upscale)
-            placed = [(scaled(aligned[i], settings.upscale), loop.restored) for i, loop in loops.items()]
-            kept = [_hand_back(photo, aligned[i], rho[i], loop, wanted[i]) for i, loop in loops.items()]
+            placed = [(scaled(seen[i], settings.upscale), loop.restored) for i, loop in loops.items()]
+            kept = [
+                _hand_back(photo, seen[i], rho[i], loop, wanted[i], patches.get(i))
+                for i, loop in loops.items()
+            ]
             paste_all(pasted, placed, kept)
         faces = tuple(
             _face_result(face, aligned.get(i), loops.get(i), wanted.get(i, settings))
@@ -160,13 +171,27 @@ def choose(found: tuple[Face, ...], settings: RestoreSettings, by_face: ByFace) 
 
 
 def _hand_back(
-    photo: Pixels, aligned: AlignedFace, rho: Map, loop: LoopResult, settings: RestoreSettings
+    photo: Pixels,
+    aligned: AlignedFace,
+    rho: Map,
+    loop: LoopResult,
+    settings: RestoreSettings,
+    mended: Patch | None,
 ) -> HandBack | None:
     """Return what the face gets back of its photo; None for nothing, as with one full-strength pass."""
     left = kappa(settings.latent_step_decay, rho, loop.steps)
-    if not left.any():
+    finish = (settings.grain, settings.desaturate_fringes, settings.clamp_ringing, settings.multiscale_blend)
+    if not (left.any() or any(finish)):
         return None
-    return HandBack(left, 0.0 if settings.grain else face_noise(photo, aligned))
+    return HandBack(
+        left,
+        0.0 if settings.grain else face_noise(photo, aligned),
+        grain=face_grain(photo, aligned, settings.upscale) if settings.grain else None,
+        mended=mended.enlarged(settings.upscale) if mended else None,
+        fringes=settings.desaturate_fringes,
+        ringing=settings.clamp_ringing,
+        multiscale=settings.multiscale_blend,
+    )
 
 
 def _face_result(

@@ -29,7 +29,15 @@ class RestoreSettings:
     face_mask_weights: Mapping[str, float] = field(default_factory=dict)
     """ρ: how strongly each region is restored, 0 to 2; regions not named weigh 1."""
     grain: bool = False
-    """What is handed back to the photo keeps its noise."""
+    """The photo's noise is kept: it is grain, and comes back whole."""
+    soften_scratches: bool = False
+    """Thin long lines of damage across a face are filled from beside them, softly."""
+    desaturate_fringes: bool = False
+    """Purple fringes beside strong edges lose most of their colour."""
+    clamp_ringing: bool = False
+    """No restored pixel is brighter or darker than the photo nearby."""
+    multiscale_blend: bool = False
+    """A face's border is blended at several scales: texture over a few pixels, brightness over many."""
     budget: float = 5.0
     """Seconds that a face may take; checked between passes."""
     faces: FaceChoice = "all"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engines.errors import SettingsError
 from runtime import Restorer, RestoreSettings, preset
+from runtime.paste import face_rectangle
 from runtime.presets import PRESETS
 from runtime.regions import crop_landmarks, region_masks
 
@@ -136,3 +137,83 @@ def test_a_spent_budget_leaves_more_to_the_photo(restorer: Restorer, portrait: P
 def test_controls_outside_their_range_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         RestoreSettings(**settings)  # type: ignore[arg-type]
+
+
+def test_film_scan_and_low_light_are_those_of_the_design() -> None:
+    film, dark = preset("film-scan"), preset("low-light")
+    assert (film.degradation_scale, film.latent_step_decay, film.face_mask_weights) == (0.5, 0.05, {})
+    assert film.grain
+    assert film.soften_scratches
+    assert (dark.degradation_scale, dark.latent_step_decay) == (0.9, 0.03)
+    assert dark.face_mask_weights == {"edge": 0.7}
+    assert dark.desaturate_fringes
+    assert dark.clamp_ringing
+    assert dark.multiscale_blend
+
+
+REPAIRED = replace(
+    PATIENT,
+    grain=True,
+    soften_scratches=True,
+    desaturate_fringes=True,
+    clamp_ringing=True,
+    multiscale_blend=True,
+)
+
+
+def test_a_region_of_weight_zero_stays_bit_identical_under_all_repairs(
+    restorer: Restorer, portrait: Pixels
+) -> None:
+    photo = portrait.copy()
+    cv2.line(photo, (205, 20), (222, 230), (235, 225, 170), 1, cv2.LINE_AA)
+    settings = replace(REPAIRED, face_mask_weights={"lip": 0})
+    result = restorer.restore(photo, settings)
+    face = result.faces[0]
+    assert face.aligned is not None
+    lip = region_masks(crop_landmarks(face.aligned), len(face.aligned.crop))["lip"] > 0.999
+    rows, columns = np.nonzero(cv2.erode(lip.astype(np.uint8), np.ones((3, 3))))
+    places = np.stack([columns, rows, np.ones_like(rows)]).T @ face.aligned.to_photo.T
+    x, y = np.rint(places).astype(int).T
+    assert len(x) > 3
+    assert np.array_equal(result.photo[y, x], photo[y, x])
+    assert not np.array_equal(result.photo, photo)
+    nothing = restorer.restore(photo, replace(REPAIRED, face_mask_weights={"face": 0}))
+    assert np.array_equal(nothing.photo, photo)
+
+
+@pytest.fixture(scope="module")
+def default() -> Iterator[Restorer]:
+    with Restorer.open() as opened:
+        yield opened
+
+
+def test_film_scan_keeps_the_grain_on_the_face_and_leaves_the_rest(
+    default: Restorer, portrait: Pixels
+) -> None:
+    grain = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 1, portrait.shape[:2]), (0, 0), 0.8)
+    grainy = np.clip(np.rint(portrait + grain[..., None] * 8 / grain.std()), 0, 255).astype(np.uint8)
+    settings = preset("film-scan", budget=600)
+    clean, kept, gone = (
+        default.restore(photo, chosen).photo.astype(float)
+        for photo, chosen in (
+            (portrait, settings),
+            (grainy, settings),
+            (grainy, replace(settings, grain=False)),
+        )
+    )
+    (face,) = default.restore(grainy, settings).faces
+    assert face.aligned is not None
+    skin = np.s_[120:160, 205:255]
+
+    def fine(picture: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The picture's grain: what changes within a few pixels."""
+        return np.asarray((picture - cv2.GaussianBlur(picture, (0, 0), 3))[skin])
+
+    before = fine(grainy.astype(float) - portrait).var()
+    assert fine(kept - clean).var() == pytest.approx(before, rel=0.2)
+    assert fine(gone - clean).var() < 0.7 * fine(kept - clean).var()
+    x0, y0, x1, y1 = face_rectangle(face.aligned, grainy.shape)
+    outside = np.ones(grainy.shape[:2], bool)
+    outside[y0:y1, x0:x1] = False
+    assert outside.any()
+    assert np.array_equal(kept[outside], grainy[outside])

@@ -236,3 +236,32 @@ def test_the_photos_detail_returns_where_the_network_is_too_coarse_for_it():
         for hand_back in (None, HandBack(kappa_of(0.5), face_noise(photo, aligned)))
     )
     assert half < 0.6 * lost
+
+
+REPAIRS = {"fringes": True, "ringing": True, "multiscale": True, "grain": (0.03, 0.02, 0.01)}
+
+
+@settings(max_examples=30)
+@given(x=st.floats(-20, 530), y=st.floats(-20, 530), scale=st.floats(0.1, 6), angle=st.floats(-3, 3))
+def test_repairs_touch_only_the_rectangle_and_nothing_that_is_left_to_the_photo(x, y, scale, angle):
+    photo = noisy_astronaut()
+    aligned = align(photo, face_at(x, y, scale, angle), SIZE)
+    np.testing.assert_array_equal(restore(photo, aligned, HandBack(kappa_of(1), 0, **REPAIRS)), photo)
+    after = restore(photo, aligned, HandBack(kappa_of(0.3), 0, **REPAIRS))
+    x0, y0, x1, y1 = face_rectangle(aligned, photo.shape)
+    outside = np.ones(photo.shape[:2], bool)
+    outside[max(0, y0) : max(0, y1), max(0, x0) : max(0, x1)] = False
+    np.testing.assert_array_equal(after[outside], photo[outside])
+
+
+def test_repairs_do_not_depend_on_the_cells(monkeypatch):
+    photo = noisy_astronaut()
+    faces = [align(photo, face_at(*place), SIZE) for place in [(224, 118, 3.1, 0.2), (300, 200, 2.5, -0.3)]]
+    pasted = []
+    for cell in (100, 512):
+        monkeypatch.setattr(runtime.paste, "CELL", cell)
+        after = photo.copy()
+        hand_backs = [HandBack(kappa_of(0.4), 0.04, fringes=True, ringing=True, multiscale=True)] * 2
+        paste_all(after, [(face, plain(0.5)) for face in faces], hand_backs)
+        pasted.append(after.astype(int))
+    assert np.abs(pasted[0] - pasted[1]).max() <= 1
