@@ -11,10 +11,10 @@ from bench.portraits import AlignedPortraits
 from engines.package import open_package
 from runtime import Restorer, RestoreSettings
 from runtime.backends import Backend, open_backend
-from runtime.compose import compose
+from runtime.compose import HandBack, compose
 from runtime.degrade import degrade
 from runtime.loop import restore_crops
-from runtime.paste import FEATHER
+from runtime.paste import FEATHER, paste_all
 from runtime.regions import region_weights
 from runtime.schedule import kappa
 
@@ -72,19 +72,20 @@ def test_without_coring_the_face_in_the_photo_is_the_formula(
 ) -> None:
     """photo′ = r + (1−ηρ)^N (photo − r), to the rounding of 8 bits, where the paste's feather is over."""
     photo = np.rint(crop * 255).astype(np.uint8)
-    settings = RestoreSettings(grain=True, latent_step_decay=0.04, face_mask_weights=weights, budget=600)
+    settings = RestoreSettings(latent_step_decay=0.04, face_mask_weights=weights, budget=600)
     package = open_package(tiny_package)
     with Restorer(package, open_backend("auto", package, threads=1), AlignedPortraits()) as restorer:
-        result = restorer.restore(photo, settings)
-    (face,) = result.faces
+        (face,) = restorer.restore(photo, settings).faces
     assert face.aligned is not None
     assert face.loop is not None
     rho = region_weights(face.aligned, weights)
     r, own = face.loop.restored.astype(np.float64), photo / 255
     formula = r + (1 - 0.04 * rho[..., None].astype(np.float64)) ** 30 * (own - r)
 
-    composed = compose(own.astype(np.float32), face.loop.restored, kappa(0.04, rho, 30), 0)
+    left = kappa(0.04, rho, 30)
+    composed = compose(own.astype(np.float32), face.loop.restored, left, 0)
     np.testing.assert_allclose(composed, formula, atol=1e-6)
     margin = int(np.ceil(FEATHER * S))
     inside = np.s_[margin : S - margin, margin : S - margin]
-    assert np.abs(result.photo[inside] - 255 * formula[inside]).max() < 0.5 + 1e-3
+    paste_all(photo, [(face.aligned, face.loop.restored)], [HandBack(left, sigma=0)])
+    assert np.abs(photo[inside] - 255 * formula[inside]).max() < 0.5 + 1e-3
