@@ -65,6 +65,8 @@ class Manifest:
     n_mlp: int
     precision: Literal["fp32", "fp16", "int8"]
     opset: int
+    weights: Literal["fp32", "fp16"] = "fp32"
+    """How the weights lie in the files: stored as FP16 they are cast to FP32 before use."""
     source: Source
     graphs: dict[GraphName, Graph]
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
@@ -22,6 +23,7 @@ from export.checkpoint import load_checkpoint
 from export.graphs import to_onnx, traced_graphs
 from export.network import Gpen
 from export.parity import Parity
+from export.storage import store_halved
 
 PUBLISHED_LICENCE = "unknown; the published GPEN weights are for non-commercial use only"
 
@@ -37,6 +39,7 @@ def export_package(
     licence: str = PUBLISHED_LICENCE,
     fused: bool = False,
     opset: int = 17,
+    store: Literal["fp32", "fp16"] = "fp32",
     overwrite: bool = False,
     progress: Progress = lambda _: None,
 ) -> tuple[Package, dict[GraphName, Parity]]:
@@ -47,6 +50,7 @@ def export_package(
     name      the package's name; None takes the checkpoint's file name
     licence   of the weights, kept in the manifest
     fused     also write `fused.onnx`, `input` → `output`, the form that other tools load
+    store     how weights lie in the files: "fp16" halves them, and they are computed with in FP32 still
 
     Raises CheckpointError and PackageError, and GpenEdgeError when a graph does not compute what it should.
     Nothing is left behind then.
@@ -58,15 +62,19 @@ def export_package(
         models: dict[GraphName, ModelProto] = {}
         for graph_name, traced in traced_graphs(network, fused=fused).items():
             progress(f"tracing the {graph_name}")
-            models[graph_name] = to_onnx(traced, opset)
+            model = to_onnx(traced, opset)
+            models[graph_name] = store_halved(model) if store == "fp16" else model
         progress("comparing with the published network")
-        parities = parity.measure(models, network)
+        parities = parity.measure(
+            models, network, parity.HALVED_TOLERANCE if store == "fp16" else parity.TOLERANCE
+        )
         progress("writing")
         manifest = Manifest(
             name=name or checkpoint.stem,
             **asdict(loaded.layout),
             precision="fp32",
             opset=opset,
+            weights=store,
             source=Source(loaded.sha256, licence),
             graphs={key: _write(model, target / f"{key}.onnx") for key, model in models.items()},
         )
