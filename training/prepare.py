@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import GpenEdgeError, PhotoError, SettingsError
-from runtime.align import align, bounds
+from runtime.align import Matrix, align
 from runtime.atomic import write_atomically
 from runtime.detect import Detector
 from runtime.faces import Face
@@ -50,7 +50,7 @@ class Filter(msgspec.Struct, frozen=True):
     """Least number of photo pixels to a crop pixel, along each axis: below 1 the crop is enlarged."""
     outside: float = 0.12
     """Most of the crop that may lie outside the photo."""
-    sharpness: float = 4.0
+    sharpness: float = 5.5
     """Least mean slope of the face's inner part, in 8-bit levels per pixel of a crop of 256."""
     apart: int = 6
     """Bits of 64 in which two portraits' hashes must differ, at least."""
@@ -169,10 +169,7 @@ def _decide_face(
         return Decision(EYES)
     if aligned.scale < wanted.scale:
         return Decision(SMALL)
-    x0, y0, x1, y1 = bounds(aligned.to_photo, SIZE)
-    height, width = photo.shape[:2]
-    inside = max(0, min(x1, width) - max(x0, 0)) * max(0, min(y1, height) - max(y0, 0))
-    if inside < (1 - wanted.outside) * (x1 - x0) * (y1 - y0):
+    if share_outside(aligned.to_photo, photo.shape) > wanted.outside:
         return Decision(CUT_OFF)
     crop = np.asarray(np.rint(aligned.crop * 255), np.uint8)
     if sharpness(crop) < wanted.sharpness:
@@ -196,6 +193,19 @@ def _both_eyes(landmarks: NDArray[np.float32], shape: tuple[int, ...]) -> bool:
     across = right - left
     along = float((nose - left) @ across) / max(float(across @ across), 1e-9)
     return 0.1 < along < 0.9
+
+
+def share_outside(to_photo: Matrix, shape: tuple[int, ...]) -> float:
+    """Return how much of a crop lies beyond the photo's edges, 0 to 1.
+
+    to_photo  2×3, crop → photo
+    shape     of the photo: height, width, …
+    """
+    line = (np.arange(64) + 0.5) / 64 * SIZE - 0.5
+    points = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2) @ to_photo[:, :2].T + to_photo[:, 2]
+    height, width = shape[:2]
+    inside = ((points >= -0.5) & (points <= (width - 0.5, height - 0.5))).all(axis=1)
+    return 1 - float(inside.mean())
 
 
 def sharpness(crop: Crop) -> float:

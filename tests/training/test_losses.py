@@ -67,18 +67,18 @@ def test_the_adversary_learns_to_tell_paint_from_texture(pair: tuple[torch.Tenso
     target = torch.cat([pair[0][..., i : i + 64, i : i + 64] for i in (0, 120)])
     paint = torch.nn.functional.avg_pool2d(target, 5, 1, 2)
     adversary = new_adversary(8, seed=0)
-    optimiser = torch.optim.Adam(adversary.parameters(), 1e-2, betas=(0.0, 0.99))
+    optimiser = torch.optim.Adam(adversary.parameters(), 2e-3, betas=(0.0, 0.99))
     losses = []
-    for _ in range(40):
+    for _ in range(50):
         loss = judging_loss(adversary, paint, paint, target)
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss + 0.1 * r1_penalty(adversary, paint, target)).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         losses.append(float(loss.detach()))
-    assert losses[-1] < losses[0] - 0.1
+    assert losses[-1] < losses[0] - 0.2
     touched, spared = torch.zeros(2, dtype=torch.bool), torch.ones(2, dtype=torch.bool)
     assert fooling_loss(adversary, paint, paint, touched) > fooling_loss(adversary, paint, target, touched)
-    assert float(fooling_loss(adversary, paint, paint, spared)) == 0
+    assert float(fooling_loss(adversary, paint, paint, spared).detach()) == 0
 
 
 def test_the_penalty_is_half_the_squared_gradient_at_real_crops() -> None:

@@ -27,6 +27,7 @@ from training.prepare import (
     difference_hash,
     find_photos,
     prepare,
+    share_outside,
     sharpness,
 )
 
@@ -148,6 +149,20 @@ def test_the_hash_stays_under_compression_and_brightness_and_changes_with_the_pi
     assert (difference_hash(crop) ^ difference_hash(again)).bit_count() < apart
     assert (difference_hash(crop) ^ difference_hash(crop[:, ::-1].copy())).bit_count() > 2 * apart
     assert difference_hash(crop) >> 64 == 0
+
+
+@pytest.mark.parametrize(
+    ("to_photo", "outside"),
+    [
+        ([[1, 0, 0], [0, 1, 0]], 0.0),
+        ([[1, 0, 128], [0, 1, 0]], 0.25),
+        ([[0, -1, 511], [1, 0, 0]], 0.0),
+        ([[0.5, 0, -128], [0, 0.5, -128]], 0.75),
+        ([[1, 0, 9000], [0, 1, 0]], 1.0),
+    ],
+)
+def test_what_lies_outside_is_a_share_of_the_crop(to_photo: list[list[float]], outside: float) -> None:
+    assert share_outside(np.array(to_photo, float), (512, 512, 3)) == pytest.approx(outside, abs=0.02)
 
 
 def test_sharpness_falls_with_blur_and_not_with_contrast(portrait: NDArray[np.uint8]) -> None:
