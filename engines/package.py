@@ -68,6 +68,8 @@ class Manifest:
     winograd: bool = False
     """Wide layers are computed by Winograd's filtering: made for CPUs, slower on GPUs."""
     opset: int
+    weights: Literal["fp32", "fp16"] = "fp32"
+    """How the weights lie in the files: stored as FP16 they are cast to FP32 before use."""
     source: Source
     parsing_source: Source | None = None
     """Where the face-parsing network comes from, if the package has one."""

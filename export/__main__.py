@@ -32,6 +32,12 @@ def main(arguments: list[str] | None = None) -> int:
     add("--licence", default=PUBLISHED_LICENCE, help="licence of the weights, for the manifest")
     add("--fused", action="store_true", help="also write fused.onnx, the form that other tools load")
     add("--winograd", action="store_true", help="for CPUs: wide layers take fewer products and more space")
+    add(
+        "--store",
+        default="fp32",
+        choices=("fp32", "fp16"),
+        help="how weights lie in the files; fp16 halves the package, computation stays FP32 (fp32)",
+    )
     add("--opset", type=int, default=17, choices=range(17, 21), help="ONNX opset (17)")
     add("--overwrite", action="store_true", help="replace a package that is there")
     options = parser.parse_args(arguments)
@@ -53,6 +59,7 @@ def _export(options: argparse.Namespace) -> int:
             fused=options.fused,
             winograd=options.winograd,
             opset=options.opset,
+            store=options.store,
             overwrite=options.overwrite,
             progress=lambda step: bar.update(task, advance=1, description=step),
         )

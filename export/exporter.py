@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
@@ -22,6 +23,7 @@ from export.checkpoint import load_checkpoint
 from export.graphs import to_onnx, traced_graphs
 from export.network import Gpen
 from export.parity import Parity
+from export.storage import store_halved
 
 PUBLISHED_LICENCE = "unknown; the published GPEN weights are for non-commercial use only"
 
@@ -38,6 +40,7 @@ def export_package(
     fused: bool = False,
     winograd: bool = False,
     opset: int = 17,
+    store: Literal["fp32", "fp16"] = "fp32",
     overwrite: bool = False,
     progress: Progress = lambda _: None,
 ) -> tuple[Package, dict[GraphName, Parity]]:
@@ -49,6 +52,7 @@ def export_package(
     licence   of the weights, kept in the manifest
     fused     also write `fused.onnx`, `input` → `output`, the form that other tools load
     winograd  compute wide layers by Winograd's filtering: for CPUs (export/winograd.py)
+    store     how weights lie in the files: "fp16" halves them, and they are computed with in FP32 still
 
     Raises CheckpointError and PackageError, and GpenEdgeError when a graph does not compute what it should.
     Nothing is left behind then.
@@ -60,9 +64,12 @@ def export_package(
         models: dict[GraphName, ModelProto] = {}
         for graph_name, traced in traced_graphs(network, fused=fused, winograd=winograd).items():
             progress(f"tracing the {graph_name}")
-            models[graph_name] = to_onnx(traced, opset)
+            model = to_onnx(traced, opset)
+            models[graph_name] = store_halved(model) if store == "fp16" else model
         progress("comparing with the published network")
-        parities = parity.measure(models, network)
+        parities = parity.measure(
+            models, network, parity.HALVED_TOLERANCE if store == "fp16" else parity.TOLERANCE
+        )
         progress("writing")
         manifest = Manifest(
             name=name or checkpoint.stem,
@@ -70,6 +77,7 @@ def export_package(
             precision="fp32",
             winograd=winograd,
             opset=opset,
+            weights=store,
             source=Source(loaded.sha256, licence),
             graphs={key: write_graph(model, target / f"{key}.onnx") for key, model in models.items()},
         )

@@ -1,4 +1,4 @@
-"""`python -m training run PORTRAITS -o RUN`."""
+"""The training recipe: `prepare` photos, `run` a training, `split` and `join` its checkpoint."""
 
 import argparse
 import sys
@@ -6,38 +6,109 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from engines import command_line
+from runtime.detect import open_detector
+from training import checkpoints
 from training.config import read_config
-from training.run import train
+from training.prepare import REASONS, SIZE, Filter, Index, find_photos, prepare
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="train a network on a folder of aligned portraits")
-    run.add_argument("portraits", type=Path, help="folder of square, aligned portraits")
-    run.add_argument(
-        "-o", "--output", type=Path, required=True, help="folder of the run; resumed if it is there"
-    )
-    run.add_argument("--config", type=Path, help="TOML file of settings (training/config.py names them)")
-    run.add_argument("--steps", type=int, help="steps in all, over the configuration's")
-    run.add_argument("--held-out", type=int, default=36, help="last portraits kept for validation (36)")
-    run.add_argument("--threads", type=int, help="CPU threads")
+    _add_prepare(commands.add_parser("prepare", help="make aligned portraits of a folder of photos"))
+    _add_run(commands.add_parser("run", help="train a network on a folder of aligned portraits"))
+    split = commands.add_parser("split", help="write a run's checkpoint in parts")
+    split.add_argument("folder", type=Path, metavar="RUN", help="folder of a run")
+    split.add_argument("--part-mib", type=float, default=15, help="largest size of a part in MiB (15)")
+    split.set_defaults(command=_split)
+    join = commands.add_parser("join", help="put a checkpoint together from its parts (`run` does so itself)")
+    join.add_argument("folder", type=Path, metavar="RUN", help="folder of the parts")
+    join.set_defaults(command=_join)
     options = parser.parse_args(arguments)
-    return command_line.run(lambda: _run(options))
+    return command_line.run(lambda: int(options.command(options)))
+
+
+def _add_prepare(parser: argparse.ArgumentParser) -> None:
+    usual = Filter()
+    add = parser.add_argument
+    add("photos", type=Path, help="folder of photos, searched with the folders in it")
+    add(
+        "-o", "--output", type=Path, required=True, help="folder of the portraits; what is done is not redone"
+    )
+    add("--detector", type=Path, help="a YuNet file in place of the bundled detector")
+    add("--score", type=float, default=usual.score, help=f"least score of the detector ({usual.score})")
+    add(
+        "--scale",
+        type=float,
+        default=usual.scale,
+        help=f"least number of photo pixels to a portrait's pixel ({usual.scale})",
+    )
+    add("--outside", type=float, default=usual.outside, help=f"most that may lie outside ({usual.outside})")
+    add("--sharpness", type=float, default=usual.sharpness, help=f"least sharpness ({usual.sharpness})")
+    add("--apart", type=int, default=usual.apart, help=f"least bits between two portraits ({usual.apart})")
+    parser.set_defaults(command=_prepare)
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("portraits", type=Path, help="folder of square, aligned portraits")
+    add("-o", "--output", type=Path, required=True, help="folder of the run; resumed if it is there")
+    add("--config", type=Path, help="cpu, gpu, or a TOML file of settings (training/config.py names them)")
+    add("--steps", type=int, help="steps in all, over the configuration's")
+    add("--held-out", type=int, default=36, help="last portraits kept for validation (36)")
+    add("--threads", type=int, help="CPU threads")
+    parser.set_defaults(command=_run)
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    wanted = Filter(options.score, options.scale, options.outside, options.sharpness, options.apart)
+    jobs, detector = find_photos(options.photos), open_detector(options.detector)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    shown = Console(stderr=True)
+    with Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal) as bar:
+        task = bar.add_task("preparing", total=len(jobs))
+        index = prepare(jobs, options.output, detector, wanted, lambda: bar.advance(task))
+    Console().print(_table(index))
+    return command_line.DONE
+
+
+def _table(index: Index) -> Table:
+    table = Table(title=f"{len(index.photos)} photos: portraits of {SIZE}×{SIZE}")
+    table.add_column("faces")
+    table.add_column("", justify="right")
+    for reason in REASONS:
+        if index.counts[reason]:
+            table.add_row(reason, str(index.counts[reason]))
+    return table
 
 
 def _run(options: argparse.Namespace) -> int:
+    from training.run import train  # PyTorch takes seconds to load, and the other commands do without
+
     config = read_config(options.config)
-    if options.steps:
+    if options.steps is not None:
         config = msgspec.structs.replace(config, steps=options.steps)
     weights = train(
         options.portraits, options.output, config, held_out=options.held_out, threads=options.threads
     )
     Console().print(f"weights: {weights}", soft_wrap=True)
-    return 0
+    return command_line.DONE
+
+
+def _split(options: argparse.Namespace) -> int:
+    parts = checkpoints.split(options.folder, options.part_mib)
+    Console().print(f"{len(parts)} parts: {parts[0]} to {parts[-1].name}", soft_wrap=True)
+    return command_line.DONE
+
+
+def _join(options: argparse.Namespace) -> int:
+    Console().print(f"checkpoint: {checkpoints.join(options.folder)}", soft_wrap=True)
+    return command_line.DONE
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""What time and cameras do to a face: the degradations of blind face restoration, at random."""
+"""What time and cameras do to a face: the ranges, and the published chain over one crop.
+
+`degrade` is the published chain with a real JPEG encoder: what a model is measured by. Training goes through
+`training.damage`, which does the same to a batch on its device, and more.
+"""
 
 import cv2
 import msgspec
@@ -6,12 +10,18 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from engines.errors import SettingsError
+
 Crop = NDArray[np.uint8]
 """S×S×3, RGB."""
 
 
 class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The ranges to draw from, uniformly (after Yang et al. 2021 and Wang et al. 2021, GFPGAN)."""
+    """The ranges to draw from, uniformly (after Yang et al. 2021 and Wang et al. 2021, GFPGAN).
+
+    The shares below the first five are of crops that get something else or more than the published chain of
+    blur, shrinking, noise and JPEG; each is drawn on its own, so a crop may have several.
+    """
 
     blur: tuple[float, float] = (0.1, 10.0)
     """σ of the Gaussian blur in pixels of a 512-px crop; narrower or wider crops scale it."""
@@ -21,12 +31,81 @@ class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """σ of the Gaussian noise on the small picture, in 8-bit levels."""
     jpeg: tuple[int, int] = (60, 100)
     """JPEG quality of the small picture."""
-    untouched: float = 0.03
+    untouched: float = 0.12
     """Share of crops that stay as they are: what is good must come back as it was."""
+
+    partial: float = 0.25
+    """Share that is spared one or more steps of the chain, each with even chances."""
+    shuffled: float = 0.2
+    """Share whose steps come in any order."""
+    other_kernels: float = 0.35
+    """Share shrunk and enlarged by any kernel, in place of area averages and bicubic interpolation."""
+    uneven_blur: float = 0.15
+    """Share whose blur differs by direction."""
+    motion: float = 0.08
+    """Share blurred by a movement."""
+    motion_length: tuple[float, float] = (4.0, 28.0)
+    """Of the movement, in pixels of a 512-px crop."""
+    shot_noise: float = 0.12
+    """Share whose noise grows with the light, as a sensor's."""
+    grain: float = 0.1
+    """Share with film grain in place of white noise."""
+    grain_size: tuple[float, float] = (0.6, 1.6)
+    """σ of the grain's correlation in pixels of the small picture."""
+    low_light: float = 0.06
+    """Share taken in the dark; the target is as dark, without the noise."""
+    exposure: tuple[float, float] = (0.06, 0.4)
+    """Of a crop in low light, as a share of the light."""
+    grey: float = 0.06
+    """Share without colour, the target neither: colours are not invented."""
+    sepia: float = 0.03
+    """Share toned sepia, the target too."""
+    scratches: float = 0.04
+    """Share with scratches and dust, which the target does not have."""
+
+    def __post_init__(self) -> None:
+        for name in SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingsError(f"degradation {name} is {getattr(self, name)}: give a share from 0 to 1")
+        for name, (least, most) in LIMITS.items():
+            low, high = getattr(self, name)
+            if not least <= low <= high <= most:
+                raise SettingsError(
+                    f"degradation {name} is {low:g} to {high:g}: give two numbers from {least:g} to "
+                    f"{most:g}, the smaller first"
+                )
+
+
+SHARES = (
+    "untouched",
+    "partial",
+    "shuffled",
+    "other_kernels",
+    "uneven_blur",
+    "motion",
+    "shot_noise",
+    "grain",
+    "low_light",
+    "grey",
+    "sepia",
+    "scratches",
+)
+LIMITS: dict[str, tuple[float, float]] = {
+    "blur": (0.0, 16.0),
+    "downscale": (1.0, 64.0),
+    "noise": (0.0, 100.0),
+    "jpeg": (1, 100),
+    "motion_length": (0.0, 32.0),
+    "grain_size": (0.1, 4.0),
+    "exposure": (0.01, 1.0),
+}
 
 
 def degrade(crop: Crop, rng: Generator, ranges: Ranges) -> Crop:
-    """Return the crop blurred, shrunk, noisy, compressed and enlarged again."""
+    """Return the crop blurred, shrunk, noisy, compressed and enlarged again: the published chain.
+
+    Of the ranges only the first five count here; the same generator always gives the same crop.
+    """
     if rng.random() < ranges.untouched:
         return crop
     size = crop.shape[0]

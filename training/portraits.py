@@ -1,17 +1,14 @@
-"""Aligned portraits as an endless stream of training pairs."""
+"""Aligned portraits: reading them, and the way to tensors and back."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from numpy.random import Generator
 from torch import Tensor
 
 from engines.errors import PhotoError
-from training.degradation import Crop, Ranges, degrade
+from training.degradation import Crop
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
@@ -39,26 +36,6 @@ def _load(path: Path) -> Crop:
     return np.asarray(picture[..., ::-1], np.uint8)
 
 
-def augment(portrait: Crop, size: int, rng: Generator) -> Crop:
-    """Return a size×size view of a portrait: mirrored, moved, turned, relit, grey now and then."""
-    edge = portrait.shape[0]
-    matrix = cv2.getRotationMatrix2D((edge / 2, edge / 2), rng.uniform(-6, 6), rng.uniform(0.9, 1.15))
-    matrix[:, 2] += rng.uniform(-0.03, 0.03, 2) * edge
-    moved = cv2.warpAffine(
-        portrait, matrix, (edge, edge), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
-    )
-    view = cv2.resize(moved, (size, size), interpolation=cv2.INTER_AREA)
-    if rng.random() < 0.5:
-        view = view[:, ::-1]
-    light = view.astype(np.float32) / 255
-    light = np.clip(light * rng.uniform(0.75, 1.15, (1, 1, 1)) * rng.uniform(0.94, 1.06, 3), 0, 1)
-    light **= rng.uniform(0.8, 1.25)
-    grey = light @ np.array([0.299, 0.587, 0.114], np.float32)
-    saturation = 0.0 if rng.random() < 0.08 else rng.uniform(0.7, 1.2)
-    light = grey[..., None] + saturation * (light - grey[..., None])
-    return np.asarray(np.rint(np.clip(light, 0, 1) * 255), np.uint8)
-
-
 def to_tensor(crops: list[Crop]) -> Tensor:
     """Return B×3×S×S float32 in [−1, 1]."""
     return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous()
@@ -68,24 +45,3 @@ def to_crops(batch: Tensor) -> list[Crop]:
     """Return the inverse of `to_tensor`, rounded and clipped."""
     pixels = batch.detach().add(1).mul(127.5).round().clamp(0, 255).byte()
     return list(pixels.permute(0, 2, 3, 1).cpu().numpy())
-
-
-def batches(
-    portraits: list[Crop], size: int, batch: int, ranges: Ranges, seed: int, start: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield (degraded, target) batches for ever, made ahead by a thread.
-
-    Batch k depends only on the seed and k, so a resumed run sees what an uninterrupted one would have seen.
-    """
-
-    def make(step: int) -> tuple[Tensor, Tensor]:
-        rng = np.random.default_rng((seed, step))
-        targets = [augment(portraits[i], size, rng) for i in rng.integers(len(portraits), size=batch)]
-        return to_tensor([degrade(target, rng, ranges) for target in targets]), to_tensor(targets)
-
-    with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(make, start)
-        while True:
-            start += 1
-            ready, ahead = ahead.result(), pool.submit(make, start)
-            yield ready

@@ -1,46 +1,28 @@
 """The training loop: resumable, logged, on a CPU or a GPU."""
 
-import csv
 import ctypes
 import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import torch
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from torch import Tensor
 
 from engines.errors import CheckpointError
 from export import static
-from export.network import Gpen
+from training.adversary import fooling_loss, judging_loss, r1_penalty
+from training.checkpoints import CHECKPOINT
 from training.config import TrainingConfig
-from training.degradation import Crop
-from training.initialise import initialise
-from training.losses import psnr, reconstruction_loss
-from training.portraits import batches, load_portraits
+from training.log import Log, progress_bar
+from training.losses import reconstruction_loss
+from training.portraits import load_portraits
+from training.state import Adversary, State, open_state, save_state
+from training.stream import Batch, batches, stacked
+from training.validation import COLUMNS, examples, judge, restore, write_sheet
 
-LOG_COLUMNS = ("step", "seconds", "learning_rate", "loss", "psnr_degraded", "psnr_restored", "psnr_untouched")
-VALIDATION_CROPS = 16
-
-
-@dataclass
-class State:
-    """All that a run needs to go on from where it stopped."""
-
-    step: int
-    network: Gpen
-    averaged: Gpen
-    optimiser: torch.optim.Adam
+LOG_COLUMNS = ("step", "seconds", "learning_rate", "loss", "adversary_loss", *COLUMNS)
+SHOW_EVERY = 10
+"""Steps from one look at a GPU's loss to the next: looking waits for the GPU."""
 
 
 def train(
@@ -49,14 +31,19 @@ def train(
     """Train until the last step and return the file of averaged weights.
 
     portraits   folder of square, aligned portraits
-    run         folder for `checkpoint.pt` (resumed from when it is there), `log.csv` and `weights.pth`
+    run         folder for `checkpoint.pt` (resumed from when it or its parts are there), `log.csv`,
+                `samples/` and `weights.pth`
     held_out    portraits at the end of the folder that are kept for validation
     threads     CPU threads; None leaves PyTorch's default
+
+    Raises PhotoError, and CheckpointError when there are too few portraits, the run is of another
+    configuration, or the loss is no longer a number.
     """
     if threads:
         torch.set_num_threads(threads)
     _keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.backends.cudnn.benchmark = True
     crops = load_portraits(portraits)
     if len(crops) <= held_out:
         raise CheckpointError(
@@ -64,22 +51,42 @@ def train(
         )
     training, validation = crops[: len(crops) - held_out], crops[len(crops) - held_out :]
     run.mkdir(parents=True, exist_ok=True)
-    state = _open_state(run / "checkpoint.pt", config, device)
-    examples = _validation_batch(validation, config, device) if validation else None
-    started = time.monotonic()
-    with _log(run / "log.csv") as log, _progress() as progress:
+    state = open_state(run, config, device)
+    shown = examples(validation, config.size, config.degradation, device) if validation else None
+    before, started = state.seconds, time.monotonic()
+    stream = batches(
+        stacked(training, config.size, device),
+        config.size,
+        config.batch,
+        config.degradation,
+        config.augmentation,
+        config.seed,
+        state.step,
+    )
+    with Log(run / "log.csv", LOG_COLUMNS) as log, progress_bar() as progress:
         bar = progress.add_task("training", total=config.steps, completed=state.step, loss=math.nan)
-        stream = batches(training, config.size, config.batch, config.degradation, config.seed, state.step)
-        for degraded, target in stream:
-            if state.step >= config.steps:
-                break
-            loss = _step(state, config, degraded.to(device), target.to(device))
-            progress.update(bar, advance=1, loss=loss)
-            if state.step % config.validate_every == 0 or state.step == config.steps:
-                quality = _validate(state.averaged, examples) if examples else (math.nan,) * 3
-                rate = state.optimiser.param_groups[0]["lr"]
-                log.write(state.step, time.monotonic() - started, rate, loss, *quality)
-                _save(run / "checkpoint.pt", state)
+        while state.step < config.steps:
+            losses = _step(state, config, next(stream))
+            last = state.step == config.steps
+            if device.type == "cpu" or last or state.step % SHOW_EVERY == 0:
+                progress.update(bar, completed=state.step, loss=float(losses[0]))
+            if not (last or state.step % config.validate_every == 0):
+                continue
+            if not torch.isfinite(losses).all():
+                raise CheckpointError(
+                    f"the loss at step {state.step} is not a number: lower the learning rate; "
+                    "the checkpoint before is kept"
+                )
+            state.seconds = before + time.monotonic() - started
+            figures = (math.nan,) * len(COLUMNS)
+            if shown:
+                restored = restore(state.averaged, shown.degraded)
+                figures = judge(state.averaged, shown, restored).figures
+                if last or state.step % config.sample_every < config.validate_every:
+                    write_sheet(run / "samples" / f"step-{state.step:06}.png", shown, restored)
+            rate = state.optimiser.param_groups[0]["lr"]
+            log.write(state.step, state.seconds, rate, *losses.tolist(), *figures)
+            save_state(run / CHECKPOINT, state)
     weights = run / "weights.pth"
     torch.save({"g_ema": state.averaged.state_dict()}, weights)
     return weights
@@ -92,12 +99,25 @@ def learning_rate(config: TrainingConfig, step: int) -> float:
     return config.learning_rate * cosine * min(1.0, (step + 1) / max(1, config.warmup))
 
 
-def _step(state: State, config: TrainingConfig, degraded: Tensor, target: Tensor) -> float:
+def _step(state: State, config: TrainingConfig, batch: Batch) -> Tensor:
+    """Take one step; return the restorer's and the adversary's loss."""
+    degraded, adversary = batch.degraded, state.adversary
     for group in state.optimiser.param_groups:
         group["lr"] = learning_rate(config, state.step)
     with torch.autocast(degraded.device.type, torch.bfloat16, enabled=degraded.is_cuda):
         restored = static.restore(static.fold(state.network), degraded)
-    loss = reconstruction_loss(restored.float(), target, config.gradient_weight)
+    restored = restored.float()
+    loss = reconstruction_loss(restored, batch.target, batch.untouched, config.loss)
+    judged = torch.zeros((), device=degraded.device)
+    if adversary and state.step >= config.adversarial.start:
+        judged = _teach(adversary, config, state.step, batch, restored)
+        weight = config.adversarial.weight_at(state.step)
+        if weight:
+            adversary.network.requires_grad_(False)
+            with torch.autocast(degraded.device.type, torch.bfloat16, enabled=degraded.is_cuda):
+                fooled = fooling_loss(adversary.network, degraded, restored, batch.untouched)
+            loss = loss + weight * fooled.float()
+            adversary.network.requires_grad_(True)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
@@ -106,91 +126,23 @@ def _step(state: State, config: TrainingConfig, degraded: Tensor, target: Tensor
     # The average forgets its beginning quickly at first, slowly later.
     decay = min(config.ema, (1 + state.step) / (10 + state.step))
     with torch.no_grad():
-        for mean, now in zip(state.averaged.parameters(), state.network.parameters(), strict=True):
-            mean.lerp_(now, 1 - decay)
-    return float(loss.detach())
+        torch._foreach_lerp_(list(state.averaged.parameters()), list(state.network.parameters()), 1 - decay)
+    return torch.stack((loss.detach(), judged.detach()))
 
 
-def _validation_batch(
-    portraits: list[Crop], config: TrainingConfig, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    always = msgspec.structs.replace(config.degradation, untouched=0.0)
-    degraded, target = next(batches(portraits, config.size, VALIDATION_CROPS, always, seed=0, start=0))
-    return degraded.to(device), target.to(device)
-
-
-@torch.no_grad()
-def _validate(network: Gpen, examples: tuple[Tensor, Tensor]) -> tuple[float, float, float]:
-    """Return the mean PSNR of the degraded crops, of them restored, and of the untouched ones restored."""
-    degraded, target = examples
-    net = static.fold(network)
-    restored, untouched = (
-        torch.cat([static.restore(net, part) for part in torch.split(crops, 4)]) for crops in examples
-    )
-    of_degraded, of_restored, of_untouched = (
-        float(psnr(crops, target).mean()) for crops in (degraded, restored, untouched)
-    )
-    return of_degraded, of_restored, of_untouched
-
-
-def _open_state(path: Path, config: TrainingConfig, device: torch.device) -> State:
-    network = initialise(config.layout, config.seed).to(device)
-    averaged = initialise(config.layout, config.seed).to(device).requires_grad_(False)
-    optimiser = torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.9, 0.99))
-    state = State(0, network, averaged, optimiser)
-    if path.exists():
-        saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        network.load_state_dict(saved["network"])
-        averaged.load_state_dict(saved["averaged"])
-        optimiser.load_state_dict(saved["optimiser"])
-        state.step = saved["step"]
-    return state
-
-
-def _save(path: Path, state: State) -> None:
-    temporary = path.with_suffix(".tmp")
-    torch.save(
-        {
-            "step": state.step,
-            "network": state.network.state_dict(),
-            "averaged": state.averaged.state_dict(),
-            "optimiser": state.optimiser.state_dict(),
-        },
-        temporary,
-    )
-    temporary.replace(path)
-
-
-class _log:  # noqa: N801 — used as a function
-    """A CSV file, appended to; the heading is written once."""
-
-    def __init__(self, path: Path) -> None:
-        fresh = not path.exists()
-        self._file = path.open("a", newline="")
-        self._writer = csv.writer(self._file)
-        if fresh:
-            self._writer.writerow(LOG_COLUMNS)
-
-    def write(self, step: int, *figures: float) -> None:
-        self._writer.writerow([step, *(f"{figure:.6g}" for figure in figures)])
-        self._file.flush()
-
-    def __enter__(self) -> "_log":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
+def _teach(adversary: Adversary, config: TrainingConfig, step: int, batch: Batch, restored: Tensor) -> Tensor:
+    """Take one step of the adversary; the penalty on its gradient comes now and then, as much stronger."""
+    settings, degraded = config.adversarial, batch.degraded
+    with torch.autocast(degraded.device.type, torch.bfloat16, enabled=degraded.is_cuda):
+        loss = judging_loss(adversary.network, degraded, restored, batch.target)
+    total = loss
+    if settings.r1 and step % settings.r1_every == 0:
+        penalty = r1_penalty(adversary.network, degraded, batch.target)
+        total = total + settings.r1 * settings.r1_every * penalty
+    adversary.optimiser.zero_grad(set_to_none=True)
+    total.backward()  # type: ignore[no-untyped-call]
+    adversary.optimiser.step()
+    return loss
 
 
 def _keep_freed_memory() -> None:

@@ -1,0 +1,47 @@
+"""Weights stored in half the space: FP16 in the file, FP32 in the computation."""
+
+import numpy as np
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+SMALLEST = 1024
+"""Tensors with fewer values stay FP32: they weigh nothing, and biases are among them."""
+
+STORED = "_fp16"
+"""What is added to the name of a tensor for its stored form; the graph goes on using the old name."""
+
+_LARGEST = float(np.finfo(np.float16).max)
+_LOST = 2.0**-10
+"""Of a tensor's root mean square: the most that rounding may change it by, root mean square."""
+
+
+def store_halved(model: ModelProto) -> ModelProto:
+    """Return a model whose large FP32 weights are stored as FP16, each followed by a Cast to FP32.
+
+    Runtimes fold the casts when they load the file, so nothing is slower afterwards. Tensors that FP16 does
+    not hold (too large, or so small that more than rounding would be lost) stay as they are.
+    """
+    halved = ModelProto()
+    halved.CopyFrom(model)
+    graph = halved.graph
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(tensor)
+        if values.size < SMALLEST or not _fits(values):
+            continue
+        name, stored = tensor.name, tensor.name + STORED
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))
+        casts.append(helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT, name=f"{name}_cast"))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return halved
+
+
+def _fits(values: np.ndarray) -> bool:
+    exact = values.astype(np.float64)
+    if np.abs(exact).max(initial=0) > _LARGEST:
+        return False
+    error = exact - values.astype(np.float16)
+    return bool(np.sqrt(np.mean(error**2)) <= _LOST * np.sqrt(np.mean(exact**2)))

@@ -1,0 +1,96 @@
+"""Weights stored as FP16: half the package, nearly the same picture, nothing slower."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from engines.package import Package, open_package
+from export import parity
+from export.__main__ import main
+from export.exporter import export_package
+from export.storage import SMALLEST, STORED, store_halved
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+@pytest.fixture(scope="module")
+def halved(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    folder = tmp_path_factory.mktemp("halved") / "tiny64"
+    assert main([str(DATA / "tiny64.pth"), "-o", str(folder), "--store", "fp16", "--fused"]) == 0
+    return open_package(folder)
+
+
+def test_the_manifest_says_how_the_weights_lie_in_the_files(halved: Package, tiny_package: Path) -> None:
+    assert (halved.manifest.precision, halved.manifest.weights) == ("fp32", "fp16")
+    assert open_package(tiny_package).manifest.weights == "fp32"
+    assert halved.manifest.graphs["fused"].inputs[0].dtype == "float32"
+
+
+def test_the_graphs_shrink_by_what_their_large_weights_give(halved: Package, tiny_package: Path) -> None:
+    whole = onnx.load(tiny_package / "generator.onnx")
+    large = [n for t in whole.graph.initializer if (n := int(np.prod(t.dims))) >= SMALLEST]
+    saved = (tiny_package / "generator.onnx").stat().st_size - halved.graph("generator").stat().st_size
+    assert saved == pytest.approx(2 * sum(large), rel=0.05)
+
+
+def test_the_picture_stays_within_60_db_of_the_published_one(halved: Package) -> None:
+    golden = np.load(DATA / "tiny64.npz")
+    session = onnxruntime.InferenceSession(str(halved.graph("fused")), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"input": golden["input"]})
+    error = np.mean((found - golden["output"]) ** 2) / np.ptp(golden["output"]) ** 2
+    assert 0 < error < 1e-6
+
+
+def test_the_runtime_folds_every_cast_when_it_loads_the_file(halved: Package, tmp_path: Path) -> None:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(tmp_path / "folded.onnx")
+    onnxruntime.InferenceSession(str(halved.graph("fused")), options, providers=["CPUExecutionProvider"])
+
+    def casts(path: Path) -> int:
+        return sum(node.op_type == "Cast" for node in onnx.load(path).graph.node)
+
+    assert casts(halved.graph("fused")) > 10
+    assert casts(tmp_path / "folded.onnx") == 0
+
+
+def _model(values: NDArray[np.float32]) -> onnx.ModelProto:
+    shape = list(values.shape)
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "weight"], ["y"])],
+        "addition",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(values, "weight")],
+    )
+    return helper.make_model(graph)
+
+
+@pytest.mark.parametrize(
+    ("values", "halved"),
+    [
+        (np.linspace(-1, 1, SMALLEST, dtype=np.float32), True),
+        (np.linspace(-1, 1, SMALLEST - 1, dtype=np.float32), False),
+        (np.linspace(-1, 7e4, SMALLEST, dtype=np.float32), False),
+        (np.linspace(-1e-6, 1e-6, SMALLEST, dtype=np.float32), False),
+        (np.zeros(SMALLEST, np.float32), True),
+    ],
+    ids=["large enough", "too few", "too large", "too small", "zeros"],
+)
+def test_only_tensors_that_fp16_holds_are_halved(values: NDArray[np.float32], halved: bool) -> None:
+    model = _model(values)
+    stored = store_halved(model)
+    onnx.checker.check_model(stored, full_check=True)
+    assert [tensor.name for tensor in stored.graph.initializer] == ["weight" + STORED * halved]
+    assert [tensor.name for tensor in model.graph.initializer] == ["weight"]  # the original is left alone
+
+
+def test_a_halved_package_is_held_to_its_own_tolerance(tmp_path: Path) -> None:
+    _, parities = export_package(DATA / "tiny64-wide-styles.pth", tmp_path / "wide", store="fp16")
+    worst = max(max(found.random, found.real) for found in parities.values())
+    assert parity.TOLERANCE < worst < parity.HALVED_TOLERANCE

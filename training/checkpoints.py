@@ -1,0 +1,98 @@
+"""Checkpoints: what a run goes on from, in one file or in parts that mail and archives take."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from engines.errors import CheckpointError
+from engines.package import sha256
+from runtime.atomic import write_atomically
+
+CHECKPOINT = "checkpoint.pt"
+PARTS = CHECKPOINT + ".parts.json"
+_BLOCK = 1 << 20
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What the parts must come to."""
+
+    size: int
+    sha256: str
+    files: tuple[str, ...]
+
+
+def split(run: Path, part_mib: float) -> tuple[Path, ...]:
+    """Write a run's checkpoint as `checkpoint.pt.000` and so on, of at most `part_mib` MiB; return the parts.
+
+    The checkpoint itself stays. `checkpoint.pt.parts.json`, written last, says what the parts come to.
+    Parts of an older checkpoint are replaced. Raises CheckpointError.
+    """
+    part_size = round(part_mib * _BLOCK)
+    whole = run / CHECKPOINT
+    if part_size < 1:
+        raise CheckpointError(f"--part-mib {part_mib:g}: give more than 0")
+    if not whole.is_file():
+        raise CheckpointError(f"{run} holds no {CHECKPOINT}: give the folder of a run")
+    size = whole.stat().st_size
+    count = -(-size // part_size)
+    if count > 1000:
+        raise CheckpointError(
+            f"--part-mib {part_mib:g} would make {count} parts: give more, for 1000 at most"
+        )
+    (run / PARTS).unlink(missing_ok=True)
+    for old in run.glob(CHECKPOINT + ".[0-9][0-9][0-9]"):
+        old.unlink()
+    paths = tuple(run / f"{CHECKPOINT}.{i:03}" for i in range(count))
+    with whole.open("rb") as source:
+        for path in paths:
+            with write_atomically(path) as part:
+                for block in _blocks(source, part_size):
+                    part.write(block)
+    listed = Parts(size, sha256(whole), tuple(path.name for path in paths))
+    with write_atomically(run / PARTS) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(listed), indent=2) + b"\n")
+    return paths
+
+
+def join(run: Path) -> Path:
+    """Put a run's checkpoint together from its parts, which stay; return it.
+
+    Raises CheckpointError when a part is missing or changed; a checkpoint that is there is left alone then.
+    """
+    try:
+        listed = msgspec.json.decode((run / PARTS).read_bytes(), type=Parts)
+    except OSError as error:
+        raise CheckpointError(
+            f"{run} holds no {PARTS}: give a folder that `python -m training split` has filled"
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{run / PARTS} is damaged: {error}") from error
+    missing = [name for name in listed.files if Path(name).name != name or not (run / name).is_file()]
+    if missing:
+        raise CheckpointError(f"{run}: the part {missing[0]} is missing; {len(listed.files)} are needed")
+    digest = hashlib.sha256()
+    with write_atomically(run / CHECKPOINT) as whole:
+        for name in listed.files:
+            with (run / name).open("rb") as part:
+                while block := part.read(_BLOCK):
+                    digest.update(block)
+                    whole.write(block)
+        if digest.hexdigest() != listed.sha256:
+            raise CheckpointError(f"{run}: a part was changed or cut short: copy the parts again")
+    return run / CHECKPOINT
+
+
+def found(run: Path) -> Path | None:
+    """Return a run's checkpoint, put together from its parts when only they are there; None when new."""
+    if (run / CHECKPOINT).is_file():
+        return run / CHECKPOINT
+    return join(run) if (run / PARTS).is_file() else None
+
+
+def _blocks(source: BinaryIO, size: int) -> Iterator[bytes]:
+    while size and (block := source.read(min(size, _BLOCK))):
+        size -= len(block)
+        yield block

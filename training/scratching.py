@@ -1,0 +1,86 @@
+"""Scratches and dust, as on film and prints."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+
+MOST_SCRATCHES = 5
+MOST_SPECKS = 12
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A scratch (long) or a speck of dust (short); lengths as shares of the crop's side."""
+
+    x: float
+    y: float
+    """Its middle."""
+    angle: float
+    """Radians; 0 is upright."""
+    length: float
+    width: float
+    bend: float
+    """How far it leaves the straight line, and over what length it does."""
+    wave: float
+    light: float
+    """Its colour: 0 is black, 1 is white."""
+    opacity: float
+
+
+def draw_marks(rng: Generator) -> tuple[Mark, ...]:
+    """Return the marks of one crop: scratches, mostly upright as those of a film, and dust."""
+    scratches = [
+        Mark(
+            x=rng.uniform(0, 1),
+            y=rng.uniform(0, 1),
+            angle=rng.normal(0, 0.06) if rng.random() < 0.6 else rng.uniform(-np.pi / 2, np.pi / 2),
+            length=rng.uniform(0.15, 2.0),
+            width=rng.uniform(0.001, 0.005),
+            bend=rng.uniform(0, 0.02),
+            wave=rng.uniform(2, 9),
+            light=1.0 if rng.random() < 0.75 else 0.0,
+            opacity=rng.uniform(0.4, 1.0),
+        )
+        for _ in range(rng.integers(1, MOST_SCRATCHES, endpoint=True))
+    ]
+    specks = [
+        Mark(
+            x=rng.uniform(0, 1),
+            y=rng.uniform(0, 1),
+            angle=rng.uniform(-np.pi / 2, np.pi / 2),
+            length=rng.uniform(0.004, 0.03),
+            width=rng.uniform(0.002, 0.007),
+            bend=0.0,
+            wave=1.0,
+            light=float(rng.random() < 0.6),
+            opacity=rng.uniform(0.4, 1.0),
+        )
+        for _ in range(rng.integers(0, MOST_SPECKS, endpoint=True))
+    ]
+    return (*scratches, *specks)
+
+
+def scratch(crops: Tensor, marks: Sequence[Sequence[Mark]]) -> Tensor:
+    """Return crops, B×3×S×S, levels in [0, 255], with the marks of each laid over it."""
+    size = crops.shape[-1]
+    line = (torch.arange(float(size), device=crops.device) + 0.5) / size
+    result = crops.clone()
+    for crop, its_marks in zip(result, marks, strict=True):
+        for mark in its_marks:
+            cover = mark.opacity * _cover(mark, line[:, None], line[None, :], 1 / size)
+            crop.lerp_(torch.full_like(crop, 255 * mark.light), cover.expand_as(crop))
+    return result
+
+
+def _cover(mark: Mark, y: Tensor, x: Tensor, pixel: float) -> Tensor:
+    """Return how far a mark covers each pixel: 1 inside, falling to 0 over one pixel."""
+    cosine, sine = float(np.cos(mark.angle)), float(np.sin(mark.angle))
+    along = (y - mark.y) * cosine + (x - mark.x) * sine
+    across = (x - mark.x) * cosine - (y - mark.y) * sine
+    across = across - mark.bend * torch.sin(along * mark.wave)
+    inside = torch.minimum(mark.width / 2 - across.abs(), (mark.length / 2 - along.abs()))
+    return (inside / pixel + 0.5).clamp(0, 1)
