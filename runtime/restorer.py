@@ -14,8 +14,10 @@ from runtime.align import AlignedFace, Pixels, align, scaled
 from runtime.backends import Backend, BackendName, open_backend
 from runtime.compose import HandBack, face_noise
 from runtime.detect import Detector, open_detector
+from runtime.domain import open_domain
 from runtime.faces import Face
 from runtime.loop import LoopResult, restore_crops
+from runtime.missing import Missing, fill_missing, find_missing, without_missing
 from runtime.paste import paste_all
 from runtime.regions import Map, region_weights
 from runtime.result import FaceResult, RestoreResult
@@ -32,6 +34,7 @@ class Restorer:
         self.package = package
         self.backend = backend
         self.detector = detector
+        self.domain = open_domain(package)
 
     @classmethod
     def open(
@@ -71,15 +74,20 @@ class Restorer:
             aligned = {i: align(photo, found[i], size, settings.template) for i in chosen}
         with timed(timings, "regions"):
             rho = {i: region_weights(face, settings.face_mask_weights) for i, face in aligned.items()}
+        with timed(timings, "missing"):
+            missing = {i: find_missing(face) for i, face in aligned.items()}
         with timed(timings, "network"):
-            loops = self._restore(aligned, rho, settings)
+            loops = self._restore(aligned, rho, missing, settings)
         with timed(timings, "paste"):
             pasted = _enlarged(photo, settings.upscale)
             placed = [(scaled(aligned[i], settings.upscale), loop.restored) for i, loop in loops.items()]
-            kept = [_hand_back(photo, aligned[i], rho[i], loop, settings) for i, loop in loops.items()]
+            kept = [
+                _hand_back(photo, aligned[i], rho[i], loop, missing[i], settings) for i, loop in loops.items()
+            ]
             paste_all(pasted, placed, kept)
         faces = tuple(
-            _face_result(face, aligned.get(i), loops.get(i), settings) for i, face in enumerate(found)
+            self._face_result(face, aligned.get(i), loops.get(i), missing.get(i), settings)
+            for i, face in enumerate(found)
         )
         return RestoreResult(pasted, faces, timings, settings)
 
@@ -88,13 +96,29 @@ class Restorer:
         self.backend.close()
 
     def _restore(
-        self, aligned: dict[int, AlignedFace], rho: dict[int, Map], settings: RestoreSettings
+        self,
+        aligned: dict[int, AlignedFace],
+        rho: dict[int, Map],
+        missing: dict[int, Missing | None],
+        settings: RestoreSettings,
     ) -> dict[int, LoopResult]:
         if not aligned:
             return {}
-        crops = np.stack([face.crop for face in aligned.values()])
+        crops = np.stack([fill_missing(face.crop, missing[i]) for i, face in aligned.items()])
         loops = restore_crops(self.backend, crops, np.stack(list(rho.values())), settings)
         return dict(zip(aligned, loops, strict=True))
+
+    def _face_result(
+        self,
+        face: Face,
+        aligned: AlignedFace | None,
+        loop: LoopResult | None,
+        missing: Missing | None,
+        settings: RestoreSettings,
+    ) -> FaceResult:
+        done = progress(settings.latent_step_decay, loop.steps) if loop else 0.0
+        warnings = face_warnings(face, loop, settings, missing=missing, domain=self.domain)
+        return FaceResult(face, aligned, loop, done, warnings)
 
     def __enter__(self) -> "Restorer":
         return self
@@ -121,20 +145,18 @@ def _choose(found: tuple[Face, ...], settings: RestoreSettings) -> list[int]:
 
 
 def _hand_back(
-    photo: Pixels, aligned: AlignedFace, rho: Map, loop: LoopResult, settings: RestoreSettings
+    photo: Pixels,
+    aligned: AlignedFace,
+    rho: Map,
+    loop: LoopResult,
+    missing: Missing | None,
+    settings: RestoreSettings,
 ) -> HandBack | None:
     """Return what the face gets back of its photo; None for nothing, as with one full-strength pass."""
-    left = kappa(settings.latent_step_decay, rho, loop.steps)
+    left = without_missing(kappa(settings.latent_step_decay, rho, loop.steps), rho, missing)
     if not left.any():
         return None
     return HandBack(left, 0.0 if settings.grain else face_noise(photo, aligned))
-
-
-def _face_result(
-    face: Face, aligned: AlignedFace | None, loop: LoopResult | None, settings: RestoreSettings
-) -> FaceResult:
-    done = progress(settings.latent_step_decay, loop.steps) if loop else 0.0
-    return FaceResult(face, aligned, loop, done, face_warnings(face, loop, settings))
 
 
 def _eight_bit(photo: Pixels) -> NDArray[np.uint8]:

@@ -17,6 +17,7 @@ from runtime.backends import Batch
 class State:
     """A batch between two half passes; ONNX Runtime's own arrays, so nothing is copied between its graphs."""
 
+    z: Any
     estimate: Any
     """u"""
     w: Any
@@ -49,7 +50,11 @@ class OnnxRuntimeBackend:
         estimate = _value(crops)
         z, *features = _run(self._encoder, {"crop": estimate}, ["z", *self._features])
         (w,) = _run(self._mapping, {"z": z}, ["w"])
-        return State(estimate, w, dict(zip(self._features, features, strict=True)))
+        return State(z, estimate, w, dict(zip(self._features, features, strict=True)))
+
+    def first_latent(self, state: State) -> NDArray[np.float32]:
+        """Return z₀, B×D."""
+        return np.asarray(state.z.numpy(), np.float32)
 
     def generate(self, state: State) -> None:
         """Make r of the state's latent and features."""
