@@ -1,1 +1,1 @@
-"""Activation ranges and quantisation of a package will live here."""
+"""What portraits say of a package: latent statistics, and later activation ranges and quantisation."""

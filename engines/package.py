@@ -16,6 +16,8 @@ from engines.errors import PackageError
 SCHEMA = 1
 """Version of the manifest's form; raised when a reader of the old form would misread a new one."""
 MANIFEST = "manifest.json"
+LATENTS = "latents-"
+"""How the file of the latent statistics begins; the start of its SHA-256 follows."""
 BUNDLED = Path(__file__).parent / "packages"
 DEFAULT = "default"
 """Name of the bundled package that is used when the user names none."""
@@ -52,6 +54,25 @@ class Source:
     licence: str
 
 
+@dataclass(frozen=True)
+class Latents:
+    """What the encoder says of portraits: the statistics that `out-of-domain` goes by.
+
+    Written by `python -m calibration latents`.
+    """
+
+    file: str
+    """(1 + D)×D float32 .npy: mean and covariance of portraits' normalised latents; D: style width."""
+    sha256: str
+    portraits: int
+    pictures: int
+    """The portraits and their degraded versions."""
+    shrinkage: float
+    """The share, 0 to 1, of the covariance that was put evenly on its diagonal."""
+    quantiles: dict[str, float]
+    """Of the distance of portraits left out of the statistics, by the share that lies nearer: "0.99"."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """What a package says of itself."""
@@ -74,6 +95,8 @@ class Manifest:
     parsing_source: Source | None = None
     """Where the face-parsing network comes from, if the package has one."""
     graphs: dict[GraphName, Graph]
+    latents: Latents | None = None
+    """None where nobody has measured them: then no face is out of domain."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +135,8 @@ def open_package(where: str | Path | None = None) -> Package:
                 )
         for graph in manifest.graphs.values():
             _check(folder, graph)
+        if manifest.latents is not None:
+            _check(folder, manifest.latents)
     except OSError as error:
         raise PackageError(
             f"cannot read the package {where or DEFAULT}: {error.strerror or error}"
@@ -165,7 +190,12 @@ def _replacing(folder: Path) -> Iterator[Path]:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `manifest.json` into a package's folder."""
-    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    (folder / MANIFEST).write_bytes(manifest_bytes(manifest))
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """Return a manifest as the content of its file."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
 
 
 def sha256(path: Path) -> str:
@@ -187,7 +217,9 @@ def _check_free(folder: Path, *, overwrite: bool) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    return path.is_file() and (path.name == MANIFEST or path.suffix == ".onnx")
+    return path.is_file() and (
+        path.name == MANIFEST or path.suffix == ".onnx" or path.match(f"{LATENTS}*.npy")
+    )
 
 
 def _put_in_place(filled: Path, folder: Path, replaced: Path) -> None:
@@ -242,9 +274,9 @@ class _Schema(msgspec.Struct):
     schema: int
 
 
-def _check(folder: Path, graph: Graph) -> None:
+def _check(folder: Path, graph: Graph | Latents) -> None:
     if Path(graph.file).name != graph.file:
-        raise PackageError(f"package {folder}: graph file {graph.file!r} lies outside the package")
+        raise PackageError(f"package {folder}: its file {graph.file!r} lies outside the package")
     path = folder / graph.file
     if not path.is_file():
         raise PackageError(f"package {folder}: {graph.file} is missing: export the checkpoint again")

@@ -31,6 +31,8 @@ class LoopResult:
     changes: tuple[float, ...]
     """Relative change of the latent after each pass but the last."""
     over_budget: bool
+    first_latent: NDArray[np.float32]
+    """z₀, D: what the encoder said of the degraded crop."""
 
 
 def restore_crops(
@@ -68,6 +70,7 @@ def _restore_batch(
     deadline = time.perf_counter() + settings.budget * len(crops)
     degraded = np.stack([degrade(crop, settings.degradation_scale) for crop in crops])
     state = backend.encode(_to_network(degraded))
+    z = backend.first_latent(state)
     backend.generate(state)
     passes, over_budget = 1, False
     changes: list[NDArray[np.float32]] = []
@@ -84,7 +87,7 @@ def _restore_batch(
         passes += 1
         pass_seconds = time.perf_counter() - start
     return [
-        LoopResult(restored, passes, steps, tuple(float(change[i]) for change in changes), over_budget)
+        LoopResult(restored, passes, steps, tuple(float(change[i]) for change in changes), over_budget, z[i])
         for i, restored in enumerate(_from_network(backend.restored(state)))
     ]
 

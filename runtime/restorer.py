@@ -16,9 +16,11 @@ from runtime.backends import Backend, BackendName, open_backend
 from runtime.by_face import ByFace, check_by_face, in_common_batches
 from runtime.compose import HandBack, Patch, face_noise
 from runtime.detect import Detector, open_detector
+from runtime.domain import open_domain
 from runtime.faces import Face
 from runtime.grain import face_grain
 from runtime.loop import LoopResult, restore_crops
+from runtime.missing import Missing, fill_missing, find_missing, without_missing
 from runtime.parsing import FaceParser, open_parser
 from runtime.paste import paste_all
 from runtime.regions import Map, region_weights
@@ -40,6 +42,7 @@ class Restorer:
         self.backend = backend
         self.detector = detector
         self.parser = parser
+        self.domain = open_domain(package)
 
     @classmethod
     def open(
@@ -102,6 +105,8 @@ class Restorer:
                 aligned = {i: replace(face, parsed=self.parser.parse(face)) for i, face in aligned.items()}
         with timed(timings, "regions"):
             rho = {i: region_weights(face, wanted[i].face_mask_weights) for i, face in aligned.items()}
+        with timed(timings, "missing"):
+            missing = {i: find_missing(face) for i, face in aligned.items()}
         seen, patches = dict(aligned), dict[int, Patch | None]()
         scratched = [i for i in wanted if wanted[i].soften_scratches]
         if scratched:
@@ -109,17 +114,18 @@ class Restorer:
                 for i in scratched:
                     seen[i], patches[i] = mended_face(photo, aligned[i])
         with timed(timings, "network"):
-            loops = self._restore(seen, rho, wanted)
+            crops = {i: fill_missing(face.crop, missing[i]) for i, face in seen.items()}
+            loops = self._restore(crops, rho, wanted)
         with timed(timings, "paste"):
             pasted = _enlarged(photo, settings.upscale)
             placed = [(scaled(seen[i], settings.upscale), loop.restored) for i, loop in loops.items()]
             kept = [
-                _hand_back(photo, seen[i], rho[i], loop, wanted[i], patches.get(i))
+                _hand_back(photo, seen[i], rho[i], loop, wanted[i], patches.get(i), missing[i])
                 for i, loop in loops.items()
             ]
             paste_all(pasted, placed, kept)
         faces = tuple(
-            _face_result(face, aligned.get(i), loops.get(i), wanted.get(i, settings))
+            self._face_result(face, aligned.get(i), loops.get(i), missing.get(i), wanted.get(i, settings))
             for i, face in enumerate(found)
         )
         if self.parser:
@@ -132,15 +138,27 @@ class Restorer:
         self.parser = None
 
     def _restore(
-        self, aligned: dict[int, AlignedFace], rho: dict[int, Map], wanted: dict[int, RestoreSettings]
+        self, crops: dict[int, NDArray[np.float32]], rho: dict[int, Map], wanted: dict[int, RestoreSettings]
     ) -> dict[int, LoopResult]:
         """Return what the loop makes of each face, in the order of the faces."""
         loops: dict[int, LoopResult] = {}
         for group in in_common_batches(wanted):
-            crops = np.stack([aligned[i].crop for i in group])
-            results = restore_crops(self.backend, crops, np.stack([rho[i] for i in group]), wanted[group[0]])
+            together = np.stack([crops[i] for i in group]), np.stack([rho[i] for i in group])
+            results = restore_crops(self.backend, *together, wanted[group[0]])
             loops |= zip(group, results, strict=True)
-        return {i: loops[i] for i in aligned}
+        return {i: loops[i] for i in crops}
+
+    def _face_result(
+        self,
+        face: Face,
+        aligned: AlignedFace | None,
+        loop: LoopResult | None,
+        missing: Missing | None,
+        settings: RestoreSettings,
+    ) -> FaceResult:
+        done = progress(settings.latent_step_decay, loop.steps) if loop else 0.0
+        warnings = face_warnings(face, loop, settings, missing=missing, domain=self.domain)
+        return FaceResult(face, aligned, loop, done, warnings)
 
     def __enter__(self) -> "Restorer":
         return self
@@ -177,9 +195,10 @@ def _hand_back(
     loop: LoopResult,
     settings: RestoreSettings,
     mended: Patch | None,
+    missing: Missing | None,
 ) -> HandBack | None:
     """Return what the face gets back of its photo; None for nothing, as with one full-strength pass."""
-    left = kappa(settings.latent_step_decay, rho, loop.steps)
+    left = without_missing(kappa(settings.latent_step_decay, rho, loop.steps), rho, missing)
     finish = (settings.grain, settings.desaturate_fringes, settings.clamp_ringing, settings.multiscale_blend)
     if not (left.any() or any(finish)):
         return None
@@ -192,13 +211,6 @@ def _hand_back(
         ringing=settings.clamp_ringing,
         multiscale=settings.multiscale_blend,
     )
-
-
-def _face_result(
-    face: Face, aligned: AlignedFace | None, loop: LoopResult | None, settings: RestoreSettings
-) -> FaceResult:
-    done = progress(settings.latent_step_decay, loop.steps) if loop else 0.0
-    return FaceResult(face, aligned, loop, done, face_warnings(face, loop, settings))
 
 
 def _with_parsing_warning(face: FaceResult) -> FaceResult:

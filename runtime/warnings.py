@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from runtime.domain import Domain, is_far
 from runtime.faces import Face
 from runtime.loop import LoopResult
+from runtime.missing import Missing
 from runtime.schedule import iterations_for, pass_schedule, progress
 from runtime.settings import RestoreSettings
 
@@ -13,6 +15,17 @@ INVENTS = 1.1
 """Above this degradation scale the prior starts to invent moles and scars."""
 HALFWAY = 0.5
 """The progress under which the latent has hardly left the photo."""
+
+
+NAMES = {
+    "eye": "the eyes",
+    "brow": "the brows",
+    "nose": "the nose",
+    "lip": "the mouth",
+    "cheek": "the cheeks and chin",
+    "forehead": "the forehead",
+}
+"""What a photographer calls the regions of the face proper."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +43,27 @@ def is_tiny(face: Face) -> bool:
     return face.width < TINY
 
 
-def face_warnings(face: Face, loop: LoopResult | None, settings: RestoreSettings) -> tuple[FaceWarning, ...]:
-    """Return what is to be said of a face; loop is None for one that was left alone."""
+def face_warnings(
+    face: Face,
+    loop: LoopResult | None,
+    settings: RestoreSettings,
+    *,
+    missing: Missing | None = None,
+    domain: Domain | None = None,
+) -> tuple[FaceWarning, ...]:
+    """Return what is to be said of a face.
+
+    loop     None for a face that was left alone
+    missing  where it holds no information, if anywhere
+    domain   the portraits that the package's model is known to serve, if they were measured
+    """
     if loop is None:
         return (_tiny(face),) if is_tiny(face) else ()
     found = []
+    if missing is not None:
+        found.append(_missing(missing))
+    if is_far(domain, loop.first_latent):
+        found.append(_OUT_OF_DOMAIN)
     if settings.degradation_scale > INVENTS:
         found.append(_hallucination(settings.degradation_scale))
     if loop.over_budget:
@@ -49,6 +78,25 @@ def _tiny(face: Face) -> FaceWarning:
         f"the face is {face.width:.0f} pixels wide, under {TINY}, too few to restore: it was left alone"
     )
     return FaceWarning("tiny-face", sentence)
+
+
+_OUT_OF_DOMAIN = FaceWarning(
+    "out-of-domain",
+    "this looks unlike all portraits that the model is known to serve (a painting, a statue, no face at "
+    "all?): compare closely, or leave it out with --face",
+)
+
+
+def _missing(missing: Missing) -> FaceWarning:
+    """Say where, how much and what was done, as a photographer would."""
+    names = [NAMES[region] for region in missing.regions]
+    where = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    share = "under 1%" if missing.share < 0.01 else f"{missing.share:.0%}"
+    sentence = (
+        f"{share} of the face holds no picture ({where}; {missing.cause}): "
+        "it was filled from its surroundings, and what is there now is a guess"
+    )
+    return FaceWarning("missing-information", sentence)
 
 
 def _hallucination(scale: float) -> FaceWarning:

@@ -17,6 +17,8 @@ from runtime.backends import Batch
 class State:
     """A batch between two half passes: arrays on the device, made once and written again by every pass."""
 
+    first_latent: NDArray[np.float32]
+    """z₀"""
     estimate: Any
     """u"""
     w: Any
@@ -57,6 +59,7 @@ class OnnxRuntimeBackend:
         _run(self._encoder, {"crop": estimate}, {"z": z, **features})
         _run(self._mapping, {"z": z}, {"w": w})
         return State(
+            first_latent=z.numpy().copy(),
             estimate=estimate,
             w=w,
             features=features,
@@ -65,6 +68,10 @@ class OnnxRuntimeBackend:
             next_estimate=self._empty(*crops.shape),
             next_w=z,  # z is done with
         )
+
+    def first_latent(self, state: State) -> NDArray[np.float32]:
+        """Return z₀, B×D."""
+        return state.first_latent
 
     def generate(self, state: State) -> None:
         """Make r of the state's latent and features."""

@@ -68,7 +68,10 @@ def test_the_figures_are_the_same_each_time_and_for_fewer_degradations(command, 
 
 
 def test_a_face_is_composed_as_the_product_composes_it(portrait, tiny_package):
-    """Where pasting fills the face alone, the measured photo is the cored hand-back to the last level."""
+    """Where pasting fills the face alone, the measured photo is the cored hand-back to the last level.
+
+    `low-light` mends ringing and fringes after that.
+    """
     from bench.portraits import open_restorer
 
     photo = cv2.resize(portrait, (64, 64), interpolation=cv2.INTER_AREA)
@@ -77,7 +80,7 @@ def test_a_face_is_composed_as_the_product_composes_it(portrait, tiny_package):
         results = quality._restored(restorer, photo, PRESETS)
     for name, result in results.items():
         pair = quality._blends(photo, result, photo, where)
-        if pair and name != "classic":
+        if pair and name not in ("classic", "low-light"):
             product = quality.psnr(result.photo[where.inside], photo[where.inside])
             assert pair["cored"] == pytest.approx(product, abs=0.01)
             assert not result.faces[0].loop.over_budget

@@ -1,0 +1,150 @@
+"""`python -m runtime.check BEFORE AFTER`: the three quick checks of a restoration."""
+
+import argparse
+import sys
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+
+from engines.command_line import DONE, run
+from engines.errors import PhotoError, SettingsError
+from runtime.align import TEMPLATES, Pixels, align, cut_out, scaled
+from runtime.atomic import write_atomically
+from runtime.backends import BackendName
+from runtime.check_sheet import CheckedFace, write_check_sheet
+from runtime.one_line import one_line
+from runtime.photo.reader import read_photo
+from runtime.presets import preset
+from runtime.quick_checks import SIDE, Finding, check_face, find_places
+from runtime.restorer import Restorer
+from runtime.settings import RestoreSettings, Upscale, parse_faces
+
+PATIENCE = 600.0
+"""Seconds that the classic restoration may take: there is nothing to compare with when it is cut short."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return its exit status."""
+    options = _parser().parse_args(arguments)
+    warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, which is dropped
+    return run(lambda: _check(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    about = "Look closely at a restored photo: hair transitions, skin highlights, pupils."
+    parser = argparse.ArgumentParser(prog="python -m runtime.check", description=about)
+    add = parser.add_argument
+    add("before", type=Path, metavar="BEFORE", help="the photo")
+    add(
+        "after", type=Path, metavar="AFTER", help="its restoration, of the same size or 2 or 4 times as large"
+    )
+    add("-o", "--output", type=Path, metavar="SHEET.png", help="annotated sheet")
+    add("--json", type=Path, metavar="FILE.json", help="all figures")
+    add("--face", default="all", metavar="WHICH", help="all, largest, or indices from 0, the largest: 0,2")
+    add("--template", choices=TEMPLATES, default="published", help="how faces lie in the network's crops")
+    add("--detector", type=Path, metavar="YUNET.onnx", help="a YuNet face detector in place of CenterFace")
+    add("--max-megapixels", type=float, default=100, metavar="N", help="refuse larger photos (100)")
+    add("--model", metavar="PACKAGE", help="package of the classic restoration, in place of the default")
+    add("--backend", choices=get_args(BackendName), default="auto", help="what runs the networks")
+    add("--threads", type=int, metavar="N", help="CPU threads for the networks, in place of one per core")
+    return parser
+
+
+def _check(options: argparse.Namespace) -> int:
+    if options.threads is not None and options.threads < 1:
+        raise SettingsError(f"--threads {options.threads}: give 1 or more")
+    chosen = parse_faces(options.face)
+    for path in filter(None, (options.output, options.json)):
+        if path.is_dir() or not path.parent.is_dir():
+            raise PhotoError(f"{one_line(path)} cannot be written: name a file in a folder that exists")
+    before = read_photo(options.before, max_megapixels=options.max_megapixels).pixels
+    after = read_photo(options.after, max_megapixels=options.max_megapixels).pixels
+    factor = upscale_of(before, after)
+    settings = preset("classic", faces=chosen, upscale=factor, template=options.template, budget=PATIENCE)
+    with Restorer.open(
+        options.model, options.backend, detector=options.detector, threads=options.threads
+    ) as restorer:
+        faces = check_photo(restorer, before, after, settings)
+    if not faces:
+        raise PhotoError(
+            f"no face that is large enough was found in {one_line(options.before)}: there is nothing to check"
+        )
+    _say(faces)
+    if options.output:
+        write_check_sheet(options.output, faces)
+    if options.json:
+        described = {
+            "before": str(options.before),
+            "after": str(options.after),
+            "upscale": factor,
+            "faces": [{"index": face.index, "checks": _described(face.findings)} for face in faces],
+        }
+        with write_atomically(options.json) as file:
+            file.write(msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n")
+    return DONE
+
+
+def upscale_of(before: Pixels, after: Pixels) -> Upscale:
+    """Return how many times larger one photo is than the other. Raises PhotoError unless it is 1, 2 or 4."""
+    height, width = before.shape[:2]
+    for factor in get_args(Upscale):
+        if after.shape[:2] == (height * factor, width * factor):
+            return factor  # type: ignore[no-any-return]
+    raise PhotoError(
+        f"AFTER is {after.shape[1]}×{after.shape[0]}, BEFORE {width}×{height}: "
+        "give a restoration of the same size, or 2 or 4 times as large"
+    )
+
+
+def check_photo(
+    restorer: Restorer, before: Pixels, after: Pixels, settings: RestoreSettings
+) -> list[CheckedFace]:
+    """Check the faces of a photo.
+
+    before, after  H×W×3 and kH×kW×3 uint8 or uint16 RGB, k the upscaling of the settings
+    settings       of the restoration to compare with
+    """
+    result = restorer.restore(before, settings)
+    faces = []
+    for i, face in enumerate(result.faces):
+        if face.aligned is None:
+            continue
+        aligned = align(before, face.face, SIDE, settings.template)
+        large = scaled(aligned, settings.upscale).to_photo
+        crops = (aligned.crop, cut_out(after, large, SIDE), cut_out(result.photo, large, SIDE))
+        places = find_places(aligned)
+        findings = check_face(places, crops, aligned.scale)
+        faces.append(CheckedFace(i, crops, places, findings))
+    return faces
+
+
+def _described(findings: dict[str, Finding]) -> dict[str, Any]:
+    return {
+        check: {
+            "verdict": finding.verdict,
+            "good": finding.good,
+            "figures": {name: asdict(figure) for name, figure in finding.figures.items()},
+        }
+        for check, finding in findings.items()
+    }
+
+
+def _say(faces: list[CheckedFace]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("face", "check", "measure", "before", "after", "classic", "verdict")
+    for face in faces:
+        for check, finding in face.findings.items():
+            for i, (name, figure) in enumerate(finding.figures.items()):
+                values = (f"{value:.2f}" for value in (figure.before, figure.after, figure.classic))
+                head = (str(face.index), check) if i == 0 else ("", "")
+                table.add_row(*head, name, *values, finding.verdict if i == 0 else "")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,198 @@
+"""`python -m calibration latents`, as a user meets it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from calibration.__main__ import main
+from calibration.damage import DAMAGES, damaged
+from calibration.latents import shrunk_covariance, statistics
+from engines.errors import PackageError
+from engines.package import open_package
+from runtime import Restorer, RestoreSettings
+from runtime.domain import distance, open_domain
+
+Pixels = NDArray[np.uint8]
+
+
+@pytest.fixture
+def package(tiny_package: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_package, tmp_path / "package"))
+
+
+@pytest.fixture
+def crops(portrait: Pixels, tmp_path: Path) -> Path:
+    """Ten different square pictures."""
+    folder = tmp_path / "crops"
+    folder.mkdir()
+    for i in range(10):
+        light = np.clip(portrait[:300, 80:380] * (0.6 + 0.06 * i), 0, 255).astype(np.uint8)
+        cv2.imwrite(str(folder / f"{i}.png"), np.roll(light, 7 * i, axis=1)[..., ::-1])
+    return folder
+
+
+def calibrate(package: Path, images: Path, *options: str) -> int:
+    return main(["latents", str(package), "--images", str(images), "--threads", "1", *options])
+
+
+def test_statistics_are_written_into_the_package_and_the_graphs_stay(
+    package: Path, crops: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = open_package(package).manifest
+    assert calibrate(package, crops, "--aligned") == 0
+    assert "10 portraits, 40 pictures" in capsys.readouterr().out
+    manifest = open_package(package).manifest
+    assert manifest.graphs == before.graphs
+    assert manifest.latents is not None
+    assert (manifest.latents.portraits, manifest.latents.pictures) == (10, 40)
+    levels = list(manifest.latents.quantiles.values())
+    assert levels == sorted(levels)
+    assert open_domain(open_package(package)) is not None
+    assert json.loads((package / "manifest.json").read_text())["schema"] == 1
+
+
+def test_the_same_pictures_give_the_same_bytes_and_others_replace_them(package: Path, crops: Path) -> None:
+    def content() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in package.iterdir()}
+
+    assert calibrate(package, crops, "--aligned") == 0
+    once = content()
+    assert calibrate(package, crops, "--aligned") == 0
+    assert content() == once
+    (crops / "9.png").unlink()
+    assert calibrate(package, crops, "--aligned") == 0
+    assert len(content()) == len(once)
+    assert content()["manifest.json"] != once["manifest.json"]
+
+
+def test_faces_are_looked_for_in_photos(package: Path, portrait: Pixels, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for i in range(8):
+        cv2.imwrite(str(photos / f"{i}.jpg"), np.roll(portrait, 5 * i, axis=0)[:400, ::-1, ::-1])
+    assert calibrate(package, photos) == 0
+    latents = open_package(package).manifest.latents
+    assert latents is not None
+    assert latents.portraits == 8
+
+
+def refused(package: Path, images: Path, capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    before = {path.name: path.read_bytes() for path in package.iterdir()}
+    assert calibrate(package, images, *options) == 2
+    assert {path.name: path.read_bytes() for path in package.iterdir()} == before
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("error: ")
+    assert "\n" not in error
+    return error
+
+
+def test_too_few_portraits_are_refused(
+    package: Path, crops: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for i in range(3):
+        (crops / f"{i}.png").unlink()
+    assert "holds 7 photos: 8 portraits or more" in refused(package, crops, capsys, "--aligned")
+
+
+def test_a_folder_without_faces_is_refused(
+    package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    walls = tmp_path / "walls"
+    walls.mkdir()
+    for i in range(8):
+        noise = np.random.default_rng(i).integers(90, 110, (120, 160, 3), dtype=np.uint8)
+        cv2.imwrite(str(walls / f"{i}.png"), noise)
+    error = refused(package, walls, capsys)
+    assert "no face was found" in error
+    assert "--aligned" in error
+    assert "is 160×120: aligned crops are square" in refused(package, walls, capsys, "--aligned")
+
+
+def test_pictures_of_one_colour_are_refused(
+    package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for i in range(8):
+        cv2.imwrite(str(flat / f"{i}.png"), np.full((64, 64, 3), 20 * i, np.uint8))
+    assert "0.png is of one colour" in refused(package, flat, capsys, "--aligned")
+
+
+def test_eight_times_the_same_picture_is_refused(
+    package: Path, crops: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = crops / "none"
+    assert "is not a folder" in refused(package, missing, capsys)
+    same = np.tile(np.random.default_rng(0).normal(size=(1, 4, 6)), (8, 1, 1))
+    with pytest.raises(Exception, match="cannot tell the portraits apart"):
+        statistics(same)
+
+
+def test_new_faces_are_near_and_strange_latents_far() -> None:
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(5, 30))
+
+    def portraits(count: int) -> NDArray[np.float64]:
+        x = rng.normal(size=(count, 4, 5)) @ directions + 0.3 * rng.normal(size=(count, 4, 30)) + 4
+        return x / np.sqrt((x**2).mean(axis=-1, keepdims=True))
+
+    found = statistics(portraits(12))
+    from runtime.domain import spread_of
+
+    spread = spread_of(found.mean, found.covariance)
+    limit = found.quantiles["0.995"]
+    assert (distance(spread, portraits(200)) > limit).mean() < 0.05
+    assert (distance(spread, rng.normal(size=(50, 30))) > limit).all()
+
+
+def test_the_shrunk_covariance_lies_between_the_samples_and_the_even_one() -> None:
+    x = np.random.default_rng(0).normal(size=(20, 50)) * np.linspace(0.2, 3, 50)
+    mean, covariance, shrinkage = shrunk_covariance(x)
+    sample = np.cov(x.T, bias=True)
+    even = np.trace(sample) / 50 * np.eye(50)
+    assert 0 < shrinkage < 1
+    assert mean == pytest.approx(x.mean(axis=0))
+    assert covariance == pytest.approx((1 - shrinkage) * sample + shrinkage * even)
+    assert np.linalg.eigvalsh(covariance)[0] > 0
+    truth = np.diag(np.linspace(0.2, 3, 50) ** 2)
+    assert np.linalg.norm(covariance - truth) < np.linalg.norm(sample - truth)
+
+
+def test_damage_goes_from_none_to_strong(portrait: Pixels) -> None:
+    crop = portrait[:256, 100:356].astype(np.float32) / 255
+    errors = [
+        np.mean([np.abs(damaged(crop, damage, np.random.default_rng(s)) - crop).mean() for s in range(6)])
+        for damage in DAMAGES
+    ]
+    assert errors[0] == 0
+    assert errors == sorted(errors)
+
+
+def test_a_face_far_from_the_portraits_is_warned_of(package: Path, crops: Path, portrait: Pixels) -> None:
+    assert calibrate(package, crops, "--aligned") == 0
+    manifest = json.loads((package / "manifest.json").read_text())
+
+    def codes(limit: float) -> list[str]:
+        manifest["latents"]["quantiles"]["0.995"] = limit
+        (package / "manifest.json").write_text(json.dumps(manifest))
+        with Restorer.open(package) as restorer:
+            (face,) = restorer.restore(portrait, RestoreSettings(budget=600)).faces
+        return [warning.code for warning in face.warnings]
+
+    assert codes(1e-3) == ["out-of-domain"]
+    assert codes(1e3) == []
+
+
+def test_changed_statistics_are_refused(package: Path, crops: Path) -> None:
+    assert calibrate(package, crops, "--aligned") == 0
+    latents = open_package(package).manifest.latents
+    assert latents is not None
+    path = package / latents.file
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(PackageError, match=r"is not the file that manifest\.json names"):
+        open_package(package)
