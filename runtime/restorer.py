@@ -74,7 +74,6 @@ class Restorer:
             aligned = {i: align(photo, found[i], size, settings.template) for i in chosen}
         with timed(timings, "regions"):
             rho = {i: region_weights(face, settings.face_mask_weights) for i, face in aligned.items()}
-        with timed(timings, "missing"):
             missing = {i: find_missing(face) for i, face in aligned.items()}
         with timed(timings, "network"):
             loops = self._restore(aligned, rho, missing, settings)
