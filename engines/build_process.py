@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -61,7 +62,8 @@ def build_apart(request: BuildRequest, told: Callable[[str, float], None]) -> Bu
         finally:
             process.kill()  # with its answer given, it has nothing left to do but to tidy up
             process.wait()
-            process.stdin.close()
+            with suppress(BrokenPipeError):  # what a killed process did not read is still to be flushed
+                process.stdin.close()
             process.stdout.close()
         if last.built is not None:
             return last.built

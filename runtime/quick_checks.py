@@ -35,6 +35,7 @@ NOISY = 4.0  # levels of noise from which texture may be noise
 SOFTER, HARDER = 1.35, 0.8  # edge width after over before
 RINGS = 1.2  # reversal beside edges, after over before
 EVEN, ROUGH = 0.5, 1.5  # highlight texture after over before
+BARE = 4.0  # levels of structure under which an iris looks like a painted ring
 RING, INVENTED = 0.5, 1.7  # iris structure after over before
 # What a blurred photo may gain in any case: what sharp portraits have.
 SHARP_EDGE = 2.0  # width of a sharp photo's hair edges
@@ -185,7 +186,11 @@ def _pupils(radius: float, structure: Figure) -> Finding:
         words = f"cannot be judged: an iris is {2 * radius:.1f} pixels wide in the photo"
         return Finding(figures, None, words)
     if structure.ratio < RING:
-        return Finding(figures, False, "a single ring: what was inside the iris is gone")
+        if structure.after < BARE:
+            return Finding(figures, False, "a single ring: what was inside the irises is gone")
+        return Finding(
+            figures, False, "faded: most of what was inside the irises is gone, near a single ring"
+        )
     if structure.excess > INVENTED:
         return Finding(
             figures,

@@ -105,7 +105,6 @@ class Restorer:
                 aligned = {i: replace(face, parsed=self.parser.parse(face)) for i, face in aligned.items()}
         with timed(timings, "regions"):
             rho = {i: region_weights(face, wanted[i].face_mask_weights) for i, face in aligned.items()}
-        with timed(timings, "missing"):
             missing = {i: find_missing(face) for i, face in aligned.items()}
         seen, patches = dict(aligned), dict[int, Patch | None]()
         scratched = [i for i in wanted if wanted[i].soften_scratches]
