@@ -2,9 +2,11 @@
 
 import argparse
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from bench.report import RESULTS, progress_bar, record
+from bench.report import RESULTS, Report, progress_bar, record
 from engines import command_line
 
 
@@ -85,6 +87,16 @@ def _positive(text: str) -> int:
     return number
 
 
+def _measured(
+    title: str, steps: int, measure: Callable[[Callable[[], None]], Report], output: Path
+) -> Report:
+    """Measure under a progress bar, and show and keep what came of it."""
+    with progress_bar(title, steps) as tick:
+        report = measure(tick)
+    record(report, output)
+    return report
+
+
 def _latency(options: argparse.Namespace) -> int:
     from bench import latency  # torch takes seconds to import: only where it is needed
 
@@ -95,9 +107,7 @@ def _latency(options: argparse.Namespace) -> int:
         threads=options.threads,
         runs=options.runs,
     )
-    with progress_bar("latency", latency.steps(settings)) as tick:
-        report = latency.measure(settings, tick)
-    record(report, options.output)
+    _measured("latency", latency.steps(settings), partial(latency.measure, settings), options.output)
     return command_line.DONE
 
 
@@ -105,9 +115,7 @@ def _paste(options: argparse.Namespace) -> int:
     from bench import paste
 
     settings = paste.PasteSettings(runs=options.runs)
-    with progress_bar("paste", paste.steps(settings)) as tick:
-        report = paste.measure(settings, tick)
-    record(report, options.output)
+    _measured("paste", paste.steps(settings), partial(paste.measure, settings), options.output)
     return command_line.DONE
 
 
@@ -123,9 +131,7 @@ def _quality(options: argparse.Namespace) -> int:
         categories=options.categories or NAMES,
         sheet=options.sheet,
     )
-    with progress_bar("quality", quality.steps(settings)) as tick:
-        report = quality.run(settings, tick)
-    record(report, options.output)
+    _measured("quality", quality.steps(settings), partial(quality.run, settings), options.output)
     return command_line.DONE
 
 
@@ -136,9 +142,7 @@ def _loop(options: argparse.Namespace) -> int:
     settings = loop.LoopSettings(
         portraits=options.portraits, package=options.package, first=options.first, limit=options.limit
     )
-    with progress_bar("loop", loop.steps(settings)) as tick:
-        report = loop.measure(settings, tick)
-    record(report, options.output)
+    report = _measured("loop", loop.steps(settings), partial(loop.measure, settings), options.output)
     write_chart(options.output / "loop.png", report)
     return command_line.DONE
 

@@ -127,8 +127,6 @@ class Restorer:
             self._face_result(face, aligned.get(i), loops.get(i), missing.get(i), wanted.get(i, settings))
             for i, face in enumerate(found)
         )
-        if self.parser:
-            faces = tuple(map(_with_parsing_warning, faces))
         return RestoreResult(pasted, faces, timings, settings)
 
     def close(self) -> None:
@@ -157,6 +155,8 @@ class Restorer:
     ) -> FaceResult:
         done = progress(settings.latent_step_decay, loop.steps) if loop else 0.0
         warnings = face_warnings(face, loop, settings, missing=missing, domain=self.domain)
+        if self.parser and aligned and not aligned.parsed:
+            warnings = (*warnings, not_parsed())
         return FaceResult(face, aligned, loop, done, warnings)
 
     def __enter__(self) -> "Restorer":
@@ -210,12 +210,6 @@ def _hand_back(
         ringing=settings.clamp_ringing,
         multiscale=settings.multiscale_blend,
     )
-
-
-def _with_parsing_warning(face: FaceResult) -> FaceResult:
-    if face.aligned is None or face.aligned.parsed:
-        return face
-    return replace(face, warnings=(*face.warnings, not_parsed()))
 
 
 def _eight_bit(photo: Pixels) -> NDArray[np.uint8]:

@@ -1,6 +1,5 @@
 """The latent-decay loop through real graphs: what it computes, and when it stops."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engines.package import open_package
 from runtime import RestoreSettings, preset
 from runtime.align import align
-from runtime.backends import Backend, open_backend
+from runtime.backends import Backend
 from runtime.degrade import degrade
 from runtime.detect import open_detector
 from runtime.loop import restore_crops
@@ -22,13 +20,6 @@ GOLDEN = Path(__file__).parents[1] / "data" / "tiny64.npz"
 PATIENT = RestoreSettings(budget=600)
 
 Array = NDArray[np.float32]
-
-
-@pytest.fixture(scope="module")
-def backend(tiny_package: Path) -> Iterator[Backend]:
-    opened = open_backend("auto", open_package(tiny_package), threads=1)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import io
 import os
 import resource
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,9 @@ def exif_block() -> bytes:
     return exif.tobytes()
 
 
+@cache
 def profile() -> bytes:
+    """A colour profile, made once: each new one bears the second it was made in."""
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 

@@ -1,6 +1,5 @@
 """The loop and the composition against design §4, written down as it stands there."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +19,6 @@ from runtime.schedule import kappa
 
 S = 64
 Array = NDArray[np.float32]
-
-
-@pytest.fixture(scope="module")
-def backend(tiny_package: Path) -> Iterator[Backend]:
-    opened = open_backend("auto", open_package(tiny_package), threads=1)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

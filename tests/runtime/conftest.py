@@ -1,0 +1,17 @@
+"""What the tests of the runtime share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engines.package import open_package
+from runtime.backends import Backend, open_backend
+
+
+@pytest.fixture(scope="module")
+def backend(tiny_package: Path) -> Iterator[Backend]:
+    """The tiny package's networks, on one thread."""
+    opened = open_backend("auto", open_package(tiny_package), threads=1)
+    yield opened
+    opened.close()
