@@ -37,6 +37,9 @@ FLAT = 0.2
 TEXTURE = 1.5 / 255
 """As much noise is measured in clean portraits, whose pores and stubble look like it: 0.7 to 1.9 levels."""
 
+BLACK, WHITE = (1e-6,) * 3, (1 - 1e-6,) * 3
+"""The least and the greatest that is neither, in each channel: half a level of 16 bits is more."""
+
 WIDEST = 512
 """Noise is measured in at most this many pixels square, so that a large face costs no more."""
 
@@ -110,10 +113,15 @@ def compose(photo: Picture, restored: Picture, kappa: NDArray[np.float32], sigma
     kappa            H×W in [0, 1]
     sigma            of the photo's noise, of 1; 0 hands noise back as well (grain)
     """
-    kappa = kappa[..., None]
-    difference = photo - restored
-    noise = difference - cored(difference, sigma)
-    return (1 - kappa) * restored + kappa * (photo - repair_share(kappa) * noise)
+    kappa = in_colours(kappa)
+    held_back = noise_of(photo - restored, sigma)
+    held_back *= repair_share(kappa)
+    return (1 - kappa) * restored + kappa * (photo - held_back)
+
+
+def in_colours(values: NDArray[np.float32]) -> Picture:
+    """Return a map, H×W, as H×W×3: NumPy is slow to broadcast along so short an axis."""
+    return np.asarray(cv2.merge([values] * 3), np.float32)
 
 
 def repair_share(kappa: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -122,24 +130,24 @@ def repair_share(kappa: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(share**2 * (3 - 2 * share), np.float32)
 
 
-def cored(difference: Picture, sigma: float) -> Picture:
-    """Return C_σ of a difference: each wavelet band is multiplied by its Wiener gain, the rest is kept.
+def noise_of(difference: Picture, sigma: float) -> Picture:
+    """Return difference − C_σ(difference), what coring takes for noise: no more than (1 − gain) of each band.
 
     Each colour channel is cored by itself, all with the same σ.
     """
-    if sigma == 0:
-        return difference
-    *bands, rest = wavelet(difference)
-    for band, band_noise in zip(bands, BAND_NOISE, strict=True):
-        rest += band * wiener_gain(band, band_noise * sigma)
-    return rest
+    noise = np.zeros_like(difference)
+    if sigma > 0:
+        *bands, _ = wavelet(difference)
+        for band, band_noise in zip(bands, BAND_NOISE, strict=True):
+            noise += (1 - wiener_gain(band, band_noise * sigma)) * band
+    return noise
 
 
 def wiener_gain(c: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     """Return c² / (c² + (1.5 σ)²), in [0, 1]; σ > 0 is that of the band."""
-    power = c**2
-    total = power + np.float32((CORING * sigma) ** 2)
-    return np.asarray(power / np.maximum(total, np.finfo(np.float32).tiny), np.float32)
+    power = c * c
+    total = power + np.maximum(np.float32((CORING * sigma) ** 2), np.finfo(np.float32).tiny)
+    return np.asarray(np.divide(power, total, out=power), np.float32)
 
 
 def wavelet(picture: Picture) -> list[Picture]:
@@ -197,7 +205,7 @@ def noise_sigma(picture: Picture) -> float:
     if not picture.size:
         return 0.0
     finest, *coarser, _ = wavelet(picture)
-    structure = cv2.blur(sum((band**2).mean(axis=2) for band in coarser), (9, 9))
+    structure = cv2.blur(sum(np.einsum("ijk,ijk->ij", band, band) for band in coarser), (9, 9))
     unclipped = _unclipped(picture)
     if not unclipped.any():
         return 0.0
@@ -207,5 +215,5 @@ def noise_sigma(picture: Picture) -> float:
 
 def _unclipped(picture: Picture) -> NDArray[np.bool_]:
     """Return where neither black nor white, which hide noise, is among the pixels of the finest band."""
-    inside = ((picture > 0) & (picture < 1)).all(axis=2)
-    return cv2.erode(np.asarray(inside, np.uint8), np.ones((5, 5), np.uint8)) > 0
+    inside = cv2.inRange(picture, BLACK, WHITE)
+    return cv2.erode(inside, np.ones((5, 5), np.uint8)) > 0

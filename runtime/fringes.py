@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.align import Pixels
-from runtime.compose import Picture
+from runtime.compose import Picture, in_colours
 
 HUES = (235.0, 260.0, 315.0, 338.0)
 """Degrees: purple begins at the first, is full from the second to the third, and ends at the last."""
@@ -47,18 +47,19 @@ def desaturate_fringes(composed: Picture, photo: Pixels, inside: tuple[slice, sl
     inside    where in `photo` the composed pixels lie
     reach     width of the widest fringe in pixels
     """
-    share = fringe_map(photo, reach)[inside][..., None]
+    share = fringe_map(photo, reach)[inside]
     if not share.any():
         return composed
-    grey = cv2.cvtColor(composed, cv2.COLOR_RGB2GRAY)[..., None]
-    return np.asarray(composed + np.float32(MOST) * share * (grey - composed), np.float32)
+    grey = in_colours(np.asarray(cv2.cvtColor(composed, cv2.COLOR_RGB2GRAY), np.float32))
+    return np.asarray(composed + in_colours(np.float32(MOST) * share) * (grey - composed), np.float32)
 
 
 def fringe_map(photo: Pixels, reach: int) -> NDArray[np.float32]:
     """Return how much of each pixel's colour is a fringe's: H×W in [0, 1], without a step."""
     picture = photo.astype(np.float32) / np.float32(np.iinfo(photo.dtype).max)
     hue = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)[..., 0]
-    chroma: NDArray[np.float32] = picture.max(axis=2) - picture.min(axis=2)
+    red, green, blue = cv2.split(picture)
+    chroma = cv2.max(cv2.max(red, green), blue) - cv2.min(cv2.min(red, green), blue)
     start, full, last, end = HUES
     purple: NDArray[np.float32] = (
         chroma * _smoothstep((hue - start) / (full - start)) * _smoothstep((end - hue) / (end - last))

@@ -175,6 +175,8 @@ def _constant(scene: _Scene) -> Area:
     span = _greatest(cv2.dilate(scene.picture, window) - cv2.erode(scene.picture, window))
     found = np.zeros_like(scene.face)
     for piece in _pieces(span <= FLAT):
+        if (_grown(piece, reach) & scene.face).sum() < LEAST_CONSTANT * scene.face.sum():
+            continue
         colour = np.median(scene.picture[piece], axis=0)
         if colour.min() >= WHITE:
             continue

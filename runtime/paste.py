@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from runtime.align import AlignedFace, Pixels, bounds, joined, shift, warp
 from runtime.blend import coarse_blend, narrow_mask
-from runtime.compose import SUPPORT, HandBack, compose, repair_share
+from runtime.compose import SUPPORT, HandBack, compose, in_colours, repair_share
 from runtime.fringes import desaturate_fringes, fringe_margin, fringe_reach
 from runtime.grain import grain_of
 from runtime.ringing import clamp_ringing, ringing_reach
@@ -26,7 +26,7 @@ Rectangle: TypeAlias = tuple[int, int, int, int]
 
 FEATHER = 52 / 512  # published: a rectangle 26 pixels inside a crop of 512, its edge blurred this wide
 OWN = 0.15  # how fast a face's claim to a pixel falls with the distance from its middle, in crops
-CELL = 512  # the photo is blended in squares of this side, so that floats need little memory
+CELL = 256  # the photo is blended in squares of this side, whose floats fit a core's cache
 
 
 def paste(photo: Pixels, aligned: AlignedFace, restored: Crop) -> None:
@@ -134,12 +134,13 @@ def _blend(photo: Pixels, cell: Rectangle, layers: Iterable[_Layer]) -> _Blended
     here = [(layer, part) for layer in layers if _area(part := _shared(layer.rectangle, cell))]
     x0, y0 = (min(part[axis] for _, part in here) for axis in (0, 1))
     x1, y1 = (max(part[axis] for _, part in here) for axis in (2, 3))
-    claims = np.zeros((y1 - y0, x1 - x0, 1), np.float32)
+    claims = np.zeros((y1 - y0, x1 - x0), np.float32)
     warped = []
     for layer, part in here:
         inside = np.s_[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0]
-        masks = _warped(layer.masks, layer.aligned, part, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
-        mask, claim = masks[..., :1], masks[..., 1:2]
+        mask, claim = cv2.split(
+            _warped(layer.masks, layer.aligned, part, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+        )
         claims[inside] += claim
         warped.append((layer, part, inside, mask * claim, claim))
     own = photo[y0:y1, x0:x1]
@@ -147,11 +148,11 @@ def _blend(photo: Pixels, cell: Rectangle, layers: Iterable[_Layer]) -> _Blended
     blended = own.astype(np.float32)
     for layer, part, inside, weight, claim in warped:
         all_claims = np.maximum(claims[inside], np.finfo(np.float32).tiny)
-        weight /= all_claims
-        blended[inside] += weight * (top * _composed(photo, layer, part) - own[inside])
+        change = top * _composed(photo, layer, part) - own[inside]
+        blended[inside] += in_colours(weight / all_claims) * change
         if layer.coarse is not None:
             coarse = _warped(layer.coarse, layer.aligned, part, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
-            blended[inside] += claim / all_claims * top * coarse
+            blended[inside] += in_colours(claim / all_claims * top) * coarse
     pixels = np.rint(np.clip(blended, 0, top)).astype(photo.dtype)
     x, y = cell[0] + CELL, cell[1] + CELL
     return _Blended((x0, y0, x1, y1), pixels, (x, y, x + CELL, y + CELL))
@@ -172,13 +173,13 @@ def _composed(photo: Pixels, layer: _Layer, part: Rectangle) -> NDArray[np.float
     kappa = _warped(hand_back.kappa, layer.aligned, around, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
     own = _pixels(photo, around).astype(np.float32) / np.float32(np.iinfo(photo.dtype).max)
     if hand_back.mended:
-        own += repair_share(kappa)[..., None] * hand_back.mended.change(photo, around)
+        own += in_colours(repair_share(kappa)) * hand_back.mended.change(photo, around)
     if hand_back.grain:
         restored += grain_of(own - restored, hand_back.grain)
     composed = np.clip(compose(own, restored, kappa, hand_back.sigma)[inside], 0, 1)
     finished = _finished(composed, photo, layer, part)
     if finished is not composed:
-        composed += repair_share(kappa[inside])[..., None] * (finished - composed)
+        composed += in_colours(repair_share(kappa[inside])) * (finished - composed)
     return composed
 
 

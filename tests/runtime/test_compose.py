@@ -11,8 +11,8 @@ from runtime.compose import (
     BAND_NOISE,
     SUPPORT,
     compose,
-    cored,
     face_noise,
+    noise_of,
     noise_sigma,
     wavelet,
     wiener_gain,
@@ -57,7 +57,7 @@ def test_a_plain_picture_has_empty_bands_and_is_not_cored(value):
     *bands, rest = wavelet(plain)
     np.testing.assert_allclose(bands, 0, atol=1e-6)
     np.testing.assert_allclose(rest, plain, atol=1e-6)
-    np.testing.assert_allclose(cored(plain, 0.05), plain, atol=1e-6)
+    np.testing.assert_allclose(noise_of(plain, 0.05), 0, atol=1e-6)
 
 
 def test_the_band_factors_are_the_norms_of_the_bands_filters():
@@ -123,7 +123,8 @@ def test_below_the_fade_the_hand_back_is_what_the_design_says():
     photo = with_noise(clean_face(), 12)
     restored = cv2.GaussianBlur(photo, (0, 0), 5)
     kappa = np.full(photo.shape[:2], 0.9, np.float32)
-    designed = restored + 0.9 * cored(photo - restored, 12 / 255)
+    difference = photo - restored
+    designed = restored + 0.9 * (difference - noise_of(difference, 12 / 255))
     np.testing.assert_allclose(compose(photo, restored, kappa, 12 / 255), designed, atol=1e-6)
 
 
