@@ -107,7 +107,7 @@ def _step(state: State, config: TrainingConfig, batch: Batch) -> Tensor:
     with torch.autocast(degraded.device.type, torch.bfloat16, enabled=degraded.is_cuda):
         restored = static.restore(static.fold(state.network), degraded)
     restored = restored.float()
-    loss = reconstruction_loss(restored, batch.target, batch.untouched, config.loss)
+    loss = reconstruction_loss(restored, batch.target, config.loss)
     judged = torch.zeros((), device=degraded.device)
     if adversary and state.step >= config.adversarial.start:
         judged = _teach(adversary, config, state.step, batch, restored)

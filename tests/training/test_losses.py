@@ -1,5 +1,7 @@
 """The losses and the adversary measure what they say, and can be descended."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
 from training.adversary import Adversarial, fooling_loss, judging_loss, new_adversary, r1_penalty
-from training.losses import LossWeights, frequency_difference, ms_ssim, psnr, reconstruction_loss, ssim
+from training.losses import LIGHT, LossWeights, frequency_difference, ms_ssim, psnr, reconstruction_loss, ssim
 
 
 @pytest.fixture
@@ -40,27 +42,28 @@ def test_likeness_is_one_for_the_same_crop_and_falls_with_noise(
     assert float(frequency_difference(crop, noisy)) > 0
 
 
-@pytest.mark.parametrize("part", ["pixels", "gradient", "structure", "frequency"])
+@pytest.mark.parametrize("part", ["decibels", "pixels", "gradient", "structure", "frequency"])
 def test_each_part_of_the_loss_leads_back_to_the_target(
     part: str, pair: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
-    weights = LossWeights(**{"pixels": 0.0, "gradient": 0.0, "structure": 0.0, "frequency": 0.0, part: 1.0})
+    weights = LossWeights(**{"decibels": 0.0, part: 1.0})
     target, restored = pair[0], pair[1].clone().requires_grad_()
-    untouched = torch.zeros(1, dtype=torch.bool)
-    loss = reconstruction_loss(restored, target, untouched, weights)
+    loss = reconstruction_loss(restored, target, weights)
     loss.backward()  # type: ignore[no-untyped-call]
     assert restored.grad is not None
     stepped = restored.detach() - 0.02 * restored.grad / restored.grad.norm() * restored.numel() ** 0.5 / 20
-    assert reconstruction_loss(stepped, target, untouched, weights) < loss
+    assert reconstruction_loss(stepped, target, weights) < loss
     assert psnr(stepped, target) > psnr(pair[1], target)
 
 
-def test_errors_on_untouched_crops_count_more(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
-    weights = LossWeights(gradient=0, frequency=0, untouched=1.5)
-    touched, untouched = (
-        float(reconstruction_loss(pair[1], pair[0], torch.tensor([flag]), weights)) for flag in (False, True)
-    )
-    assert untouched == pytest.approx(2.5 * touched)
+def test_a_large_error_counts_by_the_decibel_and_a_small_one_as_it_is() -> None:
+    target, weights = torch.zeros(1, 3, 64, 64), LossWeights(decibels=1)
+
+    def loss(squared: float) -> float:
+        return float(reconstruction_loss(target + squared**0.5, target, weights))
+
+    assert loss(80 * LIGHT) - loss(40 * LIGHT) == pytest.approx(math.log(2), rel=0.05)
+    assert loss(LIGHT / 40) / loss(LIGHT / 80) == pytest.approx(2, rel=0.05)
 
 
 def test_the_adversary_learns_to_tell_paint_from_texture(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
