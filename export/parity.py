@@ -66,8 +66,7 @@ def compare(
     Raises GpenEdgeError when a graph differs by more than the tolerance or gives values that are not finite.
     """
     sessions = {name: _session(model) for name, model in models.items()}
-    noise = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    random, real = (_differences(sessions, expected, crops) for crops in (noise, _portrait(size)))
+    random, real = (_differences(sessions, expected, crops) for crops in (noise(size), portrait(size)))
     result = {name: Parity(random[name], real[name]) for name in models}
     for name, parity in result.items():
         worst = max(parity.random, parity.real)
@@ -131,7 +130,12 @@ def _relative(found: Array, expected: Array) -> float:
     return float(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
 
 
-def _portrait(size: int) -> Tensor:
+def noise(size: int) -> Tensor:
+    """Return noise, always the same, 2×3×S×S in [−1, 1]."""
+    return torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def portrait(size: int) -> Tensor:
     """Return the portrait and its mirror image, 2×3×S×S in [−1, 1]."""
     with Image.open(PORTRAIT) as picture:
         crop = np.asarray(picture.resize((size, size)), np.float32) / 127.5 - 1
