@@ -1,4 +1,4 @@
-"""`python -m bench latency | paste | quality | loop`: measure, show a table, keep the figures."""
+"""`python -m bench latency | paste | quality | loop | half`: measure, show a table, keep the figures."""
 
 import argparse
 import sys
@@ -18,6 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     _add_paste(commands)
     _add_quality(commands)
     _add_loop(commands)
+    _add_half(commands)
     options = parser.parse_args(arguments)
     return command_line.run(lambda: options.run(options))
 
@@ -62,6 +63,16 @@ def _add_loop(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     _add_output(parser)
     parser.set_defaults(run=_loop)
+
+
+def _add_half(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("half", help="half precision against FP32, plain and as packages have it")
+    parser.add_argument("checkpoints", type=Path, nargs="+", metavar="CHECKPOINT", help="networks to measure")
+    parser.add_argument("--portraits", type=Path, help="folder of square, aligned portraits (one of ours)")
+    parser.add_argument("--first", type=int, default=0, help="leave out the portraits before this one (0)")
+    parser.add_argument("--limit", type=_positive, help="measure this many portraits at most")
+    _add_output(parser)
+    parser.set_defaults(run=_half)
 
 
 def _add_portraits(parser: argparse.ArgumentParser) -> None:
@@ -144,6 +155,19 @@ def _loop(options: argparse.Namespace) -> int:
     )
     report = _measured("loop", loop.steps(settings), partial(loop.measure, settings), options.output)
     write_chart(options.output / "loop.png", report)
+    return command_line.DONE
+
+
+def _half(options: argparse.Namespace) -> int:
+    from bench import half
+
+    settings = half.HalfSettings(
+        checkpoints=tuple(options.checkpoints),
+        portraits=options.portraits,
+        first=options.first,
+        limit=options.limit,
+    )
+    _measured("half", half.steps(settings), partial(half.measure, settings), options.output)
     return command_line.DONE
 
 

@@ -31,6 +31,16 @@ def tiny_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def half_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package of the same network in half precision, exported once."""
+    from export.exporter import export_package
+
+    folder = tmp_path_factory.mktemp("packages") / "tiny64-half"
+    export_package(DATA / "tiny64.pth", folder, fused=True, precision="fp16", name="tiny64")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def portrait() -> NDArray[np.uint8]:
     """A photo with one face, 512×512 RGB (NASA, public domain)."""
     return astronaut()

@@ -52,7 +52,12 @@ class OnnxRuntimeBackend:
     def encode(self, crops: Batch) -> State:
         """Take in B×3×S×S crops in [−1, 1]."""
         batch, style_dim = len(crops), self._package.manifest.style_dim
-        estimate, z, w = self._upload(crops), self._empty(batch, style_dim), self._empty(batch, style_dim)
+        # A copy: an array on the CPU is not uploaded but shared, and later passes write into the estimate.
+        estimate, z, w = (
+            self._upload(crops.copy()),
+            self._empty(batch, style_dim),
+            self._empty(batch, style_dim),
+        )
         features = {
             port.name: self._empty(batch, *port.shape[1:], dtype=port.dtype) for port in self._features
         }

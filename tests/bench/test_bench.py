@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from bench import timing
 from bench.__main__ import main
@@ -92,3 +93,32 @@ def test_the_memory_of_another_process_does_not_count():
     command = [sys.executable, "-c", "from bench.forms import peak_memory; print(peak_memory())"]
     child = float(subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout)
     assert child < peak_memory() - len(held) / 2**20 / 2
+
+
+def test_half_compares_plain_and_safe_half_precision(tmp_path, capsys):
+    wide = TINY.with_name("tiny64-wide-styles.pth")
+    assert main(["half", str(TINY), str(wide), "-o", str(tmp_path)]) == 0
+    figures = json.loads((tmp_path / "half.json").read_text())
+    rows = {(row["network"], row["form"]): row for row in figures["rows"]}
+    assert rows["tiny64", "plain"]["broken"] == 0
+    assert rows["tiny64-wide-styles", "plain"]["psnr"] < 20
+    assert rows["tiny64-wide-styles", "plain"]["broken"] == 4
+    for name in ("tiny64", "tiny64-wide-styles"):
+        safe = rows[name, "safe"]
+        assert (safe["crops"], safe["broken"]) == (4, 0)
+        assert safe["psnr"] >= safe["worst"] > 60
+        assert safe["largest"] <= 64000
+    table = (tmp_path / "half.md").read_text()
+    assert "| tiny64 | plain FP16 |" in table
+    assert "| tiny64-wide-styles | FP16-safe |" in table
+
+
+def test_half_takes_portraits(portrait, tmp_path, capsys):
+    Image.fromarray(portrait).save(tmp_path / "0.png")
+    arguments = ["half", str(TINY), "--portraits", str(tmp_path), "-o", str(tmp_path / "results")]
+    assert main(arguments) == 0
+    (plain, safe) = json.loads((tmp_path / "results" / "half.json").read_text())["rows"]
+    assert plain["crops"] == safe["crops"] == 1
+    assert safe["worst"] > 60
+    assert main([*arguments, "--first", "1"]) == 2
+    assert "holds no portrait from number 1 on" in capsys.readouterr().err

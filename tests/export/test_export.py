@@ -186,10 +186,10 @@ def test_a_failing_export_keeps_the_package_that_it_would_have_replaced(tiny_pac
 
 
 def test_the_bundled_portrait_is_a_crop_that_every_size_can_be_made_of():
-    from export.parity import _portrait
+    from export.parity import portrait
 
     for size in (64, 512, 1024):
-        crops = _portrait(size)
+        crops = portrait(size)
         assert crops.shape == (2, 3, size, size)
         assert -1 <= crops.min() < crops.max() <= 1
         assert crops.std() > 0.3

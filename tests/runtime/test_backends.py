@@ -31,6 +31,17 @@ def test_passes_write_into_the_same_arrays_again(tiny_package: Path) -> None:
     backend.close()
 
 
+def test_the_crops_that_come_in_are_left_alone(tiny_package: Path) -> None:
+    backend = open_backend("onnxruntime", open_package(tiny_package), threads=1)
+    crops = np.full((1, 3, 64, 64), 0.5, np.float32)
+    state = backend.encode(crops)
+    for _ in range(3):
+        backend.generate(state)
+        backend.step(state, np.full((1, 1, 64, 64), 0.3, np.float32), 0.3)
+    assert (crops == 0.5).all()
+    backend.close()
+
+
 def test_what_a_state_returns_outlives_the_next_pass(tiny_package: Path) -> None:
     backend = open_backend("onnxruntime", open_package(tiny_package), threads=1)
     state = backend.encode(np.full((1, 3, 64, 64), 0.5, np.float32))
@@ -42,6 +53,24 @@ def test_what_a_state_returns_outlives_the_next_pass(tiny_package: Path) -> None
     assert not np.array_equal(backend.restored(state), kept)
     assert np.array_equal(first, kept)
     backend.close()
+
+
+def test_a_half_precision_package_gives_nearly_the_same_faces_on_the_cpu(
+    tiny_package: Path, half_package: Path
+) -> None:
+    crops = np.random.default_rng(0).uniform(-1, 1, (2, 3, 64, 64)).astype(np.float32)
+    restored = []
+    for folder in (tiny_package, half_package):
+        backend = open_backend("onnxruntime", open_package(folder), device="cpu", threads=1)
+        state = backend.encode(crops)
+        for _ in range(3):
+            backend.generate(state)
+            backend.step(state, np.full((2, 1, 64, 64), 0.3, np.float32), 0.3)
+        restored.append(backend.restored(state))
+        backend.close()
+    whole, half = restored
+    assert half.dtype == np.float32
+    assert 0 < np.mean((half - whole) ** 2) < 4e-6  # 60 dB
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "cpu\n", ""])
