@@ -238,7 +238,8 @@ def timing_cache(api: TensorRt, config: "typed.IBuilderConfig") -> bytes:
     if not api.tunes:
         return b""
     cache: typed.ITimingCache = config.get_timing_cache()
-    return bytes(cache.serialize())
+    content: Any = cache.serialize()  # a buffer, which the type stubs do not say
+    return bytes(content)
 
 
 def build(

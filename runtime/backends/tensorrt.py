@@ -74,7 +74,12 @@ class TensorRtBackend:
         self._settled: Settled = settle(EngineOptions(runtime=_RUNTIME[name], device=index))
         self.max_batch = self._settled.options.max_batch
         gpu = self._settled.gpu
-        self.why = f"{self._settled.api.name} {self._settled.api.version}, {gpu.name if gpu else 'no GPU'}"
+        if gpu is None:
+            raise BackendError(
+                f"{name} needs an NVIDIA GPU with a working driver, and there is no {self.device}: "
+                "add --backend onnxruntime"
+            )
+        self.why = f"{self._settled.api.name} {self._settled.api.version}, {gpu.name}"
         self._tensors = Tensors.of(package.manifest.graphs, REQUIRED)
         self._turn = threading.RLock()
         self._state: State | None = None
