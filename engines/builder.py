@@ -141,7 +141,7 @@ def _runtime(options: EngineOptions, gpu: Gpu | None) -> TensorRt:
             raise
         raise EngineError(
             "neither TensorRT nor TensorRT-RTX is installed: pip install 'gpen-edge[tensorrt]' or "
-            "'gpen-edge[tensorrt-rtx]' (on a Jetson TensorRT comes with JetPack: see the README)"
+            "'gpen-edge[tensorrt-rtx]' (on a Jetson TensorRT comes with JetPack: see docs/set-up.md)"
         ) from error
 
 

@@ -21,7 +21,7 @@ _MODULE = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}
 _OLDEST = (10, 3)
 _INSTALL = {
     "tensorrt": "TensorRT is not installed: pip install 'gpen-edge[tensorrt]' "
-    "(on a Jetson it comes with JetPack: see the README)",
+    "(on a Jetson it comes with JetPack: see docs/set-up.md)",
     "rtx": "TensorRT-RTX is not installed: pip install 'gpen-edge[tensorrt-rtx]'",
 }
 Severity = Literal["error", "warning", "info", "verbose"]
@@ -320,7 +320,11 @@ def set_addresses(
     for name, address in addresses.items():
         if not context.set_tensor_address(name, address):
             raise EngineError(f"the engine has no input or output {name}")
-    context.set_device_memory(scratch, size)
+    if hasattr(context, "set_device_memory"):
+        context.set_device_memory(scratch, size)
+    else:  # early TensorRT 10 takes the address alone
+        early: Any = context
+        early.device_memory = scratch
 
 
 def enqueue(context: "typed.IExecutionContext", stream: int) -> None:

@@ -256,6 +256,15 @@ def test_what_is_returned_outlives_the_next_pass(tensorrt):
     tensorrt.release(state)
 
 
+def test_an_early_tensorrt_10_takes_scratch_memory_by_its_address(tensorrt, gpu, on_cpu, monkeypatch):
+    context = type(tensorrt._context("mapping"))
+    given = context.set_device_memory
+    monkeypatch.delattr(context, "set_device_memory")
+    address = property(None, lambda self, memory: given(self, memory, len(gpu.memory[memory].content)))
+    monkeypatch.setattr(context, "device_memory", address, raising=False)
+    assert_the_same(restored(tensorrt, crops(1)), restored(on_cpu, crops(1)))
+
+
 def test_engines_are_built_once_and_opened_from_the_cache_after_that(gpu, tiny_package, monkeypatch):
     open_backend("tensorrt", open_package(tiny_package)).close()
 
