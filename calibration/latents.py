@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +15,7 @@ from calibration.portraits import Crop, check_count, crops_of, pictures_in
 from engines.errors import PhotoError
 from engines.package import LATENTS, MANIFEST, Latents, Package, manifest_bytes
 from runtime.atomic import write_atomically
-from runtime.backends import Backend
+from runtime.backends import Backend, BatchLostError
 from runtime.degrade import degrade
 from runtime.detect import Detector
 from runtime.domain import LIMIT, Spread, distance, normalised, spread_of
@@ -152,5 +153,10 @@ def _latents(backend: Backend, crop: Crop, rng: np.random.Generator) -> NDArray[
         for i, damage in enumerate(DAMAGES)
     ]
     batch = np.ascontiguousarray(np.stack(versions).transpose(0, 3, 1, 2) * 2 - 1, np.float32)
-    cuts = range(backend.max_batch, len(batch), backend.max_batch)
-    return np.concatenate([backend.first_latent(backend.encode(part)) for part in np.split(batch, cuts)])
+    latents: list[NDArray[np.float32]] = []
+    while len(latents) < len(batch):
+        with suppress(BatchLostError):
+            state = backend.encode(batch[len(latents) : len(latents) + backend.max_batch])
+            latents += list(backend.first_latent(state))
+            backend.release(state)
+    return np.stack(latents)

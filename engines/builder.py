@@ -87,6 +87,8 @@ class OpenEngine:
     """ICudaEngine"""
     held: tuple[Any, ...] = field(repr=False)
     """TensorRT's runtime and logger, which must live as long as the engine."""
+    said: list[str] = field(default_factory=list, repr=False)
+    """The errors that TensorRT has logged, the latest last; to be emptied by whoever has told of them."""
 
 
 def settle(options: EngineOptions) -> Settled:
@@ -139,7 +141,7 @@ def _runtime(options: EngineOptions, gpu: Gpu | None) -> TensorRt:
             raise
         raise EngineError(
             "neither TensorRT nor TensorRT-RTX is installed: pip install 'gpen-edge[tensorrt]' or "
-            "'gpen-edge[tensorrt-rtx]' (on a Jetson TensorRT comes with JetPack: see the README)"
+            "'gpen-edge[tensorrt-rtx]' (on a Jetson TensorRT comes with JetPack: see docs/set-up.md)"
         ) from error
 
 
@@ -222,7 +224,8 @@ def open_engine(
         found = engine_for(package, graph, attempt, cache=cache, watch=watch)
         runtime, engine = tensorrt_api.deserialize(found.api, found.cached.plan, log)
         if engine is not None:
-            return OpenEngine(found.api, found.cached, engine, (runtime, log))
+            said.clear()
+            return OpenEngine(found.api, found.cached, engine, (runtime, log), said)
         if any(_FULL.search(message) for message in said):  # the engine is not to blame
             break
     reason = " ".join(said[0].split()) if said else "no reason given"

@@ -27,9 +27,8 @@ class Gpu:
 
 def find_gpu(device: int = 0) -> Gpu | None:
     """Return the GPU with that CUDA index, or None where there is no driver or no such GPU."""
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
+    driver = driver_library()
+    if driver is None:
         return None
     handle, name, number = ctypes.c_int(), ctypes.create_string_buffer(256), ctypes.c_int()
     if driver.cuInit(0) or driver.cuDeviceGet(ctypes.byref(handle), device):
@@ -43,3 +42,11 @@ def find_gpu(device: int = 0) -> Gpu | None:
         found.append(number.value)
     major, minor, processors = found
     return Gpu(name.value.decode(errors="replace"), (major, minor), processors)
+
+
+def driver_library() -> ctypes.CDLL | None:
+    """Return NVIDIA's driver as a C library, or None where there is none."""
+    try:
+        return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return None

@@ -7,7 +7,7 @@ errors in its log.
 """
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +21,7 @@ _MODULE = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}
 _OLDEST = (10, 3)
 _INSTALL = {
     "tensorrt": "TensorRT is not installed: pip install 'gpen-edge[tensorrt]' "
-    "(on a Jetson it comes with JetPack: see the README)",
+    "(on a Jetson it comes with JetPack: see docs/set-up.md)",
     "rtx": "TensorRT-RTX is not installed: pip install 'gpen-edge[tensorrt-rtx]'",
 }
 Severity = Literal["error", "warning", "info", "verbose"]
@@ -45,6 +45,11 @@ class TensorRt:
     def tunes(self) -> bool:
         """Whether building measures kernels on the GPU, so that one must be there and a timing cache pays."""
         return self.runtime == "tensorrt"
+
+    @property
+    def captures(self) -> bool:
+        """Whether it makes CUDA graphs of its launches by itself: TensorRT-RTX does, per shape."""
+        return self.runtime == "rtx"
 
     @property
     def known_targets(self) -> tuple[str, ...]:
@@ -178,6 +183,9 @@ def configure(
     config.progress_monitor = monitor
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # so that engines can be inspected
     config.clear_flag(trt.BuilderFlag.TF32)  # FP32 in the graph means FP32
+    resize = getattr(trt.PreviewFeature, "RUNTIME_ACTIVATION_RESIZE_10_10", None)
+    if resize is not None:  # TensorRT 10.10 and newer: small batches take less scratch memory
+        config.set_preview_feature(resize, True)
     if workspace_mib is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_mib << 20)
     if portable and api.tunes:
@@ -230,7 +238,8 @@ def timing_cache(api: TensorRt, config: "typed.IBuilderConfig") -> bytes:
     if not api.tunes:
         return b""
     cache: typed.ITimingCache = config.get_timing_cache()
-    return bytes(cache.serialize())
+    content: Any = cache.serialize()  # a buffer, which the type stubs do not say
+    return bytes(content)
 
 
 def build(
@@ -252,3 +261,73 @@ def describe(api: TensorRt, engine: "typed.ICudaEngine") -> str:
     trt = api.module
     inspector: typed.EngineInspector = engine.create_engine_inspector()
     return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+
+
+def run_settings(api: TensorRt, engine: Any, kernels: bytes) -> Any:
+    """Return how contexts of an engine are to run; None with TensorRT, which has nothing to be told.
+
+    TensorRT-RTX compiles its kernels on the GPU: at once, not in the background, so that two passes never
+    differ. Its CUDA graphs are left to it.
+
+    kernels  what `compiled_kernels` returned earlier; RTX checks it, and passes over what is foreign
+    """
+    if not api.captures:
+        return None
+    # Only TensorRT-RTX has these calls, hence `engine: Any`.
+    trt = api.module
+    settings = engine.create_runtime_config()
+    settings.set_execution_context_allocation_strategy(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
+    settings.dynamic_shapes_kernel_specialization_strategy = (
+        trt.DynamicShapesKernelSpecializationStrategy.EAGER
+    )
+    settings.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+    cache = settings.create_runtime_cache()
+    if kernels:
+        cache.deserialize(kernels)
+    settings.set_runtime_cache(cache)
+    return settings
+
+
+def compiled_kernels(settings: Any) -> bytes:
+    """Return the kernels that TensorRT-RTX has compiled by now; nothing with TensorRT."""
+    return b"" if settings is None else bytes(settings.get_runtime_cache().serialize())
+
+
+def create_context(api: TensorRt, engine: Any, settings: Any) -> Any:
+    """Return an execution context that brings no scratch memory of its own, or None when that fails."""
+    if settings is not None:
+        return engine.create_execution_context(settings)
+    trt = api.module
+    declared: typed.ICudaEngine = engine
+    return declared.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
+
+
+def set_shapes(context: "typed.IExecutionContext", shapes: Mapping[str, Sequence[int]]) -> int:
+    """Give a context the shapes of its inputs; return the bytes of scratch memory that it needs for them.
+
+    Raises EngineError when the engine was not built for such a shape.
+    """
+    for name, shape in shapes.items():
+        if not context.set_input_shape(name, tuple(shape)):
+            raise EngineError(f"the engine does not take {name} of shape {'×'.join(map(str, shape))}")
+    return int(context.update_device_memory_size_for_shapes())
+
+
+def set_addresses(
+    context: "typed.IExecutionContext", addresses: Mapping[str, int], scratch: int, size: int
+) -> None:
+    """Say where on the GPU a context's inputs and outputs lie, and its scratch memory, 256-byte aligned."""
+    for name, address in addresses.items():
+        if not context.set_tensor_address(name, address):
+            raise EngineError(f"the engine has no input or output {name}")
+    if hasattr(context, "set_device_memory"):
+        context.set_device_memory(scratch, size)
+    else:  # early TensorRT 10 takes the address alone
+        early: Any = context
+        early.device_memory = scratch
+
+
+def enqueue(context: "typed.IExecutionContext", stream: int) -> None:
+    """Put a run of the network on a CUDA stream. Raises EngineError when TensorRT refuses."""
+    if not context.execute_async_v3(stream):
+        raise EngineError("TensorRT did not start the network")

@@ -54,7 +54,7 @@ def _replacement(api: TensorRt, network: "typed.INetworkDefinition", layer: Any)
     if output.is_network_output or x.dtype != trt.float32 or product.op0 != trt.MatrixOperation.NONE:
         return None
     ranks, transposed = (len(x.shape), len(weight.shape)), product.op1 == trt.MatrixOperation.TRANSPOSE
-    if ranks == (2, 2) and min(weight.shape) > 0:
+    if ranks == (2, 2) and min(weight.shape[0], weight.shape[1]) > 0:
         return _as_convolution(api, network, x, weight, transposed=transposed)
     if ranks == (3, 3) and min(*x.shape[1:], *weight.shape[1:]) > 0 and not transposed:
         return _as_sum(api, network, x, weight)

@@ -2,7 +2,6 @@
 
 import difflib
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from engines.errors import SettingsError
-from runtime.backends import BackendName
+from runtime.backends import BackendName, Provider, device_index
 from runtime.by_face import WHOLE_PHOTO
 from runtime.config_values import in_short, read_table, typed
 from runtime.one_line import one_line
@@ -27,6 +26,7 @@ RUN: dict[str, Any] = {
     "channel_multiplier": int,
     "backend": BackendName,
     "device": str,
+    "provider": Provider,
     "detector": str,
     "threads": int,
 }
@@ -85,8 +85,8 @@ def read_config(path: Path) -> Config:
 
 def check_run(device: str | None, threads: int | None) -> None:
     """Raise SettingsError unless device and threads, where they are given, make sense."""
-    if device is not None and not re.fullmatch(r"cpu|cuda:[0-9]{1,3}", device):
-        raise SettingsError(f"device is {in_short(device)}: give cpu, or cuda:0")
+    if device is not None:
+        device_index(device)
     if threads is not None and threads < 1:
         raise SettingsError(f"threads is {threads}: give 1 or more")
 

@@ -1,12 +1,13 @@
 """The latent-decay loop: from crops to what the prior makes of them (design §4)."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backends import Backend, Batch
+from runtime.backends import Backend, Batch, BatchLostError, Move
 from runtime.degrade import degrade
 from runtime.schedule import EPSILON, gain, pass_schedule, progress
 from runtime.settings import RestoreSettings
@@ -50,10 +51,11 @@ def restore_crops(
     epsilon  ε, the pass threshold; 0 is a pass for each step
     settled  the latent's relative change under which it has arrived; 0 never stops early
     """
-    cuts = range(backend.max_batch, len(crops), backend.max_batch)
     results: list[LoopResult] = []
-    for batch, weights in zip(np.split(crops, cuts), np.split(rho, cuts), strict=True):
-        results += _restore_batch(backend, batch, weights, settings, epsilon, settled)
+    while len(results) < len(crops):
+        part = slice(len(results), len(results) + backend.max_batch)
+        with suppress(BatchLostError):
+            results += _restore_batch(backend, crops[part], rho[part], settings, epsilon, settled)
     return results
 
 
@@ -69,26 +71,32 @@ def _restore_batch(
     schedule = pass_schedule(eta, steps, epsilon)
     deadline = time.perf_counter() + settings.budget * len(crops)
     degraded = np.stack([degrade(crop, settings.degradation_scale) for crop in crops])
-    state = backend.encode(_to_network(degraded))
-    z = backend.first_latent(state)
-    backend.generate(state)
-    passes, over_budget = 1, False
-    changes: list[NDArray[np.float32]] = []
-    pass_seconds = 0.0
-    for done, k in zip(schedule.times[1:], schedule.steps, strict=False):
-        start = time.perf_counter()
-        if start + pass_seconds > deadline:
-            over_budget, steps = True, done
-            break
-        changes.append(backend.step(state, gain(eta * rho, k)[:, None], progress(eta, k)))
-        if changes[-1].max() < settled:
-            break
+    moving = schedule.steps[: len(schedule.times) - 1]
+    distinct = sorted(set(moving))
+    moves = [Move(gain(eta * rho, k)[:, None], progress(eta, k)) for k in distinct]
+    state = backend.encode(_to_network(degraded), moves)
+    try:
         backend.generate(state)
-        passes += 1
-        pass_seconds = time.perf_counter() - start
+        passes, over_budget = 1, False
+        changes: list[NDArray[np.float32]] = []
+        pass_seconds = 0.0
+        for done, k in zip(schedule.times[1:], moving, strict=True):
+            start = time.perf_counter()
+            if start + pass_seconds > deadline:
+                over_budget, steps = True, done
+                break
+            changes.append(backend.step(state, distinct.index(k)))
+            if changes[-1].max() < settled:
+                break
+            backend.generate(state)
+            passes += 1
+            pass_seconds = time.perf_counter() - start
+        z, pictures = backend.first_latent(state), _from_network(backend.restored(state))
+    finally:
+        backend.release(state)
     return [
         LoopResult(restored, passes, steps, tuple(float(change[i]) for change in changes), over_budget, z[i])
-        for i, restored in enumerate(_from_network(backend.restored(state)))
+        for i, restored in enumerate(pictures)
     ]
 
 

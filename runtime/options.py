@@ -8,7 +8,7 @@ from typing import Any, get_args
 from engines.errors import SettingsError
 from engines.package import Manifest
 from runtime.align import TEMPLATES
-from runtime.backends import BackendName
+from runtime.backends import BackendName, Provider
 from runtime.config import Config, check_run, read_config
 from runtime.in_force import InForce, in_force
 from runtime.one_line import one_line
@@ -26,6 +26,7 @@ class Wanted:
     """Folder or name of the model package; None is the bundled default."""
     backend: BackendName
     device: str | None
+    provider: Provider | None
     detector: Path | None
     threads: int | None
 
@@ -88,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
     add("--model", metavar="PACKAGE", help="folder of a model package, in place of the bundled default")
     add("--backend", choices=get_args(BackendName), help="what runs the networks")
     add("--device", metavar="DEVICE", help="where they run: cpu, or cuda:0")
+    add("--provider", choices=get_args(Provider), help="what ONNX Runtime uses on a GPU (cuda)")
     add("--threads", type=int, metavar="N", help="CPU threads for the networks, in place of one per core")
     return parser
 
@@ -99,7 +101,7 @@ def what_is_wanted(options: argparse.Namespace) -> Wanted:
     names = [field.name for field in fields(RestoreSettings)]
     said = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     run: dict[str, Any] = dict(config.run)
-    for name in ("backend", "device", "detector", "threads"):
+    for name in ("backend", "device", "provider", "detector", "threads"):
         if getattr(options, name) is not None:
             run[name] = getattr(options, name)
     check_run(options.device, options.threads)
@@ -109,6 +111,7 @@ def what_is_wanted(options: argparse.Namespace) -> Wanted:
         options.model or run.get("model_path"),
         run.get("backend", "auto"),
         run.get("device"),
+        run.get("provider"),
         Path(run["detector"]) if "detector" in run else None,
         run.get("threads"),
     )

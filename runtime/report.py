@@ -36,6 +36,7 @@ def write_report(
         "package": {"folder": str(restorer.package.folder), "name": restorer.package.manifest.name},
         "backend": restorer.backend.name,
         "device": restorer.backend.device,
+        "backend_reason": restorer.backend.why,
         **settings,
         "photos": photos,
     }

@@ -13,6 +13,7 @@ import cv2
 
 from engines.command_line import DONE, SOME_FAILED, run
 from engines.errors import GpenEdgeError, PhotoError
+from runtime.building import told_when_building
 from runtime.compare import write_sheet
 from runtime.face_list import face_table, write_face_sheet
 from runtime.in_force import InForce, as_json, lines
@@ -50,13 +51,17 @@ def _restore(options: argparse.Namespace) -> int:
     wanted = what_is_wanted(options)
     jobs = plan(options.photos, options.output, options.compare) if options.output else []
     _check_outputs(jobs, options)
-    with Restorer.open(
-        wanted.package,
-        wanted.backend,
-        device=wanted.device,
-        detector=wanted.detector,
-        threads=wanted.threads,
-    ) as restorer:
+    with told_when_building() as watch:
+        restorer = Restorer.open(
+            wanted.package,
+            wanted.backend,
+            device=wanted.device,
+            provider=wanted.provider,
+            detector=wanted.detector,
+            threads=wanted.threads,
+            watch=watch,
+        )
+    with restorer:
         check_package(wanted.config, restorer.package.manifest)
         if options.list_faces or options.compare_presets:
             _look(options, wanted, restorer)
@@ -152,13 +157,15 @@ def _run_jobs(
     def restore(job: Job) -> tuple[dict[str, Any], list[str]]:
         return _restore_one(job, options, force, restorer)
 
+    backend = restorer.backend
+    said = (*lines(force), f"backend: {backend.name} on {backend.device} ({backend.why})")
     if not jobs:
         return [], False
     if len(jobs) == 1:
         entry, remarks = restore(jobs[0])
-        _say(*lines(force), *remarks)
+        _say(*said, *remarks)
         return [entry], False
-    _say(*lines(force))
+    _say(*said)
     entries: list[dict[str, Any]] = []
     failed = False
     for job in _with_progress(jobs, "restoring"):

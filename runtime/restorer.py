@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.builder import Watch
 from engines.errors import SettingsError
 from engines.package import Package, open_package
 from runtime.align import AlignedFace, Pixels, align, scaled
-from runtime.backends import Backend, BackendName, open_backend
+from runtime.backends import Backend, BackendName, Provider, open_backend
 from runtime.by_face import ByFace, check_by_face, in_common_batches
 from runtime.compose import HandBack, Patch, face_noise
 from runtime.detect import Detector, open_detector
@@ -51,21 +52,27 @@ class Restorer:
         backend: BackendName = "auto",
         *,
         device: str | None = None,
+        provider: Provider | None = None,
         detector: Path | None = None,
         threads: int | None = None,
+        watch: Watch | None = None,
     ) -> "Restorer":
         """Open a package for work.
 
         package   folder, or name of a bundled package; None is the bundled default
         backend   what runs the networks; `auto` picks the fastest that is there
         device    `cpu` or `cuda:N`; None is the first CUDA device where the backend can use one
+        provider  what ONNX Runtime uses on a GPU; None is `cuda`
         detector  a YuNet .onnx file; None is the bundled CenterFace
         threads   of the CPU for the networks; None is one per core
+        watch     told how TensorRT engines are built, which takes minutes where there are none yet
 
-        Raises PackageError, BackendError and SettingsError.
+        Raises PackageError, BackendError, EngineError and SettingsError.
         """
         opened = open_package(package)
-        networks = open_backend(backend, opened, device=device, threads=threads)
+        networks = open_backend(
+            backend, opened, device=device, provider=provider, threads=threads, watch=watch
+        )
         return cls(opened, networks, open_detector(detector), open_parser(opened, threads=threads))
 
     def detect(self, photo: Pixels) -> tuple[Face, ...]:

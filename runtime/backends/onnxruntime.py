@@ -1,5 +1,6 @@
-"""ONNX Runtime, on the CPU or on a CUDA device."""
+"""ONNX Runtime, on the CPU or, by one of its execution providers, on an NVIDIA GPU."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import BackendError
-from engines.package import GraphName, Package
-from runtime.backends import Batch
+from engines.package import GraphName, Package, Port
+from runtime.backends import Batch, Move, Provider
+
+_CPU: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
 
 
 @dataclass(eq=False)
@@ -28,6 +31,8 @@ class State:
     change: Any
     next_estimate: Any
     next_w: Any
+    moves: list[tuple[Any, Any]]
+    """Of each move, the gain of the picture and of the latent."""
 
 
 class OnnxRuntimeBackend:
@@ -36,9 +41,23 @@ class OnnxRuntimeBackend:
     name = "onnxruntime"
     max_batch = 4
 
-    def __init__(self, package: Package, *, device: str, threads: int | None = None) -> None:
-        self.device = device
-        self._package, self._threads = package, threads
+    def __init__(
+        self,
+        package: Package,
+        *,
+        device: str,
+        provider: Provider | None = None,
+        threads: int | None = None,
+        why: str = "asked for",
+    ) -> None:
+        """Open the graphs that every photo needs.
+
+        provider  on a GPU; None is `cuda`
+
+        Raises BackendError when ONNX Runtime, the provider or the device is not there.
+        """
+        self.device, self.why = device, why
+        self._package, self._threads, self._provider = package, threads, provider or "cuda"
         self._encoder = self._open("encoder")
         self._mapping = self._open("mapping")
         self._generator = self._open("generator")
@@ -49,8 +68,8 @@ class OnnxRuntimeBackend:
         """Opened when it is first needed: a single pass never steps."""
         return self._open("step")
 
-    def encode(self, crops: Batch) -> State:
-        """Take in B×3×S×S crops in [−1, 1]."""
+    def encode(self, crops: Batch, moves: Sequence[Move] = ()) -> State:
+        """Take in B×3×S×S crops in [−1, 1], and what the steps to come will move."""
         batch, style_dim = len(crops), self._package.manifest.style_dim
         # A copy: an array on the CPU is not uploaded but shared, and later passes write into the estimate.
         estimate, z, w = (
@@ -72,6 +91,13 @@ class OnnxRuntimeBackend:
             change=self._empty(batch, 1),
             next_estimate=self._empty(*crops.shape),
             next_w=z,  # z is done with
+            moves=[
+                (
+                    self._upload(move.picture_gain),
+                    self._upload(np.full((batch, 1), move.latent_gain, np.float32)),
+                )
+                for move in moves
+            ],
         )
 
     def first_latent(self, state: State) -> NDArray[np.float32]:
@@ -82,16 +108,15 @@ class OnnxRuntimeBackend:
         """Make r of the state's latent and features."""
         _run(self._generator, {"w": state.w, **state.features}, {"restored": state.restored})
 
-    def step(
-        self, state: State, picture_gain: NDArray[np.float32], latent_gain: float
-    ) -> NDArray[np.float32]:
+    def step(self, state: State, move: int) -> NDArray[np.float32]:
         """Move the estimate and the latent; return the latent's relative change, B."""
+        picture_gain, latent_gain = state.moves[move]
         inputs = {
             "estimate": state.estimate,
             "restored": state.restored,
-            "picture_gain": self._upload(picture_gain),
+            "picture_gain": picture_gain,
             "w": state.w,
-            "latent_gain": self._upload(np.full((len(picture_gain), 1), latent_gain, np.float32)),
+            "latent_gain": latent_gain,
         }
         outputs = {"next_estimate": state.next_estimate, "next_w": state.next_w, "change": state.change}
         _run(self._step, inputs, outputs)
@@ -103,13 +128,19 @@ class OnnxRuntimeBackend:
         """Return the restored crops, B×3×S×S in [−1, 1] or a little beyond."""
         return np.array(state.restored.numpy())
 
+    def release(self, state: State) -> None:
+        """Do nothing: a state's memory goes with it."""
+
     def close(self) -> None:
         """Give back the sessions' memory."""
         self.__dict__.pop("_step", None)
         del self._encoder, self._mapping, self._generator
 
     def _open(self, graph: GraphName) -> Any:
-        return _open(self._package.graph(graph), self.device, self._threads)
+        kind, index = _place(self.device)
+        ports = self._package.manifest.graphs[graph].inputs
+        chosen = providers(self._provider, index, ports, self.max_batch) if kind == "cuda" else [_CPU]
+        return _open(self._package.graph(graph), self.device, chosen, self._threads)
 
     def _upload(self, array: NDArray[np.float32]) -> Any:
         import onnxruntime
@@ -140,16 +171,33 @@ def _place(device: str) -> tuple[str, int]:
     return kind, int(index or 0)
 
 
-def cuda_is_there() -> bool:
-    """Return whether this ONNX Runtime was built for CUDA."""
-    try:
-        import onnxruntime
-    except ImportError:
-        return False
-    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+def providers(
+    provider: Provider, index: int, ports: Sequence[Port], max_batch: int
+) -> list[tuple[str, dict[str, str]]]:
+    """Return the execution providers to ask for, the wanted one first, with their options.
+
+    FP32 stays FP32: no TF32. TensorRT is told the batches to come, or it would build again for each size.
+    """
+    cuda = ("CUDAExecutionProvider", {"device_id": str(index), "use_tf32": "0"})
+    if provider == "cuda":
+        return [cuda]
+    prefix, name = (
+        ("trt", "TensorrtExecutionProvider")
+        if provider == "tensorrt"
+        else ("nv", "NvTensorRTRTXExecutionProvider")
+    )
+    options = {"device_id": str(index)}
+    for bound, batch in (("min", 1), ("opt", 1), ("max", max_batch)):
+        shapes = (
+            f"{port.name}:{'x'.join(str(batch if isinstance(n, str) else n) for n in port.shape)}"
+            for port in ports
+        )
+        options[f"{prefix}_profile_{bound}_shapes"] = ",".join(shapes)
+    # What TensorRT cannot do goes to CUDA; TensorRT-RTX has no CUDA provider beside it.
+    return [(name, options), cuda] if provider == "tensorrt" else [(name, options)]
 
 
-def _open(graph: Path, device: str, threads: int | None) -> Any:
+def _open(graph: Path, device: str, chosen: list[tuple[str, dict[str, str]]], threads: int | None) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
@@ -158,19 +206,20 @@ def _open(graph: Path, device: str, threads: int | None) -> Any:
     options.intra_op_num_threads = threads or 0
     # The threads of one session must not spin on the cores that the next one's threads work on.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    kind, index = _place(device)
-    provider = (f"{kind.upper()}ExecutionProvider", {"device_id": str(index)} if kind == "cuda" else {})
-    if provider[0] not in onnxruntime.get_available_providers():
-        raise BackendError(
-            f"this ONNX Runtime cannot use {device}: "
-            "pip install 'gpen-edge[gpu]' in place of 'gpen-edge[cpu]', or take --device cpu"
+    wanted = chosen[0][0]
+    if wanted not in onnxruntime.get_available_providers():
+        how = (
+            "take an ONNX Runtime built with it, or --provider cuda"
+            if wanted.startswith("Nv")
+            else "pip install 'gpen-edge[gpu]' in place of 'gpen-edge[cpu]', or take --device cpu"
         )
+        raise BackendError(f"this ONNX Runtime cannot use {device}: it has no {wanted}: {how}")
     try:
-        session = onnxruntime.InferenceSession(str(graph), options, providers=[provider])
+        session = onnxruntime.InferenceSession(str(graph), options, providers=chosen)
     except Exception as error:  # ONNX Runtime's own exceptions have no common public base
         raise BackendError(f"ONNX Runtime does not take {graph}: {str(error).splitlines()[0]}") from error
-    if session.get_providers()[0] != provider[0]:  # it falls back to the CPU without an error
+    if session.get_providers()[0] != wanted:  # it falls back to the CPU without an error
         raise BackendError(
-            f"ONNX Runtime could not start on {device}: look at its driver, or take --device cpu"
+            f"ONNX Runtime could not start {wanted} on {device}: look at its driver, or take --device cpu"
         )
     return session

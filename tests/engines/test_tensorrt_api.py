@@ -22,7 +22,7 @@ tensorrt_rtx = pytest.importorskip("tensorrt_rtx")
 
 SOURCES = sorted(Path(engines.__file__).parent.glob("*.py"))
 NAMES = json.loads((Path(__file__).parents[1] / "data" / "tensorrt-10.13.names.json").read_text())
-ONLY_RTX = {"ComputeCapability"}
+ONLY_RTX = {"ComputeCapability", "CudaGraphStrategy", "DynamicShapesKernelSpecializationStrategy"}
 
 
 def module_names(tree):

@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.errors import BackendError
+from engines.errors import BackendError, SettingsError
 from engines.package import open_package
-from runtime.backends import open_backend
+from runtime.backends import Move, open_backend
 
 
 def test_passes_write_into_the_same_arrays_again(tiny_package: Path) -> None:
     backend = open_backend("onnxruntime", open_package(tiny_package), threads=1)
     crops = np.random.default_rng(0).uniform(-1, 1, (2, 3, 64, 64)).astype(np.float32)
-    state = backend.encode(crops)
+    state = backend.encode(crops, [Move(np.full((2, 1, 64, 64), 0.3, np.float32), 0.3)])
 
     def places() -> set[int]:
         arrays = (state.estimate, state.next_estimate, state.w, state.next_w, state.restored, state.change)
@@ -24,7 +24,7 @@ def test_passes_write_into_the_same_arrays_again(tiny_package: Path) -> None:
     latents = []
     for _ in range(3):
         backend.generate(state)
-        backend.step(state, np.full((2, 1, 64, 64), 0.3, np.float32), 0.3)
+        backend.step(state, 0)
         latents.append(state.w.numpy().copy())
     assert places() == before
     assert not np.array_equal(latents[0], latents[1])
@@ -44,11 +44,12 @@ def test_the_crops_that_come_in_are_left_alone(tiny_package: Path) -> None:
 
 def test_what_a_state_returns_outlives_the_next_pass(tiny_package: Path) -> None:
     backend = open_backend("onnxruntime", open_package(tiny_package), threads=1)
-    state = backend.encode(np.full((1, 3, 64, 64), 0.5, np.float32))
+    moves = [Move(np.ones((1, 1, 64, 64), np.float32), 1.0)]
+    state = backend.encode(np.full((1, 3, 64, 64), 0.5, np.float32), moves)
     backend.generate(state)
     first = backend.restored(state)
     kept = first.copy()
-    backend.step(state, np.ones((1, 1, 64, 64), np.float32), 1.0)
+    backend.step(state, 0)
     backend.generate(state)
     assert not np.array_equal(backend.restored(state), kept)
     assert np.array_equal(first, kept)
@@ -75,7 +76,7 @@ def test_a_half_precision_package_gives_nearly_the_same_faces_on_the_cpu(
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "cpu\n", ""])
 def test_an_unknown_device_is_an_error_that_names_the_known_ones(tiny_package: Path, device: str) -> None:
-    with pytest.raises(BackendError, match="give cpu or cuda:N"):
+    with pytest.raises(SettingsError, match="give cpu, or cuda:0"):
         open_backend("auto", open_package(tiny_package), device=device)
 
 

@@ -19,12 +19,12 @@ Pixels = NDArray[np.uint8]
 
 @pytest.fixture
 def restore(tiny_package: Path, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
-    """Run the command line in this process: returns the status and the lines on stderr but the settings."""
+    """Run the command line in this process: returns the status and stderr but settings and backend."""
 
     def run(*arguments: object) -> tuple[int, list[str]]:
         status = main([*map(str, arguments), "--model", str(tiny_package)])
         lines = capsys.readouterr().err.splitlines()
-        return status, [line for line in lines if not line.startswith("settings")]
+        return status, [line for line in lines if not line.startswith(("settings", "backend: "))]
 
     return run
 

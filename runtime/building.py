@@ -1,0 +1,46 @@
+"""What a user sees while engines are built before the first photo: nothing when they are there already."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from engines.builder import Watch
+from engines.cache import CachedEngine
+from engines.package import REQUIRED, GraphName
+
+
+@contextmanager
+def told_when_building() -> Iterator[Watch]:
+    """Give a watch that says on standard error what is built, with a bar while a terminal looks on."""
+    with ExitStack() as open_bar:
+        graph: GraphName = REQUIRED[0]
+        bar: Watch | None = None
+
+        def shown() -> Watch:
+            nonlocal bar
+            if bar is None:
+                from rich.console import Console  # here, as most runs build nothing
+
+                from engines.progress import shown as progress
+
+                console = Console(stderr=True)
+                console.print("TensorRT engines are built for this GPU: this takes minutes, once")
+                bar = open_bar.enter_context(progress(console, len(REQUIRED)))
+                bar.started(graph)
+            return bar
+
+        def started(name: GraphName) -> None:
+            nonlocal graph
+            graph = name
+            if bar is not None:
+                bar.started(name)
+
+        def finished(name: GraphName, engine: CachedEngine, built: bool) -> None:
+            if built:
+                shown().finished(name, engine, built)
+
+        yield Watch(
+            started,
+            lambda phase, share: shown().phase(phase, share),
+            finished,
+            lambda sentence: shown().notice(sentence),
+        )
