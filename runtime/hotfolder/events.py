@@ -1,11 +1,14 @@
 """The system's events of a folder. They only wake; what is there is always looked at."""
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
+
+logging.getLogger("watchdog").addHandler(logging.NullHandler())  # it warns of having been stopped
 
 _READING = ("opened", "closed_no_write")
 

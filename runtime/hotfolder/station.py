@@ -67,8 +67,8 @@ class Station:
             while not self._stopped and self._watch():
                 self._wait_for_input()
         finally:
-            self._status.enter("stopping")
             self._engine.close()
+            self._status.enter("stopped")
 
     def _recovered(self) -> bool:
         """Finish what an earlier run has begun; return False to be called again, when there was space."""

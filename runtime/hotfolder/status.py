@@ -23,7 +23,7 @@ class Status:
     """The figures of one run. One thread writes them, others read."""
 
     state: str = "starting"
-    """starting, idle, working, waiting (for a cause to pass), no-input, stopping."""
+    """starting, idle, working, waiting (for a cause to pass), no-input, stopped."""
     reason: str = ""
     """What it waits for."""
     photo: Path | None = None
