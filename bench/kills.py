@@ -193,8 +193,8 @@ class Shop:
             waiting += 1
 
     def _photo(self, number: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-        """Return a portrait with its number in dark and light squares, which GIF's palette leaves alone."""
-        pixels = np.array(self.face)
+        """Return a portrait with its number in dark and light squares, far below what is restored."""
+        pixels = np.pad(self.face, ((0, 96), (0, 0), (0, 0)))
         for bit in range(16):
             pixels[-8:, bit * 8 : bit * 8 + 8] = 255 if number >> bit & 1 else 0
         return pixels
@@ -251,6 +251,8 @@ class Shop:
             shutil.move(path, self.fetched / f"{len(list(self.fetched.iterdir()))}{path.suffix}")
 
     def _look_at_the_end(self) -> None:
+        for number in self.times.keys() - set(self.contents.values()):
+            self.series.wrong.append(f"a result shows {number}, which is no photo's number")
         for number in self.contents.values():
             if self.times[number] != 1:
                 self.series.wrong.append(f"photo {number} came out {self.times[number]} times")

@@ -173,7 +173,7 @@ def is_photo(path: Path) -> bool:
     """
     parts = path.parts
     hidden = any(part.startswith(".") for part in parts)
-    reserved = len(parts) > 1 and parts[0] in RESERVED
+    reserved = len(parts) > 1 and parts[0].lower() in RESERVED
     return not hidden and not reserved and path.suffix.lower() in SUPPORTED_SUFFIXES | OTHER_PICTURES
 
 

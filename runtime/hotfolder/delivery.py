@@ -16,6 +16,7 @@ import errno
 import os
 from collections.abc import Callable
 from datetime import datetime, timezone
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -47,22 +48,21 @@ class Delivery:
 
         Raises PhotoError when it cannot be written.
         """
-        first = entry.path.with_name(output_name(entry.path))
+        first = make_folder(self.folders.output, entry.path.parent) / output_name(entry.path)
         number = self._free_number(entry, first)
         folder = self.folders.output / first.parent
-        make_folder(folder)
         draft = write_draft(folder / first.name, photo, prefix=DRAFT)
-        sync_folder(folder)
-        return self.finish(
-            self.journal.update(
-                entry,
-                state="delivering",
-                number=number,
-                draft=draft.relative_to(self.folders.output),
-                output=numbered(first, number),
-                crashes=0,
-            )
-        )
+        drafted = draft.relative_to(self.folders.output)
+        names = {"number": number, "draft": drafted, "output": numbered(first, number)}
+        try:
+            sync_folder(folder)
+            entry = self.journal.update(entry, state="delivering", crashes=0, **names)
+        except BaseException:
+            # Unless the journal knows of it: then its absence would say that it was delivered.
+            if all(each.draft != drafted for each in self.journal.concerning(entry.path)):
+                draft.unlink(missing_ok=True)
+            raise
+        return self.finish(entry)
 
     def finish(self, entry: Entry) -> Entry:
         """Give a result that is whole its name, if it hasn't got it."""
@@ -74,7 +74,7 @@ class Delivery:
             try:
                 rename_new(draft, target)
             except FileExistsError:  # since it was looked for
-                first = entry.path.with_name(output_name(entry.path))
+                first = entry.output.with_name(output_name(entry.path))
                 number = self._free_number(entry, first)
                 entry = self.journal.update(entry, number=number, output=numbered(first, number))
         sync_folder(draft.parent)
@@ -146,16 +146,15 @@ class Delivery:
 
     def _keep(self, entry: Entry, folder: Path, *, explained: bool = False) -> Entry:
         """Bring the original into a folder, if it is there, or a copy where originals are left."""
-        inside = folder / entry.path.parent
-        make_folder(inside)
+        inside = self.folders.output / make_folder(self.folders.output, folder / entry.path.parent)
         if entry.kept is None:
-            entry = self._with_name(entry, folder, 0 if explained else entry.number - 1)
+            entry = self._with_name(entry, inside, 0 if explained else entry.number - 1)
         if explained:
             self._explain(entry)
         found = signature_of(self._original(entry))
         there = self.is_there(entry)
         while there and not self._kept(entry):
-            entry = self._with_name(entry, folder, entry.number)
+            entry = self._with_name(entry, inside, entry.number)
             if explained:
                 self._explain(entry)
         sync_folder(inside)
@@ -165,15 +164,16 @@ class Delivery:
             return self._put_back_another(entry)
         return self.journal.update(entry, stays=True, signature=found or entry.signature)
 
-    def _with_name(self, entry: Entry, folder: Path, after: int) -> Entry:
-        """Take a name for the original, and for the reason beside it."""
+    def _with_name(self, entry: Entry, inside: Path, after: int) -> Entry:
+        """Take a name in a folder for the original, and for the reason beside it."""
+        first = inside / entry.path.name
 
         def is_free(number: int) -> bool:
-            name = folder / numbered(entry.path, number)
+            name = numbered(first, number)
             return not os.path.lexists(name) and not os.path.lexists(_reason_of(name))
 
         number = first_free(is_free, after)
-        kept = (folder / numbered(entry.path, number)).relative_to(self.folders.output)
+        kept = numbered(first, number).relative_to(self.folders.output)
         return self.journal.update(entry, number=number, kept=kept)
 
     def _kept(self, entry: Entry) -> bool:
@@ -228,13 +228,23 @@ class Delivery:
         draft.replace(target)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, so that a power cut does not take them back. Raises OSError."""
-    if folder.is_dir():
-        return
-    make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)
+def make_folder(root: Path, inside: Path) -> Path:
+    """Make folders in `root`, so that a power cut does not take them back; return their path in it.
+
+    Where a file has the name of one, that one is numbered. Raises OSError, also when the root is gone.
+    """
+    made = Path()
+    for name in (root / inside).relative_to(root).parts:
+        made = numbered(made / name, first_free(partial(_may_be_folder, root / made / name)))
+        if not (root / made).is_dir():
+            (root / made).mkdir()
+            sync_folder((root / made).parent)
+    return made
+
+
+def _may_be_folder(path: Path, number: int) -> bool:
+    path = numbered(path, number)
+    return path.is_dir() or not os.path.lexists(path)
 
 
 def _reason_of(kept: Path) -> Path:

@@ -262,8 +262,9 @@ class Station:
 
     def _unmoved(self, entry: Entry, error: Exception) -> None:
         """Have an original put away later: its photo is finished all the same."""
-        self._arrivals.put_back(entry.path, LONGEST_WAIT)
-        if cause_behind(error, "write") == "disk-full":
+        full = cause_behind(error, "write") == "disk-full"
+        self._arrivals.put_back(entry.path, 0 if full else LONGEST_WAIT)
+        if full:
             self._wait_for_space_or_end(error)
             return
         self._log(
