@@ -87,9 +87,11 @@ def steps(settings: KillSettings) -> int:
     return settings.kills
 
 
-def measure(settings: KillSettings, tick: Callable[[], None]) -> Report:
-    """Kill, look, go on; return what was found."""
-    all_series = series_of(settings)
+def measure(
+    settings: KillSettings, tick: Callable[[], None], all_series: list[Series] | None = None
+) -> Report:
+    """Kill, look, go on; return what was found, in all series unless some are named."""
+    all_series = all_series or series_of(settings)
     share, rest = divmod(settings.kills, len(all_series))
     for i, series in enumerate(all_series):
         with tempfile.TemporaryDirectory() as here, _input_folder(series, settings, Path(here)) as photos:

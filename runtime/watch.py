@@ -4,10 +4,11 @@ import argparse
 import signal
 import sys
 import warnings
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from engines.command_line import DONE, INTERRUPTED, run
 from runtime.hotfolder.folders import Originals, holding
@@ -17,6 +18,9 @@ from runtime.in_force import in_force, lines
 from runtime.missing_extra import needs_extra
 from runtime.one_line import one_line
 from runtime.options import add_machine, add_settings, open_restorer, said, wanted_by
+
+if TYPE_CHECKING:
+    from runtime.hotfolder.station import Station
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -114,7 +118,7 @@ def _watch(options: argparse.Namespace) -> int:
             status=status,
             log=log,
         )
-        stopped_by = _stop_at_signals(station)
+        stopped_by = stack.enter_context(_stopping_at_signals(station))
         file = options.heartbeat or folders.state / "heartbeat.json"
         stack.enter_context(closing(Heartbeat(file, status, every=options.heartbeat_every)))
         if options.metrics_port is not None:
@@ -128,8 +132,9 @@ def _watch(options: argparse.Namespace) -> int:
     return INTERRUPTED if signal.SIGINT in stopped_by else DONE
 
 
-def _stop_at_signals(station: "Station") -> set[int]:  # type: ignore[name-defined]  # noqa: F821
-    """Have SIGTERM and SIGINT end the work after the present photo; return the set that they are noted in.
+@contextmanager
+def _stopping_at_signals(station: "Station") -> Iterator[set[int]]:
+    """Have SIGTERM and SIGINT end the work after the present photo; yield the set that they are noted in.
 
     A second SIGINT ends it at once, which loses nothing either.
     """
@@ -141,9 +146,12 @@ def _stop_at_signals(station: "Station") -> set[int]:  # type: ignore[name-defin
         noted.add(number)
         station.stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, note)
-    return noted
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

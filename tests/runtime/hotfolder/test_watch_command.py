@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bench.kills import KillSettings, measure
+from bench.kills import KillSettings, Series, measure
 from runtime.watch import main
 
 QUICK = ("--settle", "0.05", "--backoff", "0.01", "--threads", "1")
@@ -223,10 +223,9 @@ def test_a_full_file_system_is_waited_for(start, portrait_file: Path, tmp_path: 
 
 
 def test_photos_come_out_once_though_the_watcher_is_killed(tiny_package: Path) -> None:
-    """A short run of `python -m bench kills`: every 13th step, and a moment."""
-    ticks: list[None] = []
-    settings = KillSettings(kills=6, package=str(tiny_package), stride=17)
-    report = measure(settings, lambda: ticks.append(None))
+    """A short run of `python -m bench kills`."""
+    settings = KillSettings(kills=4, package=str(tiny_package), stride=23)
+    report = measure(settings, lambda: None, [Series("move", "same disk", moments=False)])
     assert report.figures["wrong"] == []
-    assert len(ticks) == report.figures["kills"] == 6
-    assert report.figures["photos"] >= 9
+    assert (report.figures["kills"], len(report.figures["killed_before"])) == (4, 4)
+    assert report.figures["photos"] >= 6
