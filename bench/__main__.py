@@ -1,4 +1,4 @@
-"""`python -m bench latency | paste | quality | loop | half`: measure, show a table, keep the figures."""
+"""`python -m bench latency`, `quality` and others: measure, show a table, keep the figures."""
 
 import argparse
 import sys
@@ -19,6 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     _add_quality(commands)
     _add_loop(commands)
     _add_half(commands)
+    _add_kills(commands)
     options = parser.parse_args(arguments)
     return command_line.run(lambda: options.run(options))
 
@@ -73,6 +74,15 @@ def _add_half(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument("--limit", type=_positive, help="measure this many portraits at most")
     _add_output(parser)
     parser.set_defaults(run=_half)
+
+
+def _add_kills(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("kills", help="the hot folder, killed at every step and at any moment")
+    parser.add_argument("--kills", type=_positive, default=210, help="how often (%(default)s)")
+    parser.add_argument("--package", help="work with this package instead of the bundled default")
+    parser.add_argument("--elsewhere", type=Path, help="a folder on another disk, for photos to come from")
+    _add_output(parser)
+    parser.set_defaults(run=_kills)
 
 
 def _add_portraits(parser: argparse.ArgumentParser) -> None:
@@ -169,6 +179,14 @@ def _half(options: argparse.Namespace) -> int:
     )
     _measured("half", half.steps(settings), partial(half.measure, settings), options.output)
     return command_line.DONE
+
+
+def _kills(options: argparse.Namespace) -> int:
+    from bench import kills
+
+    settings = kills.KillSettings(options.kills, options.package, options.elsewhere)
+    report = _measured("kills", kills.steps(settings), partial(kills.measure, settings), options.output)
+    return command_line.SOME_FAILED if report.figures["wrong"] else command_line.DONE
 
 
 if __name__ == "__main__":

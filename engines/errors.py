@@ -27,3 +27,7 @@ class BackendError(GpenEdgeError):
 
 class EngineError(GpenEdgeError):
     """An engine cannot be built, opened or kept: runtime not installed, no GPU, refused graph, full disk."""
+
+
+class WatchError(GpenEdgeError):
+    """A watched folder or its output folder cannot be worked with, or another watcher works on it."""

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import errno
 import os
 import secrets
 import stat
@@ -11,6 +12,9 @@ from typing import BinaryIO
 from engines.errors import PhotoError
 from runtime.one_line import cause_of, one_line
 
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
+"""What file systems say that cannot sync a folder."""
+
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[BinaryIO]:
@@ -21,18 +25,56 @@ def write_atomically(path: Path) -> Iterator[BinaryIO]:
     PhotoError when the system refuses (no folder, no permission, disk full).
     """
     target = Path(os.path.realpath(path))
-    draft = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    draft = draft_beside(target)
     try:
-        with draft.open("xb") as file:
-            usual_mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            draft.chmod(0o600)
+        with write_new(draft) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        draft.chmod(usual_mode)
         draft.replace(target)
     except OSError as error:
         raise PhotoError(f"cannot write {one_line(path)}: {cause_of(error)}") from error
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
+
+
+def draft_beside(path: Path, prefix: str = "") -> Path:
+    """Return a name in the folder of `path` for what shall become `path`: hidden, and nobody's so far."""
+    return path.with_name(f".{prefix}{secrets.token_hex(8)}.tmp")
+
+
+@contextmanager
+def write_new(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file that is on the disk when the block ends well, and vanishes when it does not.
+
+    Nobody else may read it before. Raises OSError, FileExistsError among them.
+    """
+    with path.open("xb") as file:
+        try:
+            usual_mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            path.chmod(0o600)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            path.chmod(usual_mode)
+        except BaseException:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk, so that a power cut does not take back a rename.
+
+    File systems that cannot do that are trusted. Raises OSError.
+    """
+    if os.name == "nt":  # folders cannot be opened there
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise

@@ -11,6 +11,11 @@ def one_line(text: str | Path) -> str:
     )
 
 
+def utf8(path: Path) -> str:
+    """Return a path as text that JSON can hold; bytes of its name that are not UTF-8 become `\\udcNN`."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
 def cause_of(error: BaseException) -> str:
     """Say in a few words why `error` was raised: the system's own words where it comes from the system."""
     if isinstance(error, MemoryError):

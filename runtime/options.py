@@ -9,10 +9,12 @@ from engines.errors import SettingsError
 from engines.package import Manifest
 from runtime.align import TEMPLATES
 from runtime.backends import BackendName, Provider
-from runtime.config import Config, check_run, read_config
+from runtime.building import told_when_building
+from runtime.config import Changes, Config, check_run, read_config
 from runtime.in_force import InForce, in_force
 from runtime.one_line import one_line
 from runtime.regions import parse_weights
+from runtime.restorer import Restorer
 from runtime.settings import RestoreSettings, Upscale, parse_faces
 
 
@@ -42,9 +44,18 @@ def parser() -> argparse.ArgumentParser:
     add("photos", nargs="+", type=Path, metavar="PHOTO", help="photos, or folders of photos")
     add("-o", "--output", type=Path, metavar="OUT", help="a file for one photo, else a folder")
     add("--overwrite", action="store_true", help="replace outputs that exist, even the photo itself")
+    add("--recursive", action="store_true", help="photos of the folders in a folder too")
+    add("--resume", action="store_true", help="leave out photos whose output is there")
     add("--max-megapixels", type=float, default=100, metavar="N", help="refuse larger photos and results")
     add("--config", type=Path, metavar="FILE", help="TOML or JSON; the command line wins over it")
+    add_settings(parser)
+    _add_sheets(parser)
+    add_machine(parser)
+    return parser
 
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add the options that are settings of the restoration, and the preset."""
     add = parser.add_argument_group("how much is restored").add_argument
     add("--preset", metavar="NAME", help="settings that go well together, built in or from the config file")
     add("--degradation-scale", type=float, metavar="S", help="0.3 to 1.2, or 0; more lets the prior do more")
@@ -76,6 +87,8 @@ def parser() -> argparse.ArgumentParser:
     add("--template", choices=TEMPLATES, help="how faces lie in the network's crops")
     add("--detector", type=Path, metavar="YUNET.onnx", help="a YuNet face detector in place of CenterFace")
 
+
+def _add_sheets(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("what is shown").add_argument
     add(
         "--list-faces", type=Path, metavar="SHEET.png", help="list the faces of one photo, boxed and numbered"
@@ -85,21 +98,26 @@ def parser() -> argparse.ArgumentParser:
     add("--masks", type=Path, metavar="SHEET.png", help="sheet of the face regions of one photo")
     add("--report", type=Path, metavar="FILE.json", help="what was found and done")
 
+
+def add_machine(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what runs the networks, and where."""
     add = parser.add_argument_group("what runs it").add_argument
     add("--model", metavar="PACKAGE", help="folder of a model package, in place of the bundled default")
     add("--backend", choices=get_args(BackendName), help="what runs the networks")
     add("--device", metavar="DEVICE", help="where they run: cpu, or cuda:0")
     add("--provider", choices=get_args(Provider), help="what ONNX Runtime uses on a GPU (cuda)")
     add("--threads", type=int, metavar="N", help="CPU threads for the networks, in place of one per core")
-    return parser
 
 
 def what_is_wanted(options: argparse.Namespace) -> Wanted:
     """Take the command line and the config file it names together. Raises GpenEdgeError."""
     _check_sheets(options)
+    return wanted_by(options)
+
+
+def wanted_by(options: argparse.Namespace) -> Wanted:
+    """Take the settings and the machine's options together with the config file. Raises GpenEdgeError."""
     config = read_config(options.config) if options.config else Config()
-    names = [field.name for field in fields(RestoreSettings)]
-    said = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     run: dict[str, Any] = dict(config.run)
     for name in ("backend", "device", "provider", "detector", "threads"):
         if getattr(options, name) is not None:
@@ -107,7 +125,7 @@ def what_is_wanted(options: argparse.Namespace) -> Wanted:
     check_run(options.device, options.threads)
     return Wanted(
         config,
-        in_force(config, said, options.preset),
+        in_force(config, said(options), options.preset),
         options.model or run.get("model_path"),
         run.get("backend", "auto"),
         run.get("device"),
@@ -117,11 +135,39 @@ def what_is_wanted(options: argparse.Namespace) -> Wanted:
     )
 
 
+def said(options: argparse.Namespace) -> Changes:
+    """Return the settings that the command line names."""
+    names = [field.name for field in fields(RestoreSettings)]
+    return {name: value for name in names if (value := getattr(options, name, None)) is not None}
+
+
+def open_restorer(wanted: Wanted) -> Restorer:
+    """Open what a run wants, once the config file agrees with the package. Raises GpenEdgeError."""
+    with told_when_building() as watch:
+        restorer = Restorer.open(
+            wanted.package,
+            wanted.backend,
+            device=wanted.device,
+            provider=wanted.provider,
+            detector=wanted.detector,
+            threads=wanted.threads,
+            watch=watch,
+        )
+    try:
+        check_package(wanted.config, restorer.package.manifest)
+    except BaseException:
+        restorer.close()
+        raise
+    return restorer
+
+
 def _check_sheets(options: argparse.Namespace) -> None:
     """Refuse what does not go together before any work is done."""
     alone = [name for name in ("list_faces", "compare_presets") if getattr(options, name)]
     if options.output is None and not alone:
         raise SettingsError("there is nowhere to write to: give -o OUT (or --list-faces, --compare-presets)")
+    if options.resume and options.overwrite:
+        raise SettingsError("--resume leaves outputs that exist, --overwrite replaces them: give one")
     for name in ("compare", "masks", "report") if options.output is None else ():
         if getattr(options, name):
             raise SettingsError(f"--{name} shows what was restored: give -o OUT as well")

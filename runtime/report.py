@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from runtime.atomic import write_atomically
+from runtime.one_line import utf8
 from runtime.restorer import Restorer
 from runtime.result import FaceResult
 
@@ -17,8 +18,8 @@ def describe_photo(
 ) -> dict[str, Any]:
     """Return one photo's entry of the report; the timings are milliseconds of each stage."""
     return {
-        "photo": str(photo),
-        "output": str(output),
+        "photo": utf8(photo),
+        "output": utf8(output),
         "faces": [_describe_face(i, face) for i, face in enumerate(faces)],
         "milliseconds": {stage: round(value, 1) for stage, value in timings.items()},
     }
@@ -33,7 +34,7 @@ def write_report(
     """
     report = {
         "version": version("gpen-edge"),
-        "package": {"folder": str(restorer.package.folder), "name": restorer.package.manifest.name},
+        "package": {"folder": utf8(restorer.package.folder), "name": restorer.package.manifest.name},
         "backend": restorer.backend.name,
         "device": restorer.backend.device,
         "backend_reason": restorer.backend.why,

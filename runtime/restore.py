@@ -3,25 +3,25 @@
 import argparse
 import sys
 import warnings
-from collections import Counter
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
-import cv2
-
 from engines.command_line import DONE, SOME_FAILED, run
-from engines.errors import GpenEdgeError, PhotoError
-from runtime.building import told_when_building
+from engines.errors import PhotoError
+from runtime.causes import cause_behind
 from runtime.compare import write_sheet
 from runtime.face_list import face_table, write_face_sheet
 from runtime.in_force import InForce, as_json, lines
+from runtime.jobs import Job, make_folders, plan, remaining
 from runtime.masks_sheet import write_masks_sheet
-from runtime.one_line import one_line
-from runtime.options import Wanted, check_package, parser, what_is_wanted
-from runtime.photo.reader import SUPPORTED_SUFFIXES, Photo, read_photo
-from runtime.photo.writer import OUTPUT_SUFFIXES, check_output, write_photo
+from runtime.one_line import cause_of, one_line, utf8
+from runtime.one_photo import check_size, remarks, restored
+from runtime.options import Wanted, open_restorer, parser, what_is_wanted
+from runtime.photo.reader import Photo, read_photo
+from runtime.photo.writer import check_output, write_photo
+from runtime.pipeline import pipelined
 from runtime.presets_sheet import candidates, faces_to_show, write_presets_sheet
 from runtime.report import describe_photo, write_report
 from runtime.restorer import Restorer
@@ -32,13 +32,13 @@ Step = TypeVar("Step")
 
 
 @dataclass(frozen=True)
-class Job:
-    """One photo and where its results go."""
+class Work:
+    """A photo on its way: what was read, then what was made of it."""
 
-    photo: Path
-    output: Path
-    sheet: Path | None
-    """Where the before/after sheet goes, if one is wanted."""
+    photo: Photo
+    timings: dict[str, float]
+    """Milliseconds of each stage."""
+    result: RestoreResult | None = None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,20 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _restore(options: argparse.Namespace) -> int:
     wanted = what_is_wanted(options)
-    jobs = plan(options.photos, options.output, options.compare) if options.output else []
+    jobs = _jobs(options) if options.output else []
     _check_outputs(jobs, options)
-    with told_when_building() as watch:
-        restorer = Restorer.open(
-            wanted.package,
-            wanted.backend,
-            device=wanted.device,
-            provider=wanted.provider,
-            detector=wanted.detector,
-            threads=wanted.threads,
-            watch=watch,
-        )
-    with restorer:
-        check_package(wanted.config, restorer.package.manifest)
+    with open_restorer(wanted) as restorer:
         if options.list_faces or options.compare_presets:
             _look(options, wanted, restorer)
         entries, failed = _run_jobs(jobs, options, wanted.force, restorer)
@@ -85,47 +74,24 @@ def _look(options: argparse.Namespace, wanted: Wanted, restorer: Restorer) -> No
         write_face_sheet(options.list_faces, photo, found)
     if options.compare_presets and shown:
         compared = candidates(wanted.config, wanted.force, shown)
-        steps = _with_progress(list(compared.items()), "comparing")
+        steps = _with_progress(compared.items(), "comparing", len(compared))
         write_presets_sheet(options.compare_presets, restorer, photo, found, steps)
 
 
-def plan(photos: list[Path], output: Path, sheet: Path | None) -> list[Job]:
-    """Return what is to be done: each photo, in the order of their names within a folder, and its outputs.
-
-    One photo goes to the file `output`, or into it if it is a folder; a folder, or several photos, into the
-    folder `output`, which is made. Raises PhotoError when a folder holds no photo, or two would get one name.
-    """
-    found = [path for photo in photos for path in (_in_folder(photo) if photo.is_dir() else [photo])]
-    if len(photos) == 1 and not photos[0].is_dir():
-        target = output / _output_name(photos[0]) if output.is_dir() else output
-        return [Job(photos[0], target, sheet)]
-    jobs = [
-        Job(path, output / _output_name(path), sheet / f"{path.stem}.png" if sheet else None)
-        for path in found
-    ]
-    counts = Counter(job.output for job in jobs)
-    twice = next((path for path, count in counts.items() if count > 1), None)
-    if twice:
-        raise PhotoError(f"two photos would become {one_line(twice)}: restore them in separate runs")
-    return jobs
-
-
-def _in_folder(folder: Path) -> list[Path]:
-    photos = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUPPORTED_SUFFIXES and p.is_file())
-    if not photos:
-        raise PhotoError(f"the folder {one_line(folder)} holds no photo: name another, or photos")
-    return photos
-
-
-def _output_name(photo: Path) -> str:
-    return photo.name if photo.suffix.lower() in OUTPUT_SUFFIXES else f"{photo.stem}.png"
+def _jobs(options: argparse.Namespace) -> list[Job]:
+    jobs = plan(options.photos, options.output, options.compare, recursive=options.recursive)
+    if not options.resume:
+        return jobs
+    left = remaining(jobs)
+    if len(left) < len(jobs):
+        _say(f"{len(jobs) - len(left)} of {len(jobs)} photos are restored already")
+    return left
 
 
 def _check_outputs(jobs: list[Job], options: argparse.Namespace) -> None:
     """Refuse what cannot be written before any work is done."""
     if len(jobs) > 1 or options.photos[0].is_dir():
-        for folder in filter(None, (options.output, options.compare)):
-            _make_folder(folder)
+        make_folders({path.parent for job in jobs for path in (job.output, job.sheet) if path})
     for job in jobs:
         check_output(job.output, source=job.photo, overwrite=options.overwrite)
         if job.sheet:
@@ -139,103 +105,85 @@ def _check_outputs(jobs: list[Job], options: argparse.Namespace) -> None:
             raise PhotoError(f"{one_line(path)} cannot be written: name a file in a folder that exists")
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PhotoError(f"cannot make the folder {one_line(folder)}: {error.strerror}") from error
-
-
 def _run_jobs(
     jobs: list[Job], options: argparse.Namespace, force: InForce, restorer: Restorer
 ) -> tuple[list[dict[str, Any]], bool]:
-    """Restore photo after photo; return the report's entries and whether one failed.
+    """Restore photo after photo; return the report's entries, if one is wanted, and whether a photo failed.
 
-    A single photo's error goes up; of several, each is named and the others go on.
+    A single photo's error goes up; of several, each is named and the others go on, unless the disk is full.
     """
 
-    def restore(job: Job) -> tuple[dict[str, Any], list[str]]:
-        return _restore_one(job, options, force, restorer)
+    def read(job: Job) -> Work:
+        timings: dict[str, float] = {}
+        with timed(timings, "read"):
+            photo = read_photo(job.photo, max_megapixels=options.max_megapixels)
+        check_size(photo, force.settings.upscale, options.max_megapixels)
+        return Work(photo, timings)
+
+    def work(job: Job, read: Work) -> Work:
+        result = restorer.restore(read.photo.pixels, force.settings, force.by_face)
+        return replace(read, timings=read.timings | result.timings, result=result)
+
+    def write(job: Job, work: Work) -> tuple[dict[str, Any], list[str]]:
+        return _write(job, work, options, force)
 
     backend = restorer.backend
     said = (*lines(force), f"backend: {backend.name} on {backend.device} ({backend.why})")
     if not jobs:
         return [], False
     if len(jobs) == 1:
-        entry, remarks = restore(jobs[0])
-        _say(*said, *remarks)
+        entry, sentences = write(jobs[0], work(jobs[0], read(jobs[0])))
+        _say(*said, *sentences)
         return [entry], False
     _say(*said)
     entries: list[dict[str, Any]] = []
     failed = False
-    for job in _with_progress(jobs, "restoring"):
-        try:
-            entry, remarks = restore(job)
-            _say(*remarks)
-            entries.append(entry)
-        except GpenEdgeError as error:
-            _say(f"failed: {error}")
-            entries.append({"photo": str(job.photo), "error": str(error)})
-            failed = True
+    with closing(pipelined(jobs, read, work, write)) as outcomes:
+        for job, outcome in _with_progress(outcomes, "restoring", len(jobs)):
+            if isinstance(outcome, Exception):
+                failed = True
+                _say(f"failed: {_one_failure(job, outcome)}")
+                entry = {"photo": utf8(job.photo), "error": str(outcome)}
+            else:
+                entry, sentences = outcome
+                _say(*sentences)
+            if options.report:
+                entries.append(entry)
     return entries, failed
 
 
-def _restore_one(
-    job: Job, options: argparse.Namespace, force: InForce, restorer: Restorer
+def _one_failure(job: Job, error: Exception) -> str:
+    """Say why a photo failed; raise PhotoError when it would be the same with all that follow."""
+    if cause_behind(error, "write") == "disk-full":
+        raise PhotoError(f"{error}: make room, and go on with --resume") from error
+    named = isinstance(error, PhotoError)
+    return str(error) if named else f"{one_line(job.photo)}: {cause_of(error)}"
+
+
+def _write(
+    job: Job, work: Work, options: argparse.Namespace, force: InForce
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return the photo's entry of the report, and what is to be said."""
-    timings: dict[str, float] = {}
-    with timed(timings, "read"):
-        photo = read_photo(job.photo, max_megapixels=options.max_megapixels)
-    _check_size(photo, force.settings.upscale, options.max_megapixels)
-    result = restorer.restore(photo.pixels, force.settings, force.by_face)
-    timings |= result.timings
+    """Write a photo's results; return its entry of the report, and what is to be said."""
+    result = work.result
+    assert result is not None
+    timings = dict(work.timings)
     with timed(timings, "write"):
-        write_photo(job.output, _restored(photo, result), overwrite=options.overwrite)
+        write_photo(job.output, restored(work.photo, result), overwrite=options.overwrite)
     if job.sheet:
-        write_sheet(job.sheet, photo.pixels, result)
+        write_sheet(job.sheet, work.photo.pixels, result)
     if options.masks:
         write_masks_sheet(options.masks, [face.aligned for face in result.faces if face.aligned])
     entry = describe_photo(job.photo, job.output, result.faces, timings)
-    return entry, [f"{one_line(job.photo.name)}: {remark}" for remark in _remarks(result, force)]
+    return entry, [f"{one_line(job.photo.name)}: {remark}" for remark in remarks(result, force)]
 
 
-def _check_size(photo: Photo, upscale: int, max_megapixels: float) -> None:
-    height, width = photo.pixels.shape[:2]
-    megapixels = height * width * upscale**2 / 1e6
-    if megapixels > max_megapixels:
-        raise PhotoError(
-            f"--upscale {upscale} would make {megapixels:.4g} megapixels, "
-            f"more than the {max_megapixels:g} allowed: "
-            "take a smaller factor, or raise --max-megapixels"
-        )
-
-
-def _restored(photo: Photo, result: RestoreResult) -> Photo:
-    alpha, (height, width) = photo.alpha, result.photo.shape[:2]
-    if alpha is not None and alpha.shape != (height, width):
-        alpha = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LANCZOS4)
-    return replace(photo, pixels=result.photo, alpha=alpha)
-
-
-def _remarks(result: RestoreResult, force: InForce) -> Iterable[str]:
-    """Say what the user should know of a photo's restoration."""
-    if not result.faces:
-        yield "no face found; the photo was written without a change to its faces"
-        return
-    for i, face in enumerate(result.faces):
-        for warning in face.warnings:
-            yield f"face {i}: {warning.code}: {warning.sentence}"
-    for i in force.by_face:
-        if i >= len(result.faces):
-            yield f"face {i}, which has settings of its own, is not there"
-
-
-def _with_progress(steps: list[Step], what: str) -> Iterable[Step]:
+def _with_progress(steps: Iterable[Step], what: str, total: int) -> Iterable[Step]:
     from rich.console import Console  # here, as a single photo does not need it
-    from rich.progress import track
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    return track(steps, what, console=Console(stderr=True))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield from progress.track(steps, total, description=what)
 
 
 def _say(*lines: str) -> None:

@@ -23,7 +23,7 @@ from PIL.TiffImagePlugin import (
 from PIL.TiffTags import BYTE
 
 from engines.errors import PhotoError
-from runtime.atomic import write_atomically
+from runtime.atomic import draft_beside, write_atomically, write_new
 from runtime.one_line import cause_of, one_line
 from runtime.photo.deep_png import write_deep_png
 from runtime.photo.reader import Photo
@@ -78,10 +78,29 @@ def write_photo(path: Path, photo: Photo, *, overwrite: bool = False) -> None:
     """
     check_output(path, overwrite=overwrite)
     with write_atomically(path) as file:
-        try:
-            _WRITERS[path.suffix.lower()](file, photo)
-        except Exception as error:  # Pillow raises many kinds, such as ValueError for a side that is too long
-            raise PhotoError(f"cannot write {one_line(path)}: {cause_of(error)}") from error
+        _encode(file, photo, path)
+
+
+def write_draft(path: Path, photo: Photo, *, prefix: str = "") -> Path:
+    """Write what shall become `path` to a temporary file beside it, as `write_photo` would; return that file.
+
+    It is whole and on the disk; a rename delivers it. Its name begins with a dot and the prefix. Raises
+    PhotoError, and then leaves nothing.
+    """
+    draft = draft_beside(path, prefix)
+    try:
+        with write_new(draft) as file:
+            _encode(file, photo, path)
+    except OSError as error:
+        raise PhotoError(f"cannot write {one_line(path)}: {cause_of(error)}") from error
+    return draft
+
+
+def _encode(file: BinaryIO, photo: Photo, path: Path) -> None:
+    try:
+        _WRITERS[path.suffix.lower()](file, photo)
+    except Exception as error:  # Pillow raises many kinds, such as ValueError for a side that is too long
+        raise PhotoError(f"cannot write {one_line(path)}: {cause_of(error)}") from error
 
 
 def _write_jpeg(file: BinaryIO, photo: Photo) -> None:

@@ -1,0 +1,278 @@
+"""Whether the hot folder delivers each photo exactly once however often and wherever it is killed.
+
+A customer puts photos in, some of one name; somebody fetches results as soon as they appear; the watcher is
+killed at every step in turn, then at any moment. After each kill every photo must be somewhere, and every
+result whole; in the end each photo must have come out once.
+"""
+
+import hashlib
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+from skimage.data import astronaut
+
+from bench.report import Report
+from engines.errors import GpenEdgeError
+from runtime.hotfolder.folders import Originals
+
+NAMES = ("portrait.png", "portrait.png", "film-scan/portrait.png", "portrait.gif", "scan 1.tiff", "a/b/c.bmp")
+"""As a customer may call photos; a name comes again, with another content, while it is free."""
+_WAITING = 3
+"""Photos that are there whenever the watcher starts."""
+_MOMENTS = 0.5
+"""Kills at any moment come within so many seconds after the first photo was taken."""
+
+Place = Literal["same disk", "another disk"]
+
+
+@dataclass(frozen=True)
+class KillSettings:
+    """How often the watcher is killed, and with what it works."""
+
+    kills: int = 210
+    package: str | None = None
+    """None is the bundled default."""
+    elsewhere: Path | None = None
+    """A folder on another file system than temporary files, for inputs that are on another disk."""
+    stride: int = 1
+    """Steps between two kills."""
+
+
+@dataclass
+class Series:
+    """One way of working, and what came of it."""
+
+    originals: Originals
+    place: Place
+    moments: bool
+    """Killed at any moment, not step by step."""
+    kills: int = 0
+    steps: int = 0
+    photos: int = 0
+    ends: int = 0
+    """Runs that were through before they would have been killed."""
+    killed_before: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    """What must not be, in words."""
+
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
+        how = "at any moment" if self.moments else "at every step"
+        return f"{how}, originals {'moved' if self.originals == 'move' else 'left'}, {self.place}"
+
+
+def series_of(settings: KillSettings) -> list[Series]:
+    """Return what is measured."""
+    found = [Series("move", "same disk", False), Series("leave", "same disk", False)]
+    if settings.elsewhere:
+        found.append(Series("move", "another disk", False))
+    return [*found, Series("move", "same disk", True)]
+
+
+def steps(settings: KillSettings) -> int:
+    """Return how often `measure` ticks."""
+    return settings.kills
+
+
+def measure(
+    settings: KillSettings, tick: Callable[[], None], all_series: list[Series] | None = None
+) -> Report:
+    """Kill, look, go on; return what was found, in all series unless some are named."""
+    all_series = all_series or series_of(settings)
+    share, rest = divmod(settings.kills, len(all_series))
+    for i, series in enumerate(all_series):
+        with tempfile.TemporaryDirectory() as here, _input_folder(series, settings, Path(here)) as photos:
+            Shop(series, settings, photos, Path(here)).work(share + (i < rest), tick)
+    wrong = [f"{series.name}: {sentence}" for series in all_series for sentence in series.wrong]
+    kills, photos = (sum(getattr(series, name) for series in all_series) for name in ("kills", "photos"))
+    before: Counter[str] = sum((series.killed_before for series in all_series), Counter())
+    return Report(
+        name="kills",
+        title="The hot folder, killed again and again",
+        headings=("series", "kills", "steps", "photos", "ran through", "wrong"),
+        rows=tuple(
+            (
+                series.name,
+                str(series.kills),
+                str(series.steps),
+                str(series.photos),
+                str(series.ends),
+                str(len(series.wrong)),
+            )
+            for series in all_series
+        ),
+        summary=f"{kills} kills, {photos} photos: "
+        + ("; ".join(wrong) if wrong else "each delivered exactly once, none lost, nothing left over."),
+        figures={
+            "kills": kills,
+            "photos": photos,
+            "wrong": wrong,
+            "killed_before": dict(before),
+            "series": [vars(series) | {"name": series.name} for series in all_series],
+        },
+    )
+
+
+def _input_folder(series: Series, settings: KillSettings, here: Path) -> "tempfile.TemporaryDirectory[str]":
+    folder = settings.elsewhere if series.place == "another disk" else here
+    return tempfile.TemporaryDirectory(dir=folder)
+
+
+class Shop:
+    """The folders of a watcher, the customer before them and who fetches behind them."""
+
+    def __init__(self, series: Series, settings: KillSettings, photos: str | Path, here: Path) -> None:
+        self.series, self.settings = series, settings
+        self.photos, self.output, self.fetched = Path(photos), here / "out", here / "fetched"
+        self.fetched.mkdir()
+        self.contents: dict[str, int] = {}
+        """Of every photo that was put in: its number, by the SHA-256 of its file."""
+        self.times: Counter[int] = Counter()
+        """How often each photo's result was fetched."""
+        self.random = random.Random(0)
+        self.face = astronaut()[0:192, 128:320]  # type: ignore[no-untyped-call]
+
+    def work(self, kills: int, tick: Callable[[], None]) -> None:
+        """Kill the watcher so often, then let it end its work; note in the series what is wrong."""
+        self.series.steps = self._steps()
+        step = 0
+        while self.series.kills < kills:
+            self._put_in()
+            step = step % self.series.steps + self.settings.stride
+            point = f"~{self.random.uniform(0.001, _MOMENTS):.4f}" if self.series.moments else str(step)
+            if self._run(point):
+                self.series.kills += 1
+                tick()
+            else:
+                self.series.ends += 1
+                step = 0
+            self._look()
+        if self._run("0"):
+            self.series.wrong.append("it did not end")
+        self._look()
+        self._look_at_the_end()
+
+    def _steps(self) -> int:
+        """Let it work undisturbed on the first photos; return how many steps that took."""
+        self._put_in()
+        said = self._run_for("0").stderr
+        self._look()
+        found = re.search(r"^steps: (\d+)$", said, re.MULTILINE)
+        if not found:
+            raise GpenEdgeError(f"the hot folder does not work undisturbed: {said.strip()}")
+        return int(found[1])
+
+    def _put_in(self) -> None:
+        """Put in photos until some wait, each whole at once as after a move."""
+        waiting = len(self._waiting())
+        for name in NAMES[self.random.randrange(len(NAMES)) :] + NAMES:
+            if waiting >= _WAITING:
+                return
+            target = self.photos / name
+            if target.exists():
+                if self.series.originals == "move":
+                    continue
+                target = target.with_stem(f"{target.stem} {self.series.photos}")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            draft = self.photos / ".coming"
+            self.series.photos += 1
+            Image.fromarray(self._photo(self.series.photos)).save(draft, format=target.suffix[1:])
+            self.contents[_hash(draft)] = self.series.photos
+            draft.rename(target)
+            waiting += 1
+
+    def _photo(self, number: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+        """Return a portrait with its number in dark and light squares, far below what is restored."""
+        pixels = np.pad(self.face, ((0, 96), (0, 0), (0, 0)))
+        for bit in range(16):
+            pixels[-8:, bit * 8 : bit * 8 + 8] = 255 if number >> bit & 1 else 0
+        return pixels
+
+    def _waiting(self) -> list[Path]:
+        found = [path for path in _files(self.photos) if not path.name.startswith(".")]
+        if self.series.originals == "leave":
+            found = [path for path in found if not self.times[self.contents[_hash(path)]]]
+        return found
+
+    def _run_for(self, point: str) -> "subprocess.CompletedProcess[str]":
+        command = [
+            sys.executable,
+            "-m",
+            "bench.kill_point",
+            point,
+            str(self.photos),
+            str(self.output),
+            "--once",
+        ]
+        command += ["--settle", "0", "--backoff", "0.01", "--crashes", "1000000", "--threads", "1"]
+        command += ["--originals", self.series.originals, "--latent-step-decay", "1"]
+        if self.settings.package:
+            command += ["--model", self.settings.package]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+    def _run(self, point: str) -> bool:
+        """Return whether it was killed."""
+        done = self._run_for(point)
+        if found := re.search(r"^killed before: (.*)$", done.stderr, re.MULTILINE):
+            self.series.killed_before[found[1]] += 1
+        if done.returncode not in (0, -9, -14):
+            self.series.wrong.append(f"exit {done.returncode}: {done.stderr.strip().splitlines()[-1:]}")
+        return done.returncode < 0
+
+    def _look(self) -> None:
+        """Check that every photo is somewhere, and fetch the results that are there."""
+        kept = {_hash(path) for path in [*_files(self.photos), *_files(self.output / "done")]}
+        lost = [number for content, number in self.contents.items() if content not in kept]
+        if lost:
+            self.series.wrong.append(f"photos {lost} are nowhere")
+        for path in _files(self.output):
+            inside = path.relative_to(self.output)
+            if inside.parts[0] in ("done", "failed", ".watch") or path.name.startswith("."):
+                continue
+            try:
+                with Image.open(path) as image:
+                    pixels = np.asarray(image.convert("RGB"))
+            except (OSError, SyntaxError):
+                self.series.wrong.append(f"{inside} is not whole")
+                continue
+            bits = (pixels[-4, 4:128:8, 1] > 127).astype(int)
+            self.times[int((bits << np.arange(16)).sum())] += 1
+            shutil.move(path, self.fetched / f"{len(list(self.fetched.iterdir()))}{path.suffix}")
+
+    def _look_at_the_end(self) -> None:
+        for number in self.times.keys() - set(self.contents.values()):
+            self.series.wrong.append(f"a result shows {number}, which is no photo's number")
+        for number in self.contents.values():
+            if self.times[number] != 1:
+                self.series.wrong.append(f"photo {number} came out {self.times[number]} times")
+        left = [path for path in _files(self.photos.parent) if path.name.endswith(".tmp")]
+        left += [path for path in [*_files(self.output), *_files(self.photos)] if path.name.endswith(".tmp")]
+        failed = _files(self.output / "failed")
+        originals = Counter(_hash(path) for path in _files(self.output / "done"))
+        if self.series.originals == "move" and (
+            set(originals) != set(self.contents) or max(originals.values()) > 1
+        ):
+            self.series.wrong.append("the originals in done/ are not those that were put in, once each")
+        for path in [*left, *failed]:
+            self.series.wrong.append(f"{path.name} is left over")
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(Path(place, name) for place, _, names in os.walk(folder) for name in names)
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,48 @@
+"""One warm restorer, opened anew after it has failed."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import numpy as np
+
+from runtime.align import Pixels
+from runtime.in_force import InForce
+from runtime.restorer import Restorer
+from runtime.result import RestoreResult
+
+
+class Engine:
+    """A restorer that is open while it works."""
+
+    def __init__(self, open_restorer: Callable[[], Restorer]) -> None:
+        self._open, self._restorer = open_restorer, None
+
+    _restorer: Restorer | None
+
+    def warm(self) -> Restorer:
+        """Open the restorer unless it is open. Raises GpenEdgeError."""
+        if self._restorer is None:
+            self._restorer = self._open()
+        return self._restorer
+
+    def restore(self, photo: Pixels, force: InForce) -> RestoreResult:
+        """Restore a photo with the settings in force."""
+        return self.warm().restore(photo, force.settings, force.by_face)
+
+    def is_well(self) -> bool:
+        """Tell whether the networks can restore anything, to know whether a failure is a photo's fault."""
+        try:
+            restorer = self.warm()
+            size = restorer.package.manifest.size
+            state = restorer.backend.encode(np.zeros((1, 3, size, size), np.float32))
+            restorer.backend.generate(state)
+            return bool(np.isfinite(restorer.backend.restored(state)).all())
+        except Exception:
+            return False
+
+    def close(self) -> None:
+        """Give back its memory; it is opened again when it is needed."""
+        if self._restorer is not None:
+            with suppress(Exception):  # what is broken need not close well
+                self._restorer.close()
+        self._restorer = None

@@ -1,0 +1,166 @@
+"""The journal: how far each photo is, on the disk before anything that depends on it is done."""
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal
+
+from engines.errors import WatchError
+from runtime.causes import Cause
+from runtime.hotfolder.signature import Signature, read_signature
+from runtime.one_line import cause_of, one_line
+
+State = Literal["started", "delivering", "delivered", "done", "failing", "failed"]
+OPEN: tuple[State, ...] = ("started", "delivering", "delivered", "failing")
+
+HISTORY = 100_000
+"""Finished photos that are remembered for people to look up; nothing depends on them."""
+
+_SCHEMA = """
+CREATE TABLE photos (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    path BLOB NOT NULL,
+    sha256 TEXT NOT NULL,
+    signature TEXT NOT NULL,
+    state TEXT NOT NULL,
+    crashes INTEGER NOT NULL DEFAULT 0,
+    number INTEGER NOT NULL DEFAULT 1,
+    draft BLOB,
+    output BLOB,
+    kept BLOB,
+    stays INTEGER NOT NULL DEFAULT 0,
+    cause TEXT,
+    reason TEXT,
+    time TEXT NOT NULL
+);
+CREATE INDEX photos_by_path ON photos (path) WHERE stays OR state NOT IN ('done', 'failed');
+PRAGMA user_version = 1;
+"""
+_VERSION = 1
+_CONCERNS = "(stays OR state NOT IN ('done', 'failed'))"
+_PATHS = ("path", "draft", "output", "kept")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One photo that arrived. Its `path` is in the input folder, all others are in the output folder."""
+
+    id: int
+    path: Path
+    sha256: str
+    """Of its content; empty when it could not be read."""
+    signature: Signature
+    state: State
+    crashes: int = 0
+    """How often the program has ended in the middle of it."""
+    number: int = 1
+    """That is put to its names, because the names without are taken."""
+    draft: Path | None = None
+    """The result while it is not delivered: once it is gone, it has become `output`."""
+    output: Path | None = None
+    kept: Path | None = None
+    """Where the original goes, or went."""
+    stays: bool = False
+    """The original was left where it was: its content is known there."""
+    cause: Cause | None = None
+    reason: str | None = None
+
+
+class Journal:
+    """An SQLite file; every change is on the disk when its call returns."""
+
+    def __init__(self, file: Path) -> None:
+        """Open or make it. Raises WatchError when it is damaged, of a newer version, or cannot be written."""
+        self.file = file
+        try:
+            self._database = sqlite3.connect(file, isolation_level=None)
+            self._database.row_factory = sqlite3.Row
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = FULL")
+            (version,) = self._database.execute("PRAGMA user_version").fetchone()
+            if version == 0:
+                self._database.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
+                version = _VERSION
+            self._prune()
+        except sqlite3.Error as error:
+            raise WatchError(
+                f"the journal {one_line(file)} cannot be used: {cause_of(error)}; mend that, or move it away "
+                "to begin anew (photos that were left in the input folder are restored again then)"
+            ) from error
+        if version != _VERSION:
+            raise WatchError(f"the journal {one_line(file)} is of another version, {version}: move it away")
+
+    def begin(self, path: Path, sha256: str, signature: Signature) -> Entry:
+        """Note that a photo is being worked on."""
+        changes = {"path": path, "sha256": sha256, "signature": signature, "state": "started"}
+        columns = _columns(changes)
+        self._database.execute(
+            f"INSERT INTO photos ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
+            list(columns.values()),
+        )
+        (number,) = self._database.execute("SELECT last_insert_rowid()").fetchone()
+        return Entry(number, path, sha256, signature, "started")
+
+    def update(self, entry: Entry, **changes: Any) -> Entry:
+        """Note what has changed of an entry; return it as it is now."""
+        columns = _columns(changes)
+        self._database.execute(
+            f"UPDATE photos SET {', '.join(f'{name} = ?' for name in columns)} WHERE id = ?",
+            [*columns.values(), entry.id],
+        )
+        return replace(entry, **changes)
+
+    def forget(self, entry: Entry) -> None:
+        """Take an entry out: nothing came of it, and nothing is left of it."""
+        self._database.execute("DELETE FROM photos WHERE id = ?", [entry.id])
+
+    def open_entries(self) -> list[Entry]:
+        """Return what is not finished, in the order in which it began."""
+        return self._select(f"state IN ({', '.join('?' * len(OPEN))})", OPEN)
+
+    def concerning(self, path: Path) -> list[Entry]:
+        """Return what says something of the file that is at `path` now: not finished, or left there."""
+        return self._select(f"path = ? AND {_CONCERNS}", [os.fsencode(path)])
+
+    def finished(self) -> list[Entry]:
+        """Return what is done or failed."""
+        return self._select("state IN ('done', 'failed')", [])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def _select(self, condition: str, values: Iterable[Any]) -> list[Entry]:
+        rows = self._database.execute(f"SELECT * FROM photos WHERE {condition} ORDER BY id", list(values))
+        return [_entry(row) for row in rows]
+
+    def _prune(self) -> None:
+        self._database.execute(
+            f"DELETE FROM photos WHERE NOT {_CONCERNS} AND id <= (SELECT max(id) FROM photos) - ?", [HISTORY]
+        )
+
+
+def _columns(changes: dict[str, Any]) -> dict[str, Any]:
+    columns = {name: _stored(value) for name, value in changes.items()}
+    return columns | {"time": datetime.now(timezone.utc).isoformat(timespec="seconds")}
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, Path):
+        return os.fsencode(value)  # names need not be UTF-8
+    if isinstance(value, Signature):
+        return str(value)
+    return value
+
+
+def _entry(row: sqlite3.Row) -> Entry:
+    values = {name: row[name] for name in row.keys() if name != "time"}  # noqa: SIM118
+    for name in _PATHS:
+        if values[name] is not None:
+            values[name] = Path(os.fsdecode(values[name]))
+    values["signature"] = read_signature(values["signature"])
+    values["stays"] = bool(values["stays"])
+    return Entry(**values)

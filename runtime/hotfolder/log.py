@@ -1,0 +1,36 @@
+"""The log on stderr: a line of text or JSON for each thing that happens, never what a photo shows."""
+
+import logging
+import sys
+from datetime import datetime, timezone
+from typing import Any, Literal
+
+import msgspec
+
+LogFormat = Literal["text", "json"]
+
+
+class Log:
+    """Called with an event's name, a sentence, and fields."""
+
+    def __init__(self, form: LogFormat) -> None:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(_Json() if form == "json" else logging.Formatter("%(asctime)s %(message)s"))
+        self._logger = logging.Logger("gpen-edge.watch", logging.INFO)
+        self._logger.addHandler(handler)
+
+    def __call__(self, event: str, sentence: str, *, level: int = logging.INFO, **fields: Any) -> None:
+        """Write a line: the sentence as text; the event, the sentence and the fields as JSON."""
+        self._logger.log(level, "%s", sentence, extra={"event": event, "fields": fields})
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": getattr(record, "event", "message"),
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        return msgspec.json.encode(line).decode()

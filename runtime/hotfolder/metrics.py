@@ -1,0 +1,64 @@
+"""The status for Prometheus, on loopback."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from engines.errors import WatchError
+from runtime.hotfolder.status import Status
+from runtime.missing_extra import needs_extra
+from runtime.one_line import cause_of
+
+LOOPBACK = "127.0.0.1"
+
+
+@contextmanager
+def serving(status: Status, port: int) -> Iterator[int]:
+    """Answer Prometheus on a port of this machine, 0 for any that is free, and yield the port.
+
+    Raises WatchError when the port is taken, or prometheus_client is not installed.
+    """
+    with needs_extra("watch", "--metrics-port"):
+        from prometheus_client import CollectorRegistry, start_http_server
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
+        from prometheus_client.metrics_core import Metric
+        from prometheus_client.registry import Collector
+
+    class Figures(Collector):
+        def collect(self) -> Iterable[Metric]:
+            photos = CounterMetricFamily("gpen_edge_photos", "Photos finished.", labels=["outcome"])
+            photos.add_metric(["done"], status.done)
+            photos.add_metric(["failed"], sum(status.failures.values()))
+            yield photos
+            for name, about, counts in (
+                ("gpen_edge_failures", "Photos that failed.", status.failures),
+                ("gpen_edge_retries", "Attempts that failed for a cause that passes.", status.retries),
+            ):
+                family = CounterMetricFamily(name, about, labels=["cause"])
+                for cause, count in dict(counts).items():
+                    family.add_metric([cause], count)
+                yield family
+            yield GaugeMetricFamily("gpen_edge_queue_length", "Photos that wait.", status.queue)
+            working = GaugeMetricFamily("gpen_edge_state", "1 for the present state.", labels=["state"])
+            working.add_metric([status.state], 1)
+            yield working
+            seconds = SummaryMetricFamily(
+                "gpen_edge_stage_seconds", "Seconds of each stage.", labels=["stage"]
+            )
+            for stage, count in dict(status.stage_count).items():
+                seconds.add_metric([stage], count, status.stage_seconds[stage])
+            yield seconds
+
+    registry = CollectorRegistry()
+    registry.register(Figures())
+    try:
+        server, thread = start_http_server(port, addr=LOOPBACK, registry=registry)
+    except (OSError, OverflowError) as error:
+        raise WatchError(
+            f"the port {port} of {LOOPBACK} cannot be had: {cause_of(error)}; give --metrics-port another"
+        ) from error
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,51 @@
+"""What is done with one photo besides restoring it, whoever asks."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+
+from engines.errors import PhotoError
+from runtime.in_force import InForce
+from runtime.photo.reader import Photo
+from runtime.photo.writer import OUTPUT_SUFFIXES
+from runtime.result import RestoreResult
+
+
+def output_name(photo: Path) -> str:
+    """Return the name that a photo's result has in a folder: its own, or as PNG what cannot be written."""
+    return photo.name if photo.suffix.lower() in OUTPUT_SUFFIXES else f"{photo.stem}.png"
+
+
+def check_size(photo: Photo, upscale: int, max_megapixels: float) -> None:
+    """Raise PhotoError when the enlarged photo would be larger than is allowed."""
+    height, width = photo.pixels.shape[:2]
+    megapixels = height * width * upscale**2 / 1e6
+    if megapixels > max_megapixels:
+        raise PhotoError(
+            f"--upscale {upscale} would make {megapixels:.4g} megapixels, "
+            f"more than the {max_megapixels:g} allowed: "
+            "take a smaller factor, or raise --max-megapixels"
+        )
+
+
+def restored(photo: Photo, result: RestoreResult) -> Photo:
+    """Return the photo with what was restored in the place of its pixels, its alpha as large."""
+    alpha, (height, width) = photo.alpha, result.photo.shape[:2]
+    if alpha is not None and alpha.shape != (height, width):
+        alpha = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LANCZOS4)
+    return replace(photo, pixels=result.photo, alpha=alpha)
+
+
+def remarks(result: RestoreResult, force: InForce) -> Iterable[str]:
+    """Say what the user should know of a photo's restoration."""
+    if not result.faces:
+        yield "no face found; the photo was written without a change to its faces"
+        return
+    for i, face in enumerate(result.faces):
+        for warning in face.warnings:
+            yield f"face {i}: {warning.code}: {warning.sentence}"
+    for i in force.by_face:
+        if i >= len(result.faces):
+            yield f"face {i}, which has settings of its own, is not there"

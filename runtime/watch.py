@@ -1,0 +1,158 @@
+"""`python -m runtime.watch IN OUT`: restore every photo that arrives in a folder, each exactly once."""
+
+import argparse
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, get_args
+
+from engines.command_line import DONE, INTERRUPTED, run
+from runtime.hotfolder.folders import Originals, holding
+from runtime.hotfolder.log import Log, LogFormat
+from runtime.hotfolder.rules import RULES, Rules, preset_by_folder
+from runtime.in_force import in_force, lines
+from runtime.missing_extra import needs_extra
+from runtime.one_line import one_line
+from runtime.options import add_machine, add_settings, open_restorer, said, wanted_by
+
+if TYPE_CHECKING:
+    from runtime.hotfolder.station import Station
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return its exit status."""
+    warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, which is dropped
+    return run(lambda: _watch(_parser().parse_args(arguments)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    about = "Restore every photo that arrives in a folder, each exactly once."
+    parser = argparse.ArgumentParser(prog="python -m runtime.watch", description=about)
+    default = Rules()
+    add = parser.add_argument
+    add("photos", type=Path, metavar="IN", help="folder that photos arrive in; IN/PRESET/ has that preset")
+    add("output", type=Path, metavar="OUT", help="folder of the results, of OUT/done/ and OUT/failed/")
+    add(
+        *("--originals",),
+        choices=get_args(Originals),
+        default=default.originals,
+        help="move them to OUT/done/, or leave them (%(default)s)",
+    )
+    add("--once", action="store_true", help="end when all that is there is done")
+    add("--max-megapixels", type=float, default=100, metavar="N", help="refuse larger photos and results")
+    add("--config", type=Path, metavar="FILE", help="TOML or JSON; the command line wins over it")
+
+    add = parser.add_argument_group("when and how often").add_argument
+    add(
+        "--settle",
+        type=float,
+        metavar="S",
+        default=default.settle,
+        help="a file must not change for so long (%(default)g)",
+    )
+    add(
+        "--rescan",
+        type=float,
+        metavar="S",
+        default=default.rescan,
+        help="look even without file events (%(default)g)",
+    )
+    add("--queue", type=int, default=default.queue, metavar="N", help="most photos in memory (%(default)s)")
+    add("--retries", type=int, default=default.retries, metavar="N", help="for what may pass (%(default)s)")
+    add(
+        "--backoff",
+        type=float,
+        metavar="S",
+        default=default.backoff,
+        help="before the first retry (%(default)g)",
+    )
+    add(
+        *("--crashes",),
+        type=int,
+        default=default.crashes,
+        metavar="N",
+        help="give a photo up in whose middle the program ended so often (%(default)s)",
+    )
+
+    add = parser.add_argument_group("what is told").add_argument
+    add("--log-format", choices=get_args(LogFormat), default="text", help="lines on stderr (%(default)s)")
+    add("--heartbeat", type=Path, metavar="FILE", help="in place of OUT/.watch/heartbeat.json")
+    add("--heartbeat-every", type=float, metavar="S", default=10.0, help="(%(default)g)")
+    add(
+        "--metrics-port",
+        type=int,
+        metavar="PORT",
+        help="serve Prometheus on 127.0.0.1; 0 takes any free port",
+    )
+    add_settings(parser)
+    add_machine(parser)
+    return parser
+
+
+def _watch(options: argparse.Namespace) -> int:
+    with needs_extra("watch", "python -m runtime.watch"):
+        import watchdog.observers  # noqa: F401
+    from runtime.hotfolder.engine import Engine
+    from runtime.hotfolder.journal import Journal
+    from runtime.hotfolder.metrics import LOOPBACK, serving
+    from runtime.hotfolder.station import Station
+    from runtime.hotfolder.status import Heartbeat, Status
+
+    rules = Rules(**{name: getattr(options, name) for name in RULES})
+    wanted = wanted_by(options)
+    presets = {name: in_force(wanted.config, said(options), name) for name in wanted.config.presets}
+    log, status = Log(options.log_format), Status()
+    with ExitStack() as stack:
+        folders = stack.enter_context(holding(options.photos, options.output, rules.originals))
+        journal = stack.enter_context(closing(Journal(folders.state / "journal.sqlite")))
+        station = Station(
+            folders,
+            journal,
+            rules,
+            forces=preset_by_folder(presets, wanted.force),
+            engine=Engine(lambda: open_restorer(wanted)),
+            status=status,
+            log=log,
+        )
+        stopped_by = stack.enter_context(_stopping_at_signals(station))
+        file = options.heartbeat or folders.state / "heartbeat.json"
+        stack.enter_context(closing(Heartbeat(file, status, every=options.heartbeat_every)))
+        if options.metrics_port is not None:
+            port = stack.enter_context(serving(status, options.metrics_port))
+            log("metrics", f"Prometheus is served on http://{LOOPBACK}:{port}/metrics", port=port)
+        for line in lines(wanted.force):
+            log("settings", line)
+        log("watching", f"watching {one_line(options.photos)}, results go to {one_line(options.output)}")
+        station.run()
+        log("stopped", "stopped: nothing is in between")
+    return INTERRUPTED if signal.SIGINT in stopped_by else DONE
+
+
+@contextmanager
+def _stopping_at_signals(station: "Station") -> Iterator[set[int]]:
+    """Have SIGTERM and SIGINT end the work after the present photo; yield the set that they are noted in.
+
+    A second SIGINT ends it at once, which loses nothing either.
+    """
+    noted: set[int] = set()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and number in noted:
+            raise KeyboardInterrupt
+        noted.add(number)
+        station.stop()
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

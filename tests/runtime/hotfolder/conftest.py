@@ -1,0 +1,123 @@
+"""A hot folder that is worked on in this process, with a tiny network."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from runtime.hotfolder.engine import Engine
+from runtime.hotfolder.folders import holding
+from runtime.hotfolder.journal import Entry, Journal
+from runtime.hotfolder.log import Log
+from runtime.hotfolder.rules import Forces, Rules
+from runtime.hotfolder.station import Station
+from runtime.hotfolder.status import Status
+from runtime.in_force import InForce
+from runtime.restorer import Restorer
+
+
+class HotFolder:
+    """The two folders, and what a test asks of them."""
+
+    def __init__(self, folder: Path, engine: Engine) -> None:
+        self.photos, self.output, self.engine = folder / "in", folder / "out", engine
+        self.photos.mkdir()
+
+    def put(self, name: str, shade: int = 0) -> Path:
+        """Put in a small photo of one colour, without a face."""
+        path = self.photos / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 30), (shade, 90, 80)).save(path)
+        return path
+
+    def work(
+        self,
+        *,
+        engine: Engine | None = None,
+        forces: Forces = lambda path: InForce(),
+        before: Callable[[Station], None] | None = None,
+        status: Status | None = None,
+        **rules: object,
+    ) -> Status:
+        """Work until nothing waits; `before` is given the station."""
+        settings = Rules(**({"once": True, "settle": 0, "backoff": 0.01} | rules))  # type: ignore[arg-type]
+        status = status or Status()
+        with (
+            holding(self.photos, self.output, settings.originals) as folders,
+            closing(Journal(folders.state / "journal.sqlite")) as journal,
+        ):
+            station = Station(
+                folders,
+                journal,
+                settings,
+                forces=forces,
+                engine=engine or self.engine,
+                status=status,
+                log=Log("text"),
+            )
+            if before:
+                before(station)
+            station.run()
+        return status
+
+    def journal(self) -> Journal:
+        return Journal(self.output / ".watch" / "journal.sqlite")
+
+    def entries(self) -> list[Entry]:
+        with closing(self.journal()) as journal:
+            return [*journal.open_entries(), *journal.finished()]
+
+    def results(self) -> dict[str, int]:
+        """Return the shade of each result, by its path."""
+        return {
+            name: shade_of(self.output / name)
+            for name in files(self.output)
+            if Path(name).parts[0] not in ("done", "failed", ".watch")
+        }
+
+    def waiting(self) -> list[str]:
+        return [name for name in files(self.photos) if name != ".gpen-edge.lock"]
+
+    def done(self) -> list[str]:
+        return files(self.output / "done")
+
+    def failed(self) -> list[str]:
+        return files(self.output / "failed")
+
+    def left_over(self) -> list[str]:
+        return [name for folder in (self.photos, self.output) for name in files(folder) if ".tmp" in name]
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def shade_of(path: Path) -> int:
+    with Image.open(path) as image:
+        return int(np.asarray(image.convert("RGB"))[0, 0, 0])
+
+
+@pytest.fixture(scope="package")
+def restorer(tiny_package: Path) -> Iterator[Restorer]:
+    with Restorer.open(tiny_package, threads=1) as opened:
+        yield opened
+
+
+class WarmEngine(Engine):
+    """Stays open from test to test."""
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def engine(restorer: Restorer) -> Engine:
+    return WarmEngine(lambda: restorer)
+
+
+@pytest.fixture
+def hot(tmp_path: Path, engine: Engine) -> HotFolder:
+    return HotFolder(tmp_path, engine)
