@@ -34,10 +34,10 @@ def test_passes_write_into_the_same_arrays_again(tiny_package: Path) -> None:
 def test_the_crops_that_come_in_are_left_alone(tiny_package: Path) -> None:
     backend = open_backend("onnxruntime", open_package(tiny_package), threads=1)
     crops = np.full((1, 3, 64, 64), 0.5, np.float32)
-    state = backend.encode(crops)
+    state = backend.encode(crops, [Move(np.full((1, 1, 64, 64), 0.3, np.float32), 0.3)])
     for _ in range(3):
         backend.generate(state)
-        backend.step(state, np.full((1, 1, 64, 64), 0.3, np.float32), 0.3)
+        backend.step(state, 0)
     assert (crops == 0.5).all()
     backend.close()
 
@@ -63,10 +63,10 @@ def test_a_half_precision_package_gives_nearly_the_same_faces_on_the_cpu(
     restored = []
     for folder in (tiny_package, half_package):
         backend = open_backend("onnxruntime", open_package(folder), device="cpu", threads=1)
-        state = backend.encode(crops)
+        state = backend.encode(crops, [Move(np.full((2, 1, 64, 64), 0.3, np.float32), 0.3)])
         for _ in range(3):
             backend.generate(state)
-            backend.step(state, np.full((2, 1, 64, 64), 0.3, np.float32), 0.3)
+            backend.step(state, 0)
         restored.append(backend.restored(state))
         backend.close()
     whole, half = restored
