@@ -1,5 +1,6 @@
 """What several tests need: a real photo, and a small package that is quick to run."""
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ settings.register_profile(
 )
 settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.load_profile("steady")
+
+# A shell has what it starts in the background ignore Ctrl-C, and what that starts as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DATA = Path(__file__).parent / "data"
 

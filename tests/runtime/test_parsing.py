@@ -210,7 +210,7 @@ def test_the_command_line_goes_by_the_network(seeing, portrait, portrait_file, t
     out, masks, report = (tmp_path / name for name in ("out.png", "masks.png", "report.json"))
     arguments = [portrait_file, "-o", out, "--masks", masks, "--report", report, "--model", seeing]
     assert main([*map(str, arguments), "--face-mask-weights", "hair=0", "--budget", "600"]) == 0
-    assert all(line.startswith("settings") for line in capsys.readouterr().err.splitlines())
+    assert all(line.startswith(("settings", "backend")) for line in capsys.readouterr().err.splitlines())
     (photo,) = json.loads(report.read_text())["photos"]
     assert photo["faces"][0]["regions"] == "parsing"
     assert "parsing" in photo["milliseconds"]
