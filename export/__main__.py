@@ -30,13 +30,19 @@ def main(arguments: list[str] | None = None) -> int:
     add("-o", "--output", type=Path, required=True, help="folder of the package")
     add("--name", help="name of the package (the checkpoint's)")
     add("--licence", default=PUBLISHED_LICENCE, help="licence of the weights, for the manifest")
+    add(
+        "--precision",
+        default="fp32",
+        choices=("fp32", "fp16"),
+        help="what convolutions compute in; fp16 is for GPUs, and cannot overflow (fp32)",
+    )
     add("--fused", action="store_true", help="also write fused.onnx, the form that other tools load")
     add("--winograd", action="store_true", help="for CPUs: wide layers take fewer products and more space")
     add(
         "--store",
         default="fp32",
         choices=("fp32", "fp16"),
-        help="how weights lie in the files; fp16 halves the package, computation stays FP32 (fp32)",
+        help="how FP32 weights lie in the files; fp16 halves them, computation stays FP32 (fp32)",
     )
     add("--opset", type=int, default=17, choices=range(17, 21), help="ONNX opset (17)")
     add("--overwrite", action="store_true", help="replace a package that is there")
@@ -58,6 +64,7 @@ def _export(options: argparse.Namespace) -> int:
             licence=options.licence,
             fused=options.fused,
             winograd=options.winograd,
+            precision=options.precision,
             opset=options.opset,
             store=options.store,
             overwrite=options.overwrite,

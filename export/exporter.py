@@ -7,6 +7,7 @@ from typing import Literal
 
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
+from engines.errors import GpenEdgeError
 from engines.package import (
     Graph,
     GraphName,
@@ -39,6 +40,7 @@ def export_package(
     licence: str = PUBLISHED_LICENCE,
     fused: bool = False,
     winograd: bool = False,
+    precision: Literal["fp32", "fp16"] = "fp32",
     opset: int = 17,
     store: Literal["fp32", "fp16"] = "fp32",
     overwrite: bool = False,
@@ -52,29 +54,34 @@ def export_package(
     licence   of the weights, kept in the manifest
     fused     also write `fused.onnx`, `input` → `output`, the form that other tools load
     winograd  compute wide layers by Winograd's filtering: for CPUs (export/winograd.py)
-    store     how weights lie in the files: "fp16" halves them, and they are computed with in FP32 still
+    precision "fp16": convolutions in half precision, for GPUs (export/half.py)
+    store     how weights of FP32 layers lie in the files: "fp16" halves them, and they are computed with in
+              FP32 still
 
-    Raises CheckpointError and PackageError, and GpenEdgeError when a graph does not compute what it should.
-    Nothing is left behind then.
+    Raises CheckpointError and PackageError, and GpenEdgeError when a graph does not compute what it should or
+    options contradict each other. Nothing is left behind then.
     """
+    half = precision == "fp16"
+    if half and winograd:
+        raise GpenEdgeError(
+            "--winograd is for CPUs, and its rounding grows too much for --precision fp16: leave one out"
+        )
     with new_package(folder, overwrite=overwrite) as target:
         progress("reading the checkpoint")
         loaded = load_checkpoint(checkpoint)
         network = Gpen.from_state(loaded.layout, loaded.state)
         models: dict[GraphName, ModelProto] = {}
-        for graph_name, traced in traced_graphs(network, fused=fused, winograd=winograd).items():
+        for graph_name, traced in traced_graphs(network, fused=fused, winograd=winograd, half=half).items():
             progress(f"tracing the {graph_name}")
             model = to_onnx(traced, opset)
             models[graph_name] = store_halved(model) if store == "fp16" else model
         progress("comparing with the published network")
-        parities = parity.measure(
-            models, network, parity.HALVED_TOLERANCE if store == "fp16" else parity.TOLERANCE
-        )
+        parities = parity.measure(models, network, _tolerance(precision, store))
         progress("writing")
         manifest = Manifest(
             name=name or checkpoint.stem,
             **asdict(loaded.layout),
-            precision="fp32",
+            precision=precision,
             winograd=winograd,
             opset=opset,
             weights=store,
@@ -83,6 +90,12 @@ def export_package(
         )
         write_manifest(target, manifest)
     return Package(folder, manifest), parities
+
+
+def _tolerance(precision: str, store: str) -> float:
+    if precision == "fp16":
+        return parity.HALF_TOLERANCE
+    return parity.HALVED_TOLERANCE if store == "fp16" else parity.TOLERANCE
 
 
 def step_count(*, fused: bool) -> int:

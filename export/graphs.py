@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from engines.package import GraphName
 from export import static
+from export.half import halve
 from export.network import Gpen
 from export.static import StaticGpen
 from export.winograd import quicken
@@ -54,7 +55,8 @@ def step(
 
 
 def _flat(z: Tensor, features: list[Tensor]) -> tuple[Tensor, ...]:
-    return z, *features
+    """Return the encoder's outputs, in FP32 also where it computes in FP16."""
+    return z, *(f if f.dtype == torch.float32 else f.float() for f in features)
 
 
 @dataclass(frozen=True)
@@ -66,20 +68,28 @@ class TracedGraph:
     outputs: tuple[str, ...]
 
 
-def traced_graphs(network: Gpen, *, fused: bool, winograd: bool = False) -> dict[GraphName, TracedGraph]:
-    """Return the graphs of a package; only the shapes of their example inputs, a batch of two, matter."""
+def traced_graphs(
+    network: Gpen, *, fused: bool, winograd: bool = False, half: bool = False
+) -> dict[GraphName, TracedGraph]:
+    """Return the graphs of a package, with FP32 inputs and outputs whatever they compute in.
+
+    Only the shapes of their example inputs matter. The batch is empty: tracing needs no arithmetic, and
+    PyTorch's in half precision takes minutes on a CPU.
+    """
     layout, net = network.layout, static.fold(network)
-    if winograd:
+    if half:
+        net = halve(net)
+    elif winograd:
         net = quicken(net)
     size, style_dim = layout.size, layout.style_dim
-    crop, latent = torch.zeros(2, 3, size, size), torch.zeros(2, style_dim)
-    features = {f"feature_{r}": torch.zeros(2, layout.channels(r), r, r) for r in layout.resolutions}
+    crop, latent = torch.zeros(0, 3, size, size), torch.zeros(0, style_dim)
+    features = {f"feature_{r}": torch.zeros(0, layout.channels(r), r, r) for r in layout.resolutions}
     step_inputs = {
         "estimate": crop,
         "restored": crop.clone(),
-        "picture_gain": torch.zeros(2, 1, size, size),
+        "picture_gain": torch.zeros(0, 1, size, size),
         "w": latent,
-        "latent_gain": torch.zeros(2, 1),
+        "latent_gain": torch.zeros(0, 1),
     }
     graphs: dict[GraphName, TracedGraph] = {
         "encoder": TracedGraph(

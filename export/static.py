@@ -9,7 +9,7 @@ inference engines pack, fuse and quantise.
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -47,6 +47,13 @@ class Linear:
         return F.linear(x, self.weight, self.bias)
 
 
+class EncoderStage(Protocol):
+    """An encoder stage, in whatever arithmetic."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map B×C×H×W, the first stage B×3×S×S, to the stage's feature."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """An encoder stage: blur (all but the first), convolution, activation."""
@@ -54,6 +61,12 @@ class Stage:
     blur: tuple[Tensor, Tensor] | None
     weight: Tensor
     bias: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map B×C×H×W to the stage's feature, at half the resolution where there is a blur."""
+        if self.blur:
+            x = blurred(x, self.blur, pad=(2, 2))
+        return F.leaky_relu(F.conv2d(x, self.weight, self.bias, stride=2 if self.blur else 1), LEAK)
 
 
 class Convolve(Protocol):
@@ -73,7 +86,7 @@ class Same:
     def __call__(self, parts: list[Tensor]) -> Tensor:
         """Convolve: over parts that lie side by side this is a sum, so nothing is copied to join them."""
         terms = (F.conv2d(part, weight, padding=1) for part, weight in zip(parts, self.weights, strict=True))
-        return _sum(terms)
+        return total(terms)
 
 
 @dataclass(frozen=True)
@@ -100,7 +113,17 @@ class Doubling:
         )
         _, channels, height, width = ee.shape
         rows = torch.stack((torch.stack((ee, eo), 4), torch.stack((oe, oo), 4)), 3)
-        return _blur(rows.reshape(-1, channels, 2 * height, 2 * width), self.blur, pad=(1, 0))
+        return blurred(rows.reshape(-1, channels, 2 * height, 2 * width), self.blur, pad=(1, 0))
+
+
+class StyledLayer(Protocol):
+    """A styled convolution and the feature beside it, in whatever arithmetic."""
+
+    def __call__(self, x: list[Tensor], w: Tensor, feature: Tensor) -> list[Tensor]:
+        """Return the activated convolution and, beside it, the activated feature.
+
+        The published network concatenates the two; here they stay apart.
+        """
 
 
 @dataclass(frozen=True)
@@ -116,6 +139,24 @@ class Styled:
     feature_gain: Tensor
     feature_bias: Tensor
 
+    def __call__(self, x: list[Tensor], w: Tensor, feature: Tensor) -> list[Tensor]:
+        """Return the activated convolution and, beside it, the activated feature."""
+        style = self.affine(w)
+        # The activation's gain √2 is positive: it moves inside, into factors that are there anyway.
+        demodulation = GAIN * torch.rsqrt(F.linear(style.square(), self.energy) + EPSILON)
+        out = self.convolve(modulated(x, style))
+        return [
+            F.leaky_relu(out * demodulation[:, :, None, None] + self.bias, LEAK),
+            F.leaky_relu(feature * self.feature_gain + self.feature_bias, LEAK),
+        ]
+
+
+class RgbLayer(Protocol):
+    """A to_rgb, in whatever arithmetic."""
+
+    def __call__(self, x: list[Tensor], w: Tensor, below: Tensor | None) -> Tensor:
+        """Return the picture, B×3×H×W; `below` is the one at half the resolution."""
+
 
 @dataclass(frozen=True)
 class Rgb:
@@ -128,19 +169,28 @@ class Rgb:
     upsample: Tensor | None
     """Kernel that doubles the picture from below."""
 
+    def __call__(self, x: list[Tensor], w: Tensor, below: Tensor | None) -> Tensor:
+        """Return B×3×H×W: three channels are so few that scaling the weight is cheaper than scaling x."""
+        weight = self.weight * self.affine(w)[:, None]
+        parts = zip(x, torch.split(weight, [part.shape[1] for part in x], 2), strict=True)
+        out = total(torch.bmm(k, part.flatten(2)) for part, k in parts)
+        rgb = out.reshape(-1, 3, *x[0].shape[2:]) + self.bias
+        return rgb if below is None else rgb + doubled(below, self.upsample)
+
 
 @dataclass(frozen=True)
 class StaticGpen:
     """The constants of the static-weight form."""
 
-    stages: tuple[Stage, ...]
+    stages: tuple[EncoderStage, ...]
     """From S×S down to 4×4."""
-    final: Linear
+    final: Callable[[Tensor], Tensor]
+    """Flattened 4×4 feature → z, without the activation."""
     mapping: tuple[Linear, ...]
     constant: Tensor
-    styled: tuple[Styled, ...]
+    styled: tuple[StyledLayer, ...]
     """One at 4×4, then two at each resolution."""
-    rgbs: tuple[Rgb, ...]
+    rgbs: tuple[RgbLayer, ...]
 
 
 def encode(net: StaticGpen, crop: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -148,9 +198,7 @@ def encode(net: StaticGpen, crop: Tensor) -> tuple[Tensor, list[Tensor]]:
     features: list[Tensor] = []
     x = crop
     for stage in net.stages:
-        if stage.blur:
-            x = _blur(x, stage.blur, pad=(2, 2))
-        x = F.leaky_relu(F.conv2d(x, stage.weight, stage.bias, stride=2 if stage.blur else 1), LEAK)
+        x = stage(x)
         features.insert(0, x)
     return F.leaky_relu(net.final(x.flatten(1)), LEAK), features
 
@@ -165,12 +213,12 @@ def map_latent(net: StaticGpen, z: Tensor) -> Tensor:
 
 def generate(net: StaticGpen, w: Tensor, features: list[Tensor]) -> Tensor:
     """Return the restored crop, B×3×S×S, of a latent w and the encoder's features."""
-    x = _styled(net.styled[0], [net.constant], w, features[0])
-    rgb = _to_rgb(net.rgbs[0], x, w)
+    x = net.styled[0]([net.constant], w, features[0])
+    rgb = net.rgbs[0](x, w, None)
     for i, to_rgb in enumerate(net.rgbs[1:], start=1):
         for layer in net.styled[2 * i - 1 : 2 * i + 1]:
-            x = _styled(layer, x, w, features[i])
-        rgb = _to_rgb(to_rgb, x, w) + _double(rgb, to_rgb.upsample)
+            x = layer(x, w, features[i])
+        rgb = to_rgb(x, w, rgb)
     return rgb
 
 
@@ -180,43 +228,26 @@ def restore(net: StaticGpen, crop: Tensor) -> Tensor:
     return generate(net, map_latent(net, z), features)
 
 
-def _styled(layer: Styled, x: list[Tensor], w: Tensor, feature: Tensor) -> list[Tensor]:
-    """Return the activated convolution and, beside it, the activated feature.
-
-    The published network concatenates the two; here they stay apart.
-    """
-    style = layer.affine(w)
-    # The activation's gain √2 is positive: it moves inside, into factors that are there anyway.
-    demodulation = GAIN * torch.rsqrt(F.linear(style.square(), layer.energy) + EPSILON)
+def modulated(x: list[Tensor], style: Tensor) -> list[Tensor]:
+    """Scale parts that lie side by side, each B×C×H×W, by a style as wide as all of them, B×ΣC."""
     scales = torch.split(style[:, :, None, None], [part.shape[1] for part in x], 1)
-    out = layer.convolve([part * s for part, s in zip(x, scales, strict=True)])
-    return [
-        F.leaky_relu(out * demodulation[:, :, None, None] + layer.bias, LEAK),
-        F.leaky_relu(feature * layer.feature_gain + layer.feature_bias, LEAK),
-    ]
+    return [part * s for part, s in zip(x, scales, strict=True)]
 
 
-def _to_rgb(layer: Rgb, x: list[Tensor], w: Tensor) -> Tensor:
-    """Return B×3×H×W: three channels are so few that scaling the weight is cheaper than scaling the input."""
-    weight = layer.weight * layer.affine(w)[:, None]
-    parts = zip(x, torch.split(weight, [part.shape[1] for part in x], 2), strict=True)
-    out = _sum(torch.bmm(k, part.flatten(2)) for part, k in parts)
-    return out.reshape(-1, 3, *x[0].shape[2:]) + layer.bias
-
-
-def _blur(x: Tensor, kernel: tuple[Tensor, Tensor], *, pad: tuple[int, int]) -> Tensor:
+def blurred(x: Tensor, kernel: tuple[Tensor, Tensor], *, pad: tuple[int, int]) -> Tensor:
     """Convolve every channel with an outer product, as rows, then columns; `pad` is before and after each."""
     row, column = kernel
     x = F.conv2d(F.pad(x, (*pad, 0, 0)), row, groups=len(row))
     return F.conv2d(F.pad(x, (0, 0, *pad)), column, groups=len(column))
 
 
-def _double(rgb: Tensor, kernel: Tensor | None) -> Tensor:
+def doubled(rgb: Tensor, kernel: Tensor | None) -> Tensor:
     """Double by zero insertion and the kernel: a transposed convolution per channel, its border cropped."""
     return F.conv_transpose2d(rgb, kernel, stride=2, padding=1, groups=3)  # type: ignore[arg-type]
 
 
-def _sum(terms: Iterable[Tensor]) -> Tensor:
+def total(terms: Iterable[Tensor]) -> Tensor:
+    """Add tensors up."""
     return functools.reduce(torch.add, terms)
 
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from export.static import Same, StaticGpen
+from export.static import Same, StaticGpen, Styled
 
 TILE = 4
 """Results along a tile's side."""
@@ -79,7 +79,11 @@ def quicken(net: StaticGpen) -> StaticGpen:
     styled = list(net.styled)
     for i, layer in enumerate(net.styled):
         resolution = 4 * 2 ** ((i + 1) // 2)
-        if isinstance(layer.convolve, Same) and _gains(layer.convolve, resolution):
+        if (
+            isinstance(layer, Styled)
+            and isinstance(layer.convolve, Same)
+            and _gains(layer.convolve, resolution)
+        ):
             styled[i] = replace(layer, convolve=winograd(torch.cat(layer.convolve.weights, 1)))
     return replace(net, styled=tuple(styled))
 

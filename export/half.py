@@ -1,0 +1,224 @@
+"""The static-weight form in half precision, such that no value overflows, whatever the latent (design §3).
+
+FP16 ends at 65504. What is stored between two kernels, and what a convolution adds up, stays below it:
+
+- Every stored activation is clamped to ±BOUND, in FP32, before it is rounded. The clamp is for hostile input:
+  activations of trained networks are around 1 and seldom above 10. What it changes the exporter notices.
+- Styles are divided by σ = max|s| of the sample, so a modulated activation is no larger than it was.
+- Each output channel of a kernel is divided by its Σ|W|, times MASS. Hence a sum over the kernel, and any
+  part of it in any order, is at most MASS · BOUND = 64 000, also where an engine adds up in FP16. (Divided by
+  its own max there would be up to 9 · 1024 terms of that size to be added.)
+- Blurs sum to 1 along rows and along columns, which bounds them by their input.
+- What was divided out comes back as one factor per sample and output channel. It may be of any size, so it
+  is computed and applied in FP32, as are bias and activation: an engine does all this in the one kernel that
+  reads the convolution's result and writes the activation.
+
+Nothing that matters vanishes either: with Σ|W| = MASS a kernel of 9 · 1024 equal values has 0.007 in each, a
+hundred times the least normal number, and what is lost below 6e-8 is lost beside terms near 1.
+
+Mapping, final linear layer, style affines, demodulation, the accumulation of the picture, and what goes in
+and out of the graphs, are FP32.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from export.network import EPSILON, GAIN, LEAK
+from export.static import (
+    Convolve,
+    Doubling,
+    Linear,
+    Rgb,
+    Same,
+    Stage,
+    StaticGpen,
+    Styled,
+    blurred,
+    doubled,
+    modulated,
+    total,
+)
+
+BOUND = 1000.0
+"""Largest magnitude of a stored activation."""
+MASS = 64.0
+"""Σ|W| of each output channel."""
+TINY = 1e-12
+"""Least divisor: for styles and kernels that are zero."""
+
+
+@dataclass(frozen=True)
+class Widened:
+    """A linear layer that computes in FP32 what comes in FP16."""
+
+    linear: Linear
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map B×inputs to B×outputs."""
+        return self.linear(x.float())
+
+
+@dataclass(frozen=True)
+class HalfStage:
+    """An encoder stage."""
+
+    blur: tuple[Tensor, Tensor] | None
+    weight: Tensor
+    """Of mass MASS."""
+    factor: Tensor
+    """outputs×1×1: what the weight and the blur were divided by."""
+    bias: Tensor
+    """outputs×1×1"""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map B×C×H×W, the FP32 crop or an FP16 feature, to an FP16 feature."""
+        if x.dtype != torch.float16:
+            x = stored(x)
+        if self.blur:
+            x = blurred(x, self.blur, pad=(2, 2))
+        out = F.conv2d(x, self.weight, stride=2 if self.blur else 1)
+        return stored(F.leaky_relu(out.float() * self.factor + self.bias, LEAK))
+
+
+@dataclass(frozen=True)
+class HalfStyled:
+    """A styled convolution and what is done to the feature beside it."""
+
+    affine: Linear
+    energy: Tensor
+    """outputs×inputs: ΣW² over the undivided kernel"""
+    convolve: Convolve
+    """Its kernels have mass MASS."""
+    factor: Tensor
+    """outputs: what they were divided by, and the activation's gain"""
+    bias: Tensor
+    feature_gain: Tensor
+    feature_bias: Tensor
+
+    def __call__(self, x: list[Tensor], w: Tensor, feature: Tensor) -> list[Tensor]:
+        """Return the activated convolution and, beside it, the activated feature, both FP16."""
+        style = self.affine(w)
+        sigma = style.abs().amax(1, keepdim=True).clamp_min(TINY)
+        style = style / sigma
+        # d·σ = rsqrt(Σ(W s/σ)² + 1e-8/σ²)
+        demodulation = self.factor * torch.rsqrt(
+            F.linear(style.square(), self.energy) + (EPSILON**0.5 / sigma).square()
+        )
+        out = self.convolve(modulated(x, style.half()))
+        return [
+            stored(F.leaky_relu(out.float() * demodulation[:, :, None, None] + self.bias, LEAK)),
+            stored(F.leaky_relu(feature.float() * self.feature_gain + self.feature_bias, LEAK)),
+        ]
+
+
+@dataclass(frozen=True)
+class HalfRgb:
+    """A to_rgb: its products are FP16; its style, which nothing demodulates, comes back in FP32."""
+
+    affine: Linear
+    weight: Tensor
+    bias: Tensor
+    upsample: Tensor | None
+
+    def __call__(self, x: list[Tensor], w: Tensor, below: Tensor | None) -> Tensor:
+        """Return the picture, B×3×H×W FP32."""
+        weight = self.weight * self.affine(w)[:, None]
+        mass = weight.abs().sum(2, keepdim=True).clamp_min(TINY)
+        kernel = (weight * (MASS / mass)).half()
+        parts = zip(x, torch.split(kernel, [part.shape[1] for part in x], 2), strict=True)
+        out = total(torch.bmm(k, part.flatten(2)).float() for part, k in parts)
+        rgb = (out * (mass / MASS)).reshape(-1, 3, *x[0].shape[2:]) + self.bias
+        return rgb if below is None else rgb + doubled(below, self.upsample)
+
+
+def stored(x: Tensor) -> Tensor:
+    """Return FP32 values as they are stored between two kernels: clamped, then rounded to FP16."""
+    return x.clamp(-BOUND, BOUND).half()
+
+
+def halve(net: StaticGpen) -> StaticGpen:
+    """Return the same network with convolutions in half precision.
+
+    It takes FP32 crops, features and latents, and gives FP32 latents and pictures; the features that it gives
+    are FP16.
+    """
+    return replace(
+        net,
+        stages=tuple(_stage(_own(stage, Stage)) for stage in net.stages),
+        final=Widened(_own(net.final, Linear)),
+        constant=stored(net.constant),
+        styled=tuple(halved_layer(_own(layer, Styled)) for layer in net.styled),
+        rgbs=tuple(_rgb(_own(layer, Rgb)) for layer in net.rgbs),
+    )
+
+
+Part = TypeVar("Part")
+
+
+def _own(part: object, kind: type[Part]) -> Part:
+    if not isinstance(part, kind):
+        raise TypeError(
+            f"the form that is halved has a {type(part).__name__} where a {kind.__name__} belongs"
+        )
+    return part
+
+
+def _stage(stage: Stage) -> HalfStage:
+    mass = _mass(stage.weight)
+    blur, gain = _blur(stage.blur) if stage.blur else (None, 1.0)
+    return HalfStage(
+        blur,
+        _divided(stage.weight, mass),
+        (mass * (gain / MASS))[:, None, None],
+        stage.bias[:, None, None],
+    )
+
+
+def halved_layer(layer: Styled) -> HalfStyled:
+    """Return a styled convolution in half precision."""
+    convolve, factor = _convolution(layer.convolve)
+    return HalfStyled(
+        affine=layer.affine,
+        energy=layer.energy,
+        convolve=convolve,
+        factor=factor * GAIN,
+        bias=layer.bias,
+        feature_gain=layer.feature_gain,
+        feature_bias=layer.feature_bias,
+    )
+
+
+def _rgb(layer: Rgb) -> HalfRgb:
+    return HalfRgb(layer.affine, layer.weight, layer.bias, layer.upsample)
+
+
+def _convolution(convolve: Convolve) -> tuple[Convolve, Tensor]:
+    """Return a convolution whose kernels have at most mass MASS, and the factor per output channel."""
+    if isinstance(convolve, Doubling):
+        blur, gain = _blur(convolve.blur)
+        mass = torch.stack([_mass(phase) for phase in convolve.phases]).amax(0)
+        ee, eo, oe, oo = (_divided(phase, mass) for phase in convolve.phases)
+        return Doubling((ee, eo, oe, oo), blur), mass * (gain / MASS)
+    weights = _own(convolve, Same).weights
+    mass = total(_mass(weight) for weight in weights)
+    return Same(tuple(_divided(weight, mass) for weight in weights)), mass / MASS
+
+
+def _mass(weight: Tensor) -> Tensor:
+    """Return Σ|W| of each output channel."""
+    return weight.abs().sum((1, 2, 3))
+
+
+def _divided(weight: Tensor, mass: Tensor) -> Tensor:
+    return (weight * (MASS / mass.clamp_min(TINY))[:, None, None, None]).half()
+
+
+def _blur(blur: tuple[Tensor, Tensor]) -> tuple[tuple[Tensor, Tensor], float]:
+    """Return the row and the column with a sum of 1 each, and what they lost by it."""
+    row, column = blur
+    sums = float(row[0].sum()), float(column[0].sum())
+    return ((row / sums[0]).half(), (column / sums[1]).half()), sums[0] * sums[1]

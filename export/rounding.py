@@ -1,0 +1,65 @@
+"""Half precision as hardware has it, in ONNX Runtime on a CPU.
+
+The CPU has few FP16 kernels: ONNX Runtime computes the rest in FP32, between casts, and then takes out casts
+that meet, those of the graph too. What lies between two nodes is then not rounded at all, and a graph that
+overflows on a GPU looks right. Here every FP16 value is rounded, and overflows, as it does when it is stored.
+"""
+
+import onnxruntime
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, shape_inference
+
+RAW = "_raw"
+"""What is added to the name of an FP16 value before it is rounded."""
+
+_FLOATS = (TensorProto.FLOAT16, TensorProto.FLOAT)
+
+
+def rounding_session(model: ModelProto, *, watched: bool = False) -> onnxruntime.InferenceSession:
+    """Open a model so that every FP16 value between two nodes is rounded.
+
+    watched  also give the value of every node that puts out FP16 or FP32, after the model's own outputs
+    """
+    options = onnxruntime.SessionOptions()
+    # The least optimisation still merges casts; any more would also take out what keeps them apart.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    model = rounded(model, watched=watched)
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def rounded(model: ModelProto, *, watched: bool = False) -> ModelProto:
+    """Return a model with an Identity after every node output that is FP16.
+
+    Identity has an FP16 kernel, so the value goes through FP16 on its way: the casts on both sides of it do
+    not meet. `watched` is as in `rounding_session`.
+    """
+    values = {value.name: value for value in _values(model)}
+    result = ModelProto()
+    result.CopyFrom(model)
+    graph = result.graph
+    nodes: list[NodeProto] = []
+    for node in model.graph.node:
+        changed = NodeProto()
+        changed.CopyFrom(node)
+        nodes.append(changed)
+        for i, name in enumerate(node.output):
+            if name in values and _type(values[name]) == TensorProto.FLOAT16:
+                changed.output[i] = name + RAW
+                nodes.append(helper.make_node("Identity", [name + RAW], [name], name=f"{name}_rounded"))
+    del graph.node[:]
+    graph.node.extend(nodes)
+    if watched:
+        given = {value.name for value in graph.output}
+        made = [name for node in model.graph.node for name in node.output if name not in given]
+        graph.output.extend(values[name] for name in made if _type(values[name]) in _FLOATS)
+    return result
+
+
+def _values(model: ModelProto) -> list[ValueInfoProto]:
+    graph = shape_inference.infer_shapes(model, strict_mode=True).graph
+    return [*graph.value_info, *graph.output]
+
+
+def _type(value: ValueInfoProto) -> int:
+    return value.type.tensor_type.elem_type
