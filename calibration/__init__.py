@@ -1,1 +1,1 @@
-"""What portraits say of a package: latent statistics, and later activation ranges and quantisation."""
+"""What portraits say of a package: latent statistics, what half precision would do to it, INT8."""

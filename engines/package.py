@@ -18,6 +18,8 @@ SCHEMA = 1
 MANIFEST = "manifest.json"
 LATENTS = "latents-"
 """How the file of the latent statistics begins; the start of its SHA-256 follows."""
+QUANTISATION_CHART = "quantisation.png"
+"""The trade-off of an INT8 package, to look at."""
 BUNDLED = Path(__file__).parent / "packages"
 DEFAULT = "default"
 """Name of the bundled package that is used when the user names none."""
@@ -73,6 +75,61 @@ class Latents:
     """Of the distance of portraits left out of the statistics, by the share that lies nearer: "0.99"."""
 
 
+@dataclass(frozen=True)
+class QuantisedLayer:
+    """Convolutions that are quantised together or not at all."""
+
+    name: str
+    graph: GraphName
+    convolutions: tuple[str, ...]
+    """Names of the nodes."""
+    share: float
+    """Of the MACs of encoder and generator."""
+    precision: Literal["int8", "fp32"]
+    psnr_alone: float
+    """dB against FP32 with this layer alone in INT8."""
+    methods: dict[str, str]
+    """How the range of each value that it reads was found."""
+    ranges: dict[str, float]
+    """±T of these values."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A layer that was tried in INT8 together with those kept before it."""
+
+    layer: str
+    share: float
+    """Of the MACs in INT8 with it."""
+    psnr: float
+    worst_psnr: float
+    """Of the worst portrait."""
+    kept: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantisation:
+    """How a package became INT8, by `python -m calibration int8`."""
+
+    target: Literal["gpu", "cpu"]
+    """What it was made for; the other runs it too, but no faster than FP32."""
+    portraits: int
+    held_out: int
+    """Of them: those that the quality was measured on."""
+    seed: int
+    least_psnr: float
+    """dB that were asked for."""
+    least_share: float
+    psnr: float
+    """dB against FP32, over the held-out portraits."""
+    worst_psnr: float
+    share: float
+    """Of the MACs in INT8, of encoder and generator."""
+    layers: tuple[QuantisedLayer, ...]
+    curve: tuple[Trial, ...]
+    """In the order they were tried."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """What a package says of itself."""
@@ -97,6 +154,8 @@ class Manifest:
     graphs: dict[GraphName, Graph]
     latents: Latents | None = None
     """None where nobody has measured them: then no face is out of domain."""
+    quantisation: Quantisation | None = None
+    """Of an INT8 package."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +216,7 @@ def new_package(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
     nothing else) or the folder cannot be written.
     """
     with _replacing(folder) as filled:
-        _check_free(folder, overwrite=overwrite)
+        check_free(folder, overwrite=overwrite)
         filled.mkdir()
         yield filled
 
@@ -207,7 +266,8 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _check_free(folder: Path, *, overwrite: bool) -> None:
+def check_free(folder: Path, *, overwrite: bool) -> None:
+    """Raise PackageError when a package cannot be put there, as `new_package` does."""
     if not folder.exists():
         return
     if not folder.is_dir() or not all(_is_ours(path) for path in folder.iterdir()):
@@ -218,7 +278,7 @@ def _check_free(folder: Path, *, overwrite: bool) -> None:
 
 def _is_ours(path: Path) -> bool:
     return path.is_file() and (
-        path.name == MANIFEST or path.suffix == ".onnx" or path.match(f"{LATENTS}*.npy")
+        path.name in (MANIFEST, QUANTISATION_CHART) or path.suffix == ".onnx" or path.match(f"{LATENTS}*.npy")
     )
 
 

@@ -1,0 +1,73 @@
+"""`python -m calibration audit PACKAGE --images DIR`: is half precision safe for these weights?"""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from calibration import audit_report
+from calibration.audit import audit
+from calibration.options import add_limit, add_portraits, check, detector_of, progress_bar
+from calibration.portraits import LEAST, pictures_in
+from calibration.samples import samples
+from engines import command_line
+from engines.errors import SettingsError
+from engines.package import open_package
+from runtime.atomic import write_atomically
+from runtime.one_line import one_line
+
+PORTRAITS = 16
+FORMS = {".json": audit_report.as_json, ".png": audit_report.plot}
+
+
+def add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    about = "show how large the values on the way are, and which layers half precision would break"
+    parser = commands.add_parser("audit", help=about, description=about)
+    parser.add_argument("package", metavar="PACKAGE", help="folder, or name of a bundled package")
+    add_portraits(parser)
+    add_limit(parser, PORTRAITS)
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR|FILE",
+        help="folder for audit.json and audit.png, or one file by such a suffix",
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    check(options, least=LEAST)
+    outputs = _outputs(options.output)
+    package = open_package(options.package)
+    detector = detector_of(options)
+    size = package.manifest.size
+    total = min(options.portraits, len(pictures_in(options.images)))
+    with progress_bar("running portraits", total) as tick:
+        taken = samples(options.images, size, detector, limit=options.portraits, seed=options.seed, tick=tick)
+        found = audit(package, taken, threads=options.threads or 0)
+    console = Console()
+    console.print(audit_report.table(found))
+    for line in audit_report.summary(found):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    for path in outputs:
+        content = FORMS[path.suffix.lower()](found)
+        with write_atomically(path) as file:
+            file.write(content)
+        console.print(f"written: {path}", soft_wrap=True, markup=False, highlight=False)
+    return command_line.DONE
+
+
+def _outputs(output: Path | None) -> list[Path]:
+    if output is None:
+        return []
+    if output.suffix.lower() in FORMS and not output.is_dir():
+        return [output]
+    if output.suffix and not output.is_dir():
+        raise SettingsError(f"-o {one_line(output)}: give a folder, or a file that ends in .json or .png")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"-o {one_line(output)}: {error.strerror}; give another folder") from error
+    return [output / f"audit{suffix}" for suffix in FORMS]

@@ -1,0 +1,125 @@
+"""`python -m calibration int8 PACKAGE --images DIR -o PACKAGE8`: as much INT8 as the picture allows."""
+
+import argparse
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from calibration.int8 import Int8Settings, check_source, to_int8
+from calibration.options import add_limit, add_portraits, check, detector_of, progress_bar
+from calibration.portraits import LEAST, pictures_in
+from calibration.samples import samples
+from engines import command_line
+from engines.errors import PhotoError, SettingsError
+from engines.package import Package, Quantisation, check_free, open_package
+from runtime.one_line import one_line
+
+PORTRAITS = 40
+
+
+def add_int8(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    about = "make an INT8 package: as much of the arithmetic as the picture allows"
+    parser = commands.add_parser("int8", help=about, description=about)
+    add = parser.add_argument
+    add("package", metavar="PACKAGE", help="FP32 package: folder, or name of a bundled one")
+    add("-o", "--output", type=Path, required=True, metavar="PACKAGE8", help="folder of the INT8 package")
+    add_portraits(parser)
+    add_limit(parser, PORTRAITS)
+    add(
+        "--for",
+        dest="target",
+        default="gpu",
+        choices=("gpu", "cpu"),
+        help="where it runs: gpu for TensorRT; cpu for ONNX Runtime, which fuses differently (gpu)",
+    )
+    add("--psnr", type=float, default=38.0, metavar="DB", help="least PSNR against FP32 (38)")
+    add("--share", type=float, default=0.8, metavar="X", help="least share of the MACs in INT8 (0.8)")
+    add("--overwrite", action="store_true", help="replace a package that is there")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    check(options, least=LEAST)
+    if not 10 <= options.psnr <= 90:
+        raise SettingsError(f"--psnr {options.psnr:g}: give 10 to 90 dB")
+    if not 0 < options.share <= 1:
+        raise SettingsError(f"--share {options.share:g}: give a share over 0, up to 1")
+    package = open_package(options.package)
+    check_source(package)
+    check_free(options.output, overwrite=options.overwrite)
+    detector = detector_of(options)
+    total = min(options.portraits, len(pictures_in(options.images)))
+    with progress_bar("reading portraits", total) as tick:
+        taken = list(
+            samples(
+                options.images,
+                package.manifest.size,
+                detector,
+                limit=options.portraits,
+                seed=options.seed,
+                tick=tick,
+            )
+        )
+    if all((sample == taken[0]).all() for sample in taken):
+        raise PhotoError(f"all portraits in {one_line(options.images)} are the same: give different ones")
+    settings = Int8Settings(
+        target=options.target,
+        least_psnr=options.psnr,
+        least_share=options.share,
+        seed=options.seed,
+        threads=options.threads or 0,
+    )
+    with ExitStack() as bars:
+
+        def progress(what: str, steps: int) -> Callable[[], None]:
+            bars.close()  # one at a time
+            return bars.enter_context(progress_bar(what, steps))
+
+        made = to_int8(
+            package, taken, options.output, settings, overwrite=options.overwrite, progress=progress
+        )
+    _show(package, made)
+    return command_line.DONE
+
+
+def _show(package: Package, made: Package) -> None:
+    quantisation = made.manifest.quantisation
+    assert quantisation is not None
+    console = Console()
+    console.print(_table(quantisation))
+    before, after = (_bytes(each) for each in (package, made))
+    console.print(
+        f"{quantisation.share:.1%} of the MACs in INT8; PSNR against FP32 {quantisation.psnr:.1f} dB, worst "
+        f"portrait {quantisation.worst_psnr:.1f} dB ({quantisation.held_out} held out)",
+        f"package: {made.folder}, {after / 2**20:.1f} MiB ({package.folder.name}: {before / 2**20:.1f} MiB)",
+        sep="\n",
+        soft_wrap=True,
+        markup=False,
+        highlight=False,
+    )
+
+
+def _bytes(package: Package) -> int:
+    return sum((package.folder / graph.file).stat().st_size for graph in package.manifest.graphs.values())
+
+
+def _table(quantisation: Quantisation) -> Table:
+    table = Table(title="layers, each alone in INT8")
+    table.add_column("layer", no_wrap=True)
+    table.add_column("share of MACs", justify="right")
+    table.add_column("PSNR, dB", justify="right")
+    table.add_column("now")
+    table.add_column("ranges by")
+    for layer in quantisation.layers:
+        table.add_row(
+            layer.name,
+            f"{layer.share:.1%}",
+            f"{layer.psnr_alone:.1f}",
+            layer.precision,
+            ", ".join(layer.methods.values()),
+        )
+    return table

@@ -1,0 +1,153 @@
+"""Choose the range of each value that is quantised, by the error it makes in the layer that reads it."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from calibration.quantisable import Layer
+from calibration.ranges import Seen, best, candidates, error, rounded, rounded_weights
+from calibration.samples import Sample
+from calibration.watching import Values, Watched, in_pieces, watch
+from engines.package import GraphName
+
+RANKED = 4
+"""Portraits that the candidates are compared on."""
+
+Models = Mapping[GraphName, ModelProto]
+Tops = dict[GraphName, dict[str, tuple[str, float]]]
+"""By graph and value: method and range T."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """A convolution by itself, exact and with rounded weights."""
+
+    exact: onnxruntime.InferenceSession
+    coarse: onnxruntime.InferenceSession
+
+
+def choose_ranges(
+    models: Models,
+    layers: Sequence[Layer],
+    samples: Sequence[Sample],
+    *,
+    outputs: bool,
+    threads: int,
+    tick: Callable[[], None],
+) -> Tops:
+    """Return a range for every value that layers read.
+
+    outputs  also for those that they make
+    tick     called after each of len(samples) + RANKED portraits
+    """
+    way: tuple[GraphName, ...] = ("encoder", "mapping", "generator")
+    graphs = {name: in_pieces(models[name], threads=threads) for name in way}
+    seen: dict[GraphName, dict[str, Seen]] = defaultdict(dict)
+    for layer in layers:
+        for name in (*layer.inputs, *(layer.outputs if outputs else ())):
+            seen[layer.graph][name] = Seen()
+
+    def see(graph: GraphName, name: str, values: NDArray[Any]) -> None:
+        if name in seen[graph]:
+            seen[graph][name].add(values)
+
+    for sample in samples:
+        _run(graphs, sample, see)
+        tick()
+    tried = {
+        graph: {name: candidates(found) for name, found in values.items()} for graph, values in seen.items()
+    }
+    errors = _errors(models, graphs, layers, tried, samples[:RANKED], threads, tick)
+    result: Tops = defaultdict(dict)
+    for graph, values in tried.items():
+        for name, tops in values.items():
+            ranked = errors[graph].get(name)
+            if ranked is None:  # made, not read
+                kept = np.concatenate(seen[graph][name].kept)
+                result[graph][name] = best(tops, lambda top, kept=kept: error(kept, top))  # type: ignore[misc]
+            else:
+                result[graph][name] = best(tops, ranked.__getitem__)
+    return result
+
+
+def _run(
+    graphs: Mapping[GraphName, Watched],
+    sample: Sample,
+    see: Callable[[GraphName, str, NDArray[Any]], None],
+) -> None:
+    see("encoder", "crop", sample)
+    encoded = watch(graphs["encoder"], {"crop": sample}, lambda name, x: see("encoder", name, x))
+    mapped: Values = watch(graphs["mapping"], {"z": encoded.pop("z")}, lambda name, x: None)
+    watch(graphs["generator"], {**mapped, **encoded}, lambda name, x: see("generator", name, x))
+
+
+def _errors(
+    models: Models,
+    graphs: Mapping[GraphName, Watched],
+    layers: Sequence[Layer],
+    tried: Mapping[GraphName, Mapping[str, Mapping[str, float]]],
+    samples: Sequence[Sample],
+    threads: int,
+    tick: Callable[[], None],
+) -> dict[GraphName, dict[str, dict[float, float]]]:
+    """Return for each value that is read, and each range, the square error of what the readers make of it."""
+    readers: dict[GraphName, dict[str, list[Reader]]] = defaultdict(lambda: defaultdict(list))
+    for graph in {layer.graph for layer in layers}:
+        nodes = {node.name: node for node in models[graph].graph.node}
+        constants = {tensor.name: tensor for tensor in models[graph].graph.initializer}
+        for layer in layers:
+            for name in layer.convolutions if layer.graph == graph else ():
+                node = nodes[name]
+                reader = _reader(node, constants[node.input[1]], models[graph], threads)
+                readers[graph][node.input[0]].append(reader)
+    found: dict[GraphName, dict[str, dict[float, float]]] = defaultdict(dict)
+
+    def see(graph: GraphName, name: str, values: NDArray[Any]) -> None:
+        for reader in readers[graph].get(name, ()):
+            errors = found[graph].setdefault(name, {})
+            (wanted,) = reader.exact.run(None, {"x": values})
+            for top in set(tried[graph][name].values()):
+                (got,) = reader.coarse.run(None, {"x": rounded(values, top)})
+                errors[top] = errors.get(top, 0.0) + float(np.square(got - wanted).sum(dtype=np.float64))
+
+    for sample in samples:
+        _run(graphs, sample, see)
+        tick()
+    return found
+
+
+def _reader(node: NodeProto, weights: TensorProto, model: ModelProto, threads: int) -> Reader:
+    kernel = numpy_helper.to_array(weights)
+    return Reader(*(_alone(node, k, model, threads) for k in (kernel, rounded_weights(kernel))))
+
+
+def _alone(
+    node: NodeProto, kernel: NDArray[np.float32], model: ModelProto, threads: int
+) -> onnxruntime.InferenceSession:
+    """Open a convolution without its bias, which rounding does not change."""
+    single = NodeProto()
+    single.CopyFrom(node)
+    del single.input[:], single.output[:]
+    single.input.extend(["x", "kernel"])
+    single.output.append("y")
+    graph = helper.make_graph(
+        [single],
+        "reader",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, None)],
+        [onnx.ValueInfoProto(name="y")],
+        [numpy_helper.from_array(kernel, "kernel")],
+    )
+    alone = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(
+        alone.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )

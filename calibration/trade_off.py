@@ -1,0 +1,150 @@
+"""How much of the arithmetic can be INT8 before the picture suffers: measured layer by layer."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime
+from onnx import ModelProto
+
+from calibration.insertion import Target, quantised
+from calibration.quantisable import Layer
+from calibration.samples import Sample
+from engines.package import GraphName
+
+PEAK = 2.0
+"""A picture's range: [−1, 1]."""
+MOST = 99.0
+"""dB that is shown of pictures that are the same."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How near pictures are to those of the FP32 package, in dB."""
+
+    psnr: float
+    """Of the mean square error over all held-out portraits."""
+    worst: float
+    """Of the worst portrait."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A layer that was tried together with those kept before it."""
+
+    layer: Layer
+    share: float
+    """Of the MACs in INT8 with it."""
+    quality: Quality
+    kept: bool
+
+
+@dataclass(frozen=True)
+class TradeOff:
+    """What was measured, and what came of it."""
+
+    alone: tuple[Quality, ...]
+    """Of each layer by itself, in the order of the layers."""
+    steps: tuple[Step, ...]
+    """From the layer that costs least for its arithmetic to the one that costs most."""
+
+    @property
+    def kept(self) -> list[Layer]:
+        """The layers that are INT8."""
+        return [step.layer for step in self.steps if step.kept]
+
+    @property
+    def last(self) -> Step | None:
+        """The last step that was kept."""
+        return next((step for step in reversed(self.steps) if step.kept), None)
+
+
+def weigh(
+    layers: Sequence[Layer],
+    total: int,
+    measure: Callable[[Sequence[Layer]], Quality],
+    least_psnr: float,
+    tick: Callable[[], None],
+) -> TradeOff:
+    """Add layers one by one, the cheapest in error for its arithmetic first; leave out what breaks the bar.
+
+    total    MACs of the whole network
+    measure  the quality with some layers in INT8
+    tick     called after each measurement: twice as many as layers
+    """
+    alone = []
+    for layer in layers:
+        alone.append(measure([layer]))
+        tick()
+    costs = [10 ** (-quality.psnr / 10) / layer.macs for layer, quality in zip(layers, alone, strict=True)]
+    kept: list[Layer] = []
+    steps = []
+    for i in sorted(range(len(layers)), key=lambda i: (costs[i], i)):
+        tried = [*kept, layers[i]]
+        quality = measure(tried)
+        fits = quality.psnr >= least_psnr
+        steps.append(Step(layers[i], sum(layer.macs for layer in tried) / total, quality, fits))
+        kept = tried if fits else kept
+        tick()
+    return TradeOff(tuple(alone), tuple(steps))
+
+
+class Judge:
+    """Measures packages with some layers in INT8 against FP32, on portraits held out of the calibration."""
+
+    def __init__(
+        self,
+        models: Mapping[GraphName, ModelProto],
+        ranges: Mapping[GraphName, Mapping[str, float]],
+        target: Target,
+        held_out: Sequence[Sample],
+        *,
+        threads: int,
+    ) -> None:
+        self._models, self._ranges, self._target = models, ranges, target
+        self._samples, self._threads = held_out, threads
+        self._mapping = self._open(models["mapping"])
+        self._exact = self._pictures([])
+
+    def __call__(self, layers: Sequence[Layer]) -> Quality:
+        """Return the quality with these layers in INT8."""
+        pictures = self._pictures(layers)
+        errors = [np.square(a - b).mean(dtype=np.float64) for a, b in zip(pictures, self._exact, strict=True)]
+        return Quality(_decibels(float(np.mean(errors))), _decibels(float(max(errors))))
+
+    def _pictures(self, layers: Sequence[Layer]) -> list[Sample]:
+        encoder, generator = (
+            self._open(
+                quantised(
+                    self._models[graph],
+                    [layer for layer in layers if layer.graph == graph],
+                    self._ranges[graph],
+                    self._target,
+                )
+            )
+            for graph in ("encoder", "generator")
+        )
+        names = [output.name for output in encoder.get_outputs()]
+        pictures = []
+        for sample in self._samples:
+            values = dict(zip(names, encoder.run(None, {"crop": sample}), strict=True))
+            (w,) = self._mapping.run(None, {"z": values.pop("z")})
+            (picture,) = generator.run(None, {"w": w, **values})
+            pictures.append(np.clip(picture, -1, 1))
+        return pictures
+
+    def _open(self, model: ModelProto) -> onnxruntime.InferenceSession:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.log_severity_level = 3
+        if self._target == "gpu":
+            # Here the CPU only rounds as a GPU would; without its INT8 kernels it does so faster.
+            options.add_session_config_entry("session.disable_quant_qdq", "1")
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+
+
+def _decibels(error: float) -> float:
+    return min(MOST, 10 * math.log10(PEAK**2 / error)) if error else MOST

@@ -1,0 +1,167 @@
+"""Run a graph so that every value on the way can be looked at, in bounded memory.
+
+The graph is cut into pieces that follow each other. Each is a session of its own whose values are all
+outputs; when a piece has run, its values are shown, and those that no later piece takes are let go.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
+
+Values = dict[str, NDArray[Any]]
+
+BUDGET = 192 << 20
+"""Bytes that the values of a piece may take; a single node may take more."""
+
+LEAST_SIDE = 4
+"""Of a picture; a style is a picture of one pixel."""
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Nodes of a graph that run together."""
+
+    session: onnxruntime.InferenceSession
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    done: tuple[str, ...]
+    """Values that no later piece takes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """A graph in pieces."""
+
+    pieces: tuple[Piece, ...]
+    outputs: frozenset[str]
+
+
+def in_pieces(model: ModelProto, *, budget: int = BUDGET, threads: int = 0) -> Watched:
+    """Cut a graph into pieces, for a batch of one; values keep their names and types."""
+    graph = model.graph
+    types = _types(model)
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    groups = _groups(graph.node, types, budget)
+    pieces = []
+    for i, nodes in enumerate(groups):
+        made = [name for node in nodes for name in node.output if name]
+        used = dict.fromkeys(name for node in nodes for name in node.input if name)
+        inputs = [name for name in used if name not in constants and name not in made]
+        later = {name for group in groups[i + 1 :] for node in group for name in node.input}
+        part = helper.make_graph(
+            nodes,
+            f"piece {i}",
+            [helper.make_tensor_value_info(name, types[name][0], None) for name in inputs],
+            [onnx.ValueInfoProto(name=name) for name in made],
+            [constants[name] for name in used if name in constants],
+        )
+        cut = helper.make_model(part, opset_imports=model.opset_import, ir_version=model.ir_version)
+        done = tuple(name for name in (*inputs, *made) if name not in later)
+        pieces.append(Piece(_session(cut, threads), tuple(inputs), tuple(made), done))
+    return Watched(tuple(pieces), frozenset(value.name for value in graph.output))
+
+
+def watch(graph: Watched, inputs: Values, see: Callable[[str, NDArray[Any]], None]) -> Values:
+    """Run a graph; `see` is shown every value that a node makes, by name. Return the graph's outputs."""
+    alive = dict(inputs)
+    outputs: Values = {}
+    for piece in graph.pieces:
+        found = piece.session.run(list(piece.outputs), {name: alive[name] for name in piece.inputs})
+        for name, value in zip(piece.outputs, found, strict=True):
+            see(name, value)
+            alive[name] = value
+            if name in graph.outputs:
+                outputs[name] = value
+        for name in piece.done:
+            alive.pop(name, None)
+    return outputs
+
+
+def unpacked(model: ModelProto) -> ModelProto:
+    """Return a model whose weights that are stored as FP16 are plain FP32 initializers again."""
+    result = ModelProto()
+    result.CopyFrom(model)
+    graph = result.graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    for node in list(graph.node):
+        if node.op_type == "Cast" and node.input[0] in constants and node.attribute[0].i == TensorProto.FLOAT:
+            tensor = constants[node.input[0]]
+            values = numpy_helper.to_array(tensor).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(values, node.output[0]))
+            graph.node.remove(node)
+    return result
+
+
+def shapes_of(model: ModelProto) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every value whose shape is known, for a batch of one."""
+    return {name: shape for name, (_, shape) in _types(model).items() if shape is not None}
+
+
+def resolutions_of(model: ModelProto) -> dict[str, int]:
+    """Return for every value and constant the resolution that it serves.
+
+    That of a picture is its own; what has none, such as a style, serves the nearest picture that it ends in,
+    and what ends in no picture has none.
+    """
+    sides = {name: shape[-1] for name, shape in shapes_of(model).items() if len(shape) == 4}
+    # Around a blur or a doubling a picture is a line or two larger than its resolution.
+    own = {name: 1 << (side.bit_length() - 1) for name, side in sides.items() if side >= LEAST_SIDE}
+    found: dict[str, int] = {}
+    for node in reversed(model.graph.node):
+        served = [own.get(name, found.get(name)) for name in node.output]
+        first = next((resolution for resolution in served if resolution), None)
+        if first:
+            for name in (*node.output, *node.input):
+                found[name] = own.get(name, first)
+    return found
+
+
+def _session(model: ModelProto, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # More would compute FP16 values in FP32 without rounding them.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def _types(model: ModelProto) -> dict[str, tuple[int, tuple[int, ...] | None]]:
+    """Return element type and shape of every value, for a batch of one."""
+    single = ModelProto()
+    single.CopyFrom(model)
+    for value in (*single.graph.input, *single.graph.output):
+        for axis in value.type.tensor_type.shape.dim:
+            if axis.dim_param:
+                axis.dim_value = 1
+    graph = shape_inference.infer_shapes(single, data_prop=True).graph
+    found = {}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        kind = value.type.tensor_type
+        lengths = tuple(axis.dim_value for axis in kind.shape.dim)
+        known = kind.HasField("shape") and all(axis.HasField("dim_value") for axis in kind.shape.dim)
+        found[value.name] = (kind.elem_type, lengths if known else None)
+    return found
+
+
+def _groups(
+    nodes: Sequence[NodeProto], types: dict[str, tuple[int, tuple[int, ...] | None]], budget: int
+) -> list[list[NodeProto]]:
+    groups: list[list[NodeProto]] = [[]]
+    taken = 0
+    for node in nodes:
+        size = sum(4 * math.prod(types[name][1] or ()) for name in node.output if name in types)
+        if groups[-1] and taken + size > budget:
+            groups.append([])
+            taken = 0
+        groups[-1].append(node)
+        taken += size
+    return groups
