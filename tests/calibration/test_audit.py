@@ -22,7 +22,8 @@ from calibration.watching import in_pieces, watch
 from engines.package import Package, open_package
 from export.exporter import export_package
 from export.half import BOUND
-from tests.conftest import DATA
+
+DATA = Path(__file__).parents[1] / "data"
 
 
 def run(package: Path, faces: Path, *options: str) -> int:
@@ -94,7 +95,7 @@ def test_pieces_give_what_the_whole_graph_gives(tiny_package: Path) -> None:
     names = [output.name for output in whole.get_outputs()]
     wanted = dict(zip(names, whole.run(None, {"crop": crop}), strict=True))
     for budget in (1, 300_000, 1 << 30):
-        graph = in_pieces(model, budget=budget)
+        graph = in_pieces(model, budget=budget, threads=1)
         assert len(graph.pieces) == {1: len(model.graph.node), 1 << 30: 1}.get(budget, len(graph.pieces))
         seen: list[str] = []
         found = watch(graph, {"crop": crop}, lambda name, _, seen=seen: seen.append(name))  # type: ignore[misc]

@@ -1,0 +1,249 @@
+"""`python -m calibration int8`, as a user meets it, and what it is made of."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import ModelProto, NodeProto, numpy_helper
+
+from calibration.__main__ import main
+from calibration.insertion import quantised
+from calibration.quantisable import Layer, all_macs, layers_of, same_layers
+from calibration.ranges import Seen, best, candidates, error, rounded, rounded_weights
+from calibration.samples import samples
+from calibration.trade_off import Quality, weigh
+from engines.package import GraphName, open_package
+from runtime.backends import open_backend
+
+BAR = ("--psnr", "32", "--share", "0.8")
+
+
+def run(package: Path, images: Path, output: Path, *options: str) -> int:
+    given = ["int8", str(package), "--images", str(images), "-o", str(output), "--threads", "1", *options]
+    return main(given)
+
+
+@pytest.fixture(scope="module")
+def made(tiny_package: Path, faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("int8") / "tiny64-int8"
+    assert run(tiny_package, faces, folder, "--aligned", *BAR) == 0
+    return folder
+
+
+def graphs_in(package: Path) -> dict[GraphName, ModelProto]:
+    return {
+        name: onnx.load(str(package / f"{name}.onnx")) for name in ("encoder", "generator", "step", "fused")
+    }
+
+
+def test_every_quantised_convolution_is_as_tensorrt_wants_it(made: Path) -> None:
+    manifest = open_package(made).manifest
+    assert manifest.quantisation is not None
+    counts = Counter[str]()
+    for layer in manifest.quantisation.layers:
+        if layer.precision == "int8":
+            counts[layer.graph] += len(layer.convolutions)
+    expected = {**counts, "step": counts["encoder"], "fused": counts.total()}
+    for name, model in graphs_in(made).items():
+        onnx.checker.check_model(model, full_check=True)
+        makers = {output: node for node in model.graph.node for output in node.output}
+        constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+        found = [
+            node
+            for node in model.graph.node
+            if node.op_type == "Conv" and _op(makers, node.input[1]) == "DequantizeLinear"
+        ]
+        assert len(found) == expected[name]
+        for node in found:
+            dequantise = makers[node.input[0]]
+            quantise = makers[dequantise.input[0]]
+            assert (dequantise.op_type, quantise.op_type) == ("DequantizeLinear", "QuantizeLinear")
+            for half in (dequantise, quantise):
+                assert constants[half.input[1]].shape == ()
+                zero = constants[half.input[2]]
+                assert (zero.dtype, int(zero)) == (np.int8, 0)
+            weights = makers[node.input[1]]
+            kernel = constants[weights.input[0]]
+            assert kernel.dtype == np.int8
+            assert constants[weights.input[1]].shape == (len(kernel),)
+            assert not constants[weights.input[2]].any()
+            assert all(kernel.reshape(len(kernel), -1).any(1))
+        quantised_values = {node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
+        convolved = {node.output[0] for node in model.graph.node if node.op_type == "Conv" and _mixes(node)}
+        activated = {
+            node.input[0]
+            for node in model.graph.node
+            if node.op_type == "LeakyRelu" and node.input[0] in convolved
+        }
+        assert not quantised_values & convolved, "Q between a convolution and what fuses with it"
+        assert name == "generator" or activated
+
+
+def _op(makers: dict[str, NodeProto], value: str) -> str:
+    return makers[value].op_type if value in makers else ""
+
+
+def _mixes(node: NodeProto) -> bool:
+    return all(attribute.i == 1 for attribute in node.attribute if attribute.name == "group")
+
+
+def test_the_manifest_says_what_was_traded(made: Path, tiny_package: Path) -> None:
+    package = open_package(made)
+    quantisation = package.manifest.quantisation
+    assert package.manifest.precision == "int8"
+    assert quantisation is not None
+    assert quantisation.psnr >= 32
+    assert quantisation.share >= 0.8
+    assert (quantisation.portraits, quantisation.held_out) == (8, 2)
+    assert len(quantisation.curve) == len(quantisation.layers)
+    shares = [trial.share for trial in quantisation.curve if trial.kept]
+    assert shares == sorted(shares)
+    assert shares[-1] == quantisation.share
+    inside = sum(layer.share for layer in quantisation.layers if layer.precision == "int8")
+    assert inside == pytest.approx(quantisation.share, abs=1e-4)
+    assert (made / "quantisation.png").read_bytes().startswith(b"\x89PNG")
+    sizes = [sum(p.stat().st_size for p in folder.glob("*.onnx")) for folder in (made, tiny_package)]
+    assert sizes[0] < 0.5 * sizes[1]
+
+
+def test_the_runtime_takes_the_package_like_any_other(made: Path, tiny_package: Path, faces: Path) -> None:
+    sample = next(samples(faces, 64, None, limit=8, seed=0))
+    pictures = []
+    for folder in (made, tiny_package):
+        backend = open_backend("onnxruntime", open_package(folder), device="cpu", threads=1)
+        state = backend.encode(sample)
+        backend.generate(state)
+        assert backend.step(state, np.full((1, 1, 64, 64), 0.1, np.float32), 0.1).shape == (1,)
+        pictures.append(np.clip(backend.restored(state), -1, 1))
+        backend.close()
+    assert not (pictures[0] == pictures[1]).all()
+    assert 10 * np.log10(4 / np.square(pictures[0] - pictures[1]).mean()) > 28
+
+
+def test_the_same_images_and_seed_give_the_same_bytes(
+    made: Path, tiny_package: Path, faces: Path, tmp_path: Path
+) -> None:
+    again = tmp_path / "again"
+    assert run(tiny_package, faces, again, "--aligned", *BAR) == 0
+    names = sorted(path.name for path in made.iterdir())
+    assert names == sorted(path.name for path in again.iterdir())
+    assert [n for n in names if (made / n).read_bytes() != (again / n).read_bytes()] == []
+
+
+def test_on_a_cpu_every_quantised_convolution_runs_in_int8(tiny_package: Path, tmp_path: Path) -> None:
+    for graph in ("encoder", "generator"):
+        model = onnx.load(str(tiny_package / f"{graph}.onnx"))
+        layers = layers_of(graph, model)  # type: ignore[arg-type]
+        spans = {name: 4.0 for layer in layers for name in (*layer.inputs, *layer.outputs)}
+        made = quantised(model, layers, spans, "cpu")
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        options.optimized_model_filepath = str(tmp_path / f"{graph}.onnx")
+        onnxruntime.InferenceSession(made.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        kinds = Counter(node.op_type for node in onnx.load(str(tmp_path / f"{graph}.onnx")).graph.node)
+        assert kinds["QLinearConv"] == sum(len(layer.convolutions) for layer in layers)
+
+
+def test_layers_are_most_of_the_arithmetic_and_found_again_in_the_step(tiny_package: Path) -> None:
+    models = {
+        name: onnx.load(str(tiny_package / f"{name}.onnx")) for name in ("encoder", "generator", "step")
+    }
+    layers = [layer for name in ("encoder", "generator") for layer in layers_of(name, models[name])]  # type: ignore[arg-type]
+    assert len({layer.name for layer in layers}) == len(layers) == 5 + 9
+    share = sum(layer.macs for layer in layers) / sum(all_macs(models[n]) for n in ("encoder", "generator"))
+    assert 0.9 < share < 1
+    encoder = [layer for layer in layers if layer.graph == "encoder"]
+    found = same_layers(encoder, models["encoder"], models["step"])
+    assert [layer.name for layer in found] == [layer.name for layer in encoder]
+    assert len({name for layer in found for name in layer.convolutions}) == 5
+
+
+def test_the_worst_layers_stay_in_floating_point() -> None:
+    layers = [Layer("generator", name, (name,), (name,), (name,), 100) for name in "abc"]
+    noise = {"a": 1e-4, "b": 1e-1, "c": 1e-5}
+
+    def measure(tried: object) -> Quality:
+        decibels = -10 * np.log10(sum(noise[layer.name] for layer in tried))  # type: ignore[attr-defined]
+        return Quality(decibels, decibels)
+
+    found = weigh(layers, 400, measure, 35, lambda: None)
+    assert [step.layer.name for step in found.steps] == ["c", "a", "b"]
+    assert [layer.name for layer in found.kept] == ["c", "a"]
+    assert found.last is not None
+    assert found.last.share == 0.5
+    assert weigh(layers, 400, measure, 90, lambda: None).last is None
+
+
+@given(st.integers(0, 1000), st.floats(0.01, 100))
+def test_the_best_range_is_no_worse_than_any_other(seed: int, size: float) -> None:
+    rng = np.random.default_rng(seed)
+    values = (size * rng.standard_t(3, 4000)).astype(np.float32)
+    seen = Seen()
+    seen.add(values)
+    tops = candidates(seen)
+    assert set(tops) == {
+        "minmax",
+        "percentile-99.9",
+        "percentile-99.99",
+        "percentile-99.999",
+        "entropy",
+        "mse",
+    }
+    assert all(0 < top <= tops["minmax"] * 1.0001 for top in tops.values())
+    method, top = best(tops, lambda top: error(values, top))
+    assert tops[method] == top
+    assert error(values, top) <= min(error(values, other) for other in tops.values())
+    assert rounded(rounded(values, top), top) == pytest.approx(rounded(values, top))
+
+
+def test_weights_are_rounded_by_output_channel() -> None:
+    kernel = np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32)
+    kernel *= np.array([1e-3, 1, 10, 0], np.float32)[:, None, None, None]
+    off = np.abs(rounded_weights(kernel) - kernel).reshape(4, -1).max(1)
+    assert (off <= np.abs(kernel).reshape(4, -1).max(1) / 254 * 1.001).all()
+
+
+def refused(
+    package: Path, images: Path, output: Path, capsys: pytest.CaptureFixture[str], *options: str
+) -> str:
+    assert run(package, images, output, *options) == 2
+    assert not output.exists()
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("error: ")
+    assert "\n" not in said
+    return said
+
+
+def test_bad_portraits_are_refused(
+    tiny_package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "int8"
+    images = tmp_path / "images"
+    images.mkdir()
+    for i in range(7):
+        cv2.imwrite(str(images / f"{i}.png"), np.full((64, 64, 3), 20 * i, np.uint8))
+    assert "holds 7 photos: 8 portraits or more" in refused(tiny_package, images, output, capsys, "--aligned")
+    cv2.imwrite(str(images / "7.png"), np.full((64, 64, 3), 200, np.uint8))
+    assert "is of one colour" in refused(tiny_package, images, output, capsys, "--aligned")
+    assert "no face was found" in refused(tiny_package, images, output, capsys)
+
+
+def test_what_cannot_be_is_refused(
+    made: Path, tiny_package: Path, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "int8"
+    assert "is int8 already" in refused(made, faces, output, capsys, "--aligned")
+    said = refused(tiny_package, faces, output, capsys, "--aligned", "--share", "1")
+    assert "of the arithmetic can be INT8, 100.0% was asked for" in said
+    assert "--psnr 5" in refused(tiny_package, faces, output, capsys, "--aligned", "--psnr", "5")
+    assert "--portraits 3" in refused(tiny_package, faces, output, capsys, "--portraits", "3")
+    assert run(tiny_package, faces, made, "--aligned") == 2
+    assert "is there already" in capsys.readouterr().err
+    assert json.loads((made / "manifest.json").read_text())["precision"] == "int8"
