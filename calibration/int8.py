@@ -9,6 +9,7 @@ import onnx
 from onnx import ModelProto
 
 from calibration.insertion import Target, quantised
+from calibration.linear_weights import store_linear_weights
 from calibration.quantisable import MEASURED, Layer, all_macs, layers_of, same_layers
 from calibration.range_choice import RANKED, Tops, choose_ranges
 from calibration.samples import Sample
@@ -20,7 +21,6 @@ from engines.package import (
     QUANTISATION_CHART,
     Graph,
     GraphName,
-    Manifest,
     Package,
     Quantisation,
     QuantisedLayer,
@@ -95,17 +95,49 @@ def to_int8(
         )
         share = found.last.share if found.last else 0.0
         _check_share(share, f"with {settings.least_psnr:g} dB only", settings)
+        quality = judge(found.kept, linear=True)
+        linear = quality.psnr >= settings.least_psnr
+        if not linear:
+            quality = judge(found.kept)
+
+        def convert(name: GraphName) -> ModelProto:
+            model = _converted(name, models, found.kept, ranges, settings)
+            return store_halved(store_linear_weights(model) if linear else model)
+
         graphs: dict[GraphName, Graph] = {
-            name: _write(target / f"{name}.onnx", _converted(name, models, found.kept, ranges, settings), old)
+            name: _write(target / f"{name}.onnx", convert(name), old)
             for name, old in package.manifest.graphs.items()
             if name != "parsing"
         }
-        manifest = _manifest(package, graphs, settings, tops, layers, found, total, len(samples), held_out)
+        quantisation = Quantisation(
+            target=settings.target,
+            portraits=len(samples),
+            held_out=held_out,
+            seed=settings.seed,
+            least_psnr=settings.least_psnr,
+            least_share=settings.least_share,
+            psnr=round(quality.psnr, 3),
+            worst_psnr=round(quality.worst, 3),
+            share=round(share, 6),
+            linear_weights="int8" if linear else "fp16",
+            layers=_layers(layers, found, tops, total),
+            curve=_curve(found),
+        )
+        manifest = replace(
+            package.manifest,
+            name=f"{package.manifest.name}-int8",
+            precision="int8",
+            weights="fp16",
+            graphs={
+                **graphs,
+                **{key: graph for key, graph in package.manifest.graphs.items() if key == "parsing"},
+            },
+            quantisation=quantisation,
+        )
         for kept in (package.manifest.graphs.get("parsing"), package.manifest.latents):
             if kept is not None:
                 copyfile(package.folder / kept.file, target / kept.file)
-        if manifest.quantisation is not None:
-            (target / QUANTISATION_CHART).write_bytes(chart(manifest.name, manifest.quantisation))
+        (target / QUANTISATION_CHART).write_bytes(chart(manifest.name, quantisation))
         write_manifest(target, manifest)
     return Package(folder, manifest)
 
@@ -157,7 +189,7 @@ def _converted(
             if settings.target == "cpu":
                 spans.update(zip(b.outputs, (ranges[source][key] for key in a.outputs), strict=True))
         layers += theirs
-    return store_halved(quantised(model, layers, spans, settings.target))
+    return quantised(model, layers, spans, settings.target)
 
 
 def _write(path: Path, model: ModelProto, old: Graph) -> Graph:
@@ -165,61 +197,31 @@ def _write(path: Path, model: ModelProto, old: Graph) -> Graph:
     return replace(old, file=path.name, sha256=sha256(path))
 
 
-def _manifest(
-    package: Package,
-    graphs: dict[GraphName, Graph],
-    settings: Int8Settings,
-    tops: Tops,
-    layers: Sequence[Layer],
-    found: TradeOff,
-    total: int,
-    portraits: int,
-    held_out: int,
-) -> Manifest:
+def _layers(layers: Sequence[Layer], found: TradeOff, tops: Tops, total: int) -> tuple[QuantisedLayer, ...]:
     kept = set(found.kept)
-    last = found.last
-    quantisation = Quantisation(
-        target=settings.target,
-        portraits=portraits,
-        held_out=held_out,
-        seed=settings.seed,
-        least_psnr=settings.least_psnr,
-        least_share=settings.least_share,
-        psnr=round(last.quality.psnr, 3) if last else 0.0,
-        worst_psnr=round(last.quality.worst, 3) if last else 0.0,
-        share=round(last.share, 6) if last else 0.0,
-        layers=tuple(
-            QuantisedLayer(
-                layer.name,
-                layer.graph,
-                layer.convolutions,
-                round(layer.macs / total, 6),
-                "int8" if layer in kept else "fp32",
-                round(alone.psnr, 3),
-                {name: tops[layer.graph][name][0] for name in layer.inputs},
-                {name: round(tops[layer.graph][name][1], 6) for name in layer.inputs},
-            )
-            for layer, alone in zip(layers, found.alone, strict=True)
-        ),
-        curve=tuple(
-            Trial(
-                step.layer.name,
-                round(step.share, 6),
-                round(step.quality.psnr, 3),
-                round(step.quality.worst, 3),
-                step.kept,
-            )
-            for step in found.steps
-        ),
+    return tuple(
+        QuantisedLayer(
+            layer.name,
+            layer.graph,
+            layer.convolutions,
+            round(layer.macs / total, 6),
+            "int8" if layer in kept else "fp32",
+            round(alone.psnr, 3),
+            {name: tops[layer.graph][name][0] for name in layer.inputs},
+            {name: round(tops[layer.graph][name][1], 6) for name in layer.inputs},
+        )
+        for layer, alone in zip(layers, found.alone, strict=True)
     )
-    parsing: dict[GraphName, Graph] = {
-        key: graph for key, graph in package.manifest.graphs.items() if key == "parsing"
-    }
-    return replace(
-        package.manifest,
-        name=f"{package.manifest.name}-int8",
-        precision="int8",
-        weights="fp16",
-        graphs={**graphs, **parsing},
-        quantisation=quantisation,
+
+
+def _curve(found: TradeOff) -> tuple[Trial, ...]:
+    return tuple(
+        Trial(
+            step.layer.name,
+            round(step.share, 6),
+            round(step.quality.psnr, 3),
+            round(step.quality.worst, 3),
+            step.kept,
+        )
+        for step in found.steps
     )

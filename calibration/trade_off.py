@@ -9,10 +9,12 @@ import onnxruntime
 from onnx import ModelProto
 
 from calibration.insertion import Target, quantised
+from calibration.linear_weights import store_linear_weights
 from calibration.quantisable import Layer
 from calibration.samples import Sample
 from engines.package import GraphName
 
+WAY: tuple[GraphName, ...] = ("encoder", "mapping", "generator")
 PEAK = 2.0
 """A picture's range: [−1, 1]."""
 MOST = 99.0
@@ -104,35 +106,31 @@ class Judge:
     ) -> None:
         self._models, self._ranges, self._target = models, ranges, target
         self._samples, self._threads = held_out, threads
-        self._mapping = self._open(models["mapping"])
-        self._exact = self._pictures([])
+        self._exact = self._pictures([], linear=False)
 
-    def __call__(self, layers: Sequence[Layer]) -> Quality:
-        """Return the quality with these layers in INT8."""
-        pictures = self._pictures(layers)
+    def __call__(self, layers: Sequence[Layer], *, linear: bool = False) -> Quality:
+        """Return the quality with these layers in INT8, and with the weights of linear layers stored so."""
+        pictures = self._pictures(layers, linear=linear)
         errors = [np.square(a - b).mean(dtype=np.float64) for a, b in zip(pictures, self._exact, strict=True)]
         return Quality(_decibels(float(np.mean(errors))), _decibels(float(max(errors))))
 
-    def _pictures(self, layers: Sequence[Layer]) -> list[Sample]:
-        encoder, generator = (
-            self._open(
-                quantised(
-                    self._models[graph],
-                    [layer for layer in layers if layer.graph == graph],
-                    self._ranges[graph],
-                    self._target,
-                )
-            )
-            for graph in ("encoder", "generator")
+    def _pictures(self, layers: Sequence[Layer], *, linear: bool) -> list[Sample]:
+        encoder, mapping, generator = (
+            self._open(self._converted(graph, layers, linear=linear)) for graph in WAY
         )
         names = [output.name for output in encoder.get_outputs()]
         pictures = []
         for sample in self._samples:
             values = dict(zip(names, encoder.run(None, {"crop": sample}), strict=True))
-            (w,) = self._mapping.run(None, {"z": values.pop("z")})
+            (w,) = mapping.run(None, {"z": values.pop("z")})
             (picture,) = generator.run(None, {"w": w, **values})
             pictures.append(np.clip(picture, -1, 1))
         return pictures
+
+    def _converted(self, graph: GraphName, layers: Sequence[Layer], *, linear: bool) -> ModelProto:
+        ours = [layer for layer in layers if layer.graph == graph]
+        model = quantised(self._models[graph], ours, self._ranges.get(graph, {}), self._target)
+        return store_linear_weights(model) if linear else model
 
     def _open(self, model: ModelProto) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()

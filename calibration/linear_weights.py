@@ -1,0 +1,51 @@
+"""Weights of linear layers in a byte each: they take little time, but in a small network much of the file.
+
+Each is followed by a DequantizeLinear of one scale per output; the products stay in floating point.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, helper, numpy_helper
+
+from calibration.ranges import LEVELS, TINY
+from export.storage import SMALLEST
+
+STORED = "_int8"
+"""What is added to the name of a tensor for its stored form; the graph goes on using the old name."""
+
+
+def store_linear_weights(model: ModelProto) -> ModelProto:
+    """Return a model whose large constant FP32 weights of Gemm and MatMul nodes are stored as INT8."""
+    result = ModelProto()
+    result.CopyFrom(model)
+    graph = result.graph
+    axes = {node.input[1]: _output_axis(node) for node in graph.node if node.op_type in ("Gemm", "MatMul")}
+    made: list[NodeProto] = []
+    for tensor in list(graph.initializer):
+        if tensor.name not in axes:
+            continue
+        values = numpy_helper.to_array(tensor)
+        if values.ndim != 2 or values.size < SMALLEST or values.dtype != np.float32:
+            continue
+        name, axis = tensor.name, axes[tensor.name]
+        scales = np.maximum(np.abs(values).max(1 - axis), TINY * LEVELS) / np.float32(LEVELS)
+        levels = np.rint(values / np.expand_dims(scales, 1 - axis)).astype(np.int8)
+        names = [name + STORED, name + "_scale", name + "_zero_point"]
+        parts: list[NDArray[np.generic]] = [levels, scales, np.zeros(len(scales), np.int8)]
+        graph.initializer.remove(tensor)
+        graph.initializer.extend(
+            numpy_helper.from_array(part, key) for part, key in zip(parts, names, strict=True)
+        )
+        made.append(
+            helper.make_node("DequantizeLinear", names, [name], name=f"{name}_DequantizeLinear", axis=axis)
+        )
+    nodes = [*made, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return result
+
+
+def _output_axis(node: NodeProto) -> int:
+    """Return along which axis of its weights a node's outputs lie."""
+    transposed = any(a.name == "transB" and a.i for a in node.attribute)
+    return 0 if transposed else 1
