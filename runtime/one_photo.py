@@ -9,6 +9,7 @@ import cv2
 from engines.errors import PhotoError
 from runtime.in_force import InForce
 from runtime.photo.reader import Photo
+from runtime.photo.source import without_metadata
 from runtime.photo.writer import OUTPUT_SUFFIXES
 from runtime.result import RestoreResult
 
@@ -30,12 +31,16 @@ def check_size(photo: Photo, upscale: int, max_megapixels: float) -> None:
         )
 
 
-def restored(photo: Photo, result: RestoreResult) -> Photo:
-    """Return the photo with what was restored in the place of its pixels, its alpha as large."""
+def restored(photo: Photo, result: RestoreResult, *, strip_metadata: bool = False) -> Photo:
+    """Return the photo with what was restored in the place of its pixels, its alpha as large.
+
+    strip_metadata  leave out EXIF with its GPS position, XMP and all else but the colour profile and density
+    """
     alpha, (height, width) = photo.alpha, result.photo.shape[:2]
     if alpha is not None and alpha.shape != (height, width):
         alpha = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LANCZOS4)
-    return replace(photo, pixels=result.photo, alpha=alpha)
+    source = without_metadata(photo.source) if strip_metadata else photo.source
+    return replace(photo, pixels=result.photo, alpha=alpha, source=source)
 
 
 def remarks(result: RestoreResult, force: InForce) -> Iterable[str]:

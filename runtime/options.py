@@ -47,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     add("--recursive", action="store_true", help="photos of the folders in a folder too")
     add("--resume", action="store_true", help="leave out photos whose output is there")
     add("--max-megapixels", type=float, default=100, metavar="N", help="refuse larger photos and results")
+    add_privacy(parser)
     add("--config", type=Path, metavar="FILE", help="TOML or JSON; the command line wins over it")
     add_settings(parser)
     _add_sheets(parser)
@@ -86,6 +87,12 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add("--upscale", type=int, choices=get_args(Upscale), help="enlarge the photo")
     add("--template", choices=TEMPLATES, help="how faces lie in the network's crops")
     add("--detector", type=Path, metavar="YUNET.onnx", help="a YuNet face detector in place of CenterFace")
+
+
+def add_privacy(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says what results tell beside the picture."""
+    said = "write no EXIF (with its GPS position), XMP or comments; the colour profile stays"
+    parser.add_argument("--strip-metadata", action="store_true", help=said)
 
 
 def _add_sheets(parser: argparse.ArgumentParser) -> None:

@@ -168,7 +168,8 @@ def _write(
     assert result is not None
     timings = dict(work.timings)
     with timed(timings, "write"):
-        write_photo(job.output, restored(work.photo, result), overwrite=options.overwrite)
+        photo = restored(work.photo, result, strip_metadata=options.strip_metadata)
+        write_photo(job.output, photo, overwrite=options.overwrite)
     if job.sheet:
         write_sheet(job.sheet, work.photo.pixels, result)
     if options.masks:

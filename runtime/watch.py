@@ -17,7 +17,7 @@ from runtime.hotfolder.rules import RULES, Rules, preset_by_folder
 from runtime.in_force import in_force, lines
 from runtime.missing_extra import needs_extra
 from runtime.one_line import one_line
-from runtime.options import add_machine, add_settings, open_restorer, said, wanted_by
+from runtime.options import add_machine, add_privacy, add_settings, open_restorer, said, wanted_by
 
 if TYPE_CHECKING:
     from runtime.hotfolder.station import Station
@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--once", action="store_true", help="end when all that is there is done")
     add("--max-megapixels", type=float, default=100, metavar="N", help="refuse larger photos and results")
+    add_privacy(parser)
     add("--config", type=Path, metavar="FILE", help="TOML or JSON; the command line wins over it")
 
     add = parser.add_argument_group("when and how often").add_argument

@@ -30,6 +30,8 @@ class Rules:
     backoff: float = 1.0
     """Seconds before it is tried again for the first time; doubled each time, up to a minute."""
     max_megapixels: float = 100.0
+    strip_metadata: bool = False
+    """Results carry no EXIF, XMP or comments. Originals, in done/ and failed/ too, stay as they are."""
     once: bool = False
     """End when nothing waits."""
 

@@ -229,7 +229,8 @@ class Station:
         check_size(photo, force.settings.upscale, self._rules.max_megapixels)
         result = self._engine.restore(photo.pixels, force)
         timings |= result.timings
-        return restored(photo, result), list(remarks(result, force))
+        whole = restored(photo, result, strip_metadata=self._rules.strip_metadata)
+        return whole, list(remarks(result, force))
 
     def _delivered(self, entry: Entry, timings: dict[str, float], sentences: list[str]) -> None:
         """Say that a result is there, and put its original away."""

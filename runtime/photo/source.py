@@ -3,7 +3,7 @@
 import io
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from PIL import ImageCms
@@ -69,6 +69,14 @@ def source_of(image: ImageFile, file: BinaryIO, *, grey: bool) -> PhotoSource:
         lossless=image.format == "WEBP" and _is_lossless_webp(file),
         compressed=image.info.get("compression") != "raw",
     )
+
+
+def without_metadata(source: PhotoSource) -> PhotoSource:
+    """Return what is left when nothing may tell of people, places and devices.
+
+    The pixels need their colour profile; the density tells nothing. Orientation has been applied.
+    """
+    return replace(source, exif=None, xmp=None)
 
 
 def orientation_of(image: ImageFile) -> int:
