@@ -1,13 +1,18 @@
-"""`python -m bench latency | paste | quality | loop`: measure, show a table, keep the figures."""
+"""`python -m bench latency | … | compare`: measure, show a table, keep the figures, compare them."""
 
 import argparse
+import math
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench.report import RESULTS, Report, progress_bar, record
+from bench.environment import moment
+from bench.report import RESULTS, Report, progress_bar, record, show
 from engines import command_line
+
+GOT_WORSE = 1
+"""Exit status of a comparison in which a figure got worse."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     _add_paste(commands)
     _add_quality(commands)
     _add_loop(commands)
+    _add_compare(commands)
     options = parser.parse_args(arguments)
     return command_line.run(lambda: options.run(options))
 
@@ -64,6 +70,21 @@ def _add_loop(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.set_defaults(run=_loop)
 
 
+def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("compare", help="what became of the figures between two results")
+    parser.add_argument("old", type=Path, metavar="OLD.json")
+    parser.add_argument("new", type=Path, metavar="NEW.json")
+    parser.add_argument(
+        *("--threshold",),
+        type=_share,
+        default=0.05,
+        metavar="SHARE",
+        help="by which a figure may get worse; beyond it, and beyond the runs' spread, the exit status is 1 "
+        "(%(default)s)",
+    )
+    parser.set_defaults(run=_compare)
+
+
 def _add_portraits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("portraits", type=Path, help="folder of square, aligned portraits")
     parser.add_argument("--package", type=Path, help="measure this package instead of the bundled default")
@@ -87,13 +108,21 @@ def _positive(text: str) -> int:
     return number
 
 
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share < math.inf:
+        raise argparse.ArgumentTypeError("must be at least 0")
+    return share
+
+
 def _measured(
     title: str, steps: int, measure: Callable[[Callable[[], None]], Report], output: Path
 ) -> Report:
     """Measure under a progress bar, and show and keep what came of it."""
+    before = moment()
     with progress_bar(title, steps) as tick:
         report = measure(tick)
-    record(report, output)
+    record(report, output, before)
     return report
 
 
@@ -145,6 +174,14 @@ def _loop(options: argparse.Namespace) -> int:
     report = _measured("loop", loop.steps(settings), partial(loop.measure, settings), options.output)
     write_chart(options.output / "loop.png", report)
     return command_line.DONE
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from bench.compare import compare
+
+    report, worse = compare(options.old, options.new, options.threshold)
+    show(report)
+    return GOT_WORSE if worse else command_line.DONE
 
 
 if __name__ == "__main__":
