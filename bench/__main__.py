@@ -23,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     _add_paste(commands)
     _add_quality(commands)
     _add_loop(commands)
+    _add_roofline(commands)
     _add_compare(commands)
     options = parser.parse_args(arguments)
     return command_line.run(lambda: options.run(options))
@@ -68,6 +69,17 @@ def _add_loop(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     _add_output(parser)
     parser.set_defaults(run=_loop)
+
+
+def _add_roofline(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("roofline", help="how near each graph comes to what the machine can do")
+    parser.add_argument(
+        "package", nargs="?", help="folder or name of a package, in place of the bundled default"
+    )
+    parser.add_argument("--threads", type=_positive, default=2, help="of the CPU (2)")
+    parser.add_argument("--runs", type=_positive, default=7, help="of each graph, in turns (7)")
+    _add_output(parser)
+    parser.set_defaults(run=_roofline)
 
 
 def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -173,6 +185,18 @@ def _loop(options: argparse.Namespace) -> int:
     )
     report = _measured("loop", loop.steps(settings), partial(loop.measure, settings), options.output)
     write_chart(options.output / "loop.png", report)
+    return command_line.DONE
+
+
+def _roofline(options: argparse.Namespace) -> int:
+    from bench import roofline
+    from bench.roofline_chart import write_chart
+
+    settings = roofline.RooflineSettings(options.package, options.threads, options.runs)
+    report = _measured(
+        "roofline", roofline.steps(settings), partial(roofline.measure, settings), options.output
+    )
+    write_chart(options.output / "roofline.png", report)
     return command_line.DONE
 
 
