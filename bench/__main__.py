@@ -1,13 +1,18 @@
-"""`python -m bench latency`, `quality` and others: measure, show a table, keep the figures."""
+"""`python -m bench latency | … | compare`: measure, show a table, keep the figures, compare them."""
 
 import argparse
+import math
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench.report import RESULTS, Report, progress_bar, record
+from bench.environment import moment
+from bench.report import RESULTS, Report, progress_bar, record, show
 from engines import command_line
+
+GOT_WORSE = 1
+"""Exit status of a comparison in which a figure got worse."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,6 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     _add_loop(commands)
     _add_half(commands)
     _add_kills(commands)
+    _add_roofline(commands)
+    _add_compare(commands)
     options = parser.parse_args(arguments)
     return command_line.run(lambda: options.run(options))
 
@@ -85,6 +92,32 @@ def _add_kills(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.set_defaults(run=_kills)
 
 
+def _add_roofline(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("roofline", help="how near each graph comes to what the machine can do")
+    parser.add_argument(
+        "package", nargs="?", help="folder or name of a package, in place of the bundled default"
+    )
+    parser.add_argument("--threads", type=_positive, default=2, help="of the CPU (2)")
+    parser.add_argument("--runs", type=_positive, default=7, help="of each graph, in turns (7)")
+    _add_output(parser)
+    parser.set_defaults(run=_roofline)
+
+
+def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("compare", help="what became of the figures between two results")
+    parser.add_argument("old", type=Path, metavar="OLD.json")
+    parser.add_argument("new", type=Path, metavar="NEW.json")
+    parser.add_argument(
+        *("--threshold",),
+        type=_share,
+        default=0.05,
+        metavar="SHARE",
+        help="by which a figure may get worse; beyond it, and beyond the runs' spread, the exit status is 1 "
+        "(%(default)s)",
+    )
+    parser.set_defaults(run=_compare)
+
+
 def _add_portraits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("portraits", type=Path, help="folder of square, aligned portraits")
     parser.add_argument("--package", type=Path, help="measure this package instead of the bundled default")
@@ -108,13 +141,21 @@ def _positive(text: str) -> int:
     return number
 
 
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share < math.inf:
+        raise argparse.ArgumentTypeError("must be at least 0")
+    return share
+
+
 def _measured(
     title: str, steps: int, measure: Callable[[Callable[[], None]], Report], output: Path
 ) -> Report:
     """Measure under a progress bar, and show and keep what came of it."""
+    before = moment()
     with progress_bar(title, steps) as tick:
         report = measure(tick)
-    record(report, output)
+    record(report, output, before)
     return report
 
 
@@ -187,6 +228,26 @@ def _kills(options: argparse.Namespace) -> int:
     settings = kills.KillSettings(options.kills, options.package, options.elsewhere)
     report = _measured("kills", kills.steps(settings), partial(kills.measure, settings), options.output)
     return command_line.SOME_FAILED if report.figures["wrong"] else command_line.DONE
+
+
+def _roofline(options: argparse.Namespace) -> int:
+    from bench import roofline
+    from bench.roofline_chart import write_chart
+
+    settings = roofline.RooflineSettings(options.package, options.threads, options.runs)
+    report = _measured(
+        "roofline", roofline.steps(settings), partial(roofline.measure, settings), options.output
+    )
+    write_chart(options.output / "roofline.png", report)
+    return command_line.DONE
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from bench.compare import compare
+
+    report, worse = compare(options.old, options.new, options.threshold)
+    show(report)
+    return GOT_WORSE if worse else command_line.DONE
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.degradations import Degradation, degrade, named
+from bench.measure import Measure
 from bench.measures import psnr
 from bench.portraits import AlignedPortraits, load_truths
 from bench.report import Report, Row, Table
@@ -271,6 +272,8 @@ def _report(
                 text: {"measured": measured, "holds": holds} for text, (measured, holds) in claims.items()
             },
         },
+        measures=tuple(_measures(schedules)),
+        conditions={"package": package, "portraits": count, "first": settings.first},
         more=(
             Table(
                 f"How far η goes in 30 steps, ε = {EPSILON:g}",
@@ -307,6 +310,13 @@ def _schedule_row(s: Schedule) -> Row:
         *near,
         f"{s.to_truth:.2f}",
     )
+
+
+def _measures(schedules: list[Schedule]) -> Iterable[Measure]:
+    for s in schedules:
+        name = f"N, ε = {_schedule_row(s)[0]}"
+        yield Measure(f"{name}: time a face", s.seconds, "s")
+        yield Measure(f"{name}: nearness to the truth", s.to_truth, "dB", more_is_better=True)
 
 
 def _finite(figures: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench import timing
+from bench.measure import of_times
 from bench.report import Report
 from runtime.align import TEMPLATES, Pixels, align
 from runtime.faces import Face
@@ -70,6 +71,8 @@ def measure(settings: PasteSettings, tick: Callable[[], None]) -> Report:
             "allowed": ALLOWED,
             "within": within,
         },
+        measures=tuple(of_times(name, times) for name, times in seconds.items()),
+        conditions={"size": settings.size, "width": settings.width},
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from bench import claims, training_range
 from bench.degradations import NAMES, TEXTURE, Degradation, degrade, named
+from bench.measure import Measure
 from bench.measures import TITLES, Ground, ground, measure, psnr
 from bench.portraits import load_truths, open_restorer
 from bench.quality_sheet import write_sheet
@@ -179,6 +180,13 @@ def _report(
             "truth": truth,
             "claims": [asdict(claim) | {"holds": claim.holds} for claim in judged],
         },
+        measures=tuple(
+            Measure(f"{name}: {method}", values["psnr"], "dB", more_is_better=True)
+            for name, methods in measured.controlled.items()
+            for method, values in methods.items()
+            if method != "input"
+        ),
+        conditions={"package": package, "portraits": count, "first": settings.first},
         more=(
             Table(
                 "Claims, each with its least figure",

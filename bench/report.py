@@ -3,15 +3,17 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
-from bench.environment import environment
+from bench.environment import Moment, environment, told
+from bench.measure import Measure
 from engines.errors import GpenEdgeError
 
 RESULTS = Path(__file__).parent / "results"
@@ -45,28 +47,37 @@ class Report:
     """The same with all digits, and the settings, for the JSON."""
     more: tuple[Table, ...] = ()
     """Below the first table."""
+    measures: tuple[Measure, ...] = ()
+    """What `python -m bench compare` compares."""
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    """What must be the same for that."""
 
 
-def record(report: Report, folder: Path) -> None:
-    """Write `NAME.json` and `NAME.md` into a folder and show the table. Raises GpenEdgeError."""
-    where = environment()
-    versions = ", ".join(f"{name} {version}" for name, version in where.packages.items())
-    line = (
-        f"{where.cpu}, {where.cores} cores, {where.system}; Python {where.python}, {versions}; "
-        f"commit {where.commit}; {where.date} UTC"
-    )
-    figures = {"benchmark": report.name, **report.figures, "environment": asdict(where)}
+def record(report: Report, folder: Path, before: Moment | None = None) -> None:
+    """Write `NAME.json` and `NAME.md` into a folder and show the table. Raises GpenEdgeError.
+
+    before  the machine before the measurement
+    """
+    where = environment(before)
+    figures = {
+        "benchmark": report.name,
+        **report.figures,
+        "measures": [asdict(measure) for measure in report.measures],
+        "conditions": report.conditions,
+        "environment": asdict(where),
+    }
     lines = [f"# {report.title}", "", *_markdown(report.headings, report.rows), report.summary, ""]
     for table in report.more:
         lines += [f"## {table.title}", "", *_markdown(table.headings, table.rows)]
-    lines.append(line)
+    lines.append(told(where))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{report.name}.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
         (folder / f"{report.name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     except OSError as error:
         raise GpenEdgeError(f"cannot write the results to {folder}: {error.strerror or error}") from error
-    _show(report, folder)
+    show(report)
+    Console().print(escape(f"results: {folder / report.name}.json, .md"), soft_wrap=True)
 
 
 def _markdown(headings: Row, rows: tuple[Row, ...]) -> list[str]:
@@ -74,17 +85,18 @@ def _markdown(headings: Row, rows: tuple[Row, ...]) -> list[str]:
     return [*(f"| {' | '.join(row)} |" for row in table), ""]
 
 
-def _show(report: Report, folder: Path) -> None:
+def show(report: Report) -> None:
+    """Show the tables and the finding on the console."""
     console = Console()
     first = Table(report.title, report.headings, report.rows)
     for table in (first, *(table for table in report.more if table.shown)):
-        shown = RichTable(title=table.title)
+        shown = RichTable(title=escape(table.title))
         for i, heading in enumerate(table.headings):
-            shown.add_column(heading, justify="right" if i else "left")
+            shown.add_column(escape(heading), justify="right" if i else "left")
         for row in table.rows:
-            shown.add_row(*row)
+            shown.add_row(*map(escape, row))
         console.print(shown)
-    console.print(report.summary, f"results: {folder / report.name}.json, .md", sep="\n", soft_wrap=True)
+    console.print(escape(report.summary), soft_wrap=True)
 
 
 @contextmanager

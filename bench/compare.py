@@ -1,0 +1,167 @@
+"""What became of the figures between two results of one benchmark."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.measure import Measure
+from bench.report import Report, Row
+from engines.errors import GpenEdgeError
+from runtime.one_line import cause_of, one_line
+
+SMALL = 1e-12
+MOST_DB = 1000.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is read of a result file."""
+
+    benchmark: str
+    measures: tuple[Measure, ...] = ()
+    conditions: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One figure, before and after."""
+
+    old: Measure
+    new: Measure
+
+    @property
+    def worsening(self) -> float:
+        """Return how many times as bad the new figure is; above 1 is worse.
+
+        Decibels are compared as the errors they stand for, other units as they are.
+        """
+        old, new = self.old.value, self.new.value
+        if self.old.unit == "dB":
+            ratio = 10 ** (min(max(new - old, -MOST_DB), MOST_DB) / 20)
+        else:
+            ratio = max(new, SMALL) / max(old, SMALL)
+        return 1 / ratio if self.new.more_is_better else ratio
+
+    @property
+    def beyond_spread(self) -> bool:
+        """Return whether the runs of one side all lie above, or all below, those of the other."""
+        return _lowest(self.new) > _highest(self.old) or _highest(self.new) < _lowest(self.old)
+
+    def verdict(self, threshold: float) -> str:
+        """Return `worse`, `better` or `same`: moved beyond the spread, and by more than a share."""
+        if not self.beyond_spread or max(self.worsening, 1 / self.worsening) <= 1 + threshold:
+            return "same"
+        return "worse" if self.worsening > 1 else "better"
+
+
+def compare(old: Path, new: Path, threshold: float) -> tuple[Report, bool]:
+    """Compare two result files; return a table of the changes, and whether something got worse.
+
+    threshold  share by which a figure may move
+
+    Raises GpenEdgeError when a file is not a result, or the two are not of one benchmark under the same
+    conditions.
+    """
+    before, after = read(old), read(new)
+    _check_together(before, after, old, new)
+    known = {measure.name: measure for measure in before.measures}
+    changes = [Change(known[measure.name], measure) for measure in after.measures if measure.name in known]
+    if not changes:
+        raise GpenEdgeError(
+            f"{_name(old)} and {_name(new)} have no figure in common: run {after.benchmark} anew"
+        )
+    verdicts = [change.verdict(threshold) for change in changes]
+    shared = {change.new.name for change in changes}
+    rows = [_row(change, verdict) for change, verdict in zip(changes, verdicts, strict=True)]
+    rows += [_alone(m, "only in the old") for m in before.measures if m.name not in shared]
+    rows += [_alone(m, "only in the new") for m in after.measures if m.name not in shared]
+    counts = {verdict: verdicts.count(verdict) for verdict in ("worse", "better", "same")}
+    summary = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    report = Report(
+        name="compare",
+        title=f"{after.benchmark}: {_when(before)} → {_when(after)}",
+        headings=("figure", "old", "new", "new / old", "verdict"),
+        rows=tuple(rows),
+        summary=f"{summary}, by more than {threshold:.0%} and the runs' spread.{_elsewhere(before, after)}",
+        figures={},
+    )
+    return report, "worse" in verdicts
+
+
+def read(path: Path) -> Result:
+    """Read a result file. Raises GpenEdgeError when it is none."""
+    try:
+        result = msgspec.json.decode(path.read_bytes(), type=Result)
+    except OSError as error:
+        raise GpenEdgeError(f"cannot read {_name(path)}: {cause_of(error)}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise GpenEdgeError(
+            f"{_name(path)} is not a result of python -m bench ({cause_of(error)}): name a file it wrote"
+        ) from error
+    if not result.measures:
+        raise GpenEdgeError(
+            f"{_name(path)} has no figures to compare, as an older version wrote it: measure anew"
+        )
+    return result
+
+
+def _check_together(before: Result, after: Result, old: Path, new: Path) -> None:
+    if before.benchmark != after.benchmark:
+        raise GpenEdgeError(
+            f"{_name(old)} is of {one_line(before.benchmark)}, {_name(new)} of {one_line(after.benchmark)}: "
+            "compare two results of one benchmark"
+        )
+    for name in {**before.conditions, **after.conditions}:
+        a, b = before.conditions.get(name), after.conditions.get(name)
+        if a != b:
+            raise GpenEdgeError(
+                f"{_name(old)} was measured with {one_line(name)} {one_line(str(a))}, "
+                f"{_name(new)} with {one_line(str(b))}: measure both alike"
+            )
+
+
+def _elsewhere(before: Result, after: Result) -> str:
+    """Say where the machines differ: then a change need not be the program's."""
+    differ = [
+        name for name in ("cpu", "cores") if before.environment.get(name) != after.environment.get(name)
+    ]
+    return f" Measured on different machines ({' and '.join(differ)} differ)." if differ else ""
+
+
+def _when(result: Result) -> str:
+    return one_line(f"{result.environment.get('commit', '?')}, {result.environment.get('date', '?')}")
+
+
+def _row(change: Change, verdict: str) -> Row:
+    old, new = change.old, change.new
+    if old.unit == "dB":
+        moved = f"{new.value - old.value:+.2f} dB"
+    else:
+        moved = f"{max(new.value, SMALL) / max(old.value, SMALL):.3f}"
+    return one_line(new.name), _told(old), _told(new), moved, verdict
+
+
+def _alone(measure: Measure, where: str) -> Row:
+    cells = (_told(measure), "—") if where.endswith("old") else ("—", _told(measure))
+    return one_line(measure.name), *cells, "—", where
+
+
+def _told(measure: Measure) -> str:
+    if measure.lowest is None or measure.highest is None:
+        return f"{measure.value:.4g} {one_line(measure.unit)}"
+    return f"{measure.value:.4g} ({measure.lowest:.4g}–{measure.highest:.4g}) {one_line(measure.unit)}"
+
+
+def _lowest(measure: Measure) -> float:
+    return measure.value if measure.lowest is None else measure.lowest
+
+
+def _highest(measure: Measure) -> float:
+    return measure.value if measure.highest is None else measure.highest
+
+
+def _name(path: Path) -> str:
+    return one_line(path)
