@@ -39,6 +39,11 @@ _FORMATS: tuple[tuple[bytes, Callable[[BinaryIO], ImageFile]], ...] = (
     (b"GIF8", GifImageFile),
 )
 
+_BYTES_A_PIXEL = 8
+"""Of the largest that is read raw: four channels of 16 bits."""
+_OTHER_BYTES = 64_000_000
+"""For metadata, thumbnails and the further pictures of an MPO."""
+
 
 @dataclass(frozen=True, eq=False)
 class Photo:
@@ -66,12 +71,13 @@ def read_photo(path: Path, *, max_megapixels: float = 100) -> Photo:
 
     16-bit grey and RGB keep their 16 bits. CMYK and Lab become sRGB; every other colour space stays, with its
     ICC profile. Metadata too broken to be written back is dropped. Raises PhotoError for anything that is not
-    one whole photo of at most `max_megapixels`; the size is checked before a pixel is decoded. (Above 178
-    megapixels Pillow itself refuses WebP, whatever is allowed here.)
+    one whole photo of at most `max_megapixels`; the size is checked before a pixel is decoded, and a file
+    larger than such a photo can be is not opened. (Above 178 megapixels Pillow itself refuses WebP,
+    whatever is allowed here.)
     """
     name = one_line(path)
     try:
-        _check_is_file(path, name)
+        _check_is_file(path, name, max_megapixels)
         with path.open("rb") as file:
             return _read(file, name, max_megapixels)
     except PhotoError:
@@ -84,7 +90,7 @@ def read_photo(path: Path, *, max_megapixels: float = 100) -> Photo:
         raise PhotoError(f"{name} is damaged, cut short or unusual: {cause_of(error)}") from error
 
 
-def _check_is_file(path: Path, name: str) -> None:
+def _check_is_file(path: Path, name: str, max_megapixels: float) -> None:
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
         raise PhotoError(f"{name} is a folder: name a photo in it")
@@ -92,6 +98,12 @@ def _check_is_file(path: Path, name: str) -> None:
         raise PhotoError(f"{name} is a pipe or a device: name a photo file")
     if status.st_size == 0:
         raise PhotoError(f"{name} is empty: copy it again from where it came from")
+    most = max_megapixels * 1e6 * _BYTES_A_PIXEL + _OTHER_BYTES
+    if status.st_size > most:
+        raise PhotoError(
+            f"{name} has {status.st_size / 1e6:.4g} megabytes, more than a photo of "
+            f"{max_megapixels:g} megapixels can have ({most / 1e6:.4g}): raise --max-megapixels"
+        )
 
 
 def _read(file: BinaryIO, name: str, max_megapixels: float) -> Photo:

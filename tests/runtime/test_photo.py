@@ -460,6 +460,15 @@ def test_too_many_pixels_are_refused_from_the_header_alone(tmp_path: Path) -> No
 
 
 @pytest.mark.filterwarnings("error")
+def test_a_file_of_many_gigabytes_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = save(tmp_path / "huge.webp", RGB)  # a format that Pillow reads as a whole
+    os.truncate(path, 50 << 30)  # it takes no space: the rest is a hole
+    assert "megabytes" in message_of(path)
+    assert "--max-megapixels" in message_of(path)
+    os.truncate(path, 60_000_000)
+    assert read_photo(path, max_megapixels=0.01).pixels.shape == RGB.shape
+
+
 def test_pillows_own_limit_does_not_interfere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path / "photo.png", Image.new("L", (2000, 2000)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_500_000)
