@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from engines.errors import SettingsError
 from runtime.align import TEMPLATES, Template
+from runtime.one_line import one_line
 from runtime.regions import check_weights
 
 FaceChoice = Literal["all", "largest"] | tuple[int, ...]
@@ -85,4 +86,4 @@ def parse_faces(text: str) -> FaceChoice:
     try:
         return tuple(int(index) for index in text.split(","))
     except ValueError:
-        raise SettingsError(f"--face {text}: give all, largest, or indices such as 0,2") from None
+        raise SettingsError(f"--face {one_line(text)}: give all, largest, or indices such as 0,2") from None

@@ -244,6 +244,7 @@ def test_an_output_folder_that_may_not_be_written_to_is_refused(restore, portrai
     ("arguments", "words"),
     [
         (["--face", "none"], "--face none"),
+        (["--face", "0\nsaved"], "--face 0\\nsaved"),
         (["--face", "3"], "no face 3"),
         (["--detector", "missing.onnx"], "missing.onnx"),
         (["--threads", "0"], "threads is 0"),
