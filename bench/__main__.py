@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     _add_half(commands)
     _add_kills(commands)
     _add_roofline(commands)
+    _add_endtoend(commands)
     _add_compare(commands)
     options = parser.parse_args(arguments)
     return command_line.run(lambda: options.run(options))
@@ -103,6 +104,17 @@ def _add_roofline(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.set_defaults(run=_roofline)
 
 
+def _add_endtoend(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("endtoend", help="whole photos, from file to file, and a cold start")
+    parser.add_argument("--package", help="folder or name of a package, in place of the bundled default")
+    parser.add_argument("--megapixels", type=_sizes, help="of the photos: N[,N] (1,12,24,48)")
+    parser.add_argument("--faces", type=_counts, help="in a photo: N[,N] (1,5,29)")
+    parser.add_argument("--runs", type=_positive, help="of each photo (3)")
+    parser.add_argument("--quick", action="store_true", help="fewer photos, once each")
+    _add_output(parser)
+    parser.set_defaults(run=_endtoend)
+
+
 def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("compare", help="what became of the figures between two results")
     parser.add_argument("old", type=Path, metavar="OLD.json")
@@ -139,6 +151,17 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return number
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(_positive(number) for number in text.split(","))
+
+
+def _sizes(text: str) -> tuple[float, ...]:
+    sizes = tuple(float(number) for number in text.split(","))
+    if not all(0.1 <= size <= 100 for size in sizes):
+        raise argparse.ArgumentTypeError("must be between 0.1 and 100")
+    return sizes
 
 
 def _share(text: str) -> float:
@@ -239,6 +262,20 @@ def _roofline(options: argparse.Namespace) -> int:
         "roofline", roofline.steps(settings), partial(roofline.measure, settings), options.output
     )
     write_chart(options.output / "roofline.png", report)
+    return command_line.DONE
+
+
+def _endtoend(options: argparse.Namespace) -> int:
+    from bench import endtoend
+    from bench.endtoend_chart import write_chart
+
+    wanted = {name: getattr(options, name) for name in ("package", "megapixels", "faces", "runs")}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    settings = endtoend.EndToEndSettings(**((endtoend.QUICK if options.quick else {}) | given))
+    report = _measured(
+        "endtoend", endtoend.steps(settings), partial(endtoend.measure, settings), options.output
+    )
+    write_chart(options.output / "endtoend.png", report)
     return command_line.DONE
 
 

@@ -34,14 +34,17 @@ class Claim:
 
     text: str
     wanted: float
-    """The least that will do."""
+    """The least that will do, or the most."""
     worst: tuple[float, str] | None
-    """The lowest figure and where it was found; None where nothing of the kind was measured."""
+    """The worst figure and where it was found; None where nothing of the kind was measured."""
+    at_most: bool = False
 
     @property
     def holds(self) -> bool | None:
         """Return whether it is so; None when it was not measured."""
-        return self.worst[0] >= self.wanted if self.worst else None
+        if self.worst is None:
+            return None
+        return self.worst[0] <= self.wanted if self.at_most else self.worst[0] >= self.wanted
 
 
 def claims(measured: Measured) -> tuple[Claim, ...]:
@@ -109,8 +112,9 @@ def _least(found: Iterable[tuple[float, str]]) -> tuple[float, str] | None:
 def row(claim: Claim) -> tuple[str, str, str, str]:
     """Return a claim as a row of a table: claim, wanted, measured, whether it holds."""
     digits = 3 if claim.wanted < 1 else 2
+    wanted = f"{'≤' if claim.at_most else '≥'} {claim.wanted:g}"
     if claim.worst is None:
-        return claim.text, f"≥ {claim.wanted:g}", "not measured", "—"
+        return claim.text, wanted, "not measured", "—"
     value, where = claim.worst
     place = f" ({where})" if where else ""
-    return claim.text, f"≥ {claim.wanted:g}", f"{value:.{digits}f}{place}", "yes" if claim.holds else "no"
+    return claim.text, wanted, f"{value:.{digits}f}{place}", "yes" if claim.holds else "no"

@@ -1,0 +1,96 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench import cold_start
+from bench.__main__ import main
+from bench.claims import Claim, row
+from bench.peak import peak_of
+from bench.photos import photo_with_faces
+from engines.errors import GpenEdgeError
+from runtime.detect import open_detector
+
+
+@pytest.mark.parametrize(("megapixels", "faces"), [(0.5, 1), (1, 5), (1, 29)])
+def test_a_made_photo_has_its_size_and_its_faces_and_is_always_the_same(megapixels, faces):
+    photo = photo_with_faces(megapixels, faces)
+    height, width = photo.shape[:2]
+    assert height * width == pytest.approx(megapixels * 1e6, rel=0.01)
+    assert width / height == pytest.approx(4 / 3, rel=0.01)
+    assert len(open_detector().detect(photo)) == faces
+    np.testing.assert_array_equal(photo, photo_with_faces(megapixels, faces))
+
+
+def test_photos_go_from_file_to_file(tiny_package, tmp_path, capsys):
+    small = ["--megapixels", "0.5", "--faces", "1,2", "--runs", "1", "--package", str(tiny_package)]
+    assert main(["endtoend", *small, "-o", str(tmp_path)]) == 0
+    figures = json.loads((tmp_path / "endtoend.json").read_text())
+    stages = ["read", "detect", "align", "regions", "network", "paste", "write"]
+    assert figures["stages"] == stages
+    assert [(p["megapixels"], p["faces"]) for p in figures["photos"]] == [(0.5, 1), (0.5, 2)]
+    for photo in figures["photos"]:
+        (run,) = photo["runs"]
+        assert run["found"] == photo["faces"]
+        assert run["passes"] >= photo["faces"]
+        assert list(run["stages"]) == stages
+        assert min(run["stages"].values()) > 0
+        assert photo["total_s"] == pytest.approx(sum(run["stages"].values()))
+        assert photo["peak_mib"] > 50
+    cold = figures["cold_start"]
+    assert len(cold["starts"]) == 1
+    assert {"interpreter", "import", "open networks", "restore", "write"} < cold["stages"].keys()
+    assert {"numpy", "cv2", "onnxruntime", "runtime"} < cold["imports"].keys()
+    assert list(figures["face"]["stages"][0]) == [
+        "align",
+        "masks",
+        "degrade",
+        "hand back",
+        "compose and paste",
+    ]
+    assert figures["face"]["scale"] == pytest.approx(1, rel=0.1)
+    detection, face, start = figures["claims"]
+    assert detection["holds"] is None  # no photo had 12 megapixels
+    assert face["holds"] == (face["worst"][0] <= 100)
+    assert start["worst"][0] == pytest.approx(cold["starts"][0]["seconds"])
+    assert "| 0.5 MP, 2 faces |" in (tmp_path / "endtoend.md").read_text()
+    with Image.open(tmp_path / "endtoend.png") as chart:
+        assert min(chart.size) > 200
+    same = str(tmp_path / "endtoend.json")
+    assert main(["compare", same, same]) == 0
+
+
+def test_a_claim_of_at_most_holds_below(capsys):
+    claim = Claim("a face, ms", 100, (90.0, ""), at_most=True)
+    assert claim.holds
+    assert row(claim) == ("a face, ms", "≤ 100", "90.00", "yes")
+    assert Claim("a face, ms", 100, (110.0, ""), at_most=True).holds is False
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--megapixels", "0"],
+        ["--megapixels", "nan"],
+        ["--megapixels", "1,x"],
+        ["--faces", "0"],
+        ["--runs", "0"],
+    ],
+)
+def test_what_cannot_be_measured_is_refused(tmp_path, capsys, arguments):
+    with pytest.raises(SystemExit, match="2"):
+        main(["endtoend", *arguments, "-o", str(tmp_path)])
+
+
+def test_a_package_that_is_not_there_is_one_line(tmp_path, capsys):
+    assert main(["endtoend", "--package", str(tmp_path / "none"), "-o", str(tmp_path / "out")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_process_that_fails_says_why(tmp_path):
+    missing = tmp_path / "none.png"
+    with pytest.raises(GpenEdgeError, match=r"runtime.restore failed: error: .*none.png"):
+        peak_of("runtime.restore", missing, "-o", tmp_path / "out.png")
+    with pytest.raises(GpenEdgeError, match=r"none.png"):
+        cold_start.run_command(missing, "-o", tmp_path / "out.png")
