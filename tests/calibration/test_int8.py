@@ -21,7 +21,7 @@ from calibration.ranges import Seen, best, candidates, error, rounded, rounded_w
 from calibration.samples import samples
 from calibration.trade_off import Quality, weigh
 from engines.package import GraphName, open_package
-from runtime.backends import open_backend
+from runtime.backends import Move, open_backend
 
 BAR = ("--psnr", "32", "--share", "0.8")
 
@@ -119,9 +119,9 @@ def test_the_runtime_takes_the_package_like_any_other(made: Path, tiny_package: 
     pictures = []
     for folder in (made, tiny_package):
         backend = open_backend("onnxruntime", open_package(folder), device="cpu", threads=1)
-        state = backend.encode(sample)
+        state = backend.encode(sample, [Move(np.full((1, 1, 64, 64), 0.1, np.float32), 0.1)])
         backend.generate(state)
-        assert backend.step(state, np.full((1, 1, 64, 64), 0.1, np.float32), 0.1).shape == (1,)
+        assert backend.step(state, 0).shape == (1,)
         pictures.append(np.clip(backend.restored(state), -1, 1))
         backend.close()
     assert not (pictures[0] == pictures[1]).all()
