@@ -112,7 +112,7 @@ class Quantisation:
     """How a package became INT8, by `python -m calibration int8`."""
 
     target: Literal["gpu", "cpu"]
-    """What it was made for; the other runs it too, but no faster than FP32."""
+    """What it was made for. A CPU runs what is for GPUs, slowly; TensorRT refuses what is for CPUs."""
     portraits: int
     held_out: int
     """Of them: those that the quality was measured on."""
