@@ -1,7 +1,6 @@
 """What was done to a photo, as JSON."""
 
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,8 @@ def write_report(
 
     settings  `settings` of all faces, and `settings_by_face`
     """
+    from importlib.metadata import version  # here, as it takes long to import and most runs write no report
+
     report = {
         "version": version("gpen-edge"),
         "package": {"folder": utf8(restorer.package.folder), "name": restorer.package.manifest.name},
