@@ -1,6 +1,7 @@
-"""Real builds with TensorRT-RTX of what packages hold, in both precisions. No GPU is used."""
+"""Real builds with TensorRT-RTX of every graph that packages hold, in both precisions. No GPU is used."""
 
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import onnx
@@ -18,7 +19,37 @@ from export.network import Gpen
 pytest.importorskip("tensorrt_rtx")
 
 TARGETS = ("sm_75", "sm_86", "sm_89", "sm_120")
-BFR_512 = Layout(512, channel_multiplier=2, narrow=1.0, style_dim=512, n_mlp=8)
+GRAPHS = ("encoder", "mapping", "generator", "step", "fused")
+
+
+def default_layout():
+    manifest = open_package().manifest
+    return Layout(**{field.name: getattr(manifest, field.name) for field in fields(Layout)})
+
+
+LAYOUTS = {
+    "default": default_layout(),
+    "BFR-512": Layout(512, channel_multiplier=2, narrow=1.0, style_dim=512, n_mlp=8),
+}
+
+
+@cache
+def traced(layout, precision):
+    """The graphs of a network with random weights, made once for all tests."""
+    traced.cache_clear()  # one of these is large enough
+    torch.manual_seed(0)
+    network = Gpen(layout).eval().requires_grad_(False)
+    return traced_graphs(network, fused=True, half=precision == "fp16")
+
+
+def exported(network, precision, graph, folder):
+    """The file of a graph: the bundled one where there is one."""
+    package = open_package()
+    if (network, precision) == ("default", package.manifest.precision) and graph in package.manifest.graphs:
+        return package.graph(graph)
+    file = folder / "graph.onnx"
+    onnx.save(to_onnx(traced(LAYOUTS[network], precision)[graph], 17), file)
+    return file
 
 
 def built(graph, folder):
@@ -36,38 +67,13 @@ def convolutions(layers):
     return {x.precision for x in layers if x.kind == "correlation" and not x.name.startswith("(Unnamed")}
 
 
-@pytest.mark.parametrize("graph", ["encoder", "mapping", "generator", "step"])
-def test_the_bundled_default_is_built_for_every_target(graph, tmp_path):
-    layers = built(open_package().graph(graph), tmp_path)
-    assert set(precisions(layers)) == {"FP32"}
-    assert convolutions(layers) <= {"FP32"}
-
-
-@pytest.fixture(scope="module")
-def default_in_half():
-    """The graphs of a package of the bundled one's shape, with random weights."""
-    manifest = open_package().manifest
-    torch.manual_seed(0)
-    network = Gpen(Layout(**{field.name: getattr(manifest, field.name) for field in fields(Layout)}))
-    return traced_graphs(network.eval().requires_grad_(False), fused=False, half=True)
-
-
-@pytest.mark.parametrize("graph", ["encoder", "mapping", "generator", "step"])
-def test_the_default_is_built_in_half_precision_for_every_target(default_in_half, graph, tmp_path):
-    onnx.save(to_onnx(default_in_half[graph], 17), tmp_path / "graph.onnx")
-    layers = built(tmp_path / "graph.onnx", tmp_path)
-    assert convolutions(layers) == (set() if graph == "mapping" else {"FP16"})
-    assert "FP32" in precisions(layers)  # the islands
-
-
-@pytest.mark.parametrize("graph", ["generator", "step"])
-def test_a_network_of_the_published_size_is_built_in_half_precision(graph, tmp_path):
-    torch.manual_seed(0)
-    network = Gpen(BFR_512).eval().requires_grad_(False)
-    model = to_onnx(traced_graphs(network, fused=False, half=True)[graph], 17)
-    onnx.save(model, tmp_path / "graph.onnx")
-    layers = built(tmp_path / "graph.onnx", tmp_path)
-    assert convolutions(layers) == {"FP16"}
+@pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("network", LAYOUTS)
+def test_every_graph_is_built_for_every_target(network, precision, graph, tmp_path):
+    layers = built(exported(network, precision, graph, tmp_path), tmp_path)
+    assert convolutions(layers) == (set() if graph == "mapping" else {precision.upper()})
+    assert "FP32" in precisions(layers)  # in half precision: the islands
 
 
 def test_inspect_shows_half_precision_convolutions(half_package, tmp_path, monkeypatch, capsys):
