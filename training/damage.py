@@ -58,6 +58,8 @@ def draw(rng: Generator, ranges: Ranges, size: int) -> Damage:
         return bool(rng.random() < share)
 
     untouched, dark = happens(ranges.untouched), happens(ranges.low_light)
+    if happens(ranges.light):
+        ranges = ranges.lightest()
     tone = _draw_tone(rng, ranges)
     if untouched:
         return Damage(tone=tone, size=size)

@@ -34,6 +34,8 @@ class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     untouched: float = 0.12
     """Share of crops that stay as they are: what is good must come back as it was."""
 
+    light: float = 0.3
+    """Share whose blur, shrinking, noise and JPEG come from the first quarter of their ranges."""
     partial: float = 0.25
     """Share that is spared one or more steps of the chain, each with even chances."""
     shuffled: float = 0.2
@@ -75,9 +77,24 @@ class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     f"{most:g}, the smaller first"
                 )
 
+    def lightest(self) -> "Ranges":
+        """Return the same with the first quarter of what the published chain draws from."""
+
+        def quarter(least: float, most: float) -> tuple[float, float]:
+            return least, least + (most - least) / 4
+
+        return msgspec.structs.replace(
+            self,
+            blur=quarter(*self.blur),
+            downscale=quarter(*self.downscale),
+            noise=quarter(*self.noise),
+            jpeg=(self.jpeg[1] - (self.jpeg[1] - self.jpeg[0]) // 4, self.jpeg[1]),
+        )
+
 
 SHARES = (
     "untouched",
+    "light",
     "partial",
     "shuffled",
     "other_kernels",
@@ -118,10 +135,11 @@ def degrade(crop: Crop, rng: Generator, ranges: Ranges) -> Crop:
     small = cv2.resize(blurred, (small_size, small_size), interpolation=cv2.INTER_AREA)
     noisy = np.clip(np.rint(small + noise), 0, 255).astype(np.uint8)
     return np.asarray(
-        cv2.resize(_through_jpeg(noisy, quality), (size, size), interpolation=cv2.INTER_CUBIC), np.uint8
+        cv2.resize(compressed(noisy, quality), (size, size), interpolation=cv2.INTER_CUBIC), np.uint8
     )
 
 
-def _through_jpeg(picture: Crop, quality: int) -> Crop:
+def compressed(picture: Crop, quality: int) -> Crop:
+    """Return a picture, H×W×3 uint8 RGB, as it comes back from a JPEG file."""
     _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]

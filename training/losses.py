@@ -20,7 +20,14 @@ class LossWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much each part of the reconstruction loss counts; 0 leaves it out."""
 
     decibels: float = 0.2
-    """The logarithm of the mean squared error, as in PSNR; see LIGHT."""
+    """The logarithm of the mean squared error, as in PSNR, beyond `knee`."""
+    knee: float = 0.02
+    """A mean squared error (0.02 is 23 dB). Those well above count by the decibel, smaller ones as they are.
+
+    Training starts where the network returns its input, and good crops are to come back as they were. L1, or
+    a PSNR without a knee, holds it there: to both, the first small error on a good crop weighs as much as
+    any. Once the network restores, a lower knee lets it care for good crops as well.
+    """
     pixels: float = 0.0
     """L1 over pixels."""
     gradient: float = 0.0
@@ -34,20 +41,14 @@ class LossWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name in self.__struct_fields__:
             if not 0 <= getattr(self, name) < math.inf:
                 raise SettingsError(f"loss weight {name} is {getattr(self, name)}: give 0 or more")
-
-
-LIGHT = 0.02
-"""A mean squared error (23 dB). Those well above count by the decibel, those well below as they are.
-
-Training starts where the network returns its input, and good crops are to come back as they were. L1, or a
-PSNR without this, holds it there: to both, the first small error on a good crop weighs as much as any.
-"""
+        if not self.knee:
+            raise SettingsError("loss knee is 0: give more, such as 0.02")
 
 
 def reconstruction_loss(restored: Tensor, target: Tensor, weights: LossWeights) -> Tensor:
     """Return the weighted sum of the parts, averaged over the batch."""
     error = restored - target
-    loss = weights.decibels * torch.log1p(error.square().mean((1, 2, 3)) / LIGHT)
+    loss = weights.decibels * torch.log1p(error.square().mean((1, 2, 3)) / weights.knee)
     if weights.pixels:
         loss = loss + weights.pixels * error.abs().mean((1, 2, 3))
     if weights.gradient:

@@ -197,6 +197,11 @@ def test_shares_of_one_bring_what_they_name() -> None:
     assert len({d.steps for d in drawn(shuffled=1)}) > 10
     assert {len(d.steps) for d in drawn(partial=1)} == {1, 2, 3, 4}
     assert {d.shrink_kernel for d in drawn(other_kernels=1)} == set(KERNELS)
+    light = drawn(light=1)
+    assert max(d.blur.along for d in light) <= (0.1 + 9.9 / 4) / 2
+    assert max(d.noise.sigma for d in light) <= 5
+    assert min(d.quality for d in light) >= 90
+    assert min(d.size for d in light) >= 256 / 2.75 - 1
 
 
 @pytest.mark.parametrize(

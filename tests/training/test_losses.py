@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
 from training.adversary import Adversarial, fooling_loss, judging_loss, new_adversary, r1_penalty
-from training.losses import LIGHT, LossWeights, frequency_difference, ms_ssim, psnr, reconstruction_loss, ssim
+from training.losses import LossWeights, frequency_difference, ms_ssim, psnr, reconstruction_loss, ssim
 
 
 @pytest.fixture
@@ -58,12 +58,13 @@ def test_each_part_of_the_loss_leads_back_to_the_target(
 
 def test_a_large_error_counts_by_the_decibel_and_a_small_one_as_it_is() -> None:
     target, weights = torch.zeros(1, 3, 64, 64), LossWeights(decibels=1)
+    knee = weights.knee
 
     def loss(squared: float) -> float:
         return float(reconstruction_loss(target + squared**0.5, target, weights))
 
-    assert loss(80 * LIGHT) - loss(40 * LIGHT) == pytest.approx(math.log(2), rel=0.05)
-    assert loss(LIGHT / 40) / loss(LIGHT / 80) == pytest.approx(2, rel=0.05)
+    assert loss(80 * knee) - loss(40 * knee) == pytest.approx(math.log(2), rel=0.05)
+    assert loss(knee / 40) / loss(knee / 80) == pytest.approx(2, rel=0.05)
 
 
 def test_the_adversary_learns_to_tell_paint_from_texture(pair: tuple[torch.Tensor, torch.Tensor]) -> None:

@@ -229,6 +229,7 @@ def test_the_command_writes_weights_of_the_published_layout(portraits: Path, tmp
         ("steps = 0", "1 or more"),
         ("narrow = 0.01", r"narrow 0\.01"),
         ("[loss]\npixels = -1", "loss weight pixels is -1"),
+        ("[loss]\nknee = 0", "loss knee is 0"),
         ("[adversarial]\nramp = 0", "ramp, channels and r1_every 1 or more"),
         ("[augmentation]\nshift = 2", "augmentation shift is 2"),
         ("[degradation]\ngrey = 2", "degradation grey is 2"),
