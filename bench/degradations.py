@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import SettingsError
-from training.degradation import Crop, Ranges
+from training.degradation import Crop, Ranges, compressed
 from training.degradation import degrade as degrade_at_random
 
 RANGES = Ranges(untouched=0.0)
@@ -86,12 +86,7 @@ def degrade(truth: Crop, degradation: Degradation, portrait: int) -> Crop:
         picture = picture + rng.normal(0, degradation.noise, picture.shape)
     pixels = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
     if degradation.jpeg is not None:
-        pixels = _through_jpeg(pixels, degradation.jpeg)
+        pixels = compressed(pixels, degradation.jpeg)
     if small_size != size:
         pixels = np.asarray(cv2.resize(pixels, (size, size), interpolation=cv2.INTER_CUBIC), np.uint8)
     return np.ascontiguousarray(pixels)
-
-
-def _through_jpeg(pixels: Crop, quality: int) -> Crop:
-    _, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]

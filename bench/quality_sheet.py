@@ -1,4 +1,4 @@
-"""A sheet of faces to look at: a row for each portrait, a column for each way of restoring it."""
+"""A sheet of faces to look at: a row for each portrait, a column for each picture of it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,13 +12,17 @@ from runtime.compare import INK, LABEL, MARGIN, PAPER
 from training.degradation import Crop
 
 FACE = 256
-"""Side of a face on the sheet, at most; smaller crops are shown as they are."""
 GAP = 4
 
 
-def write_sheet(path: Path, rows: Sequence[Mapping[str, Crop]]) -> None:
-    """Write a PNG of faces, all rows with the same columns. Raises PhotoError when it cannot be written."""
-    side = min(FACE, len(next(iter(rows[0].values()))))
+def write_sheet(path: Path, rows: Sequence[Mapping[str, Crop]], most: int = FACE) -> None:
+    """Write a PNG or JPEG (by its name) of faces, all rows with the same columns.
+
+    most  the side of a face on the sheet, at most; smaller crops are shown as they are
+
+    Raises PhotoError when it cannot be written.
+    """
+    side = min(most, len(next(iter(rows[0].values()))))
     columns = tuple(rows[0])
     sheet = Image.new(
         "RGB",
@@ -35,4 +39,4 @@ def write_sheet(path: Path, rows: Sequence[Mapping[str, Crop]]) -> None:
                 Image.fromarray(np.asarray(face, np.uint8)), (left, MARGIN + LABEL + i * (side + GAP))
             )
     with write_atomically(path) as file:
-        sheet.save(file, "PNG")
+        sheet.save(file, "JPEG" if path.suffix == ".jpg" else "PNG", quality=92)

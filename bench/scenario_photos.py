@@ -1,0 +1,105 @@
+"""The four kinds of photo that presets are for, made from a good portrait."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from runtime.faces import Face
+from training.degradation import Crop, compressed
+from training.noises import Noise, add_noise
+from training.scratching import Mark, scratch
+from training.tones import Tone, toned
+
+Levels = NDArray[np.float32]
+Damage = Callable[[Crop, Face, Generator], Crop]
+"""What is done to a square portrait, H×H×3 uint8 RGB, with this face."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A kind of photo, and the preset that is meant for it."""
+
+    name: str
+    title: str
+    preset: str
+    damage: Damage
+
+
+def snapshot(portrait: Crop, face: Face, rng: Generator) -> Crop:
+    """An early digital camera: few pixels, sharpened, compressed too much, enlarged by somebody since."""
+    side = len(portrait)
+    small = cv2.resize(portrait, (side * 5 // 8,) * 2, interpolation=cv2.INTER_AREA).astype(np.float32)
+    taken = _levels(_sharpened(small, 1.2, 1.0) + rng.normal(0, 3, small.shape))
+    return np.asarray(
+        cv2.resize(compressed(taken, 35), (side, side), interpolation=cv2.INTER_CUBIC), np.uint8
+    )
+
+
+def distorted_eye(portrait: Crop, face: Face, rng: Generator) -> Crop:
+    """A picture from a generator: smooth as plastic, one eye twisted and too high."""
+    eye, other = face.landmarks[:2]
+    apart = float(np.linalg.norm(eye - other))
+    smooth = cv2.bilateralFilter(portrait, 0, 12, apart / 20)
+    y, x = np.indices(portrait.shape[:2], np.float32)
+    dx, dy = x - eye[0], y - eye[1]
+    near = np.exp(-(dx**2 + dy**2) / (0.35 * apart) ** 2, dtype=np.float32)
+    angle = 0.8 * near
+    from_x = eye[0] + dx * np.cos(angle) - dy * np.sin(angle)
+    from_y = eye[1] + dx * np.sin(angle) + dy * np.cos(angle) + 0.12 * apart * near
+    return np.asarray(cv2.remap(smooth, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT))
+
+
+def scan(portrait: Crop, face: Face, rng: Generator) -> Crop:
+    """A print of the seventies: faded, yellowed, grainy, scratched."""
+    faded = 40 + 0.72 * toned(_tensor(portrait), [Tone("sepia", strength=0.6)])
+    grainy = add_noise(faded, [Noise("grain", 8, coloured=False, grain_size=0.8)], _torch_generator(rng))
+    marks = [
+        Mark(x, 0.5, rng.normal(0, 0.03), 2.0, 0.003, 0.004, 6.0, 1.0, 0.8) for x in (0.15, 0.42, 0.47, 0.8)
+    ]
+    return _crop(scratch(grainy, [marks]))
+
+
+def selfie(portrait: Crop, face: Face, rng: Generator) -> Crop:
+    """A phone in a bar: too dark, brightened, noisy, purple along bright edges, sharpened."""
+    dim = toned(_tensor(portrait), [Tone(light=0.3)])
+    noisy = _crop(add_noise(dim, [Noise("dark", 11, gain=3.0)], _torch_generator(rng)))
+    picture = noisy.astype(np.float32)
+    spread = cv2.GaussianBlur(portrait, (0, 0), len(portrait) / 160).astype(np.float32)
+    fringe = np.clip(spread - portrait, 0, None).mean(axis=2)[..., None]
+    picture += fringe * np.array([0.9, 0.0, 1.4], np.float32)
+    soft = np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.8), np.float32)
+    return compressed(_levels(_sharpened(soft, 1.5, 1.2)), 80)
+
+
+SCENARIOS = (
+    Scenario("snapshot", "an over-compressed digital snapshot", "early-digital", snapshot),
+    Scenario("distorted-eye", "a generated face with a distorted eye", "ai-generated", distorted_eye),
+    Scenario("scan", "a yellowed, scratched scan", "film-scan", scan),
+    Scenario("selfie", "a dark, noisy selfie", "low-light", selfie),
+)
+
+
+def _sharpened(picture: Levels, sigma: float, amount: float) -> Levels:
+    return picture + amount * (picture - cv2.GaussianBlur(picture, (0, 0), sigma))
+
+
+def _levels(picture: Levels) -> Crop:
+    return np.asarray(np.rint(np.clip(picture, 0, 255)), np.uint8)
+
+
+def _tensor(picture: Crop) -> torch.Tensor:
+    """Return 1×3×H×H, levels in [0, 255]."""
+    return torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float()
+
+
+def _crop(batch: torch.Tensor) -> Crop:
+    return np.asarray(batch[0].round().clamp(0, 255).byte().permute(1, 2, 0).numpy())
+
+
+def _torch_generator(rng: Generator) -> torch.Generator:
+    return torch.Generator().manual_seed(int(rng.integers(2**31)))
