@@ -66,6 +66,8 @@ def draw(rng: Generator, ranges: Ranges, size: int) -> Damage:
     steps: list[Step] = list(PUBLISHED)
     if happens(ranges.partial):
         steps = [step for step in steps if rng.random() < 0.5] or [_any_step(rng)]
+    if happens(ranges.unshrunk) and steps != ["shrink"]:
+        steps = [step for step in steps if step != "shrink"]
     if dark and "noise" not in steps:
         steps.insert(sum(step in ("blur", "shrink") for step in steps), "noise")
     scratched = happens(ranges.scratches)

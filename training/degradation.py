@@ -38,6 +38,8 @@ class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Share whose blur, shrinking, noise and JPEG come from the first quarter of their ranges."""
     partial: float = 0.25
     """Share that is spared one or more steps of the chain, each with even chances."""
+    unshrunk: float = 0.3
+    """Share that is not shrunk, so that its noise is as fine as its pixels."""
     shuffled: float = 0.2
     """Share whose steps come in any order."""
     other_kernels: float = 0.35
@@ -96,6 +98,7 @@ SHARES = (
     "untouched",
     "light",
     "partial",
+    "unshrunk",
     "shuffled",
     "other_kernels",
     "uneven_blur",
