@@ -1,5 +1,6 @@
 """How long one face takes: the published form in eager PyTorch against the static forms in ONNX Runtime."""
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,9 @@ import torch
 
 from bench import timing
 from bench.forms import FormName, open_form, random_crop
-from bench.report import Report
+from bench.options import add_output, positive
+from bench.report import Report, measured
+from engines import command_line
 from engines.package import open_package
 from export.checkpoint import load_checkpoint
 from export.graphs import to_onnx, traced_graphs
@@ -162,3 +165,27 @@ def _report(
             "largest_difference": difference,
         },
     )
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare `python -m bench latency`."""
+    network = parser.add_mutually_exclusive_group()
+    network.add_argument("--size-of", type=int, default=512, choices=LAYOUTS, help="published layout (512)")
+    network.add_argument("--checkpoint", type=Path, help="measure this network instead")
+    network.add_argument("--package", type=Path, help="measure the fused graph of this package instead")
+    parser.add_argument("--threads", type=positive, default=2, help="of either form (2)")
+    parser.add_argument("--runs", type=positive, default=5, help="of each form, in turns (5)")
+    add_output(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    settings = LatencySettings(
+        size=options.size_of,
+        checkpoint=options.checkpoint,
+        package=options.package,
+        threads=options.threads,
+        runs=options.runs,
+    )
+    measured("latency", steps(settings), partial(measure, settings), options.output)
+    return command_line.DONE
