@@ -31,3 +31,8 @@ def positive(text: str) -> int:
 def counts(text: str) -> tuple[int, ...]:
     """Read whole numbers of at least 1: `1,5,29`."""
     return tuple(positive(number) for number in text.split(","))
+
+
+def name_list(text: str) -> tuple[str, ...]:
+    """Read names: `static,openvino`."""
+    return tuple(name.strip() for name in text.split(","))

@@ -15,7 +15,7 @@ from bench import claims, training_range
 from bench.degradations import NAMES, TEXTURE, Degradation, degrade, named
 from bench.measure import Measure
 from bench.measures import TITLES, Ground, ground, measure, psnr
-from bench.options import add_output, add_portraits, positive
+from bench.options import add_output, add_portraits, name_list, positive
 from bench.portraits import load_truths, open_restorer
 from bench.quality_sheet import write_sheet
 from bench.report import Report, Row, Table, measured
@@ -279,14 +279,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=positive, help="measure this many portraits at most, for a quick look"
     )
-    parser.add_argument("--categories", type=_names, help="these degradations only: NAME[,NAME]")
+    parser.add_argument("--categories", type=name_list, help="these degradations only: NAME[,NAME]")
     parser.add_argument("--sheet", type=Path, help="write a PNG of the restored faces, to look at")
     add_output(parser)
     parser.set_defaults(run=_run)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(","))
 
 
 def _run(options: argparse.Namespace) -> int:
