@@ -47,17 +47,14 @@ def latency_report(
     first = next(iter(found))
     baseline, batches = found[first].times, found[first].throughput
     fastest = min(found, key=lambda row: timing.median(found[row].times))
-    speed_up = timing.ratio(baseline, found[fastest].times)
     differences = [each.difference for each in found.values() if each.difference is not None]
     difference = max(differences) if len(differences) > 1 else None
-    same = "" if difference is None else f"; outputs differ by at most {difference:.1e}"
     return Report(
         name=f"latency-{name}",
         title=f"One face through GPEN-{layout.size}, {threads} threads, {len(baseline)} runs",
         headings=("form", "median s", "95 % s", "times as fast", "dB to FP32"),
         rows=tuple(_row(titles[row], each, baseline) for row, each in found.items()),
-        summary=f"The {titles[fastest]}, is {speed_up.median:.2f} times as fast "
-        f"as the {titles[first]}{same}.",
+        summary=_summary(titles[first], titles[fastest], baseline, found[fastest].times, difference),
         figures={
             "layout": asdict(layout),
             "weights": weights,
@@ -89,6 +86,20 @@ def latency_report(
         measures=tuple(measure for row, each in found.items() for measure in _measures(titles[row], each)),
         conditions={"layout": asdict(layout), "threads": threads},
     )
+
+
+def _summary(
+    baseline_title: str,
+    title: str,
+    baseline: list[float],
+    times: list[float],
+    difference: float | None,
+) -> str:
+    if title == baseline_title:
+        return f"Nothing that ran is faster than the {title}."
+    ratio = timing.ratio(baseline, times).median
+    same = "" if difference is None else f"; outputs differ by at most {difference:.1e}"
+    return f"The {title}, is {ratio:.2f} times as fast as the {baseline_title}{same}."
 
 
 def _row(title: str, found: Found, baseline: list[float]) -> Row:

@@ -22,7 +22,7 @@ def check_room(processes: Mapping[str, FormProcess], deadline: float) -> None:
     if not processes:
         return
     if time.monotonic() > deadline:
-        raise FormError("no time is left for it: --budget SECONDS")
+        raise FormError("no time was left: --budget SECONDS")
     needed, free = max(process.first.peak_mib for process in processes.values()), _free_memory()
     if needed > SPARED * free:
         raise FormError(f"it may take {needed:.0f} MiB of memory, and {free:.0f} MiB are free")

@@ -145,7 +145,7 @@ def test_without_time_each_form_is_timed_once_and_no_batch(static):
     assert len(found["static"].times) == 1
     take_batches(processes, found, rows, (1, 2), past, lambda: None)
     assert found["static"].throughput == {1: 1 / found["static"].times[0], 2: NO_TIME}
-    with pytest.raises(FormError, match="no time is left"):
+    with pytest.raises(FormError, match="no time was left"):
         check_room(processes, past)
 
 
@@ -173,6 +173,11 @@ def test_the_whole_table_is_the_default_package_and_three_layouts():
     assert networks == [{"packages": ("default",)}, {"size": 256}, {"size": 512}, {"size": 1024}]
     assert list(latency._networks(options("--quick"))) == [{"size": 256}]
     assert list(latency._networks(options("--size-of", "512,2048"))) == [{"size": 512}, {"size": 2048}]
+
+
+def test_the_baseline_comes_first_and_then_ours():
+    order = latency._in_order_of_weight(["published", "as-published", "static"])
+    assert order == ["published", "static", "as-published"]
 
 
 def test_the_memory_of_a_gpu_is_told_where_there_is_one():
