@@ -1,5 +1,7 @@
 """What became of the figures between two results of one benchmark."""
 
+import argparse
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -7,10 +9,13 @@ from typing import Any
 import msgspec
 
 from bench.measure import Measure
-from bench.report import Report, Row
+from bench.report import Report, Row, show
+from engines import command_line
 from engines.errors import GpenEdgeError
 from runtime.one_line import cause_of, one_line
 
+GOT_WORSE = 1
+"""Exit status of a comparison in which a figure got worse."""
 SMALL = 1e-12
 MOST_DB = 1000.0
 
@@ -165,3 +170,31 @@ def _highest(measure: Measure) -> float:
 
 def _name(path: Path) -> str:
     return one_line(path)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare `python -m bench compare`."""
+    parser.add_argument("old", type=Path, metavar="OLD.json")
+    parser.add_argument("new", type=Path, metavar="NEW.json")
+    parser.add_argument(
+        "--threshold",
+        type=_share,
+        default=0.05,
+        metavar="SHARE",
+        help="by which a figure may get worse; beyond it, and beyond the runs' spread, the exit status is 1 "
+        "(%(default)s)",
+    )
+    parser.set_defaults(run=_run)
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share < math.inf:
+        raise argparse.ArgumentTypeError("must be at least 0")
+    return share
+
+
+def _run(options: argparse.Namespace) -> int:
+    report, worse = compare(options.old, options.new, options.threshold)
+    show(report)
+    return GOT_WORSE if worse else command_line.DONE

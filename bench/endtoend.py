@@ -1,10 +1,12 @@
 """Where the time of a whole photo goes, from file to file, by megapixels and faces; and a cold start's."""
 
+import argparse
 import math
 import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,12 @@ from bench.claims import Claim, row
 from bench.cold_start import Start
 from bench.face_work import SIZE, face_work
 from bench.measure import Measure, of_times
+from bench.options import add_output, counts, positive
 from bench.peak import peak_of
 from bench.photos import photo_with_faces
-from bench.report import Report, Row, Table
+from bench.report import Report, Row, Table, measured
 from bench.timing import median
+from engines import command_line
 from runtime import Restorer, RestoreSettings
 from runtime.faces import Face
 from runtime.photo.reader import read_photo
@@ -362,3 +366,32 @@ def _measures(
         yield of_times(f"a face of {SIZE} pixels beside the network", face.totals())
     yield of_times("cold start", [start.seconds for start in cold.starts])
     yield of_times("cold start, CPU time", [start.cpu_seconds for start in cold.starts])
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare `python -m bench endtoend`."""
+    parser.add_argument("--package", help="folder or name of a package, in place of the bundled default")
+    parser.add_argument("--megapixels", type=_sizes, help="of the photos: N[,N] (1,12,24,48)")
+    parser.add_argument("--faces", type=counts, help="in a photo: N[,N] (1,5,29)")
+    parser.add_argument("--runs", type=positive, help="of each photo (3)")
+    parser.add_argument("--quick", action="store_true", help="fewer photos, once each")
+    add_output(parser)
+    parser.set_defaults(run=_run)
+
+
+def _sizes(text: str) -> tuple[float, ...]:
+    sizes = tuple(float(number) for number in text.split(","))
+    if not all(0.1 <= size <= 100 for size in sizes):
+        raise argparse.ArgumentTypeError("must be between 0.1 and 100")
+    return sizes
+
+
+def _run(options: argparse.Namespace) -> int:
+    from bench.endtoend_chart import write_chart
+
+    wanted = {name: getattr(options, name) for name in ("package", "megapixels", "faces", "runs")}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    settings = EndToEndSettings(**((QUICK if options.quick else {}) | given))
+    report = measured("endtoend", steps(settings), partial(measure, settings), options.output)
+    write_chart(options.output / "endtoend.png", report)
+    return command_line.DONE

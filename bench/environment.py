@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-PACKAGES = ("torch", "onnxruntime", "numpy", "opencv-python-headless")
+PACKAGES = ("torch", "onnxruntime", "openvino", "numpy", "opencv-python-headless")
 
 
 PRODUCT = 1024

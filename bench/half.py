@@ -3,9 +3,11 @@
 Both are ONNX graphs, run so that every FP16 value is rounded between nodes (export/rounding.py).
 """
 
+import argparse
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -15,8 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.options import add_output, positive
 from bench.portraits import load_truths
-from bench.report import Report, Row
+from bench.report import Report, Row, measured
+from engines import command_line
 from export import static
 from export.checkpoint import load_checkpoint
 from export.graphs import TracedGraph, to_onnx
@@ -185,3 +189,24 @@ def _row(figures: Figures) -> Row:
 
 def _decibels(value: float | None) -> str:
     return "none" if value is None else f"{value:.1f}"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare `python -m bench half`."""
+    parser.add_argument("checkpoints", type=Path, nargs="+", metavar="CHECKPOINT", help="networks to measure")
+    parser.add_argument("--portraits", type=Path, help="folder of square, aligned portraits (one of ours)")
+    parser.add_argument("--first", type=int, default=0, help="leave out the portraits before this one (0)")
+    parser.add_argument("--limit", type=positive, help="measure this many portraits at most")
+    add_output(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    settings = HalfSettings(
+        checkpoints=tuple(options.checkpoints),
+        portraits=options.portraits,
+        first=options.first,
+        limit=options.limit,
+    )
+    measured("half", steps(settings), partial(measure, settings), options.output)
+    return command_line.DONE

@@ -5,6 +5,7 @@ killed at every step in turn, then at any moment. After each kill every photo mu
 result whole; in the end each photo must have come out once.
 """
 
+import argparse
 import hashlib
 import os
 import random
@@ -16,6 +17,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +25,9 @@ import numpy as np
 from PIL import Image
 from skimage.data import astronaut
 
-from bench.report import Report
+from bench.options import add_output, positive
+from bench.report import Report, measured
+from engines import command_line
 from engines.errors import GpenEdgeError
 from runtime.hotfolder.folders import Originals
 
@@ -276,3 +280,18 @@ def _files(folder: Path) -> list[Path]:
 
 def _hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare `python -m bench kills`."""
+    parser.add_argument("--kills", type=positive, default=210, help="how often (%(default)s)")
+    parser.add_argument("--package", help="work with this package instead of the bundled default")
+    parser.add_argument("--elsewhere", type=Path, help="a folder on another disk, for photos to come from")
+    add_output(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    settings = KillSettings(options.kills, options.package, options.elsewhere)
+    report = measured("kills", steps(settings), partial(measure, settings), options.output)
+    return command_line.SOME_FAILED if report.figures["wrong"] else command_line.DONE

@@ -1,25 +1,25 @@
-"""How long one face takes: the published form in eager PyTorch against the static forms in ONNX Runtime."""
+"""How long one face takes: the published form in eager PyTorch against every other form that runs here."""
 
-import subprocess
-import sys
+import argparse
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import onnx
-import torch
-
-from bench import timing
-from bench.forms import FormName, open_form, random_crop
-from bench.report import Report
-from engines.package import open_package
-from export.checkpoint import load_checkpoint
-from export.graphs import to_onnx, traced_graphs
+from bench.entries import BASELINES, Entry, network_entries, package_entries
+from bench.form_process import FormError, FormProcess
+from bench.latency_report import latency_report
+from bench.options import add_output, counts, name_list, positive
+from bench.report import Report, measured
+from bench.turns import check_room, first_results, take_batches, take_turns
+from engines import command_line
+from engines.errors import GpenEdgeError
+from engines.package import DEFAULT, Package, open_package
 from export.layout import Layout
-from export.network import Gpen
 
 LAYOUTS = {
     256: Layout(256, channel_multiplier=1, narrow=0.5, style_dim=512, n_mlp=8),
@@ -29,11 +29,12 @@ LAYOUTS = {
 }
 """The published networks, GPEN-BFR-256 … 2048."""
 
-TITLES: dict[FormName, str] = {
-    "published": "published form, eager PyTorch",
-    "static": "static form, ONNX Runtime",
-    "winograd": "static form with Winograd, ONNX Runtime",
-}
+SIZES = (256, 512, 1024)
+"""Of the tables that nobody has to ask for."""
+BATCHES = (1, 4, 8)
+RUNS, QUICK_RUNS = 5, 2
+BUDGET, QUICK_BUDGET = 510, 45
+"""Seconds for all tables of a command: what a run of ten minutes, or of one, leaves beside the start."""
 
 
 @dataclass(frozen=True)
@@ -43,122 +44,174 @@ class LatencySettings:
     size: int = 512
     """Of the published layout whose shape random weights take, unless a file is given."""
     checkpoint: Path | None = None
-    package: Path | None = None
-    """Its fused graph is timed; the baseline has random weights of the same layout."""
+    packages: tuple[str, ...] = ()
+    """Folders or names: timed as the runtime runs them; the baseline has random weights of that layout."""
     threads: int = 2
-    runs: int = 5
+    runs: int = RUNS
+    """Turns at most."""
+    batches: tuple[int, ...] = BATCHES
+    """Of the throughput; one face is always timed."""
+    only: tuple[str, ...] = ()
+    """Rows, by name, beside the baseline; without any, all."""
+    compiled: bool = False
+    """torch.compile may take its minutes on a CPU."""
+    budget: float = BUDGET
+    """Seconds. The baseline and one turn are measured however long they take, the rest while time is left."""
 
 
 def steps(settings: LatencySettings) -> int:
-    """Return how often `measure` ticks."""
-    forms = 2 if settings.package else len(TITLES)
-    return 2 + forms * (settings.runs + 2)
+    """Return how often `measure` ticks, if time allows. Raises PackageError."""
+    rows = [entry for entry in _entries(settings, _packages(settings)) if entry.why_not() is None]
+    return len(rows) * (1 + settings.runs + len({*settings.batches} - {1}))
 
 
 def measure(settings: LatencySettings, tick: Callable[[], None]) -> Report:
-    """Time the forms in turns, and take each one's memory in a process of its own.
+    """Open each form in a process of its own, then time them in turns.
 
-    Raises CheckpointError and PackageError.
+    Raises CheckpointError, PackageError, and GpenEdgeError when the baseline fails.
     """
-    with tempfile.TemporaryDirectory(prefix="gpen-edge-bench-") as temporary:
-        files, layout = _files(settings, Path(temporary))
-        tick()
-        crop = random_crop(layout.size)
-        forms = {name: open_form(name, file, settings.threads) for name, file in files.items()}
-        works = {name: partial(form, crop) for name, form in forms.items()}
-        seconds = timing.interleaved(works, settings.runs, tick)
-        expected = works["published"]()
-        difference = max(float(np.abs(work() - expected).max()) for work in works.values())
-        tick()
-        peaks: dict[FormName, float] = {}
-        for name, file in files.items():
-            peaks[name] = _peak_memory(name, file, settings.threads, layout.size)
+    from bench.opening import Opener  # PyTorch takes seconds to load: not for the help, or a wrong option
+
+    deadline = time.monotonic() + settings.budget
+    packages = _packages(settings)
+    layout = _layout(settings, packages)
+    entries = _entries(settings, packages)
+    not_run = {entry.name: why for entry in entries if (why := entry.why_not()) is not None}
+    with tempfile.TemporaryDirectory(prefix="gpen-edge-bench-") as temporary, ExitStack() as stack:
+        opener = Opener(layout, settings.checkpoint, Path(temporary), settings.threads)
+        rows = {entry.name: entry for entry in entries if entry.name not in not_run}
+        processes: dict[str, FormProcess] = {}
+        for name in _in_order_of_weight(rows):
+            try:
+                check_room(processes, deadline)
+                processes[name] = stack.enter_context(closing(opener.open(rows[name])))
+            except FormError as error:
+                not_run[name] = str(error)
             tick()
-    return _report(settings, layout, seconds, peaks, None if settings.package else difference)
-
-
-def _files(settings: LatencySettings, folder: Path) -> tuple[dict[FormName, Path], Layout]:
-    """Return the file that each form is opened from; what is not given is made."""
-    if settings.package:
-        package = open_package(settings.package)
-        layout = Layout(**{field.name: getattr(package.manifest, field.name) for field in fields(Layout)})
-        return {"published": _random_checkpoint(layout, folder), "static": package.graph("fused")}, layout
-    checkpoint = settings.checkpoint or _random_checkpoint(LAYOUTS[settings.size], folder)
-    loaded = load_checkpoint(checkpoint)
-    network = Gpen.from_state(loaded.layout, loaded.state)
-    files: dict[FormName, Path] = {"published": checkpoint}
-    forms: tuple[FormName, ...] = ("static", "winograd")
-    for name in forms:
-        files[name] = folder / f"{name}.onnx"
-        graph = traced_graphs(network, fused=True, winograd=name == "winograd")["fused"]
-        onnx.save(to_onnx(graph, opset=17), files[name])
-    return files, loaded.layout
-
-
-def _random_checkpoint(layout: Layout, folder: Path) -> Path:
-    torch.manual_seed(0)
-    network = Gpen(layout)
-    for name, parameter in network.named_parameters():
-        if name.endswith("noise.weight"):  # zero at first, which would cut the encoder's features off
-            torch.nn.init.normal_(parameter)
-    path = folder / "random.pth"
-    torch.save(network.state_dict(), path)
-    return path
-
-
-def _peak_memory(name: FormName, file: Path, threads: int, size: int) -> float:
-    """Return the peak of a process that does nothing but one restoration, in MiB."""
-    command = [sys.executable, "-m", "bench.forms", name, str(file), str(threads), str(size)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
-    return float(done.stdout)
-
-
-def _report(
-    settings: LatencySettings,
-    layout: Layout,
-    seconds: dict[FormName, list[float]],
-    peaks: dict[FormName, float],
-    difference: float | None,
-) -> Report:
-    rows, figures = [], []
-    for name, times in seconds.items():
-        title = TITLES[name]
-        ratio = timing.ratio(seconds["published"], times)
-        rows.append(
-            (
-                title,
-                f"{timing.median(times):.3f}",
-                f"{timing.p95(times):.3f}",
-                f"{ratio.median:.2f} ({ratio.lowest:.2f}–{ratio.highest:.2f})",
-                f"{peaks[name]:.0f}",
-            )
-        )
-        figures.append(
-            {
-                "form": name,
-                "title": title,
-                "median_s": timing.median(times),
-                "p95_s": timing.p95(times),
-                "times_s": times,
-                "speed_up": asdict(ratio),
-                "peak_memory_mib": peaks[name],
-            }
-        )
-    fastest = min(seconds, key=lambda name: timing.median(seconds[name]))
-    speed_up = timing.ratio(seconds["published"], seconds[fastest])
-    same = f"; outputs differ by at most {difference:.1e}" if difference is not None else ""
-    return Report(
-        name=f"latency-{layout.size}",
-        title=f"One face through GPEN-{layout.size}, {settings.threads} threads, {settings.runs} runs",
-        headings=("form", "median s", "95 % s", "times as fast", "peak MiB"),
-        rows=tuple(rows),
-        summary=f"The {TITLES[fastest]}, is {speed_up.median:.2f} times as fast as the published one{same}.",
-        figures={
-            "layout": asdict(layout),
-            "weights": str(settings.checkpoint or settings.package or "random"),
-            "threads": settings.threads,
-            "runs": settings.runs,
-            "rows": figures,
-            "largest_difference": difference,
-        },
+        processes = {name: processes[name] for name in rows if name in processes}
+        found = first_results(processes, rows)
+        failed = take_turns(processes, found, settings.runs, deadline, tick)
+        not_run |= failed
+        found = {name: each for name, each in found.items() if name not in failed}
+        if next(iter(found), None) not in BASELINES:
+            raise GpenEdgeError(f"the baseline does not run: {not_run[BASELINES[-1]]}")
+        take_batches(processes, found, rows, settings.batches, deadline, tick)
+    return latency_report(
+        name="-".join(package.folder.name for package in packages) or str(layout.size),
+        weights=", ".join(settings.packages) or str(settings.checkpoint or "random"),
+        layout=layout,
+        threads=settings.threads,
+        titles={entry.name: entry.title for entry in entries},
+        found=found,
+        not_run=not_run,
     )
+
+
+def _in_order_of_weight(rows: Iterable[str]) -> list[str]:
+    """Return the baseline, then the rows from the last: should time run out, ours matter most."""
+    first, *others = rows
+    return [first, *reversed(others)]
+
+
+def _layout(settings: LatencySettings, packages: Sequence[Package]) -> Layout:
+    if packages:
+        manifest = packages[0].manifest
+        return Layout(**{field.name: getattr(manifest, field.name) for field in fields(Layout)})
+    if settings.checkpoint:
+        from export.checkpoint import load_checkpoint
+
+        return load_checkpoint(settings.checkpoint).layout
+    return LAYOUTS[settings.size]
+
+
+def _packages(settings: LatencySettings) -> tuple[Package, ...]:
+    packages = tuple(map(open_package, settings.packages))
+    sizes = {package.manifest.size for package in packages}
+    names = {(package.manifest.name, package.manifest.precision) for package in packages}
+    if len(sizes) > 1:
+        raise GpenEdgeError(f"packages for crops of {sorted(sizes)} pixels: measure one size at a time")
+    if len(names) < len(packages):
+        raise GpenEdgeError("two of the packages have one name and precision: give each a --name of its own")
+    return packages
+
+
+def _entries(settings: LatencySettings, packages: Sequence[Package]) -> tuple[Entry, ...]:
+    entries = package_entries(packages) if packages else network_entries(compiled=settings.compiled)
+    names = [entry.name for entry in entries]
+    if unknown := sorted({*settings.only} - {*names}):
+        raise GpenEdgeError(f"no row is called {unknown[0]}: there are {', '.join(names)}")
+    wanted = {*BASELINES, *settings.only} if settings.only else {*names}
+    return tuple(entry for entry in entries if entry.name in wanted)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare `python -m bench latency`."""
+    network = parser.add_mutually_exclusive_group()
+    network.add_argument(
+        "--size-of",
+        type=_sizes,
+        metavar="S[,S]",
+        help="published layouts, of 256, 512, 1024, 2048 (256,512,1024, and the default package)",
+    )
+    network.add_argument("--checkpoint", type=Path, help="measure this network instead")
+    network.add_argument(
+        "--package", nargs="+", help="measure these packages side by side instead, FP32 first"
+    )
+    parser.add_argument("--threads", type=positive, default=2, help="of each form (2)")
+    parser.add_argument("--runs", type=positive, help=f"of each form, in turns, at most ({RUNS})")
+    parser.add_argument("--batches", type=counts, help="faces at once, for the throughput (1,4,8)")
+    parser.add_argument("--budget", type=positive, metavar="SECONDS", help=f"for all of it ({BUDGET})")
+    parser.add_argument(
+        "--only",
+        type=name_list,
+        default=(),
+        metavar="ROW[,ROW]",
+        help="these, beside the baseline: static,openvino",
+    )
+    parser.add_argument("--compile", action="store_true", help="torch.compile on a CPU too: takes minutes")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"layout 256, {QUICK_RUNS} runs, one face at once, {QUICK_BUDGET} seconds",
+    )
+    add_output(parser)
+    parser.set_defaults(run=_run)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    sizes = tuple(int(size) for size in text.split(","))
+    if not set(sizes) <= set(LAYOUTS):
+        raise argparse.ArgumentTypeError(f"must be of {', '.join(map(str, LAYOUTS))}")
+    return sizes
+
+
+def _networks(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield the settings that say what each table is of, the quickest first."""
+    if options.checkpoint:
+        yield {"checkpoint": options.checkpoint}
+    elif options.package:
+        yield {"packages": tuple(options.package)}
+    else:
+        if not (options.size_of or options.quick or options.only):
+            yield {"packages": (DEFAULT,)}
+        for size in options.size_of or ((256,) if options.quick else SIZES):
+            yield {"size": size}
+
+
+def _run(options: argparse.Namespace) -> int:
+    end = time.monotonic() + (options.budget or (QUICK_BUDGET if options.quick else BUDGET))
+    networks = list(_networks(options))
+    for done, network in enumerate(networks):
+        # What one table leaves of its share, the next ones have.
+        share = (end - time.monotonic()) / (len(networks) - done)
+        settings = LatencySettings(
+            **network,
+            threads=options.threads,
+            runs=options.runs or (QUICK_RUNS if options.quick else RUNS),
+            batches=options.batches or ((1,) if options.quick else BATCHES),
+            only=options.only,
+            compiled=options.compile,
+            budget=share,
+        )
+        measured("latency", steps(settings), partial(measure, settings), options.output)
+    return command_line.DONE

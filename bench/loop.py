@@ -1,9 +1,11 @@
 """What the passes of the latent loop buy: time and nearness by ε and N, and how far each η goes."""
 
+import argparse
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ from numpy.typing import NDArray
 from bench.degradations import Degradation, degrade, named
 from bench.measure import Measure
 from bench.measures import psnr
+from bench.options import add_output, add_portraits, positive
 from bench.portraits import AlignedPortraits, load_truths
-from bench.report import Report, Row, Table
+from bench.report import Report, Row, Table, measured
+from engines import command_line
 from engines.package import open_package
 from runtime.align import AlignedFace, align
 from runtime.backends import Backend, open_backend
@@ -322,3 +326,22 @@ def _measures(schedules: list[Schedule]) -> Iterable[Measure]:
 def _finite(figures: dict[str, Any]) -> dict[str, Any]:
     """Return figures as JSON can hold them: what is infinitely near has no number."""
     return {key: None if value == math.inf else value for key, value in figures.items()}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare `python -m bench loop`."""
+    add_portraits(parser)
+    parser.add_argument("--limit", type=positive, default=12, help="measure this many portraits at most (12)")
+    add_output(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from bench.loop_chart import write_chart
+
+    settings = LoopSettings(
+        portraits=options.portraits, package=options.package, first=options.first, limit=options.limit
+    )
+    report = measured("loop", steps(settings), partial(measure, settings), options.output)
+    write_chart(options.output / "loop.png", report)
+    return command_line.DONE

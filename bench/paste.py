@@ -1,13 +1,17 @@
 """Whether pasting a face costs the same in a small photo and in a large one."""
 
+import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from bench import timing
 from bench.measure import of_times
-from bench.report import Report
+from bench.options import add_output, positive
+from bench.report import Report, measured
+from engines import command_line
 from runtime.align import TEMPLATES, Pixels, align
 from runtime.faces import Face
 from runtime.paste import paste_all
@@ -90,3 +94,16 @@ def _work(canvas: Pixels, settings: PasteSettings) -> Callable[[], None]:
         paste_all(canvas, [(aligned, aligned.crop)])
 
     return work
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare `python -m bench paste`."""
+    parser.add_argument("--runs", type=positive, default=15, help="with each photo, in turns (15)")
+    add_output(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    settings = PasteSettings(runs=options.runs)
+    measured("paste", steps(settings), partial(measure, settings), options.output)
+    return command_line.DONE

@@ -1,9 +1,11 @@
 """How near restored faces are to the truth: every degradation, every preset, every measure."""
 
+import argparse
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -13,9 +15,11 @@ from bench import claims, training_range
 from bench.degradations import NAMES, TEXTURE, Degradation, degrade, named
 from bench.measure import Measure
 from bench.measures import TITLES, Ground, ground, measure, psnr
+from bench.options import add_output, add_portraits, name_list, positive
 from bench.portraits import load_truths, open_restorer
 from bench.quality_sheet import write_sheet
-from bench.report import Report, Row, Table
+from bench.report import Report, Row, Table, measured
+from engines import command_line
 from engines.errors import PhotoError
 from engines.package import open_package
 from runtime.compose import compose, face_noise
@@ -267,3 +271,28 @@ def _of_blends(measured: claims.Measured) -> Iterable[Row]:
 
 def _figure(key: str, value: float) -> str:
     return f"{value:.2f}" if "psnr" in key or key == "variation" else f"{value:.3f}"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare `python -m bench quality`."""
+    add_portraits(parser)
+    parser.add_argument(
+        "--limit", type=positive, help="measure this many portraits at most, for a quick look"
+    )
+    parser.add_argument("--categories", type=name_list, help="these degradations only: NAME[,NAME]")
+    parser.add_argument("--sheet", type=Path, help="write a PNG of the restored faces, to look at")
+    add_output(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    settings = QualitySettings(
+        portraits=options.portraits,
+        package=options.package,
+        first=options.first,
+        limit=options.limit,
+        categories=options.categories or NAMES,
+        sheet=options.sheet,
+    )
+    measured("quality", steps(settings), partial(run, settings), options.output)
+    return command_line.DONE

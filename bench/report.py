@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
-from bench.environment import Moment, environment, told
+from bench.environment import Moment, environment, moment, told
 from bench.measure import Measure
 from engines.errors import GpenEdgeError
 
@@ -107,3 +107,12 @@ def progress_bar(what: str, total: int) -> Iterator[Callable[[], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)
+
+
+def measured(title: str, steps: int, measure: Callable[[Callable[[], None]], Report], folder: Path) -> Report:
+    """Measure under a progress bar of so many steps; show and record the report. Raises GpenEdgeError."""
+    before = moment()
+    with progress_bar(title, steps) as tick:
+        report = measure(tick)
+    record(report, folder, before)
+    return report

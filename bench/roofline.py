@@ -1,5 +1,6 @@
 """How near each graph of a package comes to what the machine can do (Williams et al., 2009)."""
 
+import argparse
 import json
 import tempfile
 from collections import defaultdict
@@ -15,7 +16,9 @@ import torch
 from bench import timing
 from bench.counting import GraphWork, count
 from bench.measure import of_times
-from bench.report import Report, Row, Table
+from bench.options import add_output, positive
+from bench.report import Report, Row, Table, measured
+from engines import command_line
 from engines.package import Package, open_package
 
 PRODUCT = 2048
@@ -277,3 +280,23 @@ def _by_time(spent: dict[str, dict[str, float]]) -> Iterable[Row]:
     for seconds, graph, operation in sorted(found, reverse=True)[:SHOWN]:
         share = seconds / sum(spent[graph].values())
         yield f"{graph}, {operation}", f"{1e3 * seconds:.2f}", f"{share:.0%}"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare `python -m bench roofline`."""
+    parser.add_argument(
+        "package", nargs="?", help="folder or name of a package, in place of the bundled default"
+    )
+    parser.add_argument("--threads", type=positive, default=2, help="of the CPU (2)")
+    parser.add_argument("--runs", type=positive, default=7, help="of each graph, in turns (7)")
+    add_output(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from bench.roofline_chart import write_chart
+
+    settings = RooflineSettings(options.package, options.threads, options.runs)
+    report = measured("roofline", steps(settings), partial(measure, settings), options.output)
+    write_chart(options.output / "roofline.png", report)
+    return command_line.DONE

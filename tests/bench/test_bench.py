@@ -14,40 +14,6 @@ ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests" / "data" / "tiny64.pth"
 
 
-def bench(*arguments):
-    command = [sys.executable, "-m", "bench", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-
-
-def test_latency_compares_the_forms_of_a_checkpoint(tmp_path):
-    done = bench("latency", "--checkpoint", TINY, "--runs", 2, "-o", tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "times as fast" in done.stdout
-    figures = json.loads((tmp_path / "latency-64.json").read_text())
-    assert figures["layout"]["size"] == 64
-    assert figures["largest_difference"] < 1e-4
-    published, static, winograd = figures["rows"]
-    assert (published["form"], static["form"], winograd["form"]) == ("published", "static", "winograd")
-    assert published["speed_up"] == {"median": 1, "lowest": 1, "highest": 1}
-    for row in figures["rows"]:
-        assert len(row["times_s"]) == 2
-        assert 0 < min(row["times_s"]) <= row["median_s"] <= row["p95_s"] <= max(row["times_s"])
-        assert row["speed_up"]["lowest"] <= row["speed_up"]["median"] <= row["speed_up"]["highest"]
-    assert 10 < static["peak_memory_mib"] < published["peak_memory_mib"]  # it does not hold PyTorch
-    assert {"cpu", "cores", "packages", "commit", "date"} <= figures["environment"].keys()
-    table = (tmp_path / "latency-64.md").read_text()
-    assert "| static form, ONNX Runtime |" in table
-    assert "| static form with Winograd, ONNX Runtime |" in table
-    assert figures["environment"]["cpu"] in table
-
-
-def test_latency_takes_a_package(tiny_package, tmp_path, capsys):
-    assert main(["latency", "--package", str(tiny_package), "--runs", "1", "-o", str(tmp_path)]) == 0
-    figures = json.loads((tmp_path / "latency-64.json").read_text())
-    assert figures["largest_difference"] is None  # the baseline has other weights
-    assert figures["layout"]["style_dim"] == 64
-
-
 def test_paste_compares_a_small_and_a_large_photo(tmp_path, capsys):
     assert main(["paste", "--runs", "2", "-o", str(tmp_path)]) == 0
     figures = json.loads((tmp_path / "paste.json").read_text())
@@ -57,17 +23,6 @@ def test_paste_compares_a_small_and_a_large_photo(tmp_path, capsys):
     assert figures["ratio"] == pytest.approx(large["median_s"] / small["median_s"])
     assert figures["within"] == (abs(figures["ratio"] - 1) <= 0.2)
     assert "48 megapixels" in (tmp_path / "paste.md").read_text()
-
-
-@pytest.mark.parametrize(
-    "arguments", [["--checkpoint", "none.pth"], ["--package", "none"], ["--runs", "0"], ["--size-of", "100"]]
-)
-def test_a_wrong_argument_is_told_with_status_2(tmp_path, arguments):
-    done = bench("latency", *arguments, "-o", tmp_path / "results")
-    assert done.returncode == 2
-    assert "error: " in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / "results").exists()
 
 
 def test_results_that_cannot_be_written_are_told(tmp_path, capsys):

@@ -1,0 +1,214 @@
+import argparse
+import json
+import math
+import subprocess
+import sys
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import latency
+from bench.__main__ import main
+from bench.device_memory import used_memory
+from bench.entries import BASELINES, NEEDS_PORTRAITS, SLOW_TO_COMPILE, network_entries, package_entries
+from bench.form_process import FormError, FormProcess
+from bench.forms import WAYS
+from bench.latency_report import NO_TIME, ONE_AT_ONCE
+from bench.opening import Opener
+from bench.turns import check_room, first_results, take_batches, take_turns
+from engines.package import open_package
+from export.checkpoint import load_checkpoint
+
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "tests" / "data" / "tiny64.pth"
+LAYOUT = load_checkpoint(TINY).layout
+ENTRIES = {entry.name: entry for entry in network_entries(compiled=False)}
+
+
+@pytest.fixture(scope="module")
+def opener(tmp_path_factory):
+    return Opener(LAYOUT, TINY, tmp_path_factory.mktemp("forms"), threads=1)
+
+
+@pytest.fixture
+def static(opener):
+    with closing(opener.open(ENTRIES["static"])) as process:
+        yield process
+
+
+def options(*arguments):
+    parser = argparse.ArgumentParser()
+    latency.add_options(parser)
+    return parser.parse_args(arguments)
+
+
+def test_latency_sets_the_forms_of_a_checkpoint_beside_the_baseline(tmp_path, capsys):
+    small = ["--runs", "2", "--batches", "3", "--only", "static,tensorrt-int8", "-o", str(tmp_path)]
+    assert main(["latency", "--checkpoint", str(TINY), *small]) == 0
+    shown = capsys.readouterr()
+    assert "times as fast" in shown.out
+    assert shown.err == ""
+    figures = json.loads((tmp_path / "latency-64.json").read_text())
+    assert figures["layout"]["size"] == 64
+    assert figures["runs"] == 2
+    assert 0 < figures["largest_difference"] < 1e-4
+    rows = {row["form"]: row for row in figures["rows"]}
+    assert rows["published"]["speed_up"] == {"median": 1, "lowest": 1, "highest": 1}
+    assert rows["published"]["psnr"] is None  # it is what the others are near to
+    assert rows["static"]["psnr"] > 80
+    for row in rows.values():
+        assert len(row["times_s"]) == 2
+        assert 0 < min(row["times_s"]) <= row["median_s"] <= row["p95_s"] <= max(row["times_s"])
+        assert row["speed_up"]["lowest"] <= row["speed_up"]["median"] <= row["speed_up"]["highest"]
+        assert 0 < row["first_call_s"] < row["cold_start_s"]
+        assert row["faces_per_second"].keys() == {"1", "3"}
+    # Without PyTorch a process is smaller.
+    assert 10 < rows["static"]["peak_memory_mib"] < rows["published"]["peak_memory_mib"]
+    assert figures["not_run"].keys() | rows.keys() == {*BASELINES, "static", "tensorrt-int8"}
+    assert {"cpu", "cores", "packages", "commit", "date"} <= figures["environment"].keys()
+    assert {measure["unit"] for measure in figures["measures"]} == {"s", "MiB", "dB"}
+    table = (tmp_path / "latency-64.md").read_text()
+    assert "| static form, ONNX Runtime |" in table
+    assert f"| static form, TensorRT INT8 | {figures['not_run']['tensorrt-int8']} |" in table
+    assert figures["environment"]["cpu"] in table
+
+
+def test_latency_sets_packages_below_the_published_form(tiny_package, tmp_path, capsys):
+    small = ["--runs", "1", "--batches", "1", "--only", "tiny64-fp32,tiny64-fp32-cuda", "-o", str(tmp_path)]
+    assert main(["latency", *small, "--package", str(tiny_package)]) == 0
+    figures = json.loads((tmp_path / "latency-tiny64.json").read_text())
+    rows = {row["form"]: row for row in figures["rows"]}
+    assert {"published", "tiny64-fp32"} <= rows.keys()
+    assert rows.keys() | figures["not_run"].keys() == {*BASELINES, "tiny64-fp32", "tiny64-fp32-cuda"}
+    assert rows["published"]["difference"] is None  # it has other weights
+    assert rows["tiny64-fp32"]["difference"] == 0
+    assert figures["largest_difference"] is None
+    assert figures["layout"]["style_dim"] == 64
+
+
+def test_every_form_of_a_network_that_runs_here_computes_the_same(opener):
+    crops = np.random.default_rng(0).uniform(-1, 1, (2, 3, 64, 64)).astype(np.float32)
+    ran = {}
+    for name, entry in ENTRIES.items():
+        if entry.why_not() is None and "gpu" not in name:
+            batch = crops[:1] if entry.one_at_once else crops
+            ran[name] = WAYS[entry.way].open(opener.made(entry.file), 1)(batch)
+    assert {"published", "as-published", "static-torch", "static", "winograd"} <= ran.keys()
+    for name, restored in ran.items():
+        np.testing.assert_allclose(restored, ran["published"][: len(restored)], atol=1e-3, err_msg=name)
+    assert sys.modules.get("openvino_telemetry") is None  # OpenVINO tells nobody that it is used
+
+
+def test_a_package_takes_more_faces_than_its_backend_at_once(tiny_package):
+    crops = np.random.default_rng(0).uniform(-1, 1, (5, 3, 64, 64)).astype(np.float32)
+    restore = WAYS["package"].open(tiny_package, 1)
+    np.testing.assert_allclose(restore(crops)[4:], restore(crops[4:]), atol=1e-5)
+
+
+def test_a_row_that_cannot_run_says_why():
+    assert ENTRIES["published"].why_not() is None
+    assert ENTRIES["compiled"].why_not() in (SLOW_TO_COMPILE, WAYS["torch-compile"].why_not())
+    compiled = {entry.name: entry for entry in network_entries(compiled=True)}["compiled"]
+    assert compiled.why_not() == WAYS["torch-compile"].why_not()
+    for runtime in ("tensorrt", "tensorrt-rtx"):
+        without = WAYS[f"package-{runtime}"].why_not()
+        assert ENTRIES[f"{runtime}-fp32"].why_not() == without
+        assert ENTRIES[f"{runtime}-int8"].why_not() == (without or NEEDS_PORTRAITS)
+
+
+def test_a_package_is_compared_with_the_fp32_one_of_its_checkpoint(tiny_package):
+    whole = open_package(tiny_package)
+    half = replace(whole, manifest=replace(whole.manifest, precision="fp16"))
+    entries = {entry.name: entry for entry in package_entries([half, whole])}
+    assert entries["tiny64-fp16"].reference == entries["tiny64-fp32-tensorrt"].reference == "tiny64-fp32"
+    assert entries["published"].reference is None
+    alone = {entry.name: entry for entry in package_entries([half])}
+    assert alone["tiny64-fp16"].reference is None
+
+
+def test_a_form_that_fails_says_why_in_one_line(opener, tmp_path):
+    (tmp_path / "broken.onnx").write_text("no network")
+    with pytest.raises(FormError, match=r"it failed: .*broken\.onnx") as failure:
+        FormProcess("onnxruntime", tmp_path / "broken.onnx", opener.crop, tmp_path, 1, {})
+    assert "\n" not in str(failure.value)
+
+
+def test_without_time_each_form_is_timed_once_and_no_batch(static):
+    processes, rows = {"static": static}, {"static": ENTRIES["static"]}
+    found, past = first_results(processes, rows), time.monotonic() - 1
+    assert found["static"].psnr is None  # the baseline is not there
+    assert take_turns(processes, found, 5, past, lambda: None) == {}
+    assert len(found["static"].times) == 1
+    take_batches(processes, found, rows, (1, 2), past, lambda: None)
+    assert found["static"].throughput == {1: 1 / found["static"].times[0], 2: NO_TIME}
+    with pytest.raises(FormError, match="no time was left"):
+        check_room(processes, past)
+
+
+def test_a_form_that_takes_one_face_at_once_is_timed_with_one(static):
+    processes, rows = {"as-published": static}, {"as-published": ENTRIES["as-published"]}
+    found = first_results(processes, rows)
+    take_turns(processes, found, 1, math.inf, lambda: None)
+    take_batches(processes, found, rows, (2,), math.inf, lambda: None)
+    assert found["as-published"].throughput[2] == ONE_AT_ONCE
+
+
+def test_a_process_that_ends_fails_its_own_row_alone(opener, static):
+    with closing(opener.open(ENTRIES["static"])) as other:
+        processes = {"static": static, "other": other}
+        found = first_results(processes, {"static": ENTRIES["static"], "other": ENTRIES["static"]})
+        static._process.kill()
+        failed = take_turns(processes, found, 2, math.inf, lambda: None)
+        assert failed.keys() == {"static"}
+        assert failed["static"].startswith("it failed: ")
+        assert len(found["other"].times) == 2
+
+
+def test_the_whole_table_is_the_default_package_and_three_layouts():
+    networks = list(latency._networks(options()))
+    assert networks == [{"packages": ("default",)}, {"size": 256}, {"size": 512}, {"size": 1024}]
+    assert list(latency._networks(options("--quick"))) == [{"size": 256}]
+    assert list(latency._networks(options("--size-of", "512,2048"))) == [{"size": 512}, {"size": 2048}]
+
+
+def test_the_baseline_comes_first_and_then_ours():
+    order = latency._in_order_of_weight(["published", "as-published", "static"])
+    assert order == ["published", "static", "as-published"]
+
+
+def test_the_memory_of_a_gpu_is_told_where_there_is_one():
+    used = used_memory()
+    assert used is None or used >= 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--checkpoint", "none.pth"],
+        ["--package", "none"],
+        ["--runs", "0"],
+        ["--size-of", "100"],
+        ["--only", "none"],
+        ["--package", "default", "--size-of", "256"],
+    ],
+)
+def test_a_wrong_argument_is_told_with_status_2(tmp_path, capsys, arguments):
+    try:
+        status = main(["latency", *arguments, "-o", str(tmp_path / "results")])
+    except SystemExit as ended:  # argparse's own
+        status = ended.code
+    assert status == 2
+    assert "error: " in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_wrong_option_is_told_before_pytorch_is_loaded():
+    command = "import sys\nfrom bench.__main__ import main\n"
+    command += "try: main(['latency', '--runs', '0'])\nfinally: print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout.strip()) == (2, "False")
+    assert "must be at least 1" in done.stderr
