@@ -11,6 +11,7 @@ COMMANDS = {
     "paste": "the same face in a small and in a large photo",
     "quality": "degraded portraits, restored, against the truth",
     "loop": "the latent loop: passes, time and nearness, by ε, N and η",
+    "scenarios": "sheets of the kinds of photo that presets are for, to look at",
     "half": "half precision against FP32, plain and as packages have it",
     "kills": "the hot folder, killed at every step and at any moment",
     "roofline": "how near each graph comes to what the machine can do",

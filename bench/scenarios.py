@@ -1,5 +1,6 @@
 """What the presets are for, to look at: photos damaged as they come to a kiosk, and what becomes of them."""
 
+import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,9 @@ import cv2
 import numpy as np
 
 from bench.quality_sheet import write_sheet
+from bench.report import progress_bar
 from bench.scenario_photos import SCENARIOS
+from engines import command_line
 from engines.errors import PhotoError
 from runtime.faces import Face
 from runtime.photo.reader import read_photo
@@ -92,3 +95,19 @@ def _around(face: Face, picture: Crop) -> Crop:
     )
     cut = picture[top : top + side, left : left + side]
     return np.asarray(cv2.resize(cut, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("portraits", type=Path, nargs="*", help="square photos of one face (an astronaut)")
+    parser.add_argument("--package", help="restore with this package instead of the bundled default")
+    parser.add_argument("-o", "--output", type=Path, default=Path("scenarios"), help="folder (%(default)s)")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    settings = ScenarioSettings(options.output, tuple(options.portraits), options.package)
+    with progress_bar("scenarios", steps(settings)) as tick:
+        sheets = write_scenarios(settings, tick)
+    print(*sheets, sep="\n")  # noqa: T201
+    return command_line.DONE
