@@ -25,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     _add_loop(commands)
     _add_half(commands)
     _add_kills(commands)
+    _add_soak(commands)
     _add_roofline(commands)
     _add_endtoend(commands)
     _add_compare(commands)
@@ -91,6 +92,14 @@ def _add_kills(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--elsewhere", type=Path, help="a folder on another disk, for photos to come from")
     _add_output(parser)
     parser.set_defaults(run=_kills)
+
+
+def _add_soak(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from bench import soak
+
+    soak.add_options(
+        commands.add_parser("soak", help="continuous restores: memory, file handles and threads")
+    )
 
 
 def _add_roofline(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
