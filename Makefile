@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 TOOLS := .venv-tools
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint format bench audit sbom clean
+FUZZ_SECONDS ?= 600
+SOAK_MINUTES ?= 60
+
+.PHONY: demo test lint format bench fuzz soak audit sbom clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m runtime.demo
@@ -26,6 +29,17 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m bench latency
 	$(BIN)/python -m bench paste
 
+# Each target in turn; a finding ends it, and stays in fuzz-out/. Seeds and past findings: tests/fuzz/corpus.
+fuzz: $(VENV)/.fuzz
+	for target in photo manifest config settings; do \
+		$(BIN)/python -m fuzz $$target --seconds $(FUZZ_SECONDS) || exit 1; \
+	done
+
+# More than an hour: kills of the hot folder, then continuous restores.
+soak: $(VENV)/.dev
+	$(BIN)/python -m bench kills
+	$(BIN)/python -m bench soak --minutes $(SOAK_MINUTES)
+
 # Both ask servers outside; they are not for continuous integration.
 audit: $(TOOLS)/.made
 	$(TOOLS)/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
@@ -34,7 +48,7 @@ sbom: $(VENV)/.dev $(TOOLS)/.made
 	$(TOOLS)/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-file sbom.cdx.json
 
 clean:
-	rm -rf $(VENV) $(TOOLS) demo-out sbom.cdx.json
+	rm -rf $(VENV) $(TOOLS) demo-out fuzz-out sbom.cdx.json
 
 # What is installed is remembered beside it, so that a second call starts at once.
 $(VENV)/.created:
@@ -47,6 +61,10 @@ $(VENV)/.demo: $(VENV)/.created pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.created pyproject.toml constraints.txt
 	$(PIP) -e '.[dev]'
+	touch $@
+
+$(VENV)/.fuzz: $(VENV)/.dev
+	$(PIP) -e '.[dev,fuzz]'
 	touch $@
 
 # Apart from the rest, so that the list of what is installed does not name them.

@@ -14,6 +14,7 @@ COMMANDS = {
     "scenarios": "sheets of the kinds of photo that presets are for, to look at",
     "half": "half precision against FP32, plain and as packages have it",
     "kills": "the hot folder, killed at every step and at any moment",
+    "soak": "continuous restores: memory, file handles and threads",
     "roofline": "how near each graph comes to what the machine can do",
     "endtoend": "whole photos, from file to file, and a cold start",
     "compare": "what became of the figures between two results",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime import watch
-from runtime.hotfolder import delivery, engine, journal
+from runtime.hotfolder import delivery, engine, journal, moving
 
 _WATCHED = frozenset({"open", "os.chmod", "os.mkdir", "os.remove", "os.rename", "os.utime"})
 
@@ -82,7 +82,8 @@ def main() -> int:
         return connection
 
     journal.sqlite3.connect = traced_connect  # type: ignore[attr-defined]
-    _count_calls(delivery, "rename_new", steps)
+    for module in (delivery, moving):
+        _count_calls(module, "rename_new", steps)
     _count_calls(os, "fsync", steps)
     _count_calls(engine.Engine, "restore", steps, after=True)
     sys.addaudithook(steps.audit)

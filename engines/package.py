@@ -339,11 +339,11 @@ class _Schema(msgspec.Struct):
 def _check(folder: Path, graph: Graph | Latents) -> None:
     if Path(graph.file).name != graph.file:
         raise PackageError(f"package {folder}: its file {graph.file!r} lies outside the package")
-    path = folder / graph.file
+    path, name = folder / graph.file, graph.file if graph.file.isprintable() else ascii(graph.file)
     if not path.is_file():
-        raise PackageError(f"package {folder}: {graph.file} is missing: export the checkpoint again")
+        raise PackageError(f"package {folder}: {name} is missing: export the checkpoint again")
     if sha256(path) != graph.sha256:
         raise PackageError(
-            f"package {folder}: {graph.file} is not the file that {MANIFEST} names (truncated or changed): "
+            f"package {folder}: {name} is not the file that {MANIFEST} names (truncated or changed): "
             "export the checkpoint again"
         )

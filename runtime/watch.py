@@ -99,6 +99,7 @@ def _watch(options: argparse.Namespace) -> int:
         import watchdog.observers  # noqa: F401
     from runtime.hotfolder.engine import Engine
     from runtime.hotfolder.journal import Journal
+    from runtime.hotfolder.means import Means
     from runtime.hotfolder.metrics import LOOPBACK, serving
     from runtime.hotfolder.station import Station
     from runtime.hotfolder.status import Heartbeat, Status
@@ -110,15 +111,8 @@ def _watch(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         folders = stack.enter_context(holding(options.photos, options.output, rules.originals))
         journal = stack.enter_context(closing(Journal(folders.state / "journal.sqlite")))
-        station = Station(
-            folders,
-            journal,
-            rules,
-            forces=preset_by_folder(presets, wanted.force),
-            engine=Engine(lambda: open_restorer(wanted)),
-            status=status,
-            log=log,
-        )
+        forces, engine = preset_by_folder(presets, wanted.force), Engine(lambda: open_restorer(wanted))
+        station = Station(Means(folders, journal, rules, forces, engine, status, log))
         stopped_by = stack.enter_context(_stopping_at_signals(station))
         file = options.heartbeat or folders.state / "heartbeat.json"
         stack.enter_context(closing(Heartbeat(file, status, every=options.heartbeat_every)))

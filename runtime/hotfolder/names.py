@@ -1,16 +1,17 @@
 """Names that are nobody's yet: nothing that is there is ever overwritten."""
 
-import ctypes
-import errno
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+
+from runtime.atomic import sync_folder
+
+DRAFT = "watch-"
+"""What the watcher's temporary files begin with, after a dot."""
 
 _LONGEST = 255 - len("-99999.json")
 """Bytes that a file's name may have, less what is put to it."""
-_HERE = -100  # AT_FDCWD
-_NOREPLACE = 1
-_NOT_KNOWN = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 
 def numbered(path: Path, number: int) -> Path:
@@ -31,27 +32,20 @@ def first_free(is_free: Callable[[int], bool], after: int = 0) -> int:
     return number
 
 
-def rename_new(source: Path, target: Path) -> None:
-    """Rename a file in one step that fails if `target` is there. Raises FileExistsError and other OSErrors.
+def make_folder(root: Path, inside: Path) -> Path:
+    """Make folders in `root`, so that a power cut does not take them back; return their path in it.
 
-    Where the system has no such step, it is looked for before.
+    Where a file has the name of one, that one is numbered. Raises OSError, also when the root is gone.
     """
-    if (rename := _renameat2()) is not None:
-        if rename(_HERE, os.fsencode(source), _HERE, os.fsencode(target), _NOREPLACE) == 0:
-            return
-        number = ctypes.get_errno()
-        if number not in _NOT_KNOWN:
-            raise OSError(number, os.strerror(number), str(source), None, str(target))
-    if os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-    source.rename(target)
+    made = Path()
+    for name in (root / inside).relative_to(root).parts:
+        made = numbered(made / name, first_free(partial(_may_be_folder, root / made / name)))
+        if not (root / made).is_dir():
+            (root / made).mkdir()
+            sync_folder((root / made).parent)
+    return made
 
 
-def _renameat2() -> Callable[..., int] | None:
-    if os.name == "nt":
-        return None
-    try:
-        function: Callable[..., int] = ctypes.CDLL(None, use_errno=True).renameat2
-    except AttributeError:
-        return None
-    return function
+def _may_be_folder(path: Path, number: int) -> bool:
+    path = numbered(path, number)
+    return path.is_dir() or not os.path.lexists(path)

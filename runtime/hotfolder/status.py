@@ -14,7 +14,7 @@ import msgspec
 
 from engines.errors import WatchError
 from runtime.atomic import draft_beside
-from runtime.hotfolder.delivery import DRAFT
+from runtime.hotfolder.names import DRAFT
 from runtime.one_line import cause_of, one_line, utf8
 
 

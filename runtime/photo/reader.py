@@ -17,6 +17,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from engines.errors import PhotoError
 from runtime.one_line import cause_of, one_line
+from runtime.photo.bombs import MOST_SCANS, has_endless_scans, webp_size
 from runtime.photo.samples import Samples, decode_samples, turn_upright
 from runtime.photo.source import PhotoSource, orientation_of, source_of
 
@@ -41,6 +42,8 @@ _FORMATS: tuple[tuple[bytes, Callable[[BinaryIO], ImageFile]], ...] = (
 
 _BYTES_A_PIXEL = 8
 """Of the largest that is read raw: four channels of 16 bits."""
+_MEMORY_A_PIXEL = 32
+"""Bytes while it is decoded: the most is taken by 16 bits with alpha, and by WebP."""
 _OTHER_BYTES = 64_000_000
 """For metadata, thumbnails and the further pictures of an MPO."""
 
@@ -72,8 +75,8 @@ def read_photo(path: Path, *, max_megapixels: float = 100) -> Photo:
     16-bit grey and RGB keep their 16 bits. CMYK and Lab become sRGB; every other colour space stays, with its
     ICC profile. Metadata too broken to be written back is dropped. Raises PhotoError for anything that is not
     one whole photo of at most `max_megapixels`; the size is checked before a pixel is decoded, and a file
-    larger than such a photo can be is not opened. (Above 178 megapixels Pillow itself refuses WebP,
-    whatever is allowed here.)
+    larger than such a photo can be is not opened. It takes no more memory than `allowed_bytes`. (Above 178
+    megapixels Pillow itself refuses WebP, whatever is allowed here.)
     """
     name = one_line(path)
     try:
@@ -88,6 +91,11 @@ def read_photo(path: Path, *, max_megapixels: float = 100) -> Photo:
         if isinstance(error, OSError) and error.errno:
             raise PhotoError(f"cannot read {name}: {cause_of(error)}") from error
         raise PhotoError(f"{name} is damaged, cut short or unusual: {cause_of(error)}") from error
+
+
+def allowed_bytes(max_megapixels: float) -> int:
+    """Return how much memory reading takes at most, beside twice the file itself."""
+    return int(max_megapixels * 1e6 * _MEMORY_A_PIXEL + _OTHER_BYTES)
 
 
 def _check_is_file(path: Path, name: str, max_megapixels: float) -> None:
@@ -107,18 +115,29 @@ def _check_is_file(path: Path, name: str, max_megapixels: float) -> None:
 
 
 def _read(file: BinaryIO, name: str, max_megapixels: float) -> Photo:
+    if file.read(4) == b"RIFF":
+        file.seek(0)
+        _check_size(webp_size(file.read(30)) or (0, 0), name, max_megapixels)
     image = _open_header(file, name)
-    width, height = image.size
-    if width * height > max_megapixels * 1e6:
+    _check_size(image.size, name, max_megapixels)
+    if isinstance(image, JpegImageFile) and has_endless_scans(file):
         raise PhotoError(
-            f"{name} has {width * height / 1e6:.4g} megapixels ({width}×{height}), "
-            f"more than the {max_megapixels:g} allowed: raise --max-megapixels"
+            f"{name} is drawn in more than {MOST_SCANS} scans: save it anew with another program"
         )
     samples = decode_samples(image, reopen=lambda: _open_header(file, name))
     orientation = orientation_of(image)  # before its EXIF is set to upright
     source = source_of(image, file, grey=samples.shape[2] < 3)
     image.close()  # frees the second copy of the pixels, not the file
     return Photo(*_split_alpha(turn_upright(samples, orientation)), source)
+
+
+def _check_size(size: tuple[int, int], name: str, max_megapixels: float) -> None:
+    width, height = size
+    if width * height > max_megapixels * 1e6:
+        raise PhotoError(
+            f"{name} has {width * height / 1e6:.4g} megapixels ({width}×{height}), "
+            f"more than the {max_megapixels:g} allowed: raise --max-megapixels"
+        )
 
 
 def _open_header(file: BinaryIO, name: str) -> ImageFile:

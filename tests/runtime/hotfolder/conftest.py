@@ -12,6 +12,7 @@ from runtime.hotfolder.engine import Engine
 from runtime.hotfolder.folders import holding
 from runtime.hotfolder.journal import Entry, Journal
 from runtime.hotfolder.log import Log
+from runtime.hotfolder.means import Means
 from runtime.hotfolder.rules import Forces, Rules
 from runtime.hotfolder.station import Station
 from runtime.hotfolder.status import Status
@@ -49,15 +50,8 @@ class HotFolder:
             holding(self.photos, self.output, settings.originals) as folders,
             closing(Journal(folders.state / "journal.sqlite")) as journal,
         ):
-            station = Station(
-                folders,
-                journal,
-                settings,
-                forces=forces,
-                engine=engine or self.engine,
-                status=status,
-                log=Log("text"),
-            )
+            means = Means(folders, journal, settings, forces, engine or self.engine, status, Log("text"))
+            station = Station(means)
             if before:
                 before(station)
             station.run()

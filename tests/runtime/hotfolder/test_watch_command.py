@@ -18,16 +18,27 @@ from PIL import Image
 from bench.kills import KillSettings, Series, measure
 from runtime.watch import main
 
+MINDING_PERMISSIONS = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
+"""What has a program of root's be stopped by permissions as any other."""
 QUICK = ("--settle", "0.05", "--backoff", "0.01", "--threads", "1")
 
 
 class Watcher:
     """A watcher in a process of its own, logging JSON."""
 
-    def __init__(self, folder: Path, package: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, package: Path, *arguments: str, before: tuple[str, ...] = ()) -> None:
         self.photos, self.output, self.log = folder / "in", folder / "out", folder / "log"
         self.photos.mkdir(exist_ok=True)
-        command = [sys.executable, "-m", "runtime.watch", self.photos, self.output, "--model", package]
+        command = [
+            *before,
+            sys.executable,
+            "-m",
+            "runtime.watch",
+            self.photos,
+            self.output,
+            "--model",
+            package,
+        ]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*command, *QUICK, "--log-format", "json", *arguments], stderr=log
@@ -53,8 +64,8 @@ class Watcher:
 def start(tmp_path: Path, tiny_package: Path) -> Iterator[Callable[..., Watcher]]:
     started: list[Watcher] = []
 
-    def run(*arguments: str) -> Watcher:
-        started.append(Watcher(tmp_path, tiny_package, *arguments))
+    def run(*arguments: str, before: tuple[str, ...] = ()) -> Watcher:
+        started.append(Watcher(tmp_path, tiny_package, *arguments, before=before))
         return started[-1]
 
     yield run
@@ -220,6 +231,34 @@ def test_a_full_file_system_is_waited_for(start, portrait_file: Path, tmp_path: 
         assert not list(output.rglob(".*.tmp"))
     finally:
         subprocess.run(["umount", "-l", output], check=False)
+
+
+def test_an_output_folder_that_turns_read_only_ends_it_with_one_line_and_loses_nothing(
+    start, portrait_file: Path, tmp_path: Path
+) -> None:
+    if os.geteuid() == 0 and not shutil.which("setpriv"):
+        pytest.skip("permissions do not stop root, and it cannot be told to mind them")
+    watcher = start(before=MINDING_PERMISSIONS if os.geteuid() == 0 else ())
+    shutil.copy(portrait_file, watcher.photos / "a.png")
+    watcher.wait_for(lambda: watcher.told("done"))
+    folders = [watcher.output, watcher.output / "done"]
+    try:
+        for folder in folders:
+            folder.chmod(0o555)
+        shutil.copy(portrait_file, watcher.photos / "b.png")
+        assert watcher.process.wait(120) == 2
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+    (line,) = [line for line in watcher.log.read_text().splitlines() if not line.startswith("{")]
+    assert line.startswith("error: the output folder")
+    assert "cannot be worked with" in line
+    assert (watcher.photos / "b.png").exists()
+    again = start("--once")
+    assert again.process.wait(120) == 0
+    names = {str(path.relative_to(again.output)) for path in again.output.rglob("*.png")}
+    assert names == {"a.png", "b.png", "done/a.png", "done/b.png"}
+    assert not list(again.output.rglob(".*.tmp"))
 
 
 def test_photos_come_out_once_though_the_watcher_is_killed(tiny_package: Path) -> None:

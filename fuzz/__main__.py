@@ -1,0 +1,61 @@
+"""`python -m fuzz TARGET`: look for bytes that break a promise, guided by coverage (pip install '.[fuzz]').
+
+It begins with the files of tests/fuzz/corpus/TARGET, and keeps what reaches further in the output folder, so
+that a later run goes on where this one ended. What breaks a promise is kept there, as `crash-…`, and ends it.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from engines import command_line
+from engines.errors import GpenEdgeError
+
+CORPUS = Path(__file__).parents[1] / "tests" / "fuzz" / "corpus"
+NAMES = ("photo", "manifest", "config", "settings")
+LONGEST_SECONDS = 5
+"""Of the processor's time, that one input may take."""
+HANGS_AFTER = 120
+"""Seconds on the clock, which goes on when others have the processor."""
+MOST_MEBIBYTES = 2048
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return its exit status. After fuzzing, libFuzzer ends the process itself."""
+    parser = argparse.ArgumentParser(prog="python -m fuzz", description="Look for hostile input.")
+    parser.add_argument("target", choices=NAMES)
+    parser.add_argument("--seconds", type=int, default=600, help="how long (%(default)s)")
+    parser.add_argument("-o", "--output", type=Path, default=Path("fuzz-out"), help="folder (%(default)s)")
+    options = parser.parse_args(arguments)
+    return command_line.run(lambda: _fuzz(options.target, options.seconds, options.output))
+
+
+def _fuzz(target: str, seconds: int, output: Path) -> int:
+    try:
+        import atheris
+    except ModuleNotFoundError:
+        raise GpenEdgeError(
+            "python -m fuzz needs atheris, which is not installed: pip install 'gpen-edge[fuzz]'"
+        ) from None
+    # Nothing of these may have been imported before, or it is run unseen: so this module imports little.
+    with atheris.instrument_imports(include=["PIL", "engines", "runtime"]):
+        from fuzz.targets import TARGETS
+
+    def timed(data: bytes) -> None:
+        start = time.process_time()
+        TARGETS[target](data)
+        if time.process_time() - start > LONGEST_SECONDS:
+            raise AssertionError(f"took more than {LONGEST_SECONDS} seconds")
+
+    kept = output / target
+    kept.mkdir(parents=True, exist_ok=True)
+    limits = (f"-timeout={HANGS_AFTER}", f"-rss_limit_mb={MOST_MEBIBYTES}", f"-max_total_time={seconds}")
+    told = (f"-artifact_prefix={kept}/", "-print_final_stats=1", "-max_len=8192")
+    atheris.Setup([sys.argv[0], *limits, *told, str(kept), str(CORPUS / target)], timed)
+    atheris.Fuzz()
+    return command_line.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,374 @@
+"""Whatever happens in between, every photo is done once, failed with a reason, or waits; nothing is lost."""
+
+import errno
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engines.errors import BackendError, WatchError
+from runtime.align import Pixels
+from runtime.hotfolder import delivery, moving, outcomes, taking
+from runtime.hotfolder.engine import Engine
+from runtime.hotfolder.station import Station
+from runtime.hotfolder.status import Status
+from runtime.in_force import InForce
+from runtime.result import RestoreResult
+
+
+class FailingEngine(Engine):
+    """Raises instead of restoring, while there are errors; `is_well` asks the networks themselves."""
+
+    def __init__(self, engine: Engine, errors: list[Exception | None]) -> None:
+        super().__init__(engine.warm)
+        self.errors = errors
+
+    def restore(self, photo: Pixels, force: InForce) -> RestoreResult:
+        error = self.errors.pop(0) if self.errors else None
+        if error:
+            raise error
+        return super().restore(photo, force)
+
+    def close(self) -> None:
+        self._restorer = None
+
+
+class BetweenEngine(Engine):
+    """Does something while a photo is restored."""
+
+    def __init__(self, engine: Engine, between: Callable[[], object]) -> None:
+        super().__init__(engine.warm)
+        self.between: Callable[[], object] | None = between
+
+    def restore(self, photo: Pixels, force: InForce) -> RestoreResult:
+        result = super().restore(photo, force)
+        if self.between:
+            between, self.between = self.between, None
+            between()
+        return result
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_photo_rewritten_while_it_is_read_is_restored_as_it_is_in_the_end(
+    hot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read = hot.put("a.png", 1), taking.read_photo
+
+    def rewrite(*arguments: object, **named: object) -> object:
+        photo = read(*arguments, **named)  # type: ignore[arg-type]
+        if not rewritten:
+            rewritten.append(hot.put("a.png", 2))
+        return photo
+
+    rewritten: list[Path] = []
+    monkeypatch.setattr(taking, "read_photo", rewrite)
+    hot.work()
+    assert rewritten == [path]
+    assert (hot.results(), hot.done()) == ({"a.png": 2}, ["a.png"])
+
+
+def test_a_photo_replaced_while_it_is_restored_is_restored_too(hot) -> None:
+    hot.put("a.png", 1)
+    hot.work(engine=BetweenEngine(hot.engine, lambda: hot.put("a.png", 2)))
+    assert hot.results() == {"a.png": 1, "a-2.png": 2}
+    assert hot.waiting() == []
+
+
+def test_a_photo_replaced_in_the_moment_it_is_moved_is_restored_too(
+    hot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename, replaced = moving.rename_new, []
+
+    def replacing(source: Path, target: Path) -> None:
+        if source == hot.photos / "a.png" and not replaced:
+            replaced.append(hot.put("a.png", 2))
+        rename(source, target)
+
+    hot.put("a.png", 1)
+    monkeypatch.setattr(moving, "rename_new", replacing)
+    hot.work()
+    assert replaced
+    assert sorted(hot.results().values()) == [1, 2]
+    assert hot.waiting() == []
+
+
+@pytest.mark.parametrize("originals", ["move", "leave"])
+def test_a_photo_taken_away_before_it_is_read_is_forgotten(
+    hot, monkeypatch: pytest.MonkeyPatch, originals: str
+) -> None:
+    path, read = hot.put("a.png"), taking.read_photo
+
+    def take_away(*arguments: object, **named: object) -> object:
+        path.unlink()
+        return read(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(taking, "read_photo", take_away)
+    hot.work(originals=originals)
+    assert (hot.entries(), hot.failed(), hot.results()) == ([], [], {})
+
+
+def test_a_photo_taken_away_while_it_is_restored_is_delivered_all_the_same(hot) -> None:
+    path = hot.put("a.png", 1)
+    hot.work(engine=BetweenEngine(hot.engine, path.unlink))
+    assert hot.results() == {"a.png": 1}
+    assert [entry.state for entry in hot.entries()] == ["done"]
+
+
+def test_memory_that_runs_out_is_tried_again_and_then_fails_the_photo_alone(hot) -> None:
+    hot.put("a.png", 1)
+    status = hot.work(engine=FailingEngine(hot.engine, [MemoryError(), MemoryError()]), retries=2)
+    assert (hot.results(), dict(status.retries), dict(status.failures)) == ({"a.png": 1}, {"memory": 2}, {})
+    hot.put("b.png", 2)
+    out_of_memory: list[Exception | None] = [RuntimeError("CUDA_ERROR_OUT_OF_MEMORY: out of memory")] * 3
+    status = hot.work(engine=FailingEngine(hot.engine, out_of_memory), retries=2)
+    assert (dict(status.retries), dict(status.failures)) == ({"memory": 2}, {"memory": 1})
+    assert hot.failed() == ["b.png", "b.png.json"]
+
+
+def test_an_engine_that_raises_is_opened_again_and_the_photo_restored(hot) -> None:
+    hot.put("a.png", 1)
+    status = hot.work(engine=FailingEngine(hot.engine, [BackendError("device lost")]))
+    assert (hot.results(), dict(status.retries)) == ({"a.png": 1}, {"engine": 1})
+
+
+def test_an_engine_that_is_well_fails_only_the_photo_that_it_cannot_restore(hot) -> None:
+    hot.put("a.png", 1)
+    status = hot.work(engine=FailingEngine(hot.engine, [BackendError("odd shape")] * 2), retries=1)
+    assert dict(status.failures) == {"engine": 1}
+    assert hot.failed() == ["a.png", "a.png.json"]
+
+
+def test_an_engine_that_is_broken_ends_the_work_and_fails_no_photo(hot) -> None:
+    class Broken(FailingEngine):
+        def is_well(self) -> bool:
+            return False
+
+    for name in ("a.png", "b.png"):
+        hot.put(name)
+    with pytest.raises(WatchError, match="restores nothing any more"):
+        hot.work(engine=Broken(hot.engine, [BackendError("device lost")] * 99), retries=1)
+    assert (hot.waiting(), hot.failed()) == (["a.png", "b.png"], [])
+    assert hot.work().done == 2
+
+
+def test_a_mistake_of_ours_fails_the_photo_at_once_and_the_work_goes_on(hot) -> None:
+    hot.put("a.png")
+    hot.put("b.png", 2)
+    status = hot.work(engine=FailingEngine(hot.engine, [ZeroDivisionError("division by zero")]))
+    assert dict(status.failures) == {"unexpected": 1}
+    assert dict(status.retries) == {}
+    assert hot.results() == {"b.png": 2}
+
+
+def test_a_photo_that_the_program_dies_of_is_given_up_and_others_come_first(hot) -> None:
+    """Here it does not die but is interrupted in a way that nothing catches."""
+
+    class Death(BaseException):
+        pass
+
+    class Deadly(FailingEngine):
+        def restore(self, photo: Pixels, force: InForce) -> RestoreResult:
+            if photo[0, 0, 0] == 66:
+                raise Death
+            return super().restore(photo, force)
+
+    hot.put("a.png", 66)
+    for _ in range(3):
+        with pytest.raises(Death):
+            hot.work(engine=Deadly(hot.engine, []), crashes=3)
+    hot.put("b.png", 2)
+    status = hot.work(engine=Deadly(hot.engine, []), crashes=3)
+    assert hot.results() == {"b.png": 2}
+    assert dict(status.failures) == {"crash": 1}
+    assert "3 times" in json.loads((hot.output / "failed" / "a.png.json").read_text())["reason"]
+
+
+@pytest.mark.parametrize("sync", range(8))
+def test_a_full_disk_is_waited_for_wherever_it_is_met(
+    hot, monkeypatch: pytest.MonkeyPatch, sync: int
+) -> None:
+    hot.put("a.png", 1)
+    (hot.photos / "b.png").write_text("hello")
+    calls, real = [], os.fsync
+
+    def full(descriptor: int) -> None:
+        calls.append(descriptor)
+        if sync <= len(calls) - 1 < sync + 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    status = hot.work()
+    assert len(calls) > sync + 3
+    assert (hot.results(), hot.done(), hot.failed()) == ({"a.png": 1}, ["a.png"], ["b.png", "b.png.json"])
+    assert (hot.left_over(), hot.waiting()) == ([], [])
+    assert status.retries["disk-full"] >= 1
+    assert (status.done, dict(status.failures)) == (1, {"photo": 1})
+
+
+def test_a_journal_that_has_no_room_is_waited_for(hot) -> None:
+    for i in range(3):
+        hot.put(f"{'long name ' * 20}{i}.png", i)
+
+    def confine(station: Station) -> None:
+        database = station._means.journal._database
+        (pages,) = database.execute("PRAGMA page_count").fetchone()
+        database.execute(f"PRAGMA max_page_count = {pages}")
+        wait = station._space.wait_or_end
+
+        def make_room(error: Exception) -> None:
+            wait(error)
+            database.execute("PRAGMA max_page_count = 1000")
+
+        station._space.wait_or_end = make_room  # type: ignore[method-assign]
+
+    hot.work(originals="leave")  # the first pages
+    for i in range(20):
+        hot.put(f"{'long name ' * 20}-{i}.png", i)
+    status = hot.work(originals="leave", before=confine)
+    assert status.retries["disk-full"] >= 1
+    assert len(hot.results()) == 23
+    assert hot.left_over() == []
+    assert all(entry.state == "done" for entry in hot.entries())
+
+
+def test_a_file_that_may_not_be_read_is_tried_again_and_fails_with_its_original(
+    hot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hot.put("a.png")
+    real = Path.open
+
+    def bad_card(path: Path, *arguments: object, **named: object) -> object:
+        if path == hot.photos / "a.png":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, *arguments, **named)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", bad_card)
+    status = hot.work(retries=1)
+    assert (dict(status.retries), dict(status.failures)) == ({"unreadable": 1}, {"unreadable": 1})
+    assert hot.failed() == ["a.png", "a.png.json"]
+
+
+def test_an_original_that_cannot_be_moved_is_moved_later_and_not_restored_again(
+    hot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, monkeypatched = moving.rename_new, True
+
+    def refuse(source: Path, target: Path) -> None:
+        if source.is_relative_to(hot.photos) and monkeypatched:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        real(source, target)
+
+    monkeypatch.setattr(moving, "rename_new", refuse)
+    monkeypatch.setattr(outcomes, "LONGEST_WAIT", 0.05)
+    hot.put("a.png", 1)
+
+    def relent(station: Station) -> None:
+        wait = station._arrivals.wait
+
+        def waiting(most: float) -> None:
+            nonlocal monkeypatched
+            monkeypatched = False
+            wait(most)
+
+        station._arrivals.wait = waiting  # type: ignore[method-assign]
+
+    assert hot.work(before=relent).done == 1
+    assert (hot.results(), hot.done(), hot.waiting()) == ({"a.png": 1}, ["a.png"], [])
+
+
+def test_an_output_folder_that_vanishes_ends_the_work_and_loses_nothing(hot, tmp_path: Path) -> None:
+    hot.put("a.png")
+    hot.put("b.png")
+    away = BetweenEngine(hot.engine, lambda: hot.output.rename(tmp_path / "unmounted"))
+    with pytest.raises(WatchError, match="out"):
+        hot.work(engine=away)
+    assert not hot.output.exists()
+    assert hot.waiting() == ["a.png", "b.png"]
+    (tmp_path / "unmounted").rename(hot.output)
+    assert hot.work().done == 2
+
+
+def test_an_input_folder_that_vanishes_is_waited_for(hot, tmp_path: Path) -> None:
+    status, stations = Status(), list[Station]()
+    worker = threading.Thread(
+        target=lambda: hot.work(once=False, status=status, before=stations.append, rescan=1000)
+    )
+    worker.start()
+    try:
+        wait_for(lambda: status.state == "idle")
+        shutil.rmtree(hot.photos)
+        wait_for(lambda: status.state == "no-input")
+        hot.photos.mkdir()
+        hot.put("a.png", 1)
+        wait_for(lambda: status.done == 1)
+        wait_for(lambda: status.state == "idle")
+        hot.put("b.png", 2)  # by an event: it would not look again for long
+        wait_for(lambda: status.done == 2)
+    finally:
+        stations[0].stop()
+        worker.join(60)
+    assert hot.results() == {"a.png": 1, "b.png": 2}
+
+
+def test_a_clock_that_jumps_back_and_photos_from_the_future_change_nothing(
+    hot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter(range(10**9, 0, -3600))
+    os.utime(hot.put("future.png", 1), (4e9, 4e9))
+    os.utime(hot.put("past.png", 2), (1, 1))
+    monkeypatch.setattr(time, "time", lambda: float(next(now)))
+    hot.work(settle=0.05)
+    assert hot.results() == {"future.png": 1, "past.png": 2}
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("begins", range(7))
+def test_an_output_that_turns_read_only_at_any_step_ends_the_work_and_loses_nothing(
+    hot, monkeypatch: pytest.MonkeyPatch, begins: int
+) -> None:
+    """From some step on nothing can be opened for writing, synced or renamed there."""
+    steps = 0
+
+    def refusing(real: Callable[..., object], changes: Callable[..., bool]) -> Callable[..., object]:
+        def step(*arguments: object, **named: object) -> object:
+            nonlocal steps
+            if changes(*arguments, **named):
+                steps += 1
+                if steps > begins:
+                    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+            return real(*arguments, **named)
+
+        return step
+
+    hot.put("a.png", 1)
+    hot.put("b/c.png", 2)
+    with monkeypatch.context() as read_only:
+        read_only.setattr(os, "fsync", refusing(os.fsync, lambda descriptor: True))
+        read_only.setattr(Path, "open", refusing(Path.open, lambda path, mode="r", *rest: "x" in mode))
+        for module in (delivery, moving):
+            read_only.setattr(
+                module,
+                "rename_new",
+                refusing(moving.rename_new, lambda source, target: "done" not in target.parts),
+            )
+        with pytest.raises(WatchError, match="Read-only file system"):
+            hot.work()
+    assert len(hot.waiting()) + len(hot.done()) == 2
+    hot.work()
+    assert hot.results() == {"a.png": 1, "b/c.png": 2}
+    assert hot.done() == ["a.png", "b/c.png"]
+    assert (hot.waiting(), hot.left_over(), hot.failed()) == ([], [], [])

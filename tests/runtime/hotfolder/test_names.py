@@ -1,0 +1,58 @@
+"""Numbered names: distinct, short enough for any file system, and folders that give way to files."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.hotfolder.names import first_free, make_folder, numbered
+
+NAMES = (
+    st.binary(min_size=1, max_size=255)
+    .map(os.fsdecode)
+    .filter(lambda name: not set("/\0") & set(name) and name not in (".", ".."))
+)
+
+
+@given(NAMES, st.sets(st.integers(1, 99_999), min_size=2, max_size=6))
+def test_a_name_has_another_for_each_number_with_room_for_a_reason_beside_it(
+    name: str, numbers: set[int]
+) -> None:
+    made = {numbered(Path("folder", name), number) for number in numbers}
+    assert len(made) == len(numbers)
+    for path in made:
+        assert path.parent == Path("folder")
+        assert len(os.fsencode(f"{path.name}.json")) <= 255
+        if len(os.fsencode(name)) < 100:
+            assert path.suffix == Path(name).suffix
+
+
+@given(NAMES.filter(lambda name: len(os.fsencode(name)) < 200))
+def test_the_first_is_the_name_itself(name: str) -> None:
+    assert numbered(Path(name), 1) == Path(name)
+
+
+@given(st.sets(st.integers(1, 20)), st.integers(0, 20))
+def test_the_first_free_number_is_the_least_above_the_last(taken: set[int], after: int) -> None:
+    found = first_free(lambda number: number not in taken, after)
+    assert found > after
+    assert found not in taken
+    assert set(range(after + 1, found)) <= taken
+
+
+def test_folders_are_made_where_files_leave_their_names_and_found_again(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "a-2").symlink_to("nowhere")
+    made = make_folder(tmp_path, Path("a", "b"))
+    assert made == Path("a-3", "b")
+    assert (tmp_path / made).is_dir()
+    assert make_folder(tmp_path, Path("a", "b")) == make_folder(tmp_path, tmp_path / "a" / "b") == made
+    assert (tmp_path / "a").is_file()
+
+
+def test_no_folder_is_made_where_the_root_is_gone(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        make_folder(tmp_path / "unmounted", Path("a"))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,74 @@
+"""An original is put away under a name that nobody has, however often that is begun."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from runtime.hotfolder.folders import Folders
+from runtime.hotfolder.journal import Entry, Journal
+from runtime.hotfolder.originals import Keeper
+from runtime.hotfolder.signature import sha256_of, signature_of
+
+
+class Shelf:
+    """An input folder with one photo, which the journal knows, and an output folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folders = Folders(folder / "in", folder / "out")
+        self.photo = self.folders.photos / "album" / "a.jpg"
+        for path in (self.photo.parent, self.folders.state):
+            path.mkdir(parents=True)
+        self.photo.write_bytes(b"photo")
+        self.journal = Journal(self.folders.state / "journal.sqlite")
+
+    def entry(self) -> Entry:
+        signature = signature_of(self.photo)
+        assert signature is not None
+        return self.journal.begin(Path("album/a.jpg"), sha256_of(self.photo), signature)
+
+    def kept(self, folder: Path) -> dict[str, bytes]:
+        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.jpg")}
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Iterator[Shelf]:
+    made = Shelf(tmp_path)
+    with closing(made.journal):
+        yield made
+
+
+@pytest.mark.parametrize("originals", ["move", "leave"])
+def test_an_original_is_kept_once_however_often_that_is_repeated(shelf: Shelf, originals) -> None:
+    keeper, begun = Keeper(shelf.folders, shelf.journal, originals), shelf.entry()
+    once = keeper.keep(begun, shelf.folders.done)
+    for entry in (once, shelf.journal.open_entries()[0]):
+        again = keeper.keep(entry, shelf.folders.done)
+        assert again.kept == once.kept == Path("done/album/a.jpg")
+    assert shelf.kept(shelf.folders.done) == {"album/a.jpg": b"photo"}
+    assert shelf.photo.exists() == (originals == "leave")
+
+
+def test_a_name_that_somebody_has_taken_since_is_left_to_them(shelf: Shelf) -> None:
+    keeper, entry = Keeper(shelf.folders, shelf.journal, "move"), shelf.entry()
+    theirs = shelf.folders.failed / "album" / "a.jpg"
+    theirs.parent.mkdir(parents=True)
+    entry = shelf.journal.update(entry, kept=Path("failed/album/a.jpg"), state="failing", reason="too dark")
+    theirs.write_bytes(b"theirs")
+    entry = keeper.keep(entry, shelf.folders.failed, explained=True)
+    assert shelf.kept(shelf.folders.failed) == {"album/a.jpg": b"theirs", "album/a-2.jpg": b"photo"}
+    assert json.loads((theirs.parent / "a-2.jpg.json").read_text())["reason"] == "too dark"
+    assert entry.kept == Path("failed/album/a-2.jpg")
+
+
+def test_another_photo_of_its_name_stays_where_it_is(shelf: Shelf) -> None:
+    entry = shelf.entry()
+    shelf.photo.unlink()
+    shelf.photo.write_bytes(b"the next")
+    keeper = Keeper(shelf.folders, shelf.journal, "move")
+    assert not keeper.is_there(entry)
+    keeper.keep(entry, shelf.folders.done)
+    assert shelf.photo.read_bytes() == b"the next"
+    assert shelf.kept(shelf.folders.done) == {}
