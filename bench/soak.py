@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image
 
 from bench.measure import Measure
-from bench.photos import photo_with_faces
 from bench.options import add_output, positive
+from bench.photos import photo_with_faces
 from bench.report import Report, measured
 from engines import command_line
 from engines.errors import GpenEdgeError, PhotoError
