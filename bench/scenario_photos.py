@@ -34,7 +34,7 @@ def snapshot(portrait: Crop, face: Face, rng: Generator) -> Crop:
     """An early digital camera: few pixels, sharpened, compressed too much, enlarged by somebody since."""
     side = len(portrait)
     small = cv2.resize(portrait, (side * 5 // 8,) * 2, interpolation=cv2.INTER_AREA).astype(np.float32)
-    taken = _levels(_sharpened(small, 1.2, 1.0) + rng.normal(0, 3, small.shape))
+    taken = _levels(_sharpened(small, 1.2, 0.5) + rng.normal(0, 3, small.shape))
     return np.asarray(
         cv2.resize(compressed(taken, 35), (side, side), interpolation=cv2.INTER_CUBIC), np.uint8
     )
