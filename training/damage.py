@@ -23,6 +23,8 @@ from training.tones import GAMMA, PLAIN, Tone, toned
 
 Step: TypeAlias = Literal["blur", "scratch", "shrink", "noise", "jpeg"]
 PUBLISHED: tuple[Step, ...] = ("blur", "shrink", "noise", "jpeg")
+LIGHT = 0.25
+"""The largest part of the ranges that counts as light damage."""
 LEAST_SIZE = 8
 """Pixels a side below which nothing is shrunk."""
 SHARP, QUIET = Blur(0, 0, 0), Noise("white", 0)
@@ -59,7 +61,7 @@ def draw(rng: Generator, ranges: Ranges, size: int) -> Damage:
 
     untouched, dark = happens(ranges.untouched), happens(ranges.low_light)
     if happens(ranges.light):
-        ranges = ranges.lightest()
+        ranges = ranges.begun(rng.uniform(0, LIGHT))
     tone = _draw_tone(rng, ranges)
     if untouched:
         return Damage(tone=tone, size=size)

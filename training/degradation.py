@@ -35,7 +35,7 @@ class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Share of crops that stay as they are: what is good must come back as it was."""
 
     light: float = 0.3
-    """Share whose blur, shrinking, noise and JPEG come from the first quarter of their ranges."""
+    """Share damaged lightly: blur, shrinking, noise and JPEG from the mild end of their ranges."""
     partial: float = 0.25
     """Share that is spared one or more steps of the chain, each with even chances."""
     unshrunk: float = 0.3
@@ -79,18 +79,19 @@ class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     f"{most:g}, the smaller first"
                 )
 
-    def lightest(self) -> "Ranges":
-        """Return the same with the first quarter of what the published chain draws from."""
+    def begun(self, part: float) -> "Ranges":
+        """Return the same with that part, from the mild end, of what the published chain draws from."""
 
-        def quarter(least: float, most: float) -> tuple[float, float]:
-            return least, least + (most - least) / 4
+        def first(least: float, most: float) -> tuple[float, float]:
+            return least, least + part * (most - least)
 
+        worst, best = self.jpeg
         return msgspec.structs.replace(
             self,
-            blur=quarter(*self.blur),
-            downscale=quarter(*self.downscale),
-            noise=quarter(*self.noise),
-            jpeg=(self.jpeg[1] - (self.jpeg[1] - self.jpeg[0]) // 4, self.jpeg[1]),
+            blur=first(*self.blur),
+            downscale=first(*self.downscale),
+            noise=first(*self.noise),
+            jpeg=(round(best - part * (best - worst)), best),
         )
 
 
