@@ -1,10 +1,13 @@
 """What several tests need: a real photo, and a small package that is quick to run."""
 
+import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 from PIL import Image
@@ -25,23 +28,42 @@ DATA = Path(__file__).parent / "data"
 
 
 @pytest.fixture(scope="session")
-def tiny_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A package of a tiny random network (64×64 crops), exported once."""
-    from export.exporter import export_package
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Give what fills a folder of that name once for all the processes of the suite, and returns its path."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
 
-    folder = tmp_path_factory.mktemp("packages") / "tiny64"
-    export_package(DATA / "tiny64.pth", folder, fused=True)
-    return folder
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder = root / "once" / name
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                make(folder)
+        return folder
+
+    return made
 
 
 @pytest.fixture(scope="session")
-def half_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A package of the same network in half precision, exported once."""
+def tiny_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """A package of a tiny random network (64×64 crops)."""
     from export.exporter import export_package
 
-    folder = tmp_path_factory.mktemp("packages") / "tiny64-half"
-    export_package(DATA / "tiny64.pth", folder, fused=True, precision="fp16", name="tiny64")
-    return folder
+    return once("tiny64", lambda folder: export_package(DATA / "tiny64.pth", folder, fused=True))
+
+
+@pytest.fixture(scope="session")
+def half_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """A package of the same network in half precision."""
+    from export.exporter import export_package
+
+    return once(
+        "tiny64-half",
+        lambda folder: export_package(
+            DATA / "tiny64.pth", folder, fused=True, precision="fp16", name="tiny64"
+        ),
+    )
 
 
 @pytest.fixture(scope="session")

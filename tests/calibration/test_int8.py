@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -32,10 +33,11 @@ def run(package: Path, images: Path, output: Path, *options: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def made(tiny_package: Path, faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("int8") / "tiny64-int8"
-    assert run(tiny_package, faces, folder, "--aligned", *BAR) == 0
-    return folder
+def made(tiny_package: Path, faces: Path, once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    def make(folder: Path) -> None:
+        assert run(tiny_package, faces, folder, "--aligned", *BAR) == 0
+
+    return once("tiny64-int8", make)
 
 
 def graphs_in(package: Path) -> dict[GraphName, ModelProto]:
