@@ -35,9 +35,11 @@ fuzz: $(VENV)/.fuzz
 		$(BIN)/python -m fuzz $$target --seconds $(FUZZ_SECONDS) || exit 1; \
 	done
 
-# More than an hour: kills of the hot folder, then continuous restores.
+# Two hours: the hot folder with a disk that fills and folders that turn read-only at every step, then killed at
+# every step; then continuous restores.
 soak: $(VENV)/.dev
-	$(BIN)/python -m bench kills
+	$(BIN)/python -m pytest tests/runtime/hotfolder
+	$(BIN)/python -m bench kills --elsewhere /dev/shm
 	$(BIN)/python -m bench soak --minutes $(SOAK_MINUTES)
 
 # Both ask servers outside; they are not for continuous integration.

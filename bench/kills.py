@@ -1,8 +1,8 @@
 """Whether the hot folder delivers each photo exactly once however often and wherever it is killed.
 
 A customer puts photos in, some of one name; somebody fetches results as soon as they appear; the watcher is
-killed at every step in turn, then at any moment. After each kill every photo must be somewhere, and every
-result whole; in the end each photo must have come out once.
+killed at every step in turn, then at any moment, then while a second one wants the same folders. After each
+kill every photo must be somewhere, and every result whole; in the end each photo must have come out once.
 """
 
 import argparse
@@ -16,7 +16,8 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -45,7 +46,7 @@ Place = Literal["same disk", "another disk"]
 class KillSettings:
     """How often the watcher is killed, and with what it works."""
 
-    kills: int = 210
+    kills: int = 420
     package: str | None = None
     """None is the bundled default."""
     elsewhere: Path | None = None
@@ -60,13 +61,17 @@ class Series:
 
     originals: Originals
     place: Place
-    moments: bool
+    moments: bool = False
     """Killed at any moment, not step by step."""
+    rivals: bool = False
+    """Two watchers at once."""
     kills: int = 0
     steps: int = 0
     photos: int = 0
     ends: int = 0
     """Runs that were through before they would have been killed."""
+    refused: int = 0
+    """Watchers that were told of another."""
     killed_before: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     """What must not be, in words."""
@@ -75,15 +80,17 @@ class Series:
     def name(self) -> str:
         """What the report calls it."""
         how = "at any moment" if self.moments else "at every step"
+        how += ", two at once" if self.rivals else ""
         return f"{how}, originals {'moved' if self.originals == 'move' else 'left'}, {self.place}"
 
 
 def series_of(settings: KillSettings) -> list[Series]:
     """Return what is measured."""
-    found = [Series("move", "same disk", False), Series("leave", "same disk", False)]
+    found = [Series("move", "same disk"), Series("leave", "same disk")]
     if settings.elsewhere:
-        found.append(Series("move", "another disk", False))
-    return [*found, Series("move", "same disk", True)]
+        found.append(Series("move", "another disk"))
+    at_any_moment = Series("move", "same disk", moments=True)
+    return [*found, at_any_moment, replace(at_any_moment, rivals=True)]
 
 
 def steps(settings: KillSettings) -> int:
@@ -106,7 +113,7 @@ def measure(
     return Report(
         name="kills",
         title="The hot folder, killed again and again",
-        headings=("series", "kills", "steps", "photos", "ran through", "wrong"),
+        headings=("series", "kills", "steps", "photos", "ran through", "refused", "wrong"),
         rows=tuple(
             (
                 series.name,
@@ -114,6 +121,7 @@ def measure(
                 str(series.steps),
                 str(series.photos),
                 str(series.ends),
+                str(series.refused),
                 str(len(series.wrong)),
             )
             for series in all_series
@@ -228,13 +236,17 @@ class Shop:
         return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
     def _run(self, point: str) -> bool:
-        """Return whether it was killed."""
-        done = self._run_for(point)
-        if found := re.search(r"^killed before: (.*)$", done.stderr, re.MULTILINE):
-            self.series.killed_before[found[1]] += 1
-        if done.returncode not in (0, -9, -14):
-            self.series.wrong.append(f"exit {done.returncode}: {done.stderr.strip().splitlines()[-1:]}")
-        return done.returncode < 0
+        """Return whether one was killed."""
+        with ThreadPoolExecutor() as watchers:
+            ends = list(watchers.map(self._run_for, [point] * (2 if self.series.rivals else 1)))
+        for done in ends:
+            if found := re.search(r"^killed before: (.*)$", done.stderr, re.MULTILINE):
+                self.series.killed_before[found[1]] += 1
+            if self.series.rivals and "another watcher works on" in done.stderr:
+                self.series.refused += 1
+            elif done.returncode not in (0, -9, -14):
+                self.series.wrong.append(f"exit {done.returncode}: {done.stderr.strip().splitlines()[-1:]}")
+        return any(done.returncode < 0 for done in ends)
 
     def _look(self) -> None:
         """Check that every photo is somewhere, and fetch the results that are there."""

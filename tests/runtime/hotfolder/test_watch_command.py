@@ -264,7 +264,7 @@ def test_an_output_folder_that_turns_read_only_ends_it_with_one_line_and_loses_n
 def test_photos_come_out_once_though_the_watcher_is_killed(tiny_package: Path) -> None:
     """A short run of `python -m bench kills`."""
     settings = KillSettings(kills=4, package=str(tiny_package), stride=23)
-    report = measure(settings, lambda: None, [Series("move", "same disk", moments=False)])
+    report = measure(settings, lambda: None, [Series("move", "same disk")])
     assert report.figures["wrong"] == []
     assert report.figures["kills"] == sum(report.figures["killed_before"].values()) == 4
     assert report.figures["photos"] >= 6
