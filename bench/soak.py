@@ -3,7 +3,7 @@
 Photos of several kinds and sizes come in turn, a damaged one among them. After each, what the process holds
 is looked at. Whether it grows is told from noise by a straight line through the means of BLOCKS equal parts
 of the run, whose slope has a 95 % confidence interval (Student's t; the means of long parts are independent
-enough where single samples are not). The first tenth is left out: caches and pools fill then.
+enough where single samples are not). The first quarter is left out: caches and pools fill then.
 """
 
 import argparse
@@ -59,9 +59,9 @@ class SoakSettings:
     threads: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
-    """What the process held after a photo."""
+    """What the process held after a photo; small, for it is kept and counts."""
 
     photo: int
     seconds: float
@@ -127,7 +127,7 @@ def measure(settings: SoakSettings, tick: Callable[[], None]) -> Report:
     """Restore until time or photos are over; return what was held. Raises GpenEdgeError."""
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         samples = list(_restored(settings, Path(folder), tick))
-    steady = samples[max(ROUND, len(samples) // 10) :]  # without the first tenth
+    steady = samples[max(ROUND, len(samples) // 4) :]  # without the first quarter
     if len(samples) < FEWEST:
         raise GpenEdgeError(f"only {len(samples)} photos came in that time, of {FEWEST}: give more --minutes")
     trends = {name: trend(steady, name) for name in ("memory", "handles", "threads")}
@@ -142,7 +142,7 @@ def measure(settings: SoakSettings, tick: Callable[[], None]) -> Report:
         rows=tuple(
             _row(units[name], [getattr(each, name) for each in steady], trends[name]) for name in units
         ),
-        summary=f"{len(samples)} photos, {hours:.2g} hours after the first tenth: "
+        summary=f"{len(samples)} photos, {hours:.2g} hours after the first quarter: "
         + (f"{' and '.join(grows)} grew beyond noise." if grows else "memory, handles and threads are flat."),
         figures={
             "settings": asdict(settings),

@@ -66,10 +66,10 @@ def draw(rng: Generator, ranges: Ranges, size: int) -> Damage:
     if untouched:
         return Damage(tone=tone, size=size)
     steps: list[Step] = list(PUBLISHED)
-    if happens(ranges.partial):
+    if happens(ranges.single):
+        steps = [_any_step(rng)]
+    elif happens(ranges.partial):
         steps = [step for step in steps if rng.random() < 0.5] or [_any_step(rng)]
-    if happens(ranges.unshrunk) and steps != ["shrink"]:
-        steps = [step for step in steps if step != "shrink"]
     if dark and "noise" not in steps:
         steps.insert(sum(step in ("blur", "shrink") for step in steps), "noise")
     scratched = happens(ranges.scratches)

@@ -36,10 +36,10 @@ class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     light: float = 0.3
     """Share damaged lightly: blur, shrinking, noise and JPEG from the mild end of their ranges."""
+    single: float = 0.3
+    """Share that goes through one step of the chain alone: only so is a sharp picture noisy."""
     partial: float = 0.25
     """Share that is spared one or more steps of the chain, each with even chances."""
-    unshrunk: float = 0.3
-    """Share that is not shrunk, so that its noise is as fine as its pixels."""
     shuffled: float = 0.2
     """Share whose steps come in any order."""
     other_kernels: float = 0.35
@@ -98,8 +98,8 @@ class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 SHARES = (
     "untouched",
     "light",
+    "single",
     "partial",
-    "unshrunk",
     "shuffled",
     "other_kernels",
     "uneven_blur",
