@@ -46,7 +46,8 @@ Place = Literal["same disk", "another disk"]
 class KillSettings:
     """How often the watcher is killed, and with what it works."""
 
-    kills: int = 420
+    kills: int = 140
+    """In each series: more than there are steps."""
     package: str | None = None
     """None is the bundled default."""
     elsewhere: Path | None = None
@@ -95,7 +96,7 @@ def series_of(settings: KillSettings) -> list[Series]:
 
 def steps(settings: KillSettings) -> int:
     """Return how often `measure` ticks."""
-    return settings.kills
+    return settings.kills * len(series_of(settings))
 
 
 def measure(
@@ -103,10 +104,9 @@ def measure(
 ) -> Report:
     """Kill, look, go on; return what was found, in all series unless some are named."""
     all_series = all_series or series_of(settings)
-    share, rest = divmod(settings.kills, len(all_series))
-    for i, series in enumerate(all_series):
+    for series in all_series:
         with tempfile.TemporaryDirectory() as here, _input_folder(series, settings, Path(here)) as photos:
-            Shop(series, settings, photos, Path(here)).work(share + (i < rest), tick)
+            Shop(series, settings, photos, Path(here)).work(settings.kills, tick)
     wrong = [f"{series.name}: {sentence}" for series in all_series for sentence in series.wrong]
     kills, photos = (sum(getattr(series, name) for series in all_series) for name in ("kills", "photos"))
     before: Counter[str] = sum((series.killed_before for series in all_series), Counter())
@@ -296,9 +296,10 @@ def _hash(path: Path) -> str:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare `python -m bench kills`."""
-    parser.add_argument("--kills", type=positive, default=210, help="how often (%(default)s)")
-    parser.add_argument("--package", help="work with this package instead of the bundled default")
-    parser.add_argument("--elsewhere", type=Path, help="a folder on another disk, for photos to come from")
+    add = parser.add_argument
+    add("--kills", type=positive, default=KillSettings.kills, help="how often, in each series (%(default)s)")
+    add("--package", help="work with this package instead of the bundled default")
+    add("--elsewhere", type=Path, help="a folder on another disk, for photos to come from")
     add_output(parser)
     parser.set_defaults(run=_run)
 
