@@ -127,22 +127,17 @@ def settle(options: EngineOptions) -> Settled:
 
 
 def _runtime(options: EngineOptions, gpu: Gpu | None) -> TensorRt:
+    """Return the runtime asked for, else the one that is there: TensorRT first where it has its GPU."""
     if options.runtime is not None:
         return tensorrt_api.load(options.runtime)
-    if gpu is not None and not options.targets:
+    missing: list[str] = []
+    names: tuple[RuntimeName, ...] = ("tensorrt", "rtx")
+    for name in names if gpu is not None and not options.targets else names[1:]:
         try:
-            return tensorrt_api.load("tensorrt")
-        except EngineError:
-            pass
-    try:
-        return tensorrt_api.load("rtx")
-    except EngineError as error:
-        if gpu is None:
-            raise
-        raise EngineError(
-            "neither TensorRT nor TensorRT-RTX is installed: pip install 'gpen-edge[tensorrt]' or "
-            "'gpen-edge[tensorrt-rtx]' (on a Jetson TensorRT comes with JetPack: see docs/set-up.md)"
-        ) from error
+            return tensorrt_api.load(name)
+        except EngineError as error:
+            missing.append(str(error))
+    raise EngineError("; ".join(missing))
 
 
 def key_of(package: Package, graph: GraphName, settled: Settled) -> EngineKey:

@@ -108,9 +108,10 @@ def construct(
         raise EngineError(_one_line(messages.errors[0] if messages.errors else "no reason given"))
     with Path(request.output).open("wb") as file:
         file.write(memoryview(plan))
-    if timing is not None:
+    measured = tensorrt_api.timing_cache(api, config) if timing else b""
+    if timing is not None and measured:
         draft = timing.with_name(f"{timing.name}.draft")
-        draft.write_bytes(tensorrt_api.timing_cache(api, config))
+        draft.write_bytes(measured)
         draft.replace(timing)
     layers = messages.layers
     if not layers and api.tunes:

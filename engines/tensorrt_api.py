@@ -228,16 +228,18 @@ def add_profile(
 def use_timing_cache(api: TensorRt, config: "typed.IBuilderConfig", content: bytes) -> None:
     """Give the builder what earlier builds measured; TensorRT-RTX measures nothing, so it gets nothing."""
     if api.tunes:
-        # TensorRT checks the content's origin and begins an empty one when it is damaged or foreign.
-        cache: typed.ITimingCache = config.create_timing_cache(content)
-        config.set_timing_cache(cache, False)
+        # TensorRT refuses what is damaged, or was measured by another version or on another GPU.
+        for known in (content, b""):
+            cache: typed.ITimingCache | None = config.create_timing_cache(known)
+            if cache is not None and config.set_timing_cache(cache, False):
+                return
 
 
 def timing_cache(api: TensorRt, config: "typed.IBuilderConfig") -> bytes:
-    """Return what is measured by now."""
-    if not api.tunes:
+    """Return what is measured by now, or nothing."""
+    cache: typed.ITimingCache | None = config.get_timing_cache() if api.tunes else None
+    if cache is None:
         return b""
-    cache: typed.ITimingCache = config.get_timing_cache()
     content: Any = cache.serialize()  # a buffer, which the type stubs do not say
     return bytes(content)
 
@@ -250,9 +252,17 @@ def build(
 
 
 def deserialize(api: TensorRt, plan: bytes, log: Any) -> tuple[Any, Any]:
-    """Open an engine on the current GPU: its TensorRT runtime, to be held with it, and the engine or None."""
+    """Open an engine on the current GPU: its TensorRT runtime, to be held with it, and the engine or None.
+
+    Raises EngineError when TensorRT does not start there.
+    """
     trt = api.module
-    runtime: typed.Runtime = trt.Runtime(log)
+    try:
+        runtime: typed.Runtime = trt.Runtime(log)
+    except (TypeError, RuntimeError) as error:  # TypeError: what the bindings make of a null pointer
+        raise EngineError(
+            f"{api.name} {api.version} does not start: is the driver too old for it?"
+        ) from error
     return runtime, runtime.deserialize_cuda_engine(plan)
 
 

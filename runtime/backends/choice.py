@@ -27,7 +27,7 @@ def choose(
     index = 0 if device is None else device_index(device)
     if provider is not None and (name != "onnxruntime" or index is None):
         raise BackendError(
-            f"provider {provider} is ONNX Runtime's on a GPU: add --backend onnxruntime, cuda:0"
+            f"provider {provider} is ONNX Runtime's on a GPU: add --backend onnxruntime --device cuda:0"
         )
     if name in ("tensorrt", "tensorrt-rtx"):
         if index is None:

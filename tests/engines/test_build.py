@@ -299,3 +299,13 @@ def test_the_record_can_be_read_by_a_person(tiny_package, folder):
     assert record["package"] == "tiny64"
     assert record["key"]["target"] == "sm_89"
     assert record["size"] == engine.cached.path.stat().st_size
+
+
+def test_what_each_runtime_lacks_is_told(monkeypatch):
+    def too_old(runtime):
+        raise EngineError(f"{runtime} is too old" if runtime == "tensorrt" else f"{runtime} is not installed")
+
+    monkeypatch.setattr(tensorrt_api, "load", too_old)
+    monkeypatch.setattr(builder, "find_gpu", lambda device: Gpu("Orin", (8, 7), 16))
+    with pytest.raises(EngineError, match=r"^tensorrt is too old; rtx is not installed$"):
+        settle(EngineOptions())

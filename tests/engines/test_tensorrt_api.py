@@ -52,7 +52,7 @@ def members(tree):
                 written = ast.unparse(node.annotation).strip("'")
                 name = node.arg if isinstance(node, ast.arg) else ast.unparse(node.target)
                 if written.startswith("typed."):
-                    classes[name] = written.removeprefix("typed.")
+                    classes[name] = written.removeprefix("typed.").removesuffix(" | None")
         for node in ast.walk(function):
             if (
                 isinstance(node, ast.Attribute)
@@ -246,3 +246,42 @@ def test_a_product_that_has_no_other_form_is_named(tmp_path):
     file = graph(tmp_path / "graph.onnx", [node], constants, ["batch", 8], ["batch", 6])
     with pytest.raises(EngineError, match="'/Gemm' for Turing"):
         build(file, tmp_path, targets=("sm_75",))
+
+
+class MeasuredElsewhere:
+    """A build configuration of TensorRT that refuses all timing caches but `takes`."""
+
+    def __init__(self, takes):
+        self.takes, self.cache = takes, None
+
+    def create_timing_cache(self, content):
+        return content
+
+    def set_timing_cache(self, cache, ignore_mismatch):
+        if cache in self.takes and not ignore_mismatch:
+            self.cache = cache
+        return self.cache is not None
+
+    def get_timing_cache(self):
+        return None
+
+
+def test_a_timing_cache_of_another_gpu_is_begun_anew_and_one_that_is_missing_fails_no_build():
+    api = tensorrt_api.TensorRt("tensorrt", None, "10.13.0")
+    config = MeasuredElsewhere(takes=[b"here", b""])
+    tensorrt_api.use_timing_cache(api, config, b"elsewhere")
+    assert config.cache == b""
+    tensorrt_api.use_timing_cache(api, config, b"here")
+    assert config.cache == b"here"
+    tensorrt_api.use_timing_cache(api, MeasuredElsewhere(takes=[]), b"elsewhere")
+    assert tensorrt_api.timing_cache(api, config) == b""
+
+
+def test_a_runtime_that_does_not_start_is_one_line():
+    class Module:
+        def Runtime(self, log):  # noqa: N802
+            raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    api = tensorrt_api.TensorRt("tensorrt", Module(), "10.13.0")
+    with pytest.raises(EngineError, match=r"TensorRT 10\.13\.0 does not start: is the driver too old"):
+        tensorrt_api.deserialize(api, b"plan", None)
