@@ -85,7 +85,8 @@ class Keeper:
         except FileExistsError:
             if not entry.sha256 or sha256_of(target) != entry.sha256:
                 return False
-            if self.originals == "move":  # a copy that was whole when the power was cut
+            # It is a copy that was whole when the power was cut.
+            if self.originals == "move" and self.is_there(entry):
                 source.unlink()
         if self.originals == "move":
             sync_folder(target.parent)
