@@ -152,8 +152,9 @@ def test_an_engine_that_is_broken_ends_the_work_and_fails_no_photo(hot) -> None:
 
     for name in ("a.png", "b.png"):
         hot.put(name)
-    with pytest.raises(WatchError, match="restores nothing any more"):
-        hot.work(engine=Broken(hot.engine, [BackendError("device lost")] * 99), retries=1)
+    for _ in range(3):
+        with pytest.raises(WatchError, match="restores nothing any more"):
+            hot.work(engine=Broken(hot.engine, [BackendError("device lost")] * 99), retries=1, crashes=1)
     assert (hot.waiting(), hot.failed()) == (["a.png", "b.png"], [])
     assert hot.work().done == 2
 
