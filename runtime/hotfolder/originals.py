@@ -121,7 +121,11 @@ class Keeper:
         draft = draft_beside(target, DRAFT)
         with write_new(draft) as file:
             file.write(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
-        draft.replace(target)
+        try:
+            draft.replace(target)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
 
 
 def _reason_of(kept: Path) -> Path:
