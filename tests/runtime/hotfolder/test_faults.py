@@ -132,6 +132,11 @@ def test_memory_that_runs_out_is_tried_again_and_then_fails_the_photo_alone(hot)
     assert hot.failed() == ["b.png", "b.png.json"]
 
 
+def test_a_photo_that_is_named_for_a_lack_of_memory_fails_for_its_own_cause(hot) -> None:
+    (hot.photos / "out of memory.jpg").write_text("hello")
+    assert dict(hot.work().failures) == {"photo": 1}
+
+
 def test_an_engine_that_raises_is_opened_again_and_the_photo_restored(hot) -> None:
     hot.put("a.png", 1)
     status = hot.work(engine=FailingEngine(hot.engine, [BackendError("device lost")]))
