@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Literal
 
-from engines.errors import BackendError, EngineError, GpenEdgeError
+from engines.errors import BackendError, EngineError, GpenEdgeError, PhotoError
 
 Stage = Literal["read", "restore", "write"]
 
@@ -37,9 +37,7 @@ def cause_behind(error: BaseException, stage: Stage) -> Cause:
     numbers = [each.errno for each in behind if isinstance(each, OSError) and each.errno]
     if any(number in _FULL for number in numbers) or any(map(_is_full_journal, behind)):
         return "disk-full"
-    if errno.ENOMEM in numbers or any(
-        isinstance(each, MemoryError) or _MEMORY.search(str(each)) for each in behind
-    ):
+    if errno.ENOMEM in numbers or any(map(_is_of_memory, behind)):
         return "memory"
     if stage == "read" and numbers:
         return "gone" if errno.ENOENT in numbers or errno.ENOTDIR in numbers else "unreadable"
@@ -54,6 +52,11 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    names_file = isinstance(error, PhotoError) or (isinstance(error, OSError) and error.filename is not None)
+    return isinstance(error, MemoryError) or (not names_file and bool(_MEMORY.search(str(error))))
 
 
 def _is_full_journal(error: BaseException) -> bool:

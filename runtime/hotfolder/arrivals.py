@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runtime.hotfolder.folders import RESERVED
-from runtime.hotfolder.signature import Signature, signature_of
+from runtime.hotfolder.signature import Signature, signature_in
 from runtime.photo.reader import SUPPORTED_SUFFIXES
 
 OTHER_PICTURES = frozenset(
@@ -115,7 +115,7 @@ class Arrivals:
     def put_back(self, path: Path, seconds: float) -> None:
         """Let a photo wait again, at least so long. It is dropped if it is not there."""
         self._waiting.pop(path, None)  # to the end
-        signature = signature_of(self.folder / path)
+        signature = signature_in(self.folder, path)
         if signature is not None:
             now = self._clock()
             self._waiting[path] = Waiting(signature, now, now + seconds)
@@ -148,7 +148,7 @@ class Arrivals:
                 self._see(here / name)
 
     def _see(self, path: Path) -> None:
-        signature = signature_of(self.folder / path)
+        signature = signature_in(self.folder, path)
         before = self._waiting.get(path)
         if signature is None:
             self._waiting.pop(path, None)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runtime.atomic import draft_beside, sync_folder, write_new
 from runtime.hotfolder.names import DRAFT
+from runtime.hotfolder.signature import signature_of
 
 _HERE = -100  # AT_FDCWD
 _NOREPLACE = 1
@@ -31,14 +32,19 @@ def rename_new(source: Path, target: Path) -> None:
 
 
 def move_new(source: Path, target: Path) -> None:
-    """Rename a file, or copy and remove it where its new name is on another disk. Raises as `rename_new`."""
+    """Rename a file, or copy and remove it where its new name is on another disk. Raises as `rename_new`.
+
+    What has replaced it while it was copied stays.
+    """
+    before = signature_of(source)
     try:
         rename_new(source, target)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
         copy_new(source, target)  # another disk
-        source.unlink()
+        if signature_of(source) == before:
+            source.unlink(missing_ok=True)
 
 
 def copy_new(source: Path, target: Path) -> None:

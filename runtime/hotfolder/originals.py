@@ -85,7 +85,8 @@ class Keeper:
         except FileExistsError:
             if not entry.sha256 or sha256_of(target) != entry.sha256:
                 return False
-            if self.originals == "move":  # a copy that was whole when the power was cut
+            # It is a copy that was whole when the power was cut.
+            if self.originals == "move" and self.is_there(entry):
                 source.unlink()
         if self.originals == "move":
             sync_folder(target.parent)
@@ -120,7 +121,11 @@ class Keeper:
         draft = draft_beside(target, DRAFT)
         with write_new(draft) as file:
             file.write(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
-        draft.replace(target)
+        try:
+            draft.replace(target)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
 
 
 def _reason_of(kept: Path) -> Path:

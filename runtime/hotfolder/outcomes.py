@@ -91,6 +91,7 @@ class Outcomes:
             self._again(entry, cause, error, tries)
             return
         if cause == "engine" and not self._means.engine.is_well():
+            self._calm(entry)
             raise WatchError(
                 f"the engine restores nothing any more ({cause_of(error)}): start again when it is mended; "
                 "the photos are still in the input folder"

@@ -35,6 +35,13 @@ def signature_of(path: Path) -> Signature | None:
     return Signature(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
+def signature_in(folder: Path, path: Path) -> Signature | None:
+    """Return the signature of a regular file by its path in a folder; None behind a link to a folder too."""
+    if any((folder / parent).is_symlink() for parent in path.parents[:-1]):
+        return None
+    return signature_of(folder / path)
+
+
 def read_signature(text: str) -> Signature:
     """Return the signature that was written as text."""
     return Signature(*map(int, text.split("-")))

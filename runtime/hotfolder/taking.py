@@ -8,7 +8,7 @@ from runtime.hotfolder.delivery import Delivery
 from runtime.hotfolder.journal import Entry
 from runtime.hotfolder.means import Means
 from runtime.hotfolder.outcomes import Outcomes
-from runtime.hotfolder.signature import Signature, sha256_of, signature_of
+from runtime.hotfolder.signature import Signature, sha256_of, signature_in, signature_of
 from runtime.hotfolder.space import Space
 from runtime.one_photo import check_size, remarks, restored
 from runtime.photo.reader import Photo, read_photo
@@ -62,7 +62,7 @@ class Taking:
     def _begin(self, path: Path) -> Entry | None:
         """Return the entry of a photo that is to be restored; None for one that needs nothing more."""
         file = self._means.folders.photos / path
-        signature = signature_of(file)
+        signature = signature_in(self._means.folders.photos, path)
         if signature is None:
             return None
         sha256 = _sha256_or_none(file)

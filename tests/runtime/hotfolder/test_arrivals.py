@@ -57,6 +57,16 @@ def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path)
 
 
+def test_a_photo_whose_folder_becomes_a_link_waits_no_longer(folder: Folder, tmp_path: Path) -> None:
+    folder.put("album/a.jpg")
+    arrivals = folder.arrivals()
+    assert folder.taken(arrivals) == []
+    (tmp_path / "album").rename(tmp_path / ".elsewhere")
+    (tmp_path / "album").symlink_to(".elsewhere")
+    assert folder.taken(arrivals, 5) == []
+    assert arrivals.is_empty
+
+
 def test_a_photo_is_taken_once_after_it_has_settled(folder: Folder) -> None:
     folder.put("a.jpg")
     arrivals = folder.arrivals()

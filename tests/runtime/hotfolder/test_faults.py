@@ -132,6 +132,11 @@ def test_memory_that_runs_out_is_tried_again_and_then_fails_the_photo_alone(hot)
     assert hot.failed() == ["b.png", "b.png.json"]
 
 
+def test_a_photo_that_is_named_for_a_lack_of_memory_fails_for_its_own_cause(hot) -> None:
+    (hot.photos / "out of memory.jpg").write_text("hello")
+    assert dict(hot.work().failures) == {"photo": 1}
+
+
 def test_an_engine_that_raises_is_opened_again_and_the_photo_restored(hot) -> None:
     hot.put("a.png", 1)
     status = hot.work(engine=FailingEngine(hot.engine, [BackendError("device lost")]))
@@ -152,8 +157,9 @@ def test_an_engine_that_is_broken_ends_the_work_and_fails_no_photo(hot) -> None:
 
     for name in ("a.png", "b.png"):
         hot.put(name)
-    with pytest.raises(WatchError, match="restores nothing any more"):
-        hot.work(engine=Broken(hot.engine, [BackendError("device lost")] * 99), retries=1)
+    for _ in range(3):
+        with pytest.raises(WatchError, match="restores nothing any more"):
+            hot.work(engine=Broken(hot.engine, [BackendError("device lost")] * 99), retries=1, crashes=1)
     assert (hot.waiting(), hot.failed()) == (["a.png", "b.png"], [])
     assert hot.work().done == 2
 

@@ -88,6 +88,22 @@ def test_to_another_disk_it_is_copied_and_removed_with_its_time(another_disk: No
     assert moved.stat().st_mtime == 1e9
 
 
+def test_what_replaces_it_while_it_is_copied_to_another_disk_stays(
+    another_disk: None, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copy_slowly(source: Path, target: Path) -> None:
+        copy_new(source, target)
+        source.with_name("next").write_bytes(b"the next")
+        source.with_name("next").replace(source)
+
+    folder = source.parent / "disk"
+    folder.mkdir()
+    monkeypatch.setattr(moving, "copy_new", copy_slowly)
+    move_new(source, folder / "photo.jpg")
+    assert (folder / "photo.jpg").read_bytes() == b"photo"
+    assert source.read_bytes() == b"the next"
+
+
 def test_a_copy_that_fails_leaves_the_original_and_nothing_else(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

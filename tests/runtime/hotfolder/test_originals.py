@@ -63,6 +63,19 @@ def test_a_name_that_somebody_has_taken_since_is_left_to_them(shelf: Shelf) -> N
     assert entry.kept == Path("failed/album/a-2.jpg")
 
 
+def test_a_reason_that_cannot_get_its_name_leaves_no_temporary_file(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(draft: Path, target: Path) -> None:
+        raise OSError("refused")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    keeper, entry = Keeper(shelf.folders, shelf.journal, "move"), shelf.entry()
+    with pytest.raises(OSError, match="refused"):
+        keeper.keep(entry, shelf.folders.failed, explained=True)
+    assert [path for path in shelf.folders.failed.rglob("*") if path.is_file()] == []
+
+
 def test_another_photo_of_its_name_stays_where_it_is(shelf: Shelf) -> None:
     entry = shelf.entry()
     shelf.photo.unlink()
