@@ -4,6 +4,7 @@ The published layout has no connection from input to output, but it can hold one
 keeps ±R, ±G, ±B, the generator sets that feature beside its last convolution, and the last to_rgb takes the
 difference, in which the leaky activations cancel: act(x) − act(−x) is linear. All else starts small, so
 training learns what to *change* in a face, and a good photo comes back unchanged from the first step on.
+How much to change depends on the noise, of which the latent knows from the start (`training.measures`).
 """
 
 from typing import cast
@@ -13,13 +14,14 @@ from torch import nn
 
 from export.layout import Layout
 from export.network import GAIN, LEAK, EqualConv, Gpen
+from training.measures import measure_noise
 
 MODULATION = 0.1
 """Share of the published initial spread of the styles: nearly 1, whatever the latent."""
 
 
 def initialise(layout: Layout, seed: int) -> Gpen:
-    """Return a network that computes the identity; needs at least 6 channels at S×S."""
+    """Return a network that computes the identity; needs 6 channels at S×S, 8 at S/2 and a latent of 32."""
     torch.manual_seed(seed)
     network = Gpen(layout)
     generator = network.generator
@@ -41,4 +43,5 @@ def initialise(layout: Layout, seed: int) -> Gpen:
                 first.weight[k] = 0
                 first.weight[k, colour] = sign / first.scale
                 last.weight[0, colour, beside + k] = sign / (slope * last.scale)
+    measure_noise(network)
     return network

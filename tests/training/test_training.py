@@ -50,6 +50,24 @@ def test_training_starts_from_the_identity(layout: Layout) -> None:
         assert (static.restore(net, crop) - crop).abs().max() < 1e-5
 
 
+def test_the_latent_tells_from_the_start_how_noisy_a_crop_is(portrait: NDArray[np.uint8]) -> None:
+    network = initialise(Layout(128, 1, 0.125, 64, 4), seed=3)
+    views = np.stack([np.roll(portrait, 11 * i, axis=1)[:, :: -1 if i % 2 else 1] for i in range(40)])
+    sigma = torch.linspace(0, 25, 40)[torch.randperm(40, generator=torch.Generator().manual_seed(0))]
+    crops = torch.nn.functional.interpolate(
+        torch.from_numpy(views).permute(0, 3, 1, 2).float() / 127.5 - 1, 128, mode="area"
+    )
+    noise = torch.randn(crops.shape, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        w = network.generator.map(network.encode(crops + noise * sigma[:, None, None, None] / 127.5)[0])
+    read, held_out = w[:24], w[24:]
+    centre = read.mean(0)
+    ridge = (read - centre) @ (read - centre).T + 0.01 * torch.eye(24)
+    probe = (read - centre).T @ torch.linalg.solve(ridge, sigma[:24] - sigma[:24].mean())
+    error = (held_out - centre) @ probe + sigma[:24].mean() - sigma[24:]
+    assert error.square().mean() < 0.2 * sigma[24:].var()
+
+
 def test_every_parameter_but_the_unused_learns(portraits: Path) -> None:
     network = initialise(TINY, seed=0)
     # Away from the start, where the pictures of the lower resolutions weigh nothing yet.
