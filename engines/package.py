@@ -73,6 +73,10 @@ class Latents:
     """The share, 0 to 1, of the covariance that was put evenly on its diagonal."""
     quantiles: dict[str, float]
     """Of the distance of portraits left out of the statistics, by the share that lies nearer: "0.99"."""
+    gain_of_moving: float = 0.0
+    """dB that damaged portraits won by moving their latent in the loop, at the damage where it was least."""
+    held: bool = False
+    """Moving the latent loses too much: the loop keeps the first, in one pass (`calibration.moving`)."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,11 @@ class Manifest:
     """None where nobody has measured them: then no face is out of domain."""
     quantisation: Quantisation | None = None
     """Of an INT8 package."""
+
+    @property
+    def holds_latent(self) -> bool:
+        """Say whether the loop keeps the first latent."""
+        return self.latents is not None and self.latents.held
 
 
 @dataclass(frozen=True)

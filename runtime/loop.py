@@ -48,7 +48,7 @@ def restore_crops(
     """Restore crops, in batches that the backend takes.
 
     rho      B×S×S, the region weights ρ: how fast each pixel of the estimate moves
-    epsilon  ε, the pass threshold; 0 is a pass for each step
+    epsilon  ε, the pass threshold; 0 is a pass for each step, HELD is one pass in all
     settled  the latent's relative change under which it has arrived; 0 never stops early
     """
     results: list[LoopResult] = []

@@ -13,6 +13,9 @@ Map = NDArray[np.float32]
 EPSILON = 0.2
 """ε: how much nearer to its goal the loop comes between two passes."""
 
+HELD = math.inf
+"""The ε that looks once: the latent stays where it was first."""
+
 ROUNDING = 1e-9
 """How much a power may be off; a step that reaches its threshold exactly still counts."""
 
@@ -35,7 +38,7 @@ def pass_schedule(eta: float, iterations: int, epsilon: float = EPSILON) -> Pass
 
     eta         η, in (0, 1]
     iterations  N, at least 1
-    epsilon     ε, in [0, 1]; 0 is a pass for each step
+    epsilon     ε, in [0, 1]: 0 is a pass for each step; or HELD
     """
     times = [0]
     for t in range(1, iterations):

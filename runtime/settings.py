@@ -21,7 +21,7 @@ class RestoreSettings:
     The defaults are the preset `standard`. Raises SettingsError for a value outside its range.
     """
 
-    degradation_scale: float = 1.0
+    degradation_scale: float = 0.0
     """s: how much fine texture and damage is taken away before the prior looks; 0.3 to 1.2, or 0 for none."""
     latent_step_decay: float = 0.1
     """η: how far the latent moves in a step; 0.02 to 0.1, or 1 for the published single pass."""

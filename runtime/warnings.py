@@ -6,7 +6,7 @@ from runtime.domain import Domain, is_far
 from runtime.faces import Face
 from runtime.loop import LoopResult
 from runtime.missing import Missing
-from runtime.schedule import iterations_for, pass_schedule, progress
+from runtime.schedule import EPSILON, iterations_for, pass_schedule, progress
 from runtime.settings import RestoreSettings
 
 TINY = 24
@@ -50,12 +50,14 @@ def face_warnings(
     *,
     missing: Missing | None = None,
     domain: Domain | None = None,
+    epsilon: float = EPSILON,
 ) -> tuple[FaceWarning, ...]:
     """Return what is to be said of a face.
 
     loop     None for a face that was left alone
     missing  where it holds no information, if anywhere
     domain   the portraits that the package's model is known to serve, if they were measured
+    epsilon  ε of the loop
     """
     if loop is None:
         return (_tiny(face),) if is_tiny(face) else ()
@@ -69,7 +71,7 @@ def face_warnings(
     if loop.over_budget:
         found.append(_over_budget(loop, settings))
     elif progress(settings.latent_step_decay, settings.iterations) < HALFWAY:
-        found.append(_slow(settings))
+        found.append(_slow(settings, epsilon))
     return tuple(found)
 
 
@@ -115,13 +117,15 @@ def _over_budget(loop: LoopResult, settings: RestoreSettings) -> FaceWarning:
     return FaceWarning("budget-exceeded", sentence)
 
 
-def _slow(settings: RestoreSettings) -> FaceWarning:
+def _slow(settings: RestoreSettings, epsilon: float) -> FaceWarning:
     eta = settings.latent_step_decay
     needed = iterations_for(eta, HALFWAY)
-    more = len(pass_schedule(eta, needed).times) - len(pass_schedule(eta, settings.iterations).times)
+    after, before = (pass_schedule(eta, n, epsilon) for n in (needed, settings.iterations))
+    more = len(after.times) - len(before.times)
+    cost = f"at {more} more passes of the network" if more else "and take no longer"
     sentence = (
         f"{settings.iterations} iterations at step {eta:g} go only {progress(eta, settings.iterations):.0%} "
-        f"of the way: {needed} would go half of it, at {more} more passes of the network"
+        f"of the way: {needed} would go half of it, {cost}"
     )
     return FaceWarning("slow-convergence", sentence)
 

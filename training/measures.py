@@ -4,8 +4,8 @@ The published encoder blurs before each of its strided convolutions, so noise as
 reaches z: from a network that starts at random a linear probe reads nothing of the noise's σ, and training
 does not find it, since the way there is as long as the network. Classic measures of noise are short, though:
 second differences, which a smooth picture does not have, rectified and averaged over the face (Immerkær,
-*Fast Noise Variance Estimation*, 1996). They fit in a few channels, both signs of each beside one another, for
-two activations add up to an absolute value.
+*Fast Noise Variance Estimation*, 1996). They fit in a few channels, both signs of each side by side, for two
+activations add up to an absolute value.
 
 A mapping network at random scrambles what z has. Here it starts as the identity, and z has both signs of
 whatever it reads, so that little is lost in the activations.

@@ -14,7 +14,7 @@ from runtime.backends import Backend
 from runtime.degrade import degrade
 from runtime.detect import open_detector
 from runtime.loop import restore_crops
-from runtime.schedule import pass_schedule
+from runtime.schedule import HELD, pass_schedule
 
 GOLDEN = Path(__file__).parents[1] / "data" / "tiny64.npz"
 PATIENT = RestoreSettings(budget=600)
@@ -44,7 +44,7 @@ def test_classic_settings_equal_the_published_single_pass(backend: Backend) -> N
 
 def test_the_loop_is_the_iteration_of_the_design_done_step_by_step(backend: Backend, crop: Array) -> None:
     """The closed form over a pass's steps equals the page's loop, with r and w* frozen between passes."""
-    settings = replace(PATIENT, iterations=6)
+    settings = replace(PATIENT, degradation_scale=1, iterations=6)
     rho = np.linspace(0, 2, 64 * 64, dtype=np.float32).reshape(64, 64)
     (result,) = restore_crops(backend, crop[None], rho[None], settings)
 
@@ -65,6 +65,13 @@ def test_the_loop_is_the_iteration_of_the_design_done_step_by_step(backend: Back
         state.w.update_inplace(w)
     assert result.passes == len(schedule.times) == 2
     assert np.abs(result.restored - np.clip(r, 0, 1)).max() < 1e-3
+
+
+def test_a_latent_that_is_held_takes_one_pass_and_all_steps(backend: Backend, crop: Array) -> None:
+    (held,) = restore_crops(backend, crop[None], ones(crop[None]), PATIENT, epsilon=HELD)
+    (first,) = restore_crops(backend, crop[None], ones(crop[None]), replace(PATIENT, iterations=1))
+    assert (held.passes, held.steps) == (1, PATIENT.iterations)
+    assert np.array_equal(held.restored, first.restored)
 
 
 def test_standard_settings_take_at_most_five_passes(backend: Backend, crop: Array) -> None:

@@ -287,7 +287,7 @@ def test_settings_come_from_a_file_and_are_said(
     out = tmp_path / "out.png"
     assert main([*map(str, (portrait_file, "-o", out, "--config", config, "--report", report))]) == 0
     assert capsys.readouterr().err.splitlines()[:3] == [
-        "settings: degradation_scale 1, latent_step_decay 0.02, iterations 30, "
+        "settings: degradation_scale 0, latent_step_decay 0.02, iterations 30, "
         "face_mask_weights eye=1.5,ear=1.5, grain on, budget 600",
         "settings of face 0: degradation_scale 0.5",
         "settings of face 3: left out",
