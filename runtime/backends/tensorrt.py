@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import tensorrt_api
-from engines.builder import EngineOptions, OpenEngine, Settled, Watch, open_engine, settle
+from engines.builder import MOST_BATCH, EngineOptions, OpenEngine, Settled, Watch, open_engine, settle
 from engines.cache import EngineCache
 from engines.engine_files import write_whole
 from engines.errors import BackendError, EngineError
@@ -72,7 +72,7 @@ class TensorRtBackend:
         """Whether graphs are captured; False once the driver has refused."""
         self._package, self._index, self._cache, self._watch = package, index, cache, watch
         self._settled: Settled = settle(EngineOptions(runtime=_RUNTIME[name], device=index))
-        self.max_batch = self._settled.options.max_batch
+        self.max_batch = MOST_BATCH  # until the engines say for how many they are
         gpu = self._settled.gpu
         if gpu is None:
             raise BackendError(
@@ -195,6 +195,7 @@ class TensorRtBackend:
                         kernels = opened.cached.kernels.read_bytes()
                     opened.cached = replace(opened.cached, plan=b"")  # it is on the GPU now
                     self._engines[graph] = opened
+                    self.max_batch = min(self.max_batch, opened.cached.record.key.max_batch)
                     self._settings[graph] = tensorrt_api.run_settings(opened.api, opened.engine, kernels)
         except BaseException:
             self._shut()

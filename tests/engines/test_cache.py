@@ -213,6 +213,16 @@ def test_engines_made_ahead_serve_the_gpus_they_cover_the_narrowest_first(cache)
     assert cache.find_for(KEY, Gpu("NVIDIA V100", (7, 0), 20)) is None
 
 
+def test_of_engines_that_differ_in_their_max_batch_the_one_used_last_serves(cache):
+    gpu = Gpu("NVIDIA GeForce RTX 4070", (8, 9), 20)
+    for batch in (4, 16):
+        key = replace(KEY, max_batch=batch)
+        cache.get(key, writes(key, b"%d" % batch))
+    for order in ((16, 4), (4, 16)):
+        in_use_order(cache, *order)
+        assert cache.find_for(KEY, gpu).plan == b"%d" % order[-1]
+
+
 def test_engines_are_carried_to_another_cache(cache, tmp_path):
     engine = cache.get(KEY, writes())
     copy = cache.copy_out(engine, tmp_path / "stick")

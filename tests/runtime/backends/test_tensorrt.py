@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from engines.builder import EngineOptions, engine_for, open_engine, settle
 from engines.cache import EngineCache
 from engines.errors import BackendError
-from engines.package import open_package
+from engines.package import REQUIRED, open_package
 from runtime import Restorer, RestoreSettings, preset
 from runtime.backends import Move, open_backend
 from runtime.loop import restore_crops
@@ -273,6 +274,35 @@ def test_engines_are_built_once_and_opened_from_the_cache_after_that(gpu, tiny_p
 
     monkeypatch.setattr("engines.builder.build_apart", build_apart)
     open_backend("tensorrt", open_package(tiny_package)).close()
+
+
+@pytest.mark.parametrize("max_batch", [2, 16])
+def test_engines_of_any_max_batch_are_taken_and_bound_the_batches(gpu, tiny_package, monkeypatch, max_batch):
+    package = open_package(tiny_package)
+    open_backend("tensorrt", package).close()
+    for graph in REQUIRED:
+        engine_for(package, graph, settle(EngineOptions(max_batch=max_batch, exact=True)))
+    monkeypatch.delattr("engines.builder.build_apart")
+    opened = open_backend("tensorrt", package)
+    assert opened.max_batch == max_batch
+    opened.close()
+
+
+def test_an_engine_that_is_refused_is_built_again_for_as_many_faces(gpu, tiny_package, monkeypatch):
+    package = open_package(tiny_package)
+    engine_for(package, "mapping", settle(EngineOptions(max_batch=2, exact=True)))
+    runtime, refused = sys.modules["tensorrt"].Runtime, []
+    opens = runtime.deserialize_cuda_engine
+
+    def refuses_once(self, plan):
+        return opens(self, plan) if plan in refused else refused.append(plan)
+
+    monkeypatch.setattr(runtime, "deserialize_cuda_engine", refuses_once)
+    gpu.stack.append("a context")
+    opened = open_engine(package, "mapping", settle(EngineOptions()))
+    assert opened.cached.record.key.max_batch == 2
+    assert [entry.record.key.max_batch for entry in EngineCache().entries()] == [2]
+    gpu.stack.clear()
 
 
 def test_a_whole_photo_comes_out_as_on_the_cpu(gpu, tiny_package, portrait):
