@@ -226,7 +226,8 @@ def _open(graph: Path, device: str, chosen: list[tuple[str, dict[str, str]]], th
     wanted = chosen[0][0]
     if wanted not in onnxruntime.get_available_providers():
         how = (
-            "take an ONNX Runtime built with it, or --provider cuda"
+            "pip uninstall onnxruntime onnxruntime-gpu, then pip install onnxruntime-trt-rtx, or take "
+            "--provider cuda"
             if wanted.startswith("Nv")
             else "pip install 'gpen-edge[gpu]' in place of 'gpen-edge[cpu]', or take --device cpu"
         )

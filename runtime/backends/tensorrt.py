@@ -15,6 +15,7 @@ from engines.builder import MOST_BATCH, EngineOptions, OpenEngine, Settled, Watc
 from engines.cache import EngineCache
 from engines.engine_files import write_whole
 from engines.errors import BackendError, EngineError
+from engines.gpu import find_gpu
 from engines.package import REQUIRED, GraphName, Package
 from engines.tensorrt_api import RuntimeName
 from runtime.backends import Batch, BatchLostError, Move
@@ -71,14 +72,14 @@ class TensorRtBackend:
         self.captures = True
         """Whether graphs are captured; False once the driver has refused."""
         self._package, self._index, self._cache, self._watch = package, index, cache, watch
-        self._settled: Settled = settle(EngineOptions(runtime=_RUNTIME[name], device=index))
-        self.max_batch = MOST_BATCH  # until the engines say for how many they are
-        gpu = self._settled.gpu
+        gpu = find_gpu(index)
         if gpu is None:
             raise BackendError(
                 f"{name} needs an NVIDIA GPU with a working driver, and there is no {self.device}: "
                 "add --backend onnxruntime"
             )
+        self._settled: Settled = settle(EngineOptions(runtime=_RUNTIME[name], device=index))
+        self.max_batch = MOST_BATCH  # until the engines say for how many they are
         self.why = f"{self._settled.api.name} {self._settled.api.version}, {gpu.name}"
         self._tensors = Tensors.of(package.manifest.graphs, REQUIRED)
         self._turn = threading.RLock()

@@ -397,7 +397,7 @@ def gpu(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "tensorrt", tensorrt_module(gpu, "tensorrt", "10.13.3.9"))
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", tensorrt_module(gpu, "tensorrt_rtx", "1.7.1"))
     found = Gpu("Fake", (8, 7), 16)
-    for module in ("engines.builder", "runtime.backends.choice"):
+    for module in ("engines.builder", "runtime.backends.choice", "runtime.backends.tensorrt"):
         monkeypatch.setattr(f"{module}.find_gpu", lambda index=0: found)
     monkeypatch.setattr("runtime.backends.cuda_driver.driver_library", lambda: driver_library(gpu))
     monkeypatch.setenv("GPEN_EDGE_CACHE", str(tmp_path / "cache"))
