@@ -15,6 +15,7 @@ from engines.errors import BackendError
 from engines.package import REQUIRED, open_package
 from runtime import Restorer, RestoreSettings, preset
 from runtime.backends import Move, open_backend
+from runtime.backends.cuda_device import CudaDevice
 from runtime.loop import restore_crops
 from runtime.schedule import pass_schedule
 
@@ -204,6 +205,47 @@ def test_memory_too_small_for_one_face_is_one_clear_line(backend, gpu):
     assert not gpu.memory
 
 
+@pytest.mark.parametrize("failure", ["refuses_to_run", "interrupted"])
+def test_nothing_of_tensorrt_outlives_the_gpu_however_long_an_error_is_kept(
+    backend, gpu, monkeypatch, failure
+):
+    restored(backend, crops(1))
+    if failure == "interrupted":
+        monkeypatch.setattr("engines.tensorrt_api.enqueue", interrupted)
+    gpu.refuses_to_run = True
+    with pytest.raises((BackendError, KeyboardInterrupt)) as kept:
+        restored(backend, crops(2))
+    backend.close()
+    assert gpu.is_bare()
+    assert kept.value
+
+
+def interrupted(context, stream):
+    raise KeyboardInterrupt
+
+
+def test_a_start_that_fails_half_way_leaves_nothing_of_tensorrt(gpu, tiny_package, monkeypatch):
+    calls = iter([None, KeyboardInterrupt])
+
+    def run_settings(api, engine, kernels):
+        if error := next(calls):
+            raise error
+
+    monkeypatch.setattr("engines.tensorrt_api.run_settings", run_settings)
+    with pytest.raises(KeyboardInterrupt) as kept:
+        open_backend("tensorrt", open_package(tiny_package))
+    assert gpu.is_bare()
+    assert kept.value
+
+
+def test_a_lost_gpu_is_closed_after_all_that_is_of_tensorrt(backend, gpu):
+    restored(backend, crops(1))
+    gpu.lost = True
+    backend.close()
+    assert not gpu.objects.total()
+    assert not gpu.orphans
+
+
 @pytest.mark.parametrize("after", [0, 2, 3, 8])
 def test_a_lost_context_is_made_again_and_the_photo_comes_out(backend, gpu, on_cpu, after):
     expected = restored(on_cpu, crops(2))
@@ -258,7 +300,8 @@ def test_what_is_returned_outlives_the_next_pass(tensorrt):
 
 
 def test_an_early_tensorrt_10_takes_scratch_memory_by_its_address(tensorrt, gpu, on_cpu, monkeypatch):
-    context = type(tensorrt._context("mapping"))
+    with tensorrt._gpu.current():
+        context = type(tensorrt._context("mapping"))
     given = context.set_device_memory
     monkeypatch.delattr(context, "set_device_memory")
     address = property(None, lambda self, memory: given(self, memory, len(gpu.memory[memory].content)))
@@ -298,11 +341,11 @@ def test_an_engine_that_is_refused_is_built_again_for_as_many_faces(gpu, tiny_pa
         return opens(self, plan) if plan in refused else refused.append(plan)
 
     monkeypatch.setattr(runtime, "deserialize_cuda_engine", refuses_once)
-    gpu.stack.append("a context")
-    opened = open_engine(package, "mapping", settle(EngineOptions()))
-    assert opened.cached.record.key.max_batch == 2
+    device = CudaDevice(0)
+    with device.current():
+        assert open_engine(package, "mapping", settle(EngineOptions())).cached.record.key.max_batch == 2
+    device.close()
     assert [entry.record.key.max_batch for entry in EngineCache().entries()] == [2]
-    gpu.stack.clear()
 
 
 def test_a_whole_photo_comes_out_as_on_the_cpu(gpu, tiny_package, portrait):
