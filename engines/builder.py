@@ -23,6 +23,8 @@ DEFAULT_MAX_BATCH = 8
 MOST_BATCH = 64
 _TURING = (7, 5)
 _FULL = re.compile(r"out ?of ?memory", re.IGNORECASE)
+_CUDA = re.compile(r"\bcuda (runtime|driver|error|failure|initialization)", re.IGNORECASE)
+"""In TensorRT's first error: the GPU or its driver fails. Later ones may come of tidying up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,9 +202,9 @@ def open_engine(
 ) -> OpenEngine:
     """Return the engine for a graph, opened on the current GPU.
 
-    One that the runtime refuses (made under another driver, say) is built again, once; the old one stays
-    until the new one is whole. Raises EngineError when there is no GPU, its memory is full, or the runtime
-    refuses the new one too.
+    One that the runtime refuses (made by another build of it, say) is built again, once; the old one stays
+    until the new one is whole. Raises EngineError when there is no GPU, its memory is full, CUDA fails, or
+    the runtime refuses the new one too.
     """
     cache = cache or EngineCache()
     if settled.gpu is None:
@@ -218,14 +220,15 @@ def open_engine(
     log = tensorrt_api.logger(settled.api, told)
     options = settled.options
     for _ in range(2):
+        said.clear()
         attempt = replace(settled, options=options)
         found = engine_for(package, graph, attempt, cache=cache, watch=watch)
         runtime, engine = tensorrt_api.deserialize(found.api, found.cached.plan, log)
         if engine is not None:
             said.clear()
             return OpenEngine(found.api, found.cached, engine, (runtime, log), said)
-        if any(_FULL.search(message) for message in said):  # the engine is not to blame
-            break
+        if any(_FULL.search(message) for message in said) or any(map(_CUDA.search, said[:1])):
+            break  # the engine is not to blame
         options = replace(options, rebuild=True, max_batch=found.cached.record.key.max_batch)
     reason = " ".join(said[0].split()) if said else "no reason given"
     raise EngineError(f"{settled.api.name} does not open the engine for {graph}.onnx: {reason}")
