@@ -262,12 +262,16 @@ class EngineCache:
                 lock.release()
 
     def _sweep(self) -> None:
-        """Remove what killed builds have left. Only while writing: no other process has drafts then."""
+        """Remove what killed builds have left, and kernels that were kept for an engine which is gone.
+
+        Only while writing: no other process has drafts then.
+        """
         for draft in self.folder.glob(f"*{DRAFT}*"):
             draft.unlink(missing_ok=True)
-        for path in self.folder.glob(f"*{ENGINE}"):
-            if not path.with_suffix(RECORD).exists():
-                remove(path)
+        for suffix in (ENGINE, KERNELS):
+            for path in self.folder.glob(f"*{suffix}"):
+                if not path.with_suffix(RECORD).exists():
+                    remove(path)
 
     def _shrink(self, keep: Path) -> None:
         """Remove the engines that were not used for longest, until the rest is within the limit."""
