@@ -20,9 +20,11 @@ from engines.targets import AMPERE_PLUS, check_targets, covers, of_gpu
 from engines.tensorrt_api import RuntimeName, Severity, TensorRt
 
 DEFAULT_MAX_BATCH = 8
-_MOST_BATCH = 64
+MOST_BATCH = 64
 _TURING = (7, 5)
 _FULL = re.compile(r"out ?of ?memory", re.IGNORECASE)
+_CUDA = re.compile(r"\bcuda (runtime|driver|error|failure|initialization)", re.IGNORECASE)
+"""In TensorRT's first error: the GPU or its driver fails. Later ones may come of tidying up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +36,14 @@ class EngineOptions:
     targets: tuple[str, ...] = ()
     """Compute capabilities, `sm_89` (TensorRT-RTX only); none is the GPU of this machine, or portable."""
     max_batch: int = DEFAULT_MAX_BATCH
+    """Most faces at once that an engine is built for."""
     portable: bool = False
     """One engine for Ampere and all newer GPUs; what TensorRT-RTX makes anyway."""
     workspace_mib: int | None = None
     """Most scratch memory that a layer may use when built and run. Not part of an engine's identity."""
     device: int = 0
     exact: bool = False
-    """Take no engine of another target that covers this machine's GPU too."""
+    """Take no engine of another max batch, or of another target that covers this machine's GPU too."""
     rebuild: bool = False
     """Build even when the cache has the engine."""
     verbose: bool = False
@@ -96,8 +99,8 @@ def settle(options: EngineOptions) -> Settled:
 
     Raises EngineError when the runtime is not installed, has no GPU that it needs, or does not know a target.
     """
-    if not 1 <= options.max_batch <= _MOST_BATCH:
-        raise EngineError(f"max batch {options.max_batch} is outside 1 … {_MOST_BATCH}")
+    if not 1 <= options.max_batch <= MOST_BATCH:
+        raise EngineError(f"max batch {options.max_batch} is outside 1 … {MOST_BATCH}")
     if options.workspace_mib is not None and options.workspace_mib < 1:
         raise EngineError(f"workspace {options.workspace_mib} MiB is not a size: give 1 or more")
     if options.targets and options.portable:
@@ -164,7 +167,8 @@ def engine_for(
 ) -> Engine:
     """Return the engine for a graph, built when the cache does not have it.
 
-    With no target named, any engine that was made ahead of time and covers this machine's GPU will do.
+    Unless the options say `exact`, or name a target, any engine that was made ahead of time and covers this
+    machine's GPU will do, whatever its max batch.
 
     Raises EngineError when it cannot be built or kept, PackageError when the package lacks the graph.
     """
@@ -198,9 +202,9 @@ def open_engine(
 ) -> OpenEngine:
     """Return the engine for a graph, opened on the current GPU.
 
-    One that the runtime refuses (made under another driver, say) is built again, once; the old one stays
-    until the new one is whole. Raises EngineError when there is no GPU, its memory is full, or the runtime
-    refuses the new one too.
+    One that the runtime refuses (made by another build of it, say) is built again, once; the old one stays
+    until the new one is whole. Raises EngineError when there is no GPU, its memory is full, CUDA fails, or
+    the runtime refuses the new one too.
     """
     cache = cache or EngineCache()
     if settled.gpu is None:
@@ -214,15 +218,18 @@ def open_engine(
             said.append(message)
 
     log = tensorrt_api.logger(settled.api, told)
-    anew = replace(settled, options=replace(settled.options, rebuild=True))
-    for attempt in (settled, anew):
+    options = settled.options
+    for _ in range(2):
+        said.clear()
+        attempt = replace(settled, options=options)
         found = engine_for(package, graph, attempt, cache=cache, watch=watch)
         runtime, engine = tensorrt_api.deserialize(found.api, found.cached.plan, log)
         if engine is not None:
             said.clear()
             return OpenEngine(found.api, found.cached, engine, (runtime, log), said)
-        if any(_FULL.search(message) for message in said):  # the engine is not to blame
-            break
+        if any(_FULL.search(message) for message in said) or any(map(_CUDA.search, said[:1])):
+            break  # the engine is not to blame
+        options = replace(options, rebuild=True, max_batch=found.cached.record.key.max_batch)
     reason = " ".join(said[0].split()) if said else "no reason given"
     raise EngineError(f"{settled.api.name} does not open the engine for {graph}.onnx: {reason}")
 

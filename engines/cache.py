@@ -105,15 +105,16 @@ class EngineCache:
         return engine
 
     def find_for(self, key: EngineKey, gpu: Gpu) -> CachedEngine | None:
-        """Return an engine like that of the key, of any target that covers the GPU; the narrowest first."""
+        """Return an engine like that of the key, of any max batch and any target that covers the GPU.
+
+        One for named GPUs goes before a portable one, then the one that was built or used last before others.
+        """
         fitting = [
             entry
             for entry in self.entries()
-            if _but_target(entry.record.key) == _but_target(key) and covers(entry.record.key.target, gpu)
+            if _likeness(entry.record.key) == _likeness(key) and covers(entry.record.key.target, gpu)
         ]
-        for entry in sorted(
-            fitting, key=lambda entry: (entry.record.key.target.endswith("+"), entry.path.name)
-        ):
+        for entry in sorted(fitting, key=lambda entry: entry.record.key.target.endswith("+")):
             if (engine := self._checked(entry.path, entry.record)) is not None:
                 return engine
         return None
@@ -261,12 +262,16 @@ class EngineCache:
                 lock.release()
 
     def _sweep(self) -> None:
-        """Remove what killed builds have left. Only while writing: no other process has drafts then."""
+        """Remove what killed builds have left, and kernels that were kept for an engine which is gone.
+
+        Only while writing: no other process has drafts then.
+        """
         for draft in self.folder.glob(f"*{DRAFT}*"):
             draft.unlink(missing_ok=True)
-        for path in self.folder.glob(f"*{ENGINE}"):
-            if not path.with_suffix(RECORD).exists():
-                remove(path)
+        for suffix in (ENGINE, KERNELS):
+            for path in self.folder.glob(f"*{suffix}"):
+                if not path.with_suffix(RECORD).exists():
+                    remove(path)
 
     def _shrink(self, keep: Path) -> None:
         """Remove the engines that were not used for longest, until the rest is within the limit."""
@@ -289,5 +294,5 @@ def _limit_of_environment() -> int:
     return int(text)
 
 
-def _but_target(key: EngineKey) -> EngineKey:
-    return replace(key, target="")
+def _likeness(key: EngineKey) -> EngineKey:
+    return replace(key, target="", max_batch=0)

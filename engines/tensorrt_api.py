@@ -238,10 +238,9 @@ def use_timing_cache(api: TensorRt, config: "typed.IBuilderConfig", content: byt
 def timing_cache(api: TensorRt, config: "typed.IBuilderConfig") -> bytes:
     """Return what is measured by now, or nothing."""
     cache: typed.ITimingCache | None = config.get_timing_cache() if api.tunes else None
-    if cache is None:
-        return b""
-    content: Any = cache.serialize()  # a buffer, which the type stubs do not say
-    return bytes(content)
+    # A buffer, which the type stubs do not say; None when it fails.
+    content: Any = None if cache is None else cache.serialize()
+    return b"" if content is None else bytes(content)
 
 
 def build(
@@ -299,8 +298,9 @@ def run_settings(api: TensorRt, engine: Any, kernels: bytes) -> Any:
 
 
 def compiled_kernels(settings: Any) -> bytes:
-    """Return the kernels that TensorRT-RTX has compiled by now; nothing with TensorRT."""
-    return b"" if settings is None else bytes(settings.get_runtime_cache().serialize())
+    """Return the kernels that TensorRT-RTX has compiled by now; nothing with TensorRT, or when it fails."""
+    content = None if settings is None else settings.get_runtime_cache().serialize()
+    return b"" if content is None else bytes(content)
 
 
 def create_context(api: TensorRt, engine: Any, settings: Any) -> Any:

@@ -60,7 +60,7 @@ def choose(
         except GpenEdgeError as error:
             missing.append(f"{what}: {error}")
         else:
-            backend.why = "; ".join([*filter(None, [backend.why]), *missing])
+            backend.why = "; ".join([*filter(None, [backend.why]), *missing]) or "asked for"
             return backend
     if device is not None:
         raise BackendError(f"nothing can use {device}: {'; '.join(missing)}")

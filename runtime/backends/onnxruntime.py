@@ -1,8 +1,8 @@
 """ONNX Runtime, on the CPU or, by one of its execution providers, on an NVIDIA GPU."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from engines.errors import BackendError
 from engines.package import GraphName, Package, Port
 from runtime.backends import Batch, Move, Provider
+from runtime.one_line import cause_of
 
 _CPU: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
 
@@ -58,15 +59,10 @@ class OnnxRuntimeBackend:
         """
         self.device, self.why = device, why
         self._package, self._threads, self._provider = package, threads, provider or "cuda"
-        self._encoder = self._open("encoder")
-        self._mapping = self._open("mapping")
-        self._generator = self._open("generator")
+        first: tuple[GraphName, ...] = ("encoder", "mapping", "generator")
+        self._sessions = {graph: self._open(graph) for graph in first}
+        self._closed = False
         self._features = package.manifest.graphs["encoder"].outputs[1:]
-
-    @cached_property
-    def _step(self) -> Any:
-        """Opened when it is first needed: a single pass never steps."""
-        return self._open("step")
 
     def encode(self, crops: Batch, moves: Sequence[Move] = ()) -> State:
         """Take in B×3×S×S crops in [−1, 1], and what the steps to come will move."""
@@ -80,10 +76,10 @@ class OnnxRuntimeBackend:
         features = {
             port.name: self._empty(batch, *port.shape[1:], dtype=port.dtype) for port in self._features
         }
-        _run(self._encoder, {"crop": estimate}, {"z": z, **features})
-        _run(self._mapping, {"z": z}, {"w": w})
+        self._run("encoder", {"crop": estimate}, {"z": z, **features})
+        self._run("mapping", {"z": z}, {"w": w})
         return State(
-            first_latent=z.numpy().copy(),
+            first_latent=self._download(z),
             estimate=estimate,
             w=w,
             features=features,
@@ -106,7 +102,7 @@ class OnnxRuntimeBackend:
 
     def generate(self, state: State) -> None:
         """Make r of the state's latent and features."""
-        _run(self._generator, {"w": state.w, **state.features}, {"restored": state.restored})
+        self._run("generator", {"w": state.w, **state.features}, {"restored": state.restored})
 
     def step(self, state: State, move: int) -> NDArray[np.float32]:
         """Move the estimate and the latent; return the latent's relative change, B."""
@@ -119,22 +115,22 @@ class OnnxRuntimeBackend:
             "latent_gain": latent_gain,
         }
         outputs = {"next_estimate": state.next_estimate, "next_w": state.next_w, "change": state.change}
-        _run(self._step, inputs, outputs)
+        self._run("step", inputs, outputs)
         state.estimate, state.next_estimate = state.next_estimate, state.estimate
         state.w, state.next_w = state.next_w, state.w
-        return np.array(state.change.numpy()[:, 0])
+        return self._download(state.change)[:, 0]
 
     def restored(self, state: State) -> Batch:
         """Return the restored crops, B×3×S×S in [−1, 1] or a little beyond."""
-        return np.array(state.restored.numpy())
+        return self._download(state.restored)
 
     def release(self, state: State) -> None:
         """Do nothing: a state's memory goes with it."""
 
     def close(self) -> None:
         """Give back the sessions' memory."""
-        self.__dict__.pop("_step", None)
-        del self._encoder, self._mapping, self._generator
+        self._closed = True
+        self._sessions.clear()
 
     def _open(self, graph: GraphName) -> Any:
         kind, index = _place(self.device)
@@ -142,27 +138,48 @@ class OnnxRuntimeBackend:
         chosen = providers(self._provider, index, ports, self.max_batch) if kind == "cuda" else [_CPU]
         return _open(self._package.graph(graph), self.device, chosen, self._threads)
 
+    def _run(self, graph: GraphName, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+        """Run a graph from arrays on the device into arrays on the device."""
+        if self._closed:
+            raise BackendError("the backend is closed: open it again")
+        if graph not in self._sessions:  # the step: a single pass never steps
+            self._sessions[graph] = self._open(graph)
+        session = self._sessions[graph]
+        with _told(self.device):
+            binding = session.io_binding()
+            for name, value in inputs.items():
+                binding.bind_ortvalue_input(name, value)
+            for name, value in outputs.items():
+                binding.bind_ortvalue_output(name, value)
+            session.run_with_iobinding(binding)
+
     def _upload(self, array: NDArray[np.float32]) -> Any:
         import onnxruntime
 
-        return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), *_place(self.device))
+        with _told(self.device):
+            return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), *_place(self.device))
 
     def _empty(self, *shape: int | str, dtype: str = "float32") -> Any:
         import onnxruntime
 
-        return onnxruntime.OrtValue.ortvalue_from_shape_and_type(
-            shape, np.dtype(dtype).type, *_place(self.device)
-        )
+        with _told(self.device):
+            return onnxruntime.OrtValue.ortvalue_from_shape_and_type(
+                shape, np.dtype(dtype).type, *_place(self.device)
+            )
+
+    def _download(self, value: Any) -> NDArray[np.float32]:
+        with _told(self.device):
+            return np.array(value.numpy())
 
 
-def _run(session: Any, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
-    """Run a session from arrays on the device into arrays on the device."""
-    binding = session.io_binding()
-    for name, value in inputs.items():
-        binding.bind_ortvalue_input(name, value)
-    for name, value in outputs.items():
-        binding.bind_ortvalue_output(name, value)
-    session.run_with_iobinding(binding)
+@contextmanager
+def _told(device: str) -> Iterator[None]:
+    """Say in one line why ONNX Runtime failed. Raises BackendError."""
+    try:
+        yield
+    except Exception as error:  # ONNX Runtime's own exceptions have no common public base
+        hint = "" if device == "cpu" else "; if it stays so, take --device cpu"
+        raise BackendError(f"ONNX Runtime failed on {device}: {cause_of(error)}{hint}") from error
 
 
 def _place(device: str) -> tuple[str, int]:
@@ -209,7 +226,8 @@ def _open(graph: Path, device: str, chosen: list[tuple[str, dict[str, str]]], th
     wanted = chosen[0][0]
     if wanted not in onnxruntime.get_available_providers():
         how = (
-            "take an ONNX Runtime built with it, or --provider cuda"
+            "pip uninstall onnxruntime onnxruntime-gpu, then pip install onnxruntime-trt-rtx, or take "
+            "--provider cuda"
             if wanted.startswith("Nv")
             else "pip install 'gpen-edge[gpu]' in place of 'gpen-edge[cpu]', or take --device cpu"
         )

@@ -2,19 +2,22 @@
 
 import re
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines import tensorrt_api
-from engines.builder import EngineOptions, OpenEngine, Settled, Watch, open_engine, settle
+from engines.builder import MOST_BATCH, EngineOptions, OpenEngine, Settled, Watch, open_engine, settle
 from engines.cache import EngineCache
 from engines.engine_files import write_whole
 from engines.errors import BackendError, EngineError
+from engines.gpu import find_gpu
 from engines.package import REQUIRED, GraphName, Package
 from engines.tensorrt_api import RuntimeName
 from runtime.backends import Batch, BatchLostError, Move
@@ -71,14 +74,14 @@ class TensorRtBackend:
         self.captures = True
         """Whether graphs are captured; False once the driver has refused."""
         self._package, self._index, self._cache, self._watch = package, index, cache, watch
-        self._settled: Settled = settle(EngineOptions(runtime=_RUNTIME[name], device=index))
-        self.max_batch = self._settled.options.max_batch
-        gpu = self._settled.gpu
+        gpu = find_gpu(index)
         if gpu is None:
             raise BackendError(
                 f"{name} needs an NVIDIA GPU with a working driver, and there is no {self.device}: "
                 "add --backend onnxruntime"
             )
+        self._settled: Settled = settle(EngineOptions(runtime=_RUNTIME[name], device=index))
+        self.max_batch = MOST_BATCH  # until the engines say for how many they are
         self.why = f"{self._settled.api.name} {self._settled.api.version}, {gpu.name}"
         self._tensors = Tensors.of(package.manifest.graphs, REQUIRED)
         self._turn = threading.RLock()
@@ -176,8 +179,10 @@ class TensorRtBackend:
                 with gpu.current():
                     yield gpu
             except gpu.errors as error:
+                _forget_frames(error)
                 raise self._mended(gpu, error, state.batch) from error
-            except BaseException:  # interrupted: what the GPU is at is not known
+            except BaseException as error:  # interrupted: what the GPU is at is not known
+                _forget_frames(error)
                 self._drop_memory()
                 raise
 
@@ -187,18 +192,21 @@ class TensorRtBackend:
         try:
             with gpu.current():
                 for graph in REQUIRED:
-                    opened = open_engine(
-                        self._package, graph, self._settled, cache=self._cache, watch=self._watch
-                    )
-                    kernels = b""
-                    with suppress(OSError):
-                        kernels = opened.cached.kernels.read_bytes()
-                    opened.cached = replace(opened.cached, plan=b"")  # it is on the GPU now
-                    self._engines[graph] = opened
-                    self._settings[graph] = tensorrt_api.run_settings(opened.api, opened.engine, kernels)
-        except BaseException:
+                    self._open_engine(graph)
+        except BaseException as error:
+            _forget_frames(error)
             self._shut()
             raise
+
+    def _open_engine(self, graph: GraphName) -> None:
+        opened = open_engine(self._package, graph, self._settled, cache=self._cache, watch=self._watch)
+        kernels = b""
+        with suppress(OSError):
+            kernels = opened.cached.kernels.read_bytes()
+        opened.cached = replace(opened.cached, plan=b"")  # it is on the GPU now
+        self._engines[graph] = opened
+        self.max_batch = min(self.max_batch, opened.cached.record.key.max_batch)
+        self._settings[graph] = tensorrt_api.run_settings(opened.api, opened.engine, kernels)
 
     def _shut(self, *, lost: bool = False) -> None:
         """Give back everything, in the order in which one thing needs the other."""
@@ -208,8 +216,8 @@ class TensorRtBackend:
             with suppress(*gpu.errors), gpu.current():
                 self._settings.clear()
                 self._engines.clear()
+            self._settings, self._engines = {}, {}  # where it could not be made current: before it is closed
             gpu.close(lost=lost)
-        self._settings, self._engines = {}, {}
 
     def _drop_memory(self) -> None:
         """Give back what batches need; on a GPU that does not answer any more, as far as that goes."""
@@ -220,19 +228,20 @@ class TensorRtBackend:
         with suppress(*gpu.errors), gpu.current():
             with suppress(*gpu.errors):
                 gpu.wait()
-            for launch in launches.values():
-                if launch.captured is not None:
+            for captured in [launch.captured for launch in launches.values()]:
+                if captured is not None:
                     with suppress(*gpu.errors):
-                        gpu.driver.destroy(launch.captured)
+                        gpu.driver.destroy(captured)
             launches.clear()
             if memory is not None:
                 memory.free()
 
     def _mended(self, gpu: CudaDevice, error: Exception, batch: int) -> BackendError:
         """Free what the failed batch had, put right what can be, and return the error to raise."""
-        said = [message for opened in self._engines.values() for message in opened.said]
-        for opened in self._engines.values():
-            opened.said.clear()
+        logs = [opened.said for opened in self._engines.values()]
+        said = [message for log in logs for message in log]
+        for log in logs:
+            log.clear()
         reason = one_line_of(error) + "".join(f": {' '.join(message.split())}" for message in said[:1])
         full = gpu.is_full(error) or bool(_FULL.search(reason))
         self._drop_memory()
@@ -318,11 +327,8 @@ class TensorRtBackend:
         """
         gpu, launch = self._gpu, self._launch_of(graph, state.batch)
         assert gpu is not None
-
-        def work() -> None:
-            tensorrt_api.enqueue(launch.context, gpu.stream)
-            then()
-
+        # Not a function within this one: an error's frame would keep that, and with it the launch.
+        work = partial(_put, launch.context, gpu.stream, then)
         wanted = captured and self.captures and not self._settled.api.captures
         if wanted and launch.run and launch.captured is None:
             try:
@@ -347,3 +353,13 @@ class TensorRtBackend:
                 if kernels:
                     with suppress(OSError):  # a folder that may only be read
                         write_whole(opened.cached.kernels, kernels)
+
+
+def _put(context: Any, stream: int, then: Callable[[], None]) -> None:
+    tensorrt_api.enqueue(context, stream)
+    then()
+
+
+def _forget_frames(error: BaseException) -> None:
+    """Let go of what an error's frames hold of TensorRT: it must not outlive the GPU's context."""
+    traceback.clear_frames(error.__traceback__)

@@ -33,10 +33,13 @@ class Engine:
         """Tell whether the networks can restore anything, to know whether a failure is a photo's fault."""
         try:
             restorer = self.warm()
-            size = restorer.package.manifest.size
-            state = restorer.backend.encode(np.zeros((1, 3, size, size), np.float32))
-            restorer.backend.generate(state)
-            return bool(np.isfinite(restorer.backend.restored(state)).all())
+            size, backend = restorer.package.manifest.size, restorer.backend
+            state = backend.encode(np.zeros((1, 3, size, size), np.float32))
+            try:
+                backend.generate(state)
+                return bool(np.isfinite(backend.restored(state)).all())
+            finally:
+                backend.release(state)
         except Exception:
             return False
 

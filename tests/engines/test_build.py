@@ -13,11 +13,12 @@ import pytest
 
 from engines import builder, tensorrt_api
 from engines.__main__ import main
-from engines.builder import EngineOptions, Watch, engine_for, open_engine, settle
+from engines.builder import EngineOptions, Watch, engine_for, key_of, open_engine, settle
 from engines.cache import EngineCache
 from engines.errors import EngineError, PackageError
 from engines.gpu import Gpu
 from engines.package import open_package
+from engines.record import EngineRecord
 
 pytest.importorskip("tensorrt_rtx")
 
@@ -156,20 +157,29 @@ def test_a_damaged_engine_is_built_again(tiny_package, folder):
     assert notices == [f"the engine {path.name} is damaged or foreign: it is built again"]
 
 
-def test_an_engine_that_the_runtime_refuses_is_built_again_once(tiny_package, folder, monkeypatch):
-    """On a machine without a GPU the real runtime refuses every engine; that there were one is pretended."""
+def test_an_engine_that_the_runtime_refuses_is_built_again_once_and_a_gpu_that_fails_is_told(
+    tiny_package, folder, monkeypatch
+):
+    """On a machine without a GPU the real runtime opens no engine; that there were one is pretended."""
     if builder.find_gpu() is not None:
         pytest.skip("a GPU would open the engine")
     with pytest.raises(EngineError, match="this machine has none that works"):
         open_engine(open_package(tiny_package), "mapping", settle(ADA))
     monkeypatch.setattr(builder, "find_gpu", lambda device: Gpu("NVIDIA GeForce RTX 4070", (8, 9), 20))
-    built = []
+    package, settled, built = open_package(tiny_package), settle(ADA), []
     watch = Watch(finished=lambda graph, engine, fresh: built.append(fresh))
-    with pytest.raises(
-        EngineError, match=r"TensorRT-RTX does not open the engine for mapping.onnx: .*[Cc]uda"
-    ):
-        open_engine(open_package(tiny_package), "mapping", settle(ADA), watch=watch)
-    assert built == [True, True]
+
+    def foreign(file):
+        file.write_bytes(b"made by another build of the runtime" * 9)
+        return EngineRecord(key=key, sha256="", size=0, package="tiny64", built="", seconds=1)
+
+    key = key_of(package, "mapping", settled)
+    EngineCache().get(key, foreign)
+    for expected in ([False, True], [False]):
+        with pytest.raises(EngineError, match=r"does not open the engine for mapping.onnx: .*Cuda Runtime"):
+            open_engine(package, "mapping", settled, watch=watch)
+        assert built == expected
+        built.clear()
 
 
 def test_two_commands_at_once_build_an_engine_once(tiny_package, folder):

@@ -192,6 +192,19 @@ def test_compiled_kernels_count_and_go_with_their_engine(tmp_path):
     assert not engine.kernels.exists()
 
 
+def test_kernels_that_come_after_their_engine_has_gone_are_swept(cache):
+    engine = cache.get(KEY, writes())
+    for file in (engine.path, engine.path.with_suffix(".json")):
+        file.unlink()
+    engine.kernels.write_bytes(b"kernels of a process that still ran it")
+    for batch in (1, 2):
+        other = replace(KEY, max_batch=batch)
+        kept = cache.get(other, writes(other))
+        kept.kernels.write_bytes(b"kernels")
+    assert not engine.kernels.exists()
+    assert len(list(cache.folder.glob("*.kernels"))) == 2
+
+
 def test_an_engine_larger_than_the_limit_is_used_all_the_same(tmp_path):
     cache = EngineCache(tmp_path, limit_mib=1)
     assert len(cache.get(KEY, writes(plan=bytes(2**21))).plan) == 2**21
@@ -211,6 +224,16 @@ def test_engines_made_ahead_serve_the_gpus_they_cover_the_narrowest_first(cache)
     cache.find_for(KEY, gpu).path.write_bytes(b"damaged")
     assert cache.find_for(KEY, gpu).plan == b"ampere+"
     assert cache.find_for(KEY, Gpu("NVIDIA V100", (7, 0), 20)) is None
+
+
+def test_of_engines_that_differ_in_their_max_batch_the_one_used_last_serves(cache):
+    gpu = Gpu("NVIDIA GeForce RTX 4070", (8, 9), 20)
+    for batch in (4, 16):
+        key = replace(KEY, max_batch=batch)
+        cache.get(key, writes(key, b"%d" % batch))
+    for order in ((16, 4), (4, 16)):
+        in_use_order(cache, *order)
+        assert cache.find_for(KEY, gpu).plan == b"%d" % order[-1]
 
 
 def test_engines_are_carried_to_another_cache(cache, tmp_path):

@@ -9,6 +9,7 @@ import ast
 import json
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -275,6 +276,15 @@ def test_a_timing_cache_of_another_gpu_is_begun_anew_and_one_that_is_missing_fai
     assert config.cache == b"here"
     tensorrt_api.use_timing_cache(api, MeasuredElsewhere(takes=[]), b"elsewhere")
     assert tensorrt_api.timing_cache(api, config) == b""
+
+
+def test_what_tensorrt_cannot_serialise_is_nothing():
+    """Its Python API returns None then."""
+    settings, config = Mock(), Mock()
+    settings.get_runtime_cache().serialize.return_value = None
+    config.get_timing_cache().serialize.return_value = None
+    assert tensorrt_api.compiled_kernels(settings) == b""
+    assert tensorrt_api.timing_cache(tensorrt_api.TensorRt("tensorrt", None, "10.13.0"), config) == b""
 
 
 def test_a_runtime_that_does_not_start_is_one_line():

@@ -8,6 +8,7 @@ import pytest
 from engines.errors import BackendError, SettingsError
 from engines.package import open_package
 from runtime.backends import Move, open_backend
+from runtime.backends.onnxruntime import OnnxRuntimeBackend
 
 
 def test_passes_write_into_the_same_arrays_again(tiny_package: Path) -> None:
@@ -72,6 +73,33 @@ def test_a_half_precision_package_gives_nearly_the_same_faces_on_the_cpu(
     whole, half = restored
     assert half.dtype == np.float32
     assert 0 < np.mean((half - whole) ** 2) < 4e-6  # 60 dB
+
+
+@pytest.mark.parametrize(
+    ("device", "size", "told"),
+    [
+        ("cpu", 32, r"^ONNX Runtime failed on cpu: .*invalid dimensions"),
+        ("cuda:99", 64, r"^ONNX Runtime failed on cuda:99: .*; if it stays so, take --device cpu$"),
+    ],
+    ids=["a run", "an upload"],
+)
+def test_what_onnx_runtime_fails_at_is_one_line(
+    tiny_package: Path, device: str, size: int, told: str
+) -> None:
+    backend = OnnxRuntimeBackend(open_package(tiny_package), device="cpu", threads=1)
+    backend.device = device  # where no ONNX Runtime has memory
+    with pytest.raises(BackendError, match=told) as error:
+        backend.encode(np.zeros((1, 3, size, size), np.float32))
+    assert "\n" not in str(error.value)
+    backend.close()
+
+
+def test_closing_twice_is_once_and_what_is_closed_says_so(tiny_package: Path) -> None:
+    backend = open_backend("onnxruntime", open_package(tiny_package), device="cpu", threads=1)
+    backend.close()
+    backend.close()
+    with pytest.raises(BackendError, match="closed"):
+        backend.encode(np.zeros((1, 3, 64, 64), np.float32))
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "cpu\n", ""])

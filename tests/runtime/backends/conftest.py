@@ -11,6 +11,7 @@ import sys
 import threading
 import types
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,7 @@ class FakeGpu:
         self.refuses_capture = self.refuses_to_run = False
         self.lose_after = None
         self.kernels_given = []
+        self.objects, self.orphans = Counter(), []
         self.local = threading.local()
         self.numbers = itertools.count(1)
         self.cuda = pycuda_driver(self)
@@ -100,7 +102,8 @@ class FakeGpu:
 
     def is_bare(self):
         """Say whether nothing is held of the GPU."""
-        return not (self.memory or self.pinned or self.graphs or self.streams or self.retained)
+        objects = self.objects.total()
+        return not (objects or self.memory or self.pinned or self.graphs or self.streams or self.retained)
 
 
 def pycuda_driver(gpu):
@@ -254,16 +257,31 @@ def driver_library(gpu):
     return types.SimpleNamespace(**functions)
 
 
-class Engine:
+class OfTensorRt:
+    """An object of TensorRT: an orphan when it goes after the GPU's context, or while that is not current."""
+
+    def __init__(self, gpu):
+        self._gpu = gpu
+        gpu.objects[type(self).__name__] += 1
+
+    def __del__(self):
+        gpu = self._gpu
+        gpu.objects[type(self).__name__] -= 1
+        if not gpu.retained or not (gpu.stack or gpu.lost):
+            gpu.orphans.append(type(self).__name__)
+
+
+class Engine(OfTensorRt):
     """ICudaEngine: its plan is an ONNX file."""
 
     def __init__(self, gpu, plan):
+        super().__init__(gpu)
         key = hashlib.sha256(plan).digest()
         if key not in SESSIONS:
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = 1
             SESSIONS[key] = onnxruntime.InferenceSession(plan, options, providers=["CPUExecutionProvider"])
-        self._gpu, self.session = gpu, SESSIONS[key]
+        self.session = SESSIONS[key]
 
     def create_execution_context(self, strategy):
         assert getattr(strategy, "name", None) == "USER_MANAGED" or strategy.strategy.name == "USER_MANAGED"
@@ -273,11 +291,12 @@ class Engine:
         return RuntimeConfig(self._gpu)
 
 
-class ExecutionContext:
+class ExecutionContext(OfTensorRt):
     """IExecutionContext."""
 
     def __init__(self, gpu, session):
-        self._gpu, self._session = gpu, session
+        super().__init__(gpu)
+        self._session = session
         self._shapes, self._addresses, self._scratch = {}, {}, (0, 0)
         self._inputs = {port.name: port for port in session.get_inputs()}
         self._names = [port.name for port in session.get_inputs() + session.get_outputs()]
@@ -307,48 +326,47 @@ class ExecutionContext:
         assert gpu.stack
         assert set(self._addresses) == set(self._names)
         assert self._scratch[1] >= self.update_device_memory_size_for_shapes()
-        first = self._session.get_outputs()[0].name
         gpu.events.append("captured" if gpu.capturing is not None else "run")
-        gpu.put(lambda: self._run(first))
+        gpu.put(partial(run, gpu, self._session, self._shapes, self._addresses, self._scratch))
         return True
 
-    def _run(self, first):
-        gpu = self._gpu
-        if gpu.lose_after is not None:
-            gpu.lose_after -= 1
-            if gpu.lose_after < 0:
-                gpu.lost, gpu.lose_after = True, None
-                return
-        gpu.runs[first] += 1
-        gpu.find(*self._scratch)[:] = 0xFF
-        feeds = {
-            name: gpu.find(self._addresses[name], 4 * int(np.prod(shape)))
-            .view(np.float32)
-            .reshape(shape)
-            .copy()
-            for name, shape in self._shapes.items()
-        }
-        outputs = self._session.run(None, feeds)
-        for port, output in zip(self._session.get_outputs(), outputs, strict=True):
-            assert output.dtype == np.float32
-            target = gpu.find(self._addresses[port.name], output.nbytes)
-            target[:] = np.ascontiguousarray(output).view(np.uint8).ravel()
+
+def run(gpu, session, shapes, addresses, scratch):
+    """Do what an execution context has put on the stream; a CUDA graph has that without the context."""
+    if gpu.lose_after is not None:
+        gpu.lose_after -= 1
+        if gpu.lose_after < 0:
+            gpu.lost, gpu.lose_after = True, None
+            return
+    gpu.runs[session.get_outputs()[0].name] += 1
+    gpu.find(*scratch)[:] = 0xFF
+    feeds = {
+        name: gpu.find(addresses[name], 4 * int(np.prod(shape))).view(np.float32).reshape(shape).copy()
+        for name, shape in shapes.items()
+    }
+    outputs = session.run(None, feeds)
+    for port, output in zip(session.get_outputs(), outputs, strict=True):
+        assert output.dtype == np.float32
+        target = gpu.find(addresses[port.name], output.nbytes)
+        target[:] = np.ascontiguousarray(output).view(np.uint8).ravel()
 
 
-class RuntimeConfig:
+class RuntimeConfig(OfTensorRt):
     """TensorRT-RTX's IRuntimeConfig, and its IRuntimeCache."""
 
     dynamic_shapes_kernel_specialization_strategy = cuda_graph_strategy = None
 
     def __init__(self, gpu):
-        self._gpu, self._cache = gpu, None
+        super().__init__(gpu)
+        self._cache = None
 
     def set_execution_context_allocation_strategy(self, strategy):
         self.strategy = strategy
 
     def create_runtime_cache(self):
+        given = self._gpu.kernels_given
         return types.SimpleNamespace(
-            deserialize=lambda blob: self._gpu.kernels_given.append(bytes(blob)) or True,
+            deserialize=lambda blob: given.append(bytes(blob)) or True,
             serialize=lambda: b"kernels",
         )
 
@@ -367,8 +385,9 @@ def tensorrt_module(gpu, name, version):
     class ILogger:
         INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
 
-    class Runtime:
+    class Runtime(OfTensorRt):
         def __init__(self, logger):
+            super().__init__(gpu)
             assert gpu.stack
 
         def deserialize_cuda_engine(self, plan):
@@ -397,7 +416,7 @@ def gpu(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "tensorrt", tensorrt_module(gpu, "tensorrt", "10.13.3.9"))
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", tensorrt_module(gpu, "tensorrt_rtx", "1.7.1"))
     found = Gpu("Fake", (8, 7), 16)
-    for module in ("engines.builder", "runtime.backends.choice"):
+    for module in ("engines.builder", "runtime.backends.choice", "runtime.backends.tensorrt"):
         monkeypatch.setattr(f"{module}.find_gpu", lambda index=0: found)
     monkeypatch.setattr("runtime.backends.cuda_driver.driver_library", lambda: driver_library(gpu))
     monkeypatch.setenv("GPEN_EDGE_CACHE", str(tmp_path / "cache"))
@@ -409,3 +428,4 @@ def gpu(monkeypatch, tmp_path):
     monkeypatch.setattr("engines.builder.build_apart", build_apart)
     yield gpu
     assert not gpu.stack, "a context was left current"
+    assert not gpu.orphans

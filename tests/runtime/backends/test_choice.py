@@ -19,7 +19,7 @@ def package(tiny_package):
 
 @pytest.fixture
 def no_gpu(monkeypatch):
-    for module in ("engines.builder", "runtime.backends.choice"):
+    for module in ("engines.builder", "runtime.backends.choice", "runtime.backends.tensorrt"):
         monkeypatch.setattr(f"{module}.find_gpu", lambda index=0: None)
 
 
@@ -76,7 +76,7 @@ def test_auto_takes_the_cpu_where_there_is_no_gpu(no_gpu, package):
 @pytest.mark.parametrize(
     ("arguments", "options", "told"),
     [
-        (("tensorrt",), {}, r"TensorRT is not installed: pip install 'gpen-edge\[tensorrt\]'"),
+        (("tensorrt",), {}, "^tensorrt needs an NVIDIA GPU .*no cuda:0: add --backend onnxruntime$"),
         (("tensorrt-rtx",), {}, "tensorrt-rtx needs an NVIDIA GPU .*no cuda:0: add --backend"),
         (("tensorrt",), {"device": "cpu"}, "tensorrt runs on NVIDIA GPUs: leave --device cpu out"),
         (("auto",), {"device": "cuda:1"}, "no NVIDIA GPU with a working driver is cuda:1: .*--device cpu"),
@@ -84,7 +84,7 @@ def test_auto_takes_the_cpu_where_there_is_no_gpu(no_gpu, package):
         (
             ("onnxruntime",),
             {"provider": "tensorrt-rtx"},
-            "no NvTensorRTRTXExecutionProvider.*--provider cuda",
+            "no NvTensorRTRTXExecutionProvider: .*pip install onnxruntime-trt-rtx, or take --provider cuda",
         ),
         (("onnxruntime",), {"provider": "cuda", "device": "cpu"}, "provider cuda is ONNX Runtime's on a GPU"),
         (("auto",), {"provider": "cuda"}, "add --backend onnxruntime"),
@@ -96,6 +96,29 @@ def test_a_wish_that_cannot_be_met_is_one_clear_line(no_gpu, package, monkeypatc
     with pytest.raises((BackendError, EngineError), match=told) as error:
         open_backend(*arguments, package, **options)
     assert "\n" not in str(error.value)
+
+
+def test_with_a_gpu_a_runtime_that_is_missing_is_said_with_what_installs_it(gpu, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    with pytest.raises(EngineError, match=r"TensorRT is not installed: pip install 'gpen-edge\[tensorrt\]'"):
+        open_backend("tensorrt", package)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_without_a_gpu_tensorrt_says_what_the_command_line_can_do(
+    gpu, no_gpu, tiny_package, portrait_file, tmp_path, capsys, monkeypatch, installed
+):
+    if not installed:
+        monkeypatch.setitem(sys.modules, "tensorrt", None)
+    arguments = [str(portrait_file), "-o", str(tmp_path / "out.png"), "--model", str(tiny_package)]
+    assert main([*arguments, "--backend", "tensorrt"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("there is no cuda:0: add --backend onnxruntime")
+
+
+def test_onnx_runtime_on_a_gpu_that_was_asked_for_gives_that_as_its_reason(gpu, package, monkeypatch):
+    monkeypatch.setattr("runtime.backends.onnxruntime._open", lambda *arguments: object())
+    assert opened("onnxruntime", package, device="cuda:0") == ("onnxruntime", "cuda:0", "asked for")
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda", "cuda:x", "cuda:0000", "cpu\n", ""])

@@ -9,11 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from engines.builder import EngineOptions, engine_for, open_engine, settle
 from engines.cache import EngineCache
 from engines.errors import BackendError
-from engines.package import open_package
+from engines.package import REQUIRED, open_package
 from runtime import Restorer, RestoreSettings, preset
 from runtime.backends import Move, open_backend
+from runtime.backends.cuda_device import CudaDevice
 from runtime.loop import restore_crops
 from runtime.schedule import pass_schedule
 
@@ -203,6 +205,47 @@ def test_memory_too_small_for_one_face_is_one_clear_line(backend, gpu):
     assert not gpu.memory
 
 
+@pytest.mark.parametrize("failure", ["refuses_to_run", "interrupted"])
+def test_nothing_of_tensorrt_outlives_the_gpu_however_long_an_error_is_kept(
+    backend, gpu, monkeypatch, failure
+):
+    restored(backend, crops(1))
+    if failure == "interrupted":
+        monkeypatch.setattr("engines.tensorrt_api.enqueue", interrupted)
+    gpu.refuses_to_run = True
+    with pytest.raises((BackendError, KeyboardInterrupt)) as kept:
+        restored(backend, crops(2))
+    backend.close()
+    assert gpu.is_bare()
+    assert kept.value
+
+
+def interrupted(context, stream):
+    raise KeyboardInterrupt
+
+
+def test_a_start_that_fails_half_way_leaves_nothing_of_tensorrt(gpu, tiny_package, monkeypatch):
+    calls = iter([None, KeyboardInterrupt])
+
+    def run_settings(api, engine, kernels):
+        if error := next(calls):
+            raise error
+
+    monkeypatch.setattr("engines.tensorrt_api.run_settings", run_settings)
+    with pytest.raises(KeyboardInterrupt) as kept:
+        open_backend("tensorrt", open_package(tiny_package))
+    assert gpu.is_bare()
+    assert kept.value
+
+
+def test_a_lost_gpu_is_closed_after_all_that_is_of_tensorrt(backend, gpu):
+    restored(backend, crops(1))
+    gpu.lost = True
+    backend.close()
+    assert not gpu.objects.total()
+    assert not gpu.orphans
+
+
 @pytest.mark.parametrize("after", [0, 2, 3, 8])
 def test_a_lost_context_is_made_again_and_the_photo_comes_out(backend, gpu, on_cpu, after):
     expected = restored(on_cpu, crops(2))
@@ -257,7 +300,8 @@ def test_what_is_returned_outlives_the_next_pass(tensorrt):
 
 
 def test_an_early_tensorrt_10_takes_scratch_memory_by_its_address(tensorrt, gpu, on_cpu, monkeypatch):
-    context = type(tensorrt._context("mapping"))
+    with tensorrt._gpu.current():
+        context = type(tensorrt._context("mapping"))
     given = context.set_device_memory
     monkeypatch.delattr(context, "set_device_memory")
     address = property(None, lambda self, memory: given(self, memory, len(gpu.memory[memory].content)))
@@ -273,6 +317,35 @@ def test_engines_are_built_once_and_opened_from_the_cache_after_that(gpu, tiny_p
 
     monkeypatch.setattr("engines.builder.build_apart", build_apart)
     open_backend("tensorrt", open_package(tiny_package)).close()
+
+
+@pytest.mark.parametrize("max_batch", [2, 16])
+def test_engines_of_any_max_batch_are_taken_and_bound_the_batches(gpu, tiny_package, monkeypatch, max_batch):
+    package = open_package(tiny_package)
+    open_backend("tensorrt", package).close()
+    for graph in REQUIRED:
+        engine_for(package, graph, settle(EngineOptions(max_batch=max_batch, exact=True)))
+    monkeypatch.delattr("engines.builder.build_apart")
+    opened = open_backend("tensorrt", package)
+    assert opened.max_batch == max_batch
+    opened.close()
+
+
+def test_an_engine_that_is_refused_is_built_again_for_as_many_faces(gpu, tiny_package, monkeypatch):
+    package = open_package(tiny_package)
+    engine_for(package, "mapping", settle(EngineOptions(max_batch=2, exact=True)))
+    runtime, refused = sys.modules["tensorrt"].Runtime, []
+    opens = runtime.deserialize_cuda_engine
+
+    def refuses_once(self, plan):
+        return opens(self, plan) if plan in refused else refused.append(plan)
+
+    monkeypatch.setattr(runtime, "deserialize_cuda_engine", refuses_once)
+    device = CudaDevice(0)
+    with device.current():
+        assert open_engine(package, "mapping", settle(EngineOptions())).cached.record.key.max_batch == 2
+    device.close()
+    assert [entry.record.key.max_batch for entry in EngineCache().entries()] == [2]
 
 
 def test_a_whole_photo_comes_out_as_on_the_cpu(gpu, tiny_package, portrait):

@@ -143,6 +143,15 @@ def test_an_engine_that_raises_is_opened_again_and_the_photo_restored(hot) -> No
     assert (hot.results(), dict(status.retries)) == ({"a.png": 1}, {"engine": 1})
 
 
+def test_asking_whether_the_networks_are_well_keeps_nothing_of_them(engine, monkeypatch) -> None:
+    backend, states = engine.warm().backend, []
+    monkeypatch.setattr(backend, "release", states.append)
+    assert engine.is_well()
+    monkeypatch.setattr(backend, "generate", lambda state: 1 / 0)
+    assert not engine.is_well()
+    assert len(states) == 2
+
+
 def test_an_engine_that_is_well_fails_only_the_photo_that_it_cannot_restore(hot) -> None:
     hot.put("a.png", 1)
     status = hot.work(engine=FailingEngine(hot.engine, [BackendError("odd shape")] * 2), retries=1)
