@@ -1,7 +1,7 @@
 """Settings that go well together, by name (design §4).
 
 None degrades a crop before the network looks. The design's presets do, by 0.5 to 1. With a model that takes
-noise away by itself that costs up to 4.8 dB on a good photo and wins 0.4 at most (`bench/results/notes.md`).
+noise away by itself that costs up to 5.2 dB on a good photo and wins 0.3 at most (`bench/results/notes.md`).
 """
 
 from typing import Any
