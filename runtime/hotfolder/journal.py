@@ -51,7 +51,7 @@ class Entry:
     id: int
     path: Path
     sha256: str
-    """Of its content; empty when it could not be read."""
+    """Of its content; empty when it could not be read, or is too long for a photo."""
     signature: Signature
     state: State
     crashes: int = 0

@@ -75,15 +75,15 @@ class Keeper:
         """Move or copy the original to its new name; return False when somebody else has that now."""
         assert entry.kept is not None
         source, target = self._original(entry), self.folders.output / entry.kept
-        if self.originals == "leave" and not _is_readable(source):
-            return True  # the reason must do
+        if self.originals == "leave" and not (entry.sha256 and _is_readable(source)):
+            return True  # it cannot be read, or is too long: the reason must do
         try:
             if self.originals == "leave":
                 copy_new(source, target)
             else:
                 move_new(source, target)
         except FileExistsError:
-            if not entry.sha256 or sha256_of(target) != entry.sha256:
+            if not _has_content_of(entry, target):
                 return False
             # It is a copy that was whole when the power was cut.
             if self.originals == "move" and self.is_there(entry):
@@ -99,6 +99,8 @@ class Keeper:
         kept = self.folders.output / entry.kept
         moved = signature_of(kept)
         if moved is None or _is_it(kept, entry, entry.signature.has_same_content):
+            return entry
+        if not entry.sha256 and moved.size == entry.signature.size:  # as far as can be told
             return entry
         try:
             move_new(kept, self._original(entry))
@@ -139,9 +141,14 @@ def _is_it(path: Path, entry: Entry, looks_alike: Callable[[Signature], bool]) -
     if looks_alike(found):
         return True
     try:
-        return bool(entry.sha256) and sha256_of(path) == entry.sha256
+        return _has_content_of(entry, path)
     except OSError:
         return False
+
+
+def _has_content_of(entry: Entry, path: Path) -> bool:
+    """Return whether a file has the content that a photo had. No more of it is read than the photo had."""
+    return bool(entry.sha256) and sha256_of(path, entry.signature.size) == entry.sha256
 
 
 def _is_readable(path: Path) -> bool:

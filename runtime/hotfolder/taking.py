@@ -11,7 +11,7 @@ from runtime.hotfolder.outcomes import Outcomes
 from runtime.hotfolder.signature import Signature, sha256_of, signature_in, signature_of
 from runtime.hotfolder.space import Space
 from runtime.one_photo import check_size, remarks, restored
-from runtime.photo.reader import Photo, read_photo
+from runtime.photo.reader import Photo, largest_file, read_photo
 from runtime.timing import timed
 
 
@@ -65,7 +65,7 @@ class Taking:
         signature = signature_in(self._means.folders.photos, path)
         if signature is None:
             return None
-        sha256 = _sha256_or_none(file)
+        sha256 = _sha256_or_none(file, largest_file(self._means.rules.max_megapixels))
         started: Entry | None = None
         for entry in self._journal.concerning(path):
             if entry.state == "delivering":  # the disk was full in between
@@ -112,8 +112,8 @@ class Taking:
         return whole, list(remarks(result, force))
 
 
-def _sha256_or_none(file: Path) -> str:
+def _sha256_or_none(file: Path, most: float) -> str:
     try:
-        return sha256_of(file)
+        return sha256_of(file, most) or ""
     except OSError:  # reading it as a photo will say why
         return ""

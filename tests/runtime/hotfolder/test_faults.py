@@ -15,6 +15,7 @@ from engines.errors import BackendError, WatchError
 from runtime.align import Pixels
 from runtime.hotfolder import delivery, moving, outcomes, taking
 from runtime.hotfolder.engine import Engine
+from runtime.hotfolder.moving import rename_new
 from runtime.hotfolder.station import Station
 from runtime.hotfolder.status import Status
 from runtime.in_force import InForce
@@ -260,6 +261,36 @@ def test_a_file_that_may_not_be_read_is_tried_again_and_fails_with_its_original(
     status = hot.work(retries=1)
     assert (dict(status.retries), dict(status.failures)) == ({"unreadable": 1}, {"unreadable": 1})
     assert hot.failed() == ["a.png", "a.png.json"]
+
+
+@pytest.mark.parametrize(
+    ("originals", "disk", "failed"),
+    [
+        ("move", "same disk", ["a.jpg", "a.jpg.json"]),
+        ("move", "another disk", ["a.jpg", "a.jpg.json"]),
+        ("leave", "same disk", ["a.jpg.json"]),
+    ],
+)
+def test_a_file_too_large_for_a_photo_fails_without_being_read(
+    hot, monkeypatch: pytest.MonkeyPatch, originals: str, disk: str, failed: list[str]
+) -> None:
+    if disk == "another disk":
+        monkeypatch.setattr(moving, "rename_new", only_within_a_folder)
+    (hot.photos / "a.jpg").touch()
+    os.truncate(hot.photos / "a.jpg", 70_000_000)  # more than a photo of 0.01 megapixels can have
+    hot.put("b.png", 2)
+    status = hot.work(originals=originals, max_megapixels=0.01)
+    assert (dict(status.failures), hot.results(), hot.failed()) == ({"photo": 1}, {"b.png": 2}, failed)
+    (entry,) = [entry for entry in hot.entries() if entry.state == "failed"]
+    assert (entry.path, entry.sha256) == (Path("a.jpg"), "")
+    assert hot.work(originals=originals, max_megapixels=0.01).failures == {}
+    assert ("a.jpg" in hot.waiting()) == (originals == "leave")
+
+
+def only_within_a_folder(source: Path, target: Path) -> None:
+    if source.parent != target.parent:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+    rename_new(source, target)
 
 
 def test_an_original_that_cannot_be_moved_is_moved_later_and_not_restored_again(
