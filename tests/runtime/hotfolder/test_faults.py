@@ -287,6 +287,59 @@ def test_a_file_too_large_for_a_photo_fails_without_being_read(
     assert ("a.jpg" in hot.waiting()) == (originals == "leave")
 
 
+def refuse_colons(monkeypatch: pytest.MonkeyPatch, output: Path) -> None:
+    """Have a folder take no names with colons, as exFAT and some network drives do."""
+
+    def refusing(real: Callable[..., None]) -> Callable[..., None]:
+        def step(*paths: Path, **named: object) -> None:
+            if paths[-1].is_relative_to(output) and ":" in paths[-1].name:
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            real(*paths, **named)
+
+        return step
+
+    for module in (delivery, moving):
+        monkeypatch.setattr(module, "rename_new", refusing(rename_new))
+    for name in ("mkdir", "replace"):
+        monkeypatch.setattr(Path, name, refusing(getattr(Path, name)))
+
+
+@pytest.mark.parametrize("originals", ["move", "leave"])
+def test_a_name_that_the_output_refuses_becomes_a_plain_one(
+    hot, monkeypatch: pytest.MonkeyPatch, originals: str
+) -> None:
+    refuse_colons(monkeypatch, hot.output)
+    for shade in (1, 2):
+        hot.put("a:b.png", shade)
+        hot.put("c:d/e.png", shade)
+        (hot.photos / "f:g.jpg").write_text(f"no photo {shade}")
+        assert hot.work(originals=originals).done == 2
+    assert hot.results() == {"a_b.png": 1, "a_b-2.png": 2, "c_d/e.png": 1, "c_d/e-2.png": 2}
+    assert hot.failed() == ["f_g-2.jpg", "f_g-2.jpg.json", "f_g.jpg", "f_g.jpg.json"]
+    assert hot.done() == (sorted(hot.results()) if originals == "move" else [])
+    assert hot.left_over() == []
+
+
+def test_a_result_whose_name_was_to_be_one_that_the_output_refuses_is_delivered_at_the_next_start(
+    hot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Death(BaseException):
+        pass
+
+    def die(source: Path, target: Path) -> None:
+        raise Death
+
+    hot.put("a:b.png", 1)
+    with monkeypatch.context() as dying:
+        dying.setattr(delivery, "rename_new", die)
+        with pytest.raises(Death):
+            hot.work()
+    assert [entry.state for entry in hot.entries()] == ["delivering"]
+    refuse_colons(monkeypatch, hot.output)
+    hot.work()
+    assert (hot.results(), hot.done(), hot.left_over()) == ({"a_b.png": 1}, ["a_b.png"], [])
+
+
 def only_within_a_folder(source: Path, target: Path) -> None:
     if source.parent != target.parent:
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
