@@ -98,7 +98,7 @@ class Delivery:
         for entry in self.journal.open_entries():
             if entry.state == "delivering":
                 entry = self.finish(entry)
-            if entry.state in ("delivered", "failing"):
+            if entry.is_finished:
                 try:
                     self.put_away(entry)
                 except Exception as error:

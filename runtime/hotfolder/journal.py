@@ -68,6 +68,11 @@ class Entry:
     cause: Cause | None = None
     reason: str | None = None
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether only its original is still to be put away."""
+        return self.state in ("delivered", "failing")
+
 
 class Journal:
     """An SQLite file; every change is on the disk when its call returns."""

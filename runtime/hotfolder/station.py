@@ -12,6 +12,7 @@ from runtime.hotfolder.outcomes import Outcomes
 from runtime.hotfolder.signature import Signature
 from runtime.hotfolder.space import TICK, Space, identity_of
 from runtime.hotfolder.taking import Taking
+from runtime.hotfolder.unmoved import Unmoved
 from runtime.one_line import cause_of
 
 
@@ -26,8 +27,9 @@ class Station:
         )
         self._stopped = False
         self._space = Space(means, lambda: self._stopped)
-        self._outcomes = Outcomes(means, self._delivery, self._arrivals, self._space)
-        self._taking = Taking(means, self._delivery, self._arrivals, self._space, self._outcomes)
+        self._unmoved = Unmoved(means, self._delivery, self._space)
+        outcomes = Outcomes(means, self._delivery, self._arrivals, self._space, self._unmoved)
+        self._taking = Taking(means, self._delivery, self._arrivals, self._space, outcomes, self._unmoved)
 
     def stop(self) -> None:
         """End after the present photo. It may be called anywhere, in a signal's handler too."""
@@ -49,7 +51,7 @@ class Station:
     def _recovered(self) -> bool:
         """Finish what an earlier run has begun; return False to be called again, when there was space."""
         try:
-            self._delivery.recover(self._outcomes.unmoved)
+            self._delivery.recover(self._unmoved.note)
             stale = self._delivery.sweep()
             for entry in self._means.journal.open_entries():
                 if entry.state == "started":  # others first: it may be what the program died of
@@ -76,10 +78,11 @@ class Station:
                 except OSError:  # it has vanished this moment
                     return True
                 self._means.status.queue = len(self._arrivals)
+                self._unmoved.again()
                 path = self._arrivals.take()
                 if path is not None:
                     self._taking.take(path)
-                elif self._means.rules.once and self._arrivals.is_empty:
+                elif self._means.rules.once and self._arrivals.is_empty and not self._unmoved.is_pending:
                     return False
                 else:
                     self._means.status.enter("idle")
@@ -109,10 +112,10 @@ class Station:
             self._means.log("input", "the input folder is there again")
 
     def _is_known(self, path: Path, signature: Signature) -> bool:
-        """Tell what was left and needs nothing more, without reading it."""
+        """Tell what is finished, without reading it: it was left, or its original is put away later."""
+        leave = self._means.rules.originals == "leave"
         return any(
-            entry.stays
-            and entry.signature == signature
-            and (self._means.rules.originals == "leave" or entry.state == "failed")
+            entry.signature == signature
+            and (entry.is_finished or (entry.stays and (leave or entry.state == "failed")))
             for entry in self._means.journal.concerning(path)
         )

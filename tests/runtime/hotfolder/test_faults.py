@@ -13,7 +13,7 @@ import pytest
 
 from engines.errors import BackendError, WatchError
 from runtime.align import Pixels
-from runtime.hotfolder import delivery, moving, outcomes, taking
+from runtime.hotfolder import delivery, moving, taking
 from runtime.hotfolder.engine import Engine
 from runtime.hotfolder.moving import rename_new
 from runtime.hotfolder.station import Station
@@ -357,7 +357,6 @@ def test_an_original_that_cannot_be_moved_is_moved_later_and_not_restored_again(
         real(source, target)
 
     monkeypatch.setattr(moving, "rename_new", refuse)
-    monkeypatch.setattr(outcomes, "LONGEST_WAIT", 0.05)
     hot.put("a.png", 1)
 
     def relent(station: Station) -> None:
@@ -372,6 +371,40 @@ def test_an_original_that_cannot_be_moved_is_moved_later_and_not_restored_again(
 
     assert hot.work(before=relent).done == 1
     assert (hot.results(), hot.done(), hot.waiting()) == ({"a.png": 1}, ["a.png"], [])
+
+
+def test_originals_that_cannot_be_moved_keep_no_other_photo_waiting(
+    hot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        if source.parent == hot.photos / "theirs":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        rename_new(source, target)
+
+    for i in range(4):
+        hot.put(f"theirs/{i}.png", i)
+    for i in range(4, 9):
+        hot.put(f"z{i}.png", i)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(moving, "rename_new", refuse)
+        status = hot.work(queue=3, retries=2, before=stop_within(60))
+        assert (status.done, len(hot.results()), len(hot.waiting())) == (9, 9, 4)
+        said = capsys.readouterr().err
+        assert said.count("its original cannot be put away") == 4
+        assert 1 <= said.count("originals still cannot be put away") <= 2
+        os.utime(hot.photos / "theirs" / "0.png", (1, 1))
+        assert hot.work(queue=3, retries=0, before=stop_within(60)).done == 0
+    assert hot.work(queue=3).done == 0
+    assert (len(hot.done()), hot.waiting()) == (9, [])
+
+
+def stop_within(seconds: float) -> Callable[[Station], None]:
+    def start(station: Station) -> None:
+        timer = threading.Timer(seconds, station.stop)
+        timer.daemon = True
+        timer.start()
+
+    return start
 
 
 def test_an_output_folder_that_vanishes_ends_the_work_and_loses_nothing(hot, tmp_path: Path) -> None:
