@@ -1,6 +1,7 @@
 """The hot folder at work: one photo after the other, until it is told to stop."""
 
 import logging
+import sqlite3
 import time
 from pathlib import Path
 
@@ -75,10 +76,14 @@ class Station:
                     return True
                 try:
                     self._arrivals.look()
+                    self._unmoved.again()
                 except OSError:  # it has vanished this moment
                     return True
+                except sqlite3.Error as error:
+                    self._arrivals.look_again()
+                    self._space.wait_or_end(error)
+                    continue
                 self._means.status.queue = len(self._arrivals)
-                self._unmoved.again()
                 path = self._arrivals.take()
                 if path is not None:
                     self._taking.take(path)

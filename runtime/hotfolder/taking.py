@@ -1,5 +1,6 @@
 """One photo's way: what is known of it, read, restored, delivered."""
 
+import sqlite3
 from pathlib import Path
 
 from runtime.causes import Stage
@@ -33,7 +34,14 @@ class Taking:
         self._outcomes, self._unmoved = outcomes, unmoved
 
     def take(self, path: Path) -> None:
-        """Bring one photo as far as it goes now."""
+        """Bring one photo as far as it goes now. Raises WatchError, when going on makes no sense."""
+        try:
+            self._take(path)
+        except sqlite3.Error as error:  # when the journal was told what became of it
+            self._arrivals.put_back(path, 0)
+            self._space.wait_or_end(error)
+
+    def _take(self, path: Path) -> None:
         self._means.status.enter("working", photo=path)
         try:
             entry = self._begin(path)

@@ -44,8 +44,9 @@ class Unmoved:
         """Try all that are left, if it is time."""
         if self._due is None or time.monotonic() < self._due:
             return
+        entries = self._means.journal.open_entries()
         self._due, left, cause = None, 0, ""
-        for entry in self._means.journal.open_entries():
+        for entry in entries:
             if self._space.is_stopped():
                 return
             try:

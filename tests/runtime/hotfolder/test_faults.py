@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -15,10 +16,12 @@ from engines.errors import BackendError, WatchError
 from runtime.align import Pixels
 from runtime.hotfolder import delivery, moving, taking
 from runtime.hotfolder.engine import Engine
+from runtime.hotfolder.journal import Journal
 from runtime.hotfolder.moving import rename_new
 from runtime.hotfolder.station import Station
 from runtime.hotfolder.status import Status
 from runtime.in_force import InForce
+from runtime.photo.reader import Photo
 from runtime.result import RestoreResult
 
 
@@ -243,6 +246,43 @@ def test_a_journal_that_has_no_room_is_waited_for(hot) -> None:
     assert status.retries["disk-full"] >= 1
     assert len(hot.results()) == 23
     assert hot.left_over() == []
+    assert all(entry.state == "done" for entry in hot.entries())
+
+
+@pytest.mark.parametrize("call", ["begin", "update", "forget", "concerning", "open_entries"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_journal_that_fails_in_any_call_is_waited_for_or_ends_the_work(
+    hot, monkeypatch: pytest.MonkeyPatch, call: str, times: int
+) -> None:
+    real_read, real_call = taking.read_photo, getattr(Journal, call)
+    errors: list[Exception] = []
+
+    def take_away(path: Path, **named: float) -> Photo:
+        if path.name == "gone.png":
+            path.unlink(missing_ok=True)
+        if path.name == "touched.png" and not touched:
+            touched.append(os.utime(path, (1, 1)))
+        return real_read(path, **named)
+
+    def fail(*arguments: object, **named: object) -> object:
+        if errors:
+            raise errors.pop()
+        return real_call(*arguments, **named)
+
+    monkeypatch.setattr(taking, "read_photo", take_away)
+    monkeypatch.setattr(Journal, call, fail)
+    for said in ("database or disk is full", "disk I/O error"):
+        touched: list[None] = []
+        for name in ("gone.png", "touched.png", "z.png"):
+            hot.put(name)
+        errors = [sqlite3.OperationalError(said)] * times
+        if said == "disk I/O error":
+            with pytest.raises(WatchError, match=said):
+                hot.work()
+            errors = []
+        hot.work()
+        assert (hot.waiting(), hot.left_over(), hot.failed()) == ([], [], [])
+    assert sorted(name[0] for name in hot.done()) == ["t", "t", "z", "z"]
     assert all(entry.state == "done" for entry in hot.entries())
 
 
