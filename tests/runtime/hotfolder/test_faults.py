@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.errors import BackendError, WatchError
+from engines.errors import BackendError, PackageError, SettingsError, WatchError
 from runtime.align import Pixels
 from runtime.hotfolder import delivery, moving, taking
 from runtime.hotfolder.engine import Engine
@@ -22,6 +22,7 @@ from runtime.hotfolder.station import Station
 from runtime.hotfolder.status import Status
 from runtime.in_force import InForce
 from runtime.photo.reader import Photo
+from runtime.restorer import Restorer
 from runtime.result import RestoreResult
 
 
@@ -164,6 +165,26 @@ def test_an_engine_that_is_broken_ends_the_work_and_fails_no_photo(hot) -> None:
     for _ in range(3):
         with pytest.raises(WatchError, match="restores nothing any more"):
             hot.work(engine=Broken(hot.engine, [BackendError("device lost")] * 99), retries=1, crashes=1)
+    assert (hot.waiting(), hot.failed()) == (["a.png", "b.png"], [])
+    assert hot.work().done == 2
+
+
+@pytest.mark.parametrize("error", [PackageError("changed"), SettingsError("none"), OSError(5, "broken")])
+def test_an_engine_that_cannot_be_opened_again_ends_the_work_and_fails_no_photo(
+    hot, error: Exception
+) -> None:
+    def refuse() -> Restorer:
+        raise error
+
+    class Lost(FailingEngine):
+        def close(self) -> None:
+            super().close()
+            self._open = refuse
+
+    for name in ("a.png", "b.png"):
+        hot.put(name)
+    with pytest.raises(WatchError, match="cannot be opened again"):
+        hot.work(engine=Lost(hot.engine, [BackendError("device lost")]), retries=2)
     assert (hot.waiting(), hot.failed()) == (["a.png", "b.png"], [])
     assert hot.work().done == 2
 
