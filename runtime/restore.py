@@ -17,7 +17,7 @@ from runtime.in_force import InForce, as_json, lines
 from runtime.jobs import Job, make_folders, plan, remaining
 from runtime.masks_sheet import write_masks_sheet
 from runtime.one_line import cause_of, one_line, utf8
-from runtime.one_photo import check_size, remarks, restored
+from runtime.one_photo import check_megapixels, check_size, remarks, restored
 from runtime.options import Wanted, open_restorer, parser, what_is_wanted
 from runtime.photo.reader import Photo, read_photo
 from runtime.photo.writer import check_output, write_photo
@@ -48,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _restore(options: argparse.Namespace) -> int:
+    check_megapixels(options.max_megapixels)
     wanted = what_is_wanted(options)
     jobs = _jobs(options) if options.output else []
     _check_outputs(jobs, options)
