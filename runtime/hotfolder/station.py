@@ -1,6 +1,7 @@
 """The hot folder at work: one photo after the other, until it is told to stop."""
 
 import logging
+import os
 import sqlite3
 import time
 from pathlib import Path
@@ -16,6 +17,8 @@ from runtime.hotfolder.taking import Taking
 from runtime.hotfolder.unmoved import Unmoved
 from runtime.one_line import cause_of
 
+_DAY = 86_400.0
+
 
 class Station:
     """Takes photos as they arrive and delivers each."""
@@ -27,6 +30,7 @@ class Station:
             means.folders.photos, self._is_known, settle=rules.settle, rescan=rules.rescan, places=rules.queue
         )
         self._stopped = False
+        self._next_prune = 0.0
         self._space = Space(means, lambda: self._stopped)
         self._unmoved = Unmoved(means, self._delivery, self._space)
         outcomes = Outcomes(means, self._delivery, self._arrivals, self._space, self._unmoved)
@@ -77,6 +81,7 @@ class Station:
                 try:
                     self._arrivals.look()
                     self._unmoved.again()
+                    self._prune()
                 except OSError:  # it has vanished this moment
                     return True
                 except sqlite3.Error as error:
@@ -96,6 +101,14 @@ class Station:
         finally:
             if events:
                 events.close()
+
+    def _prune(self) -> None:
+        """Keep the journal from growing for ever, once a day."""
+        if time.monotonic() >= self._next_prune:
+            folder = self._means.folders.photos
+            empty = all(path.name.startswith(".") for path in folder.iterdir())  # or not mounted
+            self._means.journal.prune(lambda path: not empty and not os.path.lexists(folder / path))
+            self._next_prune = time.monotonic() + _DAY
 
     def _events(self) -> Events | None:
         try:
