@@ -43,23 +43,32 @@ def draft_beside(path: Path, prefix: str = "") -> Path:
 
 
 @contextmanager
-def write_new(path: Path) -> Iterator[BinaryIO]:
-    """Open a new file that is on the disk when the block ends well, and vanishes when it does not.
+def write_new(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
+    """Open a new file that vanishes unless the block ends well; nobody else may read it before.
 
-    Nobody else may read it before. Raises OSError, FileExistsError among them.
+    synced  it is on the disk then
+
+    Raises OSError, FileExistsError among them.
     """
-    with path.open("xb") as file:
-        try:
-            usual_mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            path.chmod(0o600)
-            yield file
-            file.flush()
+    with path.open("xb") as file, vanishing(path):
+        usual_mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        path.chmod(0o600)
+        yield file
+        file.flush()
+        if synced:
             os.fsync(file.fileno())
-            path.chmod(usual_mode)
-        except BaseException:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-            raise
+        path.chmod(usual_mode)
+
+
+@contextmanager
+def vanishing(draft: Path) -> Iterator[None]:
+    """Remove a temporary file when the block raises."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
 
 
 def sync_folder(folder: Path) -> None:

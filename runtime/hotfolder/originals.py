@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from runtime.atomic import draft_beside, sync_folder, write_new
+from runtime.atomic import draft_beside, sync_folder, vanishing, write_new
 from runtime.hotfolder.folders import Folders, Originals
 from runtime.hotfolder.journal import Entry, Journal
 from runtime.hotfolder.moving import copy_new, move_new
@@ -133,11 +133,8 @@ class Keeper:
         draft = draft_beside(target, DRAFT)
         with write_new(draft) as file:
             file.write(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
-        try:
+        with vanishing(draft):
             draft.replace(target)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
 
 
 def _reason_of(kept: Path) -> Path:
