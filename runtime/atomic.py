@@ -50,14 +50,25 @@ def write_new(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
 
     Raises OSError, FileExistsError among them.
     """
-    with path.open("xb") as file, vanishing(path):
-        usual_mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-        path.chmod(0o600)
+    usual_mode = _usual_mode(path)
+    with open(path, "xb", opener=_for_its_owner) as file, vanishing(path):
         yield file
         file.flush()
         if synced:
             os.fsync(file.fileno())
-        path.chmod(usual_mode)
+        os.chmod(file.fileno() if os.chmod in os.supports_fd else path, usual_mode)  # noqa: PTH101
+
+
+def _usual_mode(path: Path) -> int:
+    """Return the mode that umask and folder give a new file: that of an empty one, which is removed."""
+    with path.open("xb") as file, vanishing(path):
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+    path.unlink()
+    return mode
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 @contextmanager
