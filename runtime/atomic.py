@@ -4,16 +4,23 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from engines.errors import PhotoError
 from runtime.one_line import cause_of, one_line
 
+if sys.platform != "win32":
+    import fcntl
+
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
 """What file systems say that cannot sync a folder."""
+
+_DRAFT = "gpen-edge-"
+"""What the temporary files of `write_atomically` begin with, after a dot."""
 
 
 @contextmanager
@@ -25,11 +32,13 @@ def write_atomically(path: Path) -> Iterator[BinaryIO]:
     PhotoError when the system refuses (no folder, no permission, disk full).
     """
     target = Path(os.path.realpath(path))
-    draft = draft_beside(target)
+    draft = draft_beside(target, _DRAFT)
     try:
-        with write_new(draft) as file:
-            yield file
-        draft.replace(target)
+        with ExitStack() as locked:
+            with write_new(draft) as file:
+                locked.enter_context(_lock(file))
+                yield file
+            draft.replace(target)
     except OSError as error:
         raise PhotoError(f"cannot write {one_line(path)}: {cause_of(error)}") from error
     finally:
@@ -80,6 +89,43 @@ def vanishing(draft: Path) -> Iterator[None]:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
+
+
+def sweep(folders: Iterable[Path]) -> int:
+    """Remove the temporary files that killed runs of `write_atomically` have left; return how many.
+
+    Those that a program still writes are locked by it, and stay.
+    """
+    drafts = [path for folder in folders for path in folder.glob(f".{_DRAFT}*.tmp")]
+    return sum(map(_removed, drafts))
+
+
+def _removed(draft: Path) -> bool:
+    """Remove a temporary file unless somebody has locked it; return whether it was removed."""
+    try:
+        with draft.open("r+b") as file, _lock(file, needed=True):
+            draft.unlink()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _lock(file: BinaryIO, *, needed: bool = False) -> Iterator[None]:
+    """Keep a file locked, even after it was closed; OSError where that is needed and cannot be."""
+    if sys.platform == "win32":  # what is open cannot be removed there
+        yield
+        return
+    descriptor = os.dup(file.fileno())
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # some file systems know no locks
+            if needed:
+                raise
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

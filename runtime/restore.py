@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from engines.command_line import DONE, SOME_FAILED, run
 from engines.errors import PhotoError
+from runtime.atomic import sweep
 from runtime.causes import cause_behind
 from runtime.compare import write_sheet
 from runtime.face_list import face_table, write_face_sheet
@@ -83,6 +84,9 @@ def _jobs(options: argparse.Namespace) -> list[Job]:
     jobs = plan(options.photos, options.output, options.compare, recursive=options.recursive)
     if not options.resume:
         return jobs
+    outputs = [options.report, options.masks, *(path for job in jobs for path in (job.output, job.sheet))]
+    if stale := sweep({path.parent for path in outputs if path}):
+        _say(f"{stale} temporary files of an earlier run were removed")
     left = remaining(jobs)
     if len(left) < len(jobs):
         _say(f"{len(jobs) - len(left)} of {len(jobs)} photos are restored already")
