@@ -88,8 +88,8 @@ class Station:
                     self._arrivals.look_again()
                     self._space.wait_or_end(error)
                     continue
-                self._means.status.queue = len(self._arrivals)
                 path = self._arrivals.take()
+                self._means.status.queue = len(self._arrivals)
                 if path is not None:
                     self._taking.take(path)
                 elif self._means.rules.once and self._arrivals.is_empty and not self._unmoved.is_pending:
