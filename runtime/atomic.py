@@ -4,16 +4,23 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from engines.errors import PhotoError
 from runtime.one_line import cause_of, one_line
 
+if sys.platform != "win32":
+    import fcntl
+
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
 """What file systems say that cannot sync a folder."""
+
+_DRAFT = "gpen-edge-"
+"""What the temporary files of `write_atomically` begin with, after a dot."""
 
 
 @contextmanager
@@ -25,11 +32,13 @@ def write_atomically(path: Path) -> Iterator[BinaryIO]:
     PhotoError when the system refuses (no folder, no permission, disk full).
     """
     target = Path(os.path.realpath(path))
-    draft = draft_beside(target)
+    draft = draft_beside(target, _DRAFT)
     try:
-        with write_new(draft) as file:
-            yield file
-        draft.replace(target)
+        with ExitStack() as locked:
+            with write_new(draft) as file:
+                locked.enter_context(_lock(file))
+                yield file
+            draft.replace(target)
     except OSError as error:
         raise PhotoError(f"cannot write {one_line(path)}: {cause_of(error)}") from error
     finally:
@@ -43,23 +52,80 @@ def draft_beside(path: Path, prefix: str = "") -> Path:
 
 
 @contextmanager
-def write_new(path: Path) -> Iterator[BinaryIO]:
-    """Open a new file that is on the disk when the block ends well, and vanishes when it does not.
+def write_new(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
+    """Open a new file that vanishes unless the block ends well; nobody else may read it before.
 
-    Nobody else may read it before. Raises OSError, FileExistsError among them.
+    synced  it is on the disk then
+
+    Raises OSError, FileExistsError among them.
     """
-    with path.open("xb") as file:
-        try:
-            usual_mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            path.chmod(0o600)
-            yield file
-            file.flush()
+    usual_mode = _usual_mode(path)
+    with open(path, "xb", opener=_for_its_owner) as file, vanishing(path):
+        yield file
+        file.flush()
+        if synced:
             os.fsync(file.fileno())
-            path.chmod(usual_mode)
-        except BaseException:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-            raise
+        os.chmod(file.fileno() if os.chmod in os.supports_fd else path, usual_mode)  # noqa: PTH101
+
+
+def _usual_mode(path: Path) -> int:
+    """Return the mode that umask and folder give a new file: that of an empty one, which is removed."""
+    with path.open("xb") as file, vanishing(path):
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+    path.unlink()
+    return mode
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+@contextmanager
+def vanishing(draft: Path) -> Iterator[None]:
+    """Remove a temporary file when the block raises."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
+
+
+def sweep(folders: Iterable[Path]) -> int:
+    """Remove the temporary files that killed runs of `write_atomically` have left; return how many.
+
+    Those that a program still writes are locked by it, and stay.
+    """
+    drafts = [path for folder in folders for path in folder.glob(f".{_DRAFT}*.tmp")]
+    return sum(map(_removed, drafts))
+
+
+def _removed(draft: Path) -> bool:
+    """Remove a temporary file unless somebody has locked it; return whether it was removed."""
+    try:
+        with draft.open("r+b") as file, _lock(file, needed=True):
+            draft.unlink()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _lock(file: BinaryIO, *, needed: bool = False) -> Iterator[None]:
+    """Keep a file locked, even after it was closed; OSError where that is needed and cannot be."""
+    if sys.platform == "win32":  # what is open cannot be removed there
+        yield
+        return
+    descriptor = os.dup(file.fileno())
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # some file systems know no locks
+            if needed:
+                raise
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

@@ -39,9 +39,11 @@ def cause_behind(error: BaseException, stage: Stage) -> Cause:
         return "disk-full"
     if errno.ENOMEM in numbers or any(map(_is_of_memory, behind)):
         return "memory"
+    if any(isinstance(each, sqlite3.Error) for each in behind):
+        return "output"
     if stage == "read" and numbers:
         return "gone" if errno.ENOENT in numbers or errno.ENOTDIR in numbers else "unreadable"
-    if stage == "write" and (numbers or isinstance(error, sqlite3.Error)):
+    if stage == "write" and numbers:
         return "output" if errno.EFBIG not in numbers else "photo"
     if any(isinstance(each, BackendError | EngineError) or _is_of_engine(each) for each in behind):
         return "engine"

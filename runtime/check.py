@@ -16,6 +16,7 @@ from runtime.atomic import write_atomically
 from runtime.backends import BackendName
 from runtime.check_sheet import CheckedFace, write_check_sheet
 from runtime.one_line import one_line
+from runtime.one_photo import check_megapixels
 from runtime.photo.reader import read_photo
 from runtime.presets import preset
 from runtime.quick_checks import SIDE, Finding, check_face, find_places
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(options: argparse.Namespace) -> int:
+    check_megapixels(options.max_megapixels)
     if options.threads is not None and options.threads < 1:
         raise SettingsError(f"--threads {options.threads}: give 1 or more")
     chosen = parse_faces(options.face)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 
-from engines.errors import PhotoError
+from engines.errors import PhotoError, SettingsError
 from runtime.in_force import InForce
 from runtime.photo.reader import Photo
 from runtime.photo.source import without_metadata
@@ -17,6 +17,12 @@ from runtime.result import RestoreResult
 def output_name(photo: Path) -> str:
     """Return the name that a photo's result has in a folder: its own, or as PNG what cannot be written."""
     return photo.name if photo.suffix.lower() in OUTPUT_SUFFIXES else f"{photo.stem}.png"
+
+
+def check_megapixels(most: float) -> None:
+    """Raise SettingsError for what is no limit, such as nan, which every size would pass."""
+    if not 0 < most < 1e9:
+        raise SettingsError(f"--max-megapixels is {most:g}: give a number above 0 and below 1e9")
 
 
 def check_size(photo: Photo, upscale: int, max_megapixels: float) -> None:

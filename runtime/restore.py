@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from engines.command_line import DONE, SOME_FAILED, run
 from engines.errors import PhotoError
+from runtime.atomic import sweep
 from runtime.causes import cause_behind
 from runtime.compare import write_sheet
 from runtime.face_list import face_table, write_face_sheet
@@ -17,7 +18,7 @@ from runtime.in_force import InForce, as_json, lines
 from runtime.jobs import Job, make_folders, plan, remaining
 from runtime.masks_sheet import write_masks_sheet
 from runtime.one_line import cause_of, one_line, utf8
-from runtime.one_photo import check_size, remarks, restored
+from runtime.one_photo import check_megapixels, check_size, remarks, restored
 from runtime.options import Wanted, open_restorer, parser, what_is_wanted
 from runtime.photo.reader import Photo, read_photo
 from runtime.photo.writer import check_output, write_photo
@@ -48,6 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _restore(options: argparse.Namespace) -> int:
+    check_megapixels(options.max_megapixels)
     wanted = what_is_wanted(options)
     jobs = _jobs(options) if options.output else []
     _check_outputs(jobs, options)
@@ -82,6 +84,9 @@ def _jobs(options: argparse.Namespace) -> list[Job]:
     jobs = plan(options.photos, options.output, options.compare, recursive=options.recursive)
     if not options.resume:
         return jobs
+    outputs = [options.report, options.masks, *(path for job in jobs for path in (job.output, job.sheet))]
+    if stale := sweep({path.parent for path in outputs if path}):
+        _say(f"{stale} temporary files of an earlier run were removed")
     left = remaining(jobs)
     if len(left) < len(jobs):
         _say(f"{len(jobs) - len(left)} of {len(jobs)} photos are restored already")

@@ -82,7 +82,13 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("what is told").add_argument
     add("--log-format", choices=get_args(LogFormat), default="text", help="lines on stderr (%(default)s)")
     add("--heartbeat", type=Path, metavar="FILE", help="in place of OUT/.watch/heartbeat.json")
-    add("--heartbeat-every", type=float, metavar="S", default=10.0, help="(%(default)g)")
+    add(
+        "--heartbeat-every",
+        type=float,
+        metavar="S",
+        default=default.heartbeat_every,
+        help="(%(default)g)",
+    )
     add(
         "--metrics-port",
         type=int,
@@ -115,7 +121,7 @@ def _watch(options: argparse.Namespace) -> int:
         station = Station(Means(folders, journal, rules, forces, engine, status, log))
         stopped_by = stack.enter_context(_stopping_at_signals(station))
         file = options.heartbeat or folders.state / "heartbeat.json"
-        stack.enter_context(closing(Heartbeat(file, status, every=options.heartbeat_every)))
+        stack.enter_context(closing(Heartbeat(file, status, every=rules.heartbeat_every)))
         if options.metrics_port is not None:
             port = stack.enter_context(serving(status, options.metrics_port))
             log("metrics", f"Prometheus is served on http://{LOOPBACK}:{port}/metrics", port=port)

@@ -75,7 +75,8 @@ class Arrivals:
         self._waiting: dict[Path, Waiting] = {}
         self._touched: set[Path] = set()
         self._next_scan = 0.0
-        self._more = False
+        self._beyond = 0
+        """Photos for which there was no place when the folder was last looked through."""
         self._event = threading.Event()
         self._lock = threading.Lock()
 
@@ -93,7 +94,7 @@ class Arrivals:
         with self._lock:
             touched, self._touched = self._touched, set()
             scan = self._clock() >= self._next_scan or (
-                self._more and len(self._waiting) <= self._places // 2
+                self._beyond > 0 and len(self._waiting) <= self._places // 2
             )
             if scan:
                 self._next_scan = self._clock() + self._rescan
@@ -102,8 +103,8 @@ class Arrivals:
         if scan or any(path.is_dir() for path in touched):
             self._scan()
         for path in touched:
-            if path.is_relative_to(self.folder):
-                self._see(path.relative_to(self.folder))
+            if path.is_relative_to(self.folder) and not self._see(path.relative_to(self.folder)):
+                self._beyond = max(1, self._beyond)  # it may have been counted
 
     def take(self) -> Path | None:
         """Return a photo that has settled and is due, by its path in the folder; it waits no longer."""
@@ -134,20 +135,22 @@ class Arrivals:
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits and nothing is left to be found, as far as is known."""
-        return not self._waiting and not self._more and not self._touched
+        return not self._waiting and not self._beyond and not self._touched
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        """Return how many photos wait, as far as is known: in memory, and in the folder."""
+        return len(self._waiting) + self._beyond
 
     def _scan(self) -> None:
-        self._more = False
+        self._beyond = 0
         for place, names, files in os.walk(self.folder, onerror=_of_folder(self.folder)):
             here = Path(place).relative_to(self.folder)
             names.sort()
             for name in sorted(files):
-                self._see(here / name)
+                self._beyond += not self._see(here / name)
 
-    def _see(self, path: Path) -> None:
+    def _see(self, path: Path) -> bool:
+        """Note what is at a path now; return False for a photo that there is no place for."""
         signature = signature_in(self.folder, path)
         before = self._waiting.get(path)
         if signature is None:
@@ -156,10 +159,10 @@ class Arrivals:
             if before.signature != signature:
                 self._waiting[path] = replace(before, signature=signature, since=self._clock())
         elif is_photo(path) and not self._known(path, signature):
-            if len(self._waiting) < self._places:
-                self._waiting[path] = Waiting(signature, self._clock())
-            else:
-                self._more = True
+            if len(self._waiting) >= self._places:
+                return False
+            self._waiting[path] = Waiting(signature, self._clock())
+        return True
 
     def _ready_in(self, waiting: Waiting) -> float:
         settle = self._settle * (1 if waiting.signature.size else _EMPTY)

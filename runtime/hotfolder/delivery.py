@@ -21,7 +21,7 @@ from runtime.causes import Cause
 from runtime.hotfolder.folders import Folders, Originals
 from runtime.hotfolder.journal import Entry, Journal
 from runtime.hotfolder.moving import rename_new
-from runtime.hotfolder.names import DRAFT, first_free, make_folder, numbered
+from runtime.hotfolder.names import DRAFT, first_free, is_refused, make_folder, numbered, plain
 from runtime.hotfolder.originals import Keeper
 from runtime.one_photo import output_name
 from runtime.photo.reader import Photo
@@ -57,7 +57,7 @@ class Delivery:
         return self.finish(entry)
 
     def finish(self, entry: Entry) -> Entry:
-        """Give a result that is whole its name, if it hasn't got it."""
+        """Give a result that is whole its name, if it hasn't got it; a plain one if that is refused."""
         assert entry.draft is not None
         assert entry.output is not None
         draft = self.folders.output / entry.draft
@@ -65,8 +65,13 @@ class Delivery:
             target = self.folders.output / entry.output
             try:
                 rename_new(draft, target)
-            except FileExistsError:  # since it was looked for
-                first = entry.output.with_name(output_name(entry.path))
+            except OSError as error:
+                name = output_name(entry.path)
+                if is_refused(error, entry.output.name):
+                    name = plain(name)
+                elif not isinstance(error, FileExistsError):  # since it was looked for
+                    raise
+                first = entry.output.with_name(name)
                 number = self._free_number(entry, first)
                 entry = self.journal.update(entry, number=number, output=numbered(first, number))
         sync_folder(draft.parent)
@@ -93,7 +98,7 @@ class Delivery:
         for entry in self.journal.open_entries():
             if entry.state == "delivering":
                 entry = self.finish(entry)
-            if entry.state in ("delivered", "failing"):
+            if entry.is_finished:
                 try:
                     self.put_away(entry)
                 except Exception as error:

@@ -5,8 +5,10 @@ from contextlib import suppress
 
 import numpy as np
 
+from engines.errors import EngineError
 from runtime.align import Pixels
 from runtime.in_force import InForce
+from runtime.one_line import cause_of
 from runtime.restorer import Restorer
 from runtime.result import RestoreResult
 
@@ -26,8 +28,15 @@ class Engine:
         return self._restorer
 
     def restore(self, photo: Pixels, force: InForce) -> RestoreResult:
-        """Restore a photo with the settings in force."""
-        return self.warm().restore(photo, force.settings, force.by_face)
+        """Restore a photo with the settings in force.
+
+        Raises EngineError for whatever keeps the restorer from being opened: it is not the photo's fault.
+        """
+        try:
+            restorer = self.warm()
+        except Exception as error:
+            raise EngineError(f"it cannot be opened again: {cause_of(error)}") from error
+        return restorer.restore(photo, force.settings, force.by_face)
 
     def is_well(self) -> bool:
         """Tell whether the networks can restore anything, to know whether a failure is a photo's fault."""

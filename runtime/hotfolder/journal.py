@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,7 +17,7 @@ State = Literal["started", "delivering", "delivered", "done", "failing", "failed
 OPEN: tuple[State, ...] = ("started", "delivering", "delivered", "failing")
 
 HISTORY = 100_000
-"""Finished photos that are remembered for people to look up; nothing depends on them."""
+"""Finished photos that are remembered for people to look up, and of what is gone; nothing depends on them."""
 
 _SCHEMA = """
 CREATE TABLE photos (
@@ -51,7 +51,7 @@ class Entry:
     id: int
     path: Path
     sha256: str
-    """Of its content; empty when it could not be read."""
+    """Of its content; empty when it could not be read, or is too long for a photo."""
     signature: Signature
     state: State
     crashes: int = 0
@@ -67,6 +67,11 @@ class Entry:
     """The original was left where it was: its content is known there."""
     cause: Cause | None = None
     reason: str | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether only its original is still to be put away."""
+        return self.state in ("delivered", "failing")
 
 
 class Journal:
@@ -84,7 +89,6 @@ class Journal:
             if version == 0:
                 self._database.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
                 version = _VERSION
-            self._prune()
         except sqlite3.Error as error:
             raise WatchError(
                 f"the journal {one_line(file)} cannot be used: {cause_of(error)}; mend that, or move it away "
@@ -137,10 +141,22 @@ class Journal:
         rows = self._database.execute(f"SELECT * FROM photos WHERE {condition} ORDER BY id", list(values))
         return [_entry(row) for row in rows]
 
-    def _prune(self) -> None:
+    def prune(self, is_gone: Callable[[Path], bool]) -> None:
+        """Take out old history, of originals that were left too once they are gone or have been replaced.
+
+        is_gone  tells whether nothing is at a path in the input folder any more
+        """
+        (last,) = self._database.execute("SELECT max(id) FROM photos").fetchone()
+        old = (last or 0) - HISTORY
         self._database.execute(
-            f"DELETE FROM photos WHERE NOT {_CONCERNS} AND id <= (SELECT max(id) FROM photos) - ?", [HISTORY]
+            "UPDATE photos AS old SET stays = 0 WHERE id <= ? AND stays AND state IN ('done', 'failed') "
+            "AND EXISTS (SELECT 1 FROM photos WHERE path = old.path AND stays AND id > old.id)",
+            [old],
         )
+        left = self._database.execute("SELECT id, path FROM photos WHERE id <= ? AND stays", [old]).fetchall()
+        gone = [(number,) for number, path in left if is_gone(Path(os.fsdecode(path)))]
+        self._database.executemany("UPDATE photos SET stays = 0 WHERE id = ?", gone)
+        self._database.execute(f"DELETE FROM photos WHERE NOT {_CONCERNS} AND id <= ?", [old])
 
 
 def _columns(changes: dict[str, Any]) -> dict[str, Any]:

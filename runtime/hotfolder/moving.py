@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from runtime.atomic import draft_beside, sync_folder, write_new
+from runtime.atomic import draft_beside, sync_folder, vanishing, write_new
 from runtime.hotfolder.names import DRAFT
 from runtime.hotfolder.signature import signature_of
 
@@ -56,12 +56,9 @@ def copy_new(source: Path, target: Path) -> None:
     with source.open("rb") as original, write_new(draft) as copy:
         while block := original.read(1 << 20):
             copy.write(block)
-    try:
+    with vanishing(draft):
         os.utime(draft, ns=(status.st_atime_ns, status.st_mtime_ns))
         rename_new(draft, target)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
     sync_folder(target.parent)
 
 

@@ -1,6 +1,8 @@
 """Names that are nobody's yet: nothing that is there is ever overwritten."""
 
+import errno
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +14,24 @@ DRAFT = "watch-"
 
 _LONGEST = 255 - len("-99999.json")
 """Bytes that a file's name may have, less what is put to it."""
+
+_DEEPEST = 4096 - 257
+"""Bytes that a folder's path may have, for files in it to have any name."""
+
+_REFUSED = (errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG)
+_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,80}(\.[A-Za-z0-9_-]{1,20})?")
+
+
+def is_refused(error: OSError, name: str) -> bool:
+    """Return whether it may be for the name that a file system refuses a file, and a plain one would do."""
+    return error.errno in _REFUSED and not _PLAIN.fullmatch(name)
+
+
+def plain(name: str) -> str:
+    """Return a name like the given one that any file system takes, also with a number put to it."""
+    path = Path(name)
+    stem, suffix = (re.sub(r"[^A-Za-z0-9_-]", "_", part) for part in (path.stem, path.suffix[1:]))
+    return f"{stem[:60]}.{suffix[:20]}" if suffix else stem[:60]
 
 
 def numbered(path: Path, number: int) -> Path:
@@ -35,14 +55,27 @@ def first_free(is_free: Callable[[int], bool], after: int = 0) -> int:
 def make_folder(root: Path, inside: Path) -> Path:
     """Make folders in `root`, so that a power cut does not take them back; return their path in it.
 
-    Where a file has the name of one, that one is numbered. Raises OSError, also when the root is gone.
+    Where a file has the name of one, that one is numbered; a name that is refused becomes a plain one.
+    Folders that would be too deep for files in them are left out. Raises OSError, also when the root is gone.
     """
     made = Path()
     for name in (root / inside).relative_to(root).parts:
-        made = numbered(made / name, first_free(partial(_may_be_folder, root / made / name)))
-        if not (root / made).is_dir():
-            (root / made).mkdir()
-            sync_folder((root / made).parent)
+        if len(os.fsencode(root / made / name)) > _DEEPEST:
+            break
+        try:
+            made = _make_one(root, made / name)
+        except OSError as error:
+            if not is_refused(error, name):
+                raise
+            made = _make_one(root, made / plain(name))
+    return made
+
+
+def _make_one(root: Path, wanted: Path) -> Path:
+    made = numbered(wanted, first_free(partial(_may_be_folder, root / wanted)))
+    if not (root / made).is_dir():
+        (root / made).mkdir()
+        sync_folder((root / made).parent)
     return made
 
 

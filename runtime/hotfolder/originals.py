@@ -9,11 +9,11 @@ from pathlib import Path
 
 import msgspec
 
-from runtime.atomic import draft_beside, sync_folder, write_new
+from runtime.atomic import draft_beside, sync_folder, vanishing, write_new
 from runtime.hotfolder.folders import Folders, Originals
 from runtime.hotfolder.journal import Entry, Journal
 from runtime.hotfolder.moving import copy_new, move_new
-from runtime.hotfolder.names import DRAFT, first_free, make_folder, numbered
+from runtime.hotfolder.names import DRAFT, first_free, is_refused, make_folder, numbered, plain
 from runtime.hotfolder.signature import Signature, sha256_of, signature_of
 from runtime.one_line import utf8
 
@@ -40,18 +40,29 @@ class Keeper:
         return self.folders.photos / entry.path
 
     def keep(self, entry: Entry, folder: Path, *, explained: bool = False) -> Entry:
-        """Bring the original into a folder, if it is there, or a copy where originals are left."""
+        """Bring the original into a folder, if it is there, or a copy where originals are left.
+
+        It keeps its name, with a number if somebody has that; a name that is refused becomes a plain one.
+        """
         inside = self.folders.output / make_folder(self.folders.output, folder / entry.path.parent)
+        wanted = inside / entry.path.name
         if entry.kept is None:
-            entry = self._with_name(entry, inside, 0 if explained else entry.number - 1)
-        if explained:
-            self._explain(entry)
-        found = signature_of(self._original(entry))
-        there = self.is_there(entry)
-        while there and not self._kept(entry):
-            entry = self._with_name(entry, inside, entry.number)
-            if explained:
-                self._explain(entry)
+            entry = self._with_name(entry, wanted, 0 if explained else entry.number - 1)
+        while True:
+            assert entry.kept is not None
+            try:
+                if explained:
+                    self._explain(entry)
+                found = signature_of(self._original(entry))
+                there = self.is_there(entry)
+                if not there or self._kept(entry):
+                    break
+                after = entry.number
+            except OSError as error:
+                if not is_refused(error, entry.kept.name):
+                    raise
+                wanted, after = inside / plain(entry.path.name), entry.number - 1
+            entry = self._with_name(entry, wanted, after)
         sync_folder(inside)
         if not there:
             return entry
@@ -59,31 +70,30 @@ class Keeper:
             return self._put_back_another(entry)
         return self.journal.update(entry, stays=True, signature=found or entry.signature)
 
-    def _with_name(self, entry: Entry, inside: Path, after: int) -> Entry:
-        """Take a name in a folder for the original, and for the reason beside it."""
-        first = inside / entry.path.name
+    def _with_name(self, entry: Entry, wanted: Path, after: int) -> Entry:
+        """Take a name for the original, and for the reason beside it."""
 
         def is_free(number: int) -> bool:
-            name = numbered(first, number)
+            name = numbered(wanted, number)
             return not os.path.lexists(name) and not os.path.lexists(_reason_of(name))
 
         number = first_free(is_free, after)
-        kept = numbered(first, number).relative_to(self.folders.output)
+        kept = numbered(wanted, number).relative_to(self.folders.output)
         return self.journal.update(entry, number=number, kept=kept)
 
     def _kept(self, entry: Entry) -> bool:
         """Move or copy the original to its new name; return False when somebody else has that now."""
         assert entry.kept is not None
         source, target = self._original(entry), self.folders.output / entry.kept
-        if self.originals == "leave" and not _is_readable(source):
-            return True  # the reason must do
+        if self.originals == "leave" and not (entry.sha256 and _is_readable(source)):
+            return True  # it cannot be read, or is too long: the reason must do
         try:
             if self.originals == "leave":
                 copy_new(source, target)
             else:
                 move_new(source, target)
         except FileExistsError:
-            if not entry.sha256 or sha256_of(target) != entry.sha256:
+            if not _has_content_of(entry, target):
                 return False
             # It is a copy that was whole when the power was cut.
             if self.originals == "move" and self.is_there(entry):
@@ -99,6 +109,8 @@ class Keeper:
         kept = self.folders.output / entry.kept
         moved = signature_of(kept)
         if moved is None or _is_it(kept, entry, entry.signature.has_same_content):
+            return entry
+        if not entry.sha256 and moved.size == entry.signature.size:  # as far as can be told
             return entry
         try:
             move_new(kept, self._original(entry))
@@ -121,11 +133,8 @@ class Keeper:
         draft = draft_beside(target, DRAFT)
         with write_new(draft) as file:
             file.write(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
-        try:
+        with vanishing(draft):
             draft.replace(target)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
 
 
 def _reason_of(kept: Path) -> Path:
@@ -139,9 +148,14 @@ def _is_it(path: Path, entry: Entry, looks_alike: Callable[[Signature], bool]) -
     if looks_alike(found):
         return True
     try:
-        return bool(entry.sha256) and sha256_of(path) == entry.sha256
+        return _has_content_of(entry, path)
     except OSError:
         return False
+
+
+def _has_content_of(entry: Entry, path: Path) -> bool:
+    """Return whether a file has the content that a photo had. No more of it is read than the photo had."""
+    return bool(entry.sha256) and sha256_of(path, entry.signature.size) == entry.sha256
 
 
 def _is_readable(path: Path) -> bool:

@@ -10,16 +10,19 @@ from runtime.hotfolder.arrivals import Arrivals
 from runtime.hotfolder.delivery import Delivery
 from runtime.hotfolder.journal import Entry
 from runtime.hotfolder.means import Means
-from runtime.hotfolder.rules import LONGEST_WAIT
 from runtime.hotfolder.signature import signature_of
 from runtime.hotfolder.space import Space
+from runtime.hotfolder.unmoved import Unmoved
 from runtime.one_line import cause_of, one_line, utf8
 
 
 class Outcomes:
     """Decides, and says it in journal, status and log. May raise WatchError, when going on makes no sense."""
 
-    def __init__(self, means: Means, delivery: Delivery, arrivals: Arrivals, space: Space) -> None:
+    def __init__(
+        self, means: Means, delivery: Delivery, arrivals: Arrivals, space: Space, unmoved: Unmoved
+    ) -> None:
+        self._unmoved = unmoved
         self._means, self._delivery, self._arrivals, self._space = means, delivery, arrivals, space
         self._journal, self._status, self._log = means.journal, means.status, means.log
         self._tries: dict[Path, int] = {}
@@ -43,31 +46,7 @@ class Outcomes:
         )
         for sentence in sentences:
             self._log("remark", f"{name}: {sentence}", photo=utf8(entry.path))
-        self.put_away(entry)
-
-    def put_away(self, entry: Entry) -> bool:
-        """Put an original away; return whether that is done."""
-        try:
-            self._delivery.put_away(entry)
-        except Exception as error:
-            self.unmoved(entry, error)
-            return False
-        return True
-
-    def unmoved(self, entry: Entry, error: Exception) -> None:
-        """Have an original put away later: its photo is finished all the same."""
-        full = cause_behind(error, "write") == "disk-full"
-        self._arrivals.put_back(entry.path, 0 if full else LONGEST_WAIT)
-        if full:
-            self._space.wait_or_end(error)
-            return
-        self._log(
-            "not-moved",
-            f"{one_line(entry.path)}: is finished, but its original cannot be put away ({cause_of(error)}): "
-            "later again",
-            level=logging.WARNING,
-            photo=utf8(entry.path),
-        )
+        self._unmoved.put_away(entry)
 
     def failed(self, entry: Entry, error: Exception, stage: Stage) -> None:
         """Decide what becomes of a photo that could not be brought to its end now."""
@@ -129,7 +108,7 @@ class Outcomes:
             photo=utf8(entry.path),
             cause=cause,
         )
-        self.put_away(entry)
+        self._unmoved.put_away(entry)
 
     def changed(self, entry: Entry) -> None:
         """Let a photo that is being written settle again."""

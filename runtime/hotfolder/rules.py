@@ -7,9 +7,20 @@ from pathlib import Path
 from engines.errors import SettingsError
 from runtime.hotfolder.folders import Originals
 from runtime.in_force import InForce
+from runtime.one_photo import check_megapixels
 
 LONGEST_WAIT = 60.0
 """Seconds between two attempts, at most."""
+
+_LEAST = {
+    "settle": 0,
+    "rescan": 0.1,
+    "queue": 1,
+    "retries": 0,
+    "crashes": 1,
+    "backoff": 0.01,
+    "heartbeat_every": 0.01,
+}
 
 
 @dataclass(frozen=True)
@@ -34,13 +45,16 @@ class Rules:
     """Results carry no EXIF, XMP or comments. Originals, in done/ and failed/ too, stay as they are."""
     once: bool = False
     """End when nothing waits."""
+    heartbeat_every: float = 10.0
+    """Seconds."""
 
     def __post_init__(self) -> None:
-        least = {"settle": 0, "rescan": 0.1, "queue": 1, "retries": 0, "crashes": 1, "backoff": 0.01}
-        for name, value in least.items():
+        for name, value in _LEAST.items():
             given = getattr(self, name)
             if not value <= given < 1e9:
-                raise SettingsError(f"--{name} is {given:g}: give {value:g} or more")
+                option = name.replace("_", "-")
+                raise SettingsError(f"--{option} is {given:g}: give {value:g} or more, and less than 1e9")
+        check_megapixels(self.max_megapixels)
 
     def wait_of(self, times: int) -> float:
         """Return the seconds to wait before the next attempt, after so many."""

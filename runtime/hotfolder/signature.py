@@ -1,6 +1,7 @@
 """Telling whether a file is still the one that it was."""
 
 import hashlib
+import os
 import stat
 from pathlib import Path
 from typing import NamedTuple
@@ -47,10 +48,17 @@ def read_signature(text: str) -> Signature:
     return Signature(*map(int, text.split("-")))
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hexadecimal. Raises OSError."""
+def sha256_of(path: Path, most: float) -> str | None:
+    """Return the SHA-256 of a file's content, in hexadecimal. Raises OSError.
+
+    None for a file of more than `most` bytes: reading all of it could take hours.
+    """
     with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size > most:
+            return None
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
             digest.update(block)
+            if file.tell() > most:  # it grows meanwhile
+                return None
     return digest.hexdigest()

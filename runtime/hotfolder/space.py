@@ -18,7 +18,7 @@ class Space:
     """Waits for a full disk, and ends the work for anything else that the output refuses."""
 
     def __init__(self, means: Means, is_stopped: Callable[[], bool]) -> None:
-        self._means, self._is_stopped = means, is_stopped
+        self._means, self.is_stopped = means, is_stopped
         self._identity = identity_of(means.journal.file)
         self._full = 0
         """How often in a row the disk was full."""
@@ -53,7 +53,7 @@ class Space:
             cause="disk-full",
         )
         until = time.monotonic() + seconds
-        while not self._is_stopped() and (left := until - time.monotonic()) > 0:
+        while not self.is_stopped() and (left := until - time.monotonic()) > 0:
             self.check()
             time.sleep(min(left, TICK))
 

@@ -1,6 +1,8 @@
 """The hot folder at work: one photo after the other, until it is told to stop."""
 
 import logging
+import os
+import sqlite3
 import time
 from pathlib import Path
 
@@ -12,7 +14,10 @@ from runtime.hotfolder.outcomes import Outcomes
 from runtime.hotfolder.signature import Signature
 from runtime.hotfolder.space import TICK, Space, identity_of
 from runtime.hotfolder.taking import Taking
+from runtime.hotfolder.unmoved import Unmoved
 from runtime.one_line import cause_of
+
+_DAY = 86_400.0
 
 
 class Station:
@@ -25,9 +30,11 @@ class Station:
             means.folders.photos, self._is_known, settle=rules.settle, rescan=rules.rescan, places=rules.queue
         )
         self._stopped = False
+        self._next_prune = 0.0
         self._space = Space(means, lambda: self._stopped)
-        self._outcomes = Outcomes(means, self._delivery, self._arrivals, self._space)
-        self._taking = Taking(means, self._delivery, self._arrivals, self._space, self._outcomes)
+        self._unmoved = Unmoved(means, self._delivery, self._space)
+        outcomes = Outcomes(means, self._delivery, self._arrivals, self._space, self._unmoved)
+        self._taking = Taking(means, self._delivery, self._arrivals, self._space, outcomes, self._unmoved)
 
     def stop(self) -> None:
         """End after the present photo. It may be called anywhere, in a signal's handler too."""
@@ -49,7 +56,7 @@ class Station:
     def _recovered(self) -> bool:
         """Finish what an earlier run has begun; return False to be called again, when there was space."""
         try:
-            self._delivery.recover(self._outcomes.unmoved)
+            self._delivery.recover(self._unmoved.note)
             stale = self._delivery.sweep()
             for entry in self._means.journal.open_entries():
                 if entry.state == "started":  # others first: it may be what the program died of
@@ -73,13 +80,19 @@ class Station:
                     return True
                 try:
                     self._arrivals.look()
+                    self._unmoved.again()
+                    self._prune()
                 except OSError:  # it has vanished this moment
                     return True
-                self._means.status.queue = len(self._arrivals)
+                except sqlite3.Error as error:
+                    self._arrivals.look_again()
+                    self._space.wait_or_end(error)
+                    continue
                 path = self._arrivals.take()
+                self._means.status.queue = len(self._arrivals)
                 if path is not None:
                     self._taking.take(path)
-                elif self._means.rules.once and self._arrivals.is_empty:
+                elif self._means.rules.once and self._arrivals.is_empty and not self._unmoved.is_pending:
                     return False
                 else:
                     self._means.status.enter("idle")
@@ -88,6 +101,14 @@ class Station:
         finally:
             if events:
                 events.close()
+
+    def _prune(self) -> None:
+        """Keep the journal from growing for ever, once a day."""
+        if time.monotonic() >= self._next_prune:
+            folder = self._means.folders.photos
+            empty = all(path.name.startswith(".") for path in folder.iterdir())  # or not mounted
+            self._means.journal.prune(lambda path: not empty and not os.path.lexists(folder / path))
+            self._next_prune = time.monotonic() + _DAY
 
     def _events(self) -> Events | None:
         try:
@@ -109,10 +130,10 @@ class Station:
             self._means.log("input", "the input folder is there again")
 
     def _is_known(self, path: Path, signature: Signature) -> bool:
-        """Tell what was left and needs nothing more, without reading it."""
+        """Tell what is finished, without reading it: it was left, or its original is put away later."""
+        leave = self._means.rules.originals == "leave"
         return any(
-            entry.stays
-            and entry.signature == signature
-            and (self._means.rules.originals == "leave" or entry.state == "failed")
+            entry.signature == signature
+            and (entry.is_finished or (entry.stays and (leave or entry.state == "failed")))
             for entry in self._means.journal.concerning(path)
         )

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from engines.errors import WatchError
-from runtime.atomic import draft_beside
+from runtime.atomic import vanishing, write_new
 from runtime.hotfolder.names import DRAFT
 from runtime.one_line import cause_of, one_line, utf8
 
@@ -98,12 +98,10 @@ class Heartbeat:
                 self._write()
 
     def _write(self) -> None:
-        # Not synced: it is worth nothing after a power cut.
-        draft = draft_beside(self._file, DRAFT)
-        try:
-            draft.write_bytes(msgspec.json.encode(self._status.as_json()) + b"\n")
+        # Always the same name, so that what a killed run leaves is replaced wherever the file is.
+        draft = self._file.with_name(f".{DRAFT}{self._file.name}.tmp")
+        draft.unlink(missing_ok=True)
+        with write_new(draft, synced=False) as file:  # it is worth nothing after a power cut
+            file.write(msgspec.json.encode(self._status.as_json()) + b"\n")
+        with vanishing(draft):
             draft.replace(self._file)
-        except BaseException:
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
-            raise

@@ -1,5 +1,6 @@
 """One photo's way: what is known of it, read, restored, delivered."""
 
+import sqlite3
 from pathlib import Path
 
 from runtime.causes import Stage
@@ -10,8 +11,9 @@ from runtime.hotfolder.means import Means
 from runtime.hotfolder.outcomes import Outcomes
 from runtime.hotfolder.signature import Signature, sha256_of, signature_in, signature_of
 from runtime.hotfolder.space import Space
+from runtime.hotfolder.unmoved import Unmoved
 from runtime.one_photo import check_size, remarks, restored
-from runtime.photo.reader import Photo, read_photo
+from runtime.photo.reader import Photo, largest_file, read_photo
 from runtime.timing import timed
 
 
@@ -19,13 +21,27 @@ class Taking:
     """Takes photos, one at a time, as far as each goes now."""
 
     def __init__(
-        self, means: Means, delivery: Delivery, arrivals: Arrivals, space: Space, outcomes: Outcomes
+        self,
+        means: Means,
+        delivery: Delivery,
+        arrivals: Arrivals,
+        space: Space,
+        outcomes: Outcomes,
+        unmoved: Unmoved,
     ) -> None:
         self._means, self._journal = means, means.journal
-        self._delivery, self._arrivals, self._space, self._outcomes = delivery, arrivals, space, outcomes
+        self._delivery, self._arrivals, self._space = delivery, arrivals, space
+        self._outcomes, self._unmoved = outcomes, unmoved
 
     def take(self, path: Path) -> None:
-        """Bring one photo as far as it goes now."""
+        """Bring one photo as far as it goes now. Raises WatchError, when going on makes no sense."""
+        try:
+            self._take(path)
+        except sqlite3.Error as error:  # when the journal was told what became of it
+            self._arrivals.put_back(path, 0)
+            self._space.wait_or_end(error)
+
+    def _take(self, path: Path) -> None:
         self._means.status.enter("working", photo=path)
         try:
             entry = self._begin(path)
@@ -65,14 +81,16 @@ class Taking:
         signature = signature_in(self._means.folders.photos, path)
         if signature is None:
             return None
-        sha256 = _sha256_or_none(file)
+        sha256 = _sha256_or_none(file, largest_file(self._means.rules.max_megapixels))
         started: Entry | None = None
         for entry in self._journal.concerning(path):
             if entry.state == "delivering":  # the disk was full in between
                 self._outcomes.delivered(self._delivery.finish(entry), {}, [])
                 return self._begin(path)
-            if entry.state in ("delivered", "failing"):
-                if not self._outcomes.put_away(entry):
+            if entry.is_finished:
+                if sha256 and entry.sha256 == sha256:  # it was only touched
+                    entry = self._journal.update(entry, signature=signature)
+                if not self._unmoved.put_away(entry):
                     return None
                 return self._begin(path)
             if entry.stays and entry.sha256 == sha256:
@@ -88,7 +106,7 @@ class Taking:
     def _known_again(self, entry: Entry, signature: Signature) -> None:
         """Settle a photo that was left and is finished: it was only touched, or originals are moved now."""
         if self._means.rules.originals == "move" and entry.state == "done":
-            self._outcomes.put_away(
+            self._unmoved.put_away(
                 self._journal.update(entry, state="delivered", stays=False, signature=signature)
             )
         else:
@@ -112,8 +130,8 @@ class Taking:
         return whole, list(remarks(result, force))
 
 
-def _sha256_or_none(file: Path) -> str:
+def _sha256_or_none(file: Path, most: float) -> str:
     try:
-        return sha256_of(file)
+        return sha256_of(file, most) or ""
     except OSError:  # reading it as a photo will say why
         return ""

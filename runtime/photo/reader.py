@@ -98,6 +98,11 @@ def allowed_bytes(max_megapixels: float) -> int:
     return int(max_megapixels * 1e6 * _MEMORY_A_PIXEL + _OTHER_BYTES)
 
 
+def largest_file(max_megapixels: float) -> float:
+    """Return how many bytes the file of a photo can have; a larger one is refused before it is opened."""
+    return max_megapixels * 1e6 * _BYTES_A_PIXEL + _OTHER_BYTES
+
+
 def _check_is_file(path: Path, name: str, max_megapixels: float) -> None:
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
@@ -106,7 +111,7 @@ def _check_is_file(path: Path, name: str, max_megapixels: float) -> None:
         raise PhotoError(f"{name} is a pipe or a device: name a photo file")
     if status.st_size == 0:
         raise PhotoError(f"{name} is empty: copy it again from where it came from")
-    most = max_megapixels * 1e6 * _BYTES_A_PIXEL + _OTHER_BYTES
+    most = largest_file(max_megapixels)
     if status.st_size > most:
         raise PhotoError(
             f"{name} has {status.st_size / 1e6:.4g} megabytes, more than a photo of "

@@ -30,6 +30,31 @@ def test_only_the_owner_sees_it_while_written_and_the_umask_rules_after(tmp_path
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
+def test_what_was_opened_while_others_might_read_it_never_has_the_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody opens whatever appears, as soon as its mode allows that."""
+    opened: list[int] = []
+
+    def peeping(path: Path | str | int) -> None:
+        if isinstance(path, Path | str) and stat.S_IMODE(Path(path).stat().st_mode) & 0o077:
+            opened.append(os.open(path, os.O_RDONLY))
+
+    real_chmod, real_unlink, before = os.chmod, os.unlink, os.umask(0o022)
+    monkeypatch.setattr(os, "chmod", lambda path, mode, **named: (peeping(path), real_chmod(path, mode)))
+    monkeypatch.setattr(os, "unlink", lambda path: (peeping(path), real_unlink(path)))
+    try:
+        with write_atomically(tmp_path / "report.json") as file:
+            file.write(b"{}")
+            file.flush()
+            assert not any(os.read(descriptor, 9) for descriptor in opened)
+    finally:
+        os.umask(before)
+        for descriptor in opened:
+            os.close(descriptor)
+    assert (tmp_path / "report.json").read_bytes() == b"{}"
+
+
 @pytest.mark.parametrize("interruption", [ValueError, KeyboardInterrupt, SystemExit])
 def test_an_interruption_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, interruption: type[BaseException]

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from runtime.atomic import write_atomically
 from runtime.jobs import plan, remaining
 from runtime.restore import main
 
@@ -80,6 +81,27 @@ def test_resume_restores_only_what_is_not_there(restore, album: Path, tmp_path: 
     assert status == 0
     assert "4 of 5 photos are restored already" in said
     assert files(out) == PHOTOS
+
+
+def test_resume_removes_what_a_killed_run_has_left_and_nothing_that_is_being_written(
+    restore, album: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out" / "b"
+    out.mkdir(parents=True)
+    script = (
+        "import os, signal, sys; from pathlib import Path; from runtime.atomic import write_atomically\n"
+        "with write_atomically(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, out / "c.png"], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(files(out)) == 1
+    with write_atomically(out / "other.png") as file:
+        assert len(files(out)) == 2
+        status, said = restore(album, "-o", tmp_path / "out", "--recursive", "--resume")
+        file.write(b"theirs")
+    assert status == 0
+    assert "1 temporary files of an earlier run were removed" in said
+    assert files(tmp_path / "out") == sorted([*PHOTOS, "b/other.png"])
 
 
 def test_resume_does_not_take_photos_for_their_results(restore, album: Path) -> None:

@@ -247,6 +247,7 @@ def test_an_output_folder_that_may_not_be_written_to_is_refused(restore, portrai
         (["--face", "0\nsaved"], "--face 0\\nsaved"),
         (["--face", "3"], "no face 3"),
         (["--detector", "missing.onnx"], "missing.onnx"),
+        (["--max-megapixels", "nan"], "--max-megapixels is nan"),
         (["--threads", "0"], "threads is 0"),
         (["--report", "missing/r.json"], "missing/r.json"),
         (["--masks", "missing/m.png"], "missing/m.png"),

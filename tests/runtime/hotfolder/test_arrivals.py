@@ -125,7 +125,8 @@ def test_more_than_there_are_places_for_come_when_there_is_room(folder: Folder) 
     found: list[str] = []
     while not arrivals.is_empty or not found:
         arrivals.look()
-        assert len(arrivals) <= 4
+        assert len(arrivals._waiting) <= 4
+        assert len(arrivals) == 9 - len(found)
         path = arrivals.take()
         assert path is not None
         (folder.path / path).unlink()

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -11,13 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from engines.errors import BackendError, WatchError
+from engines.errors import BackendError, PackageError, SettingsError, WatchError
 from runtime.align import Pixels
-from runtime.hotfolder import delivery, moving, outcomes, taking
+from runtime.hotfolder import delivery, moving, taking
 from runtime.hotfolder.engine import Engine
+from runtime.hotfolder.journal import Journal
+from runtime.hotfolder.moving import rename_new
 from runtime.hotfolder.station import Station
 from runtime.hotfolder.status import Status
 from runtime.in_force import InForce
+from runtime.photo.reader import Photo
+from runtime.restorer import Restorer
 from runtime.result import RestoreResult
 
 
@@ -173,6 +178,26 @@ def test_an_engine_that_is_broken_ends_the_work_and_fails_no_photo(hot) -> None:
     assert hot.work().done == 2
 
 
+@pytest.mark.parametrize("error", [PackageError("changed"), SettingsError("none"), OSError(5, "broken")])
+def test_an_engine_that_cannot_be_opened_again_ends_the_work_and_fails_no_photo(
+    hot, error: Exception
+) -> None:
+    def refuse() -> Restorer:
+        raise error
+
+    class Lost(FailingEngine):
+        def close(self) -> None:
+            super().close()
+            self._open = refuse
+
+    for name in ("a.png", "b.png"):
+        hot.put(name)
+    with pytest.raises(WatchError, match="cannot be opened again"):
+        hot.work(engine=Lost(hot.engine, [BackendError("device lost")]), retries=2)
+    assert (hot.waiting(), hot.failed()) == (["a.png", "b.png"], [])
+    assert hot.work().done == 2
+
+
 def test_a_mistake_of_ours_fails_the_photo_at_once_and_the_work_goes_on(hot) -> None:
     hot.put("a.png")
     hot.put("b.png", 2)
@@ -254,6 +279,43 @@ def test_a_journal_that_has_no_room_is_waited_for(hot) -> None:
     assert all(entry.state == "done" for entry in hot.entries())
 
 
+@pytest.mark.parametrize("call", ["begin", "update", "forget", "concerning", "open_entries"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_journal_that_fails_in_any_call_is_waited_for_or_ends_the_work(
+    hot, monkeypatch: pytest.MonkeyPatch, call: str, times: int
+) -> None:
+    real_read, real_call = taking.read_photo, getattr(Journal, call)
+    errors: list[Exception] = []
+
+    def take_away(path: Path, **named: float) -> Photo:
+        if path.name == "gone.png":
+            path.unlink(missing_ok=True)
+        if path.name == "touched.png" and not touched:
+            touched.append(os.utime(path, (1, 1)))
+        return real_read(path, **named)
+
+    def fail(*arguments: object, **named: object) -> object:
+        if errors:
+            raise errors.pop()
+        return real_call(*arguments, **named)
+
+    monkeypatch.setattr(taking, "read_photo", take_away)
+    monkeypatch.setattr(Journal, call, fail)
+    for said in ("database or disk is full", "disk I/O error"):
+        touched: list[None] = []
+        for name in ("gone.png", "touched.png", "z.png"):
+            hot.put(name)
+        errors = [sqlite3.OperationalError(said)] * times
+        if said == "disk I/O error":
+            with pytest.raises(WatchError, match=said):
+                hot.work()
+            errors = []
+        hot.work()
+        assert (hot.waiting(), hot.left_over(), hot.failed()) == ([], [], [])
+    assert sorted(name[0] for name in hot.done()) == ["t", "t", "z", "z"]
+    assert all(entry.state == "done" for entry in hot.entries())
+
+
 def test_a_file_that_may_not_be_read_is_tried_again_and_fails_with_its_original(
     hot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,6 +333,89 @@ def test_a_file_that_may_not_be_read_is_tried_again_and_fails_with_its_original(
     assert hot.failed() == ["a.png", "a.png.json"]
 
 
+@pytest.mark.parametrize(
+    ("originals", "disk", "failed"),
+    [
+        ("move", "same disk", ["a.jpg", "a.jpg.json"]),
+        ("move", "another disk", ["a.jpg", "a.jpg.json"]),
+        ("leave", "same disk", ["a.jpg.json"]),
+    ],
+)
+def test_a_file_too_large_for_a_photo_fails_without_being_read(
+    hot, monkeypatch: pytest.MonkeyPatch, originals: str, disk: str, failed: list[str]
+) -> None:
+    if disk == "another disk":
+        monkeypatch.setattr(moving, "rename_new", only_within_a_folder)
+    (hot.photos / "a.jpg").touch()
+    os.truncate(hot.photos / "a.jpg", 70_000_000)  # more than a photo of 0.01 megapixels can have
+    hot.put("b.png", 2)
+    status = hot.work(originals=originals, max_megapixels=0.01)
+    assert (dict(status.failures), hot.results(), hot.failed()) == ({"photo": 1}, {"b.png": 2}, failed)
+    (entry,) = [entry for entry in hot.entries() if entry.state == "failed"]
+    assert (entry.path, entry.sha256) == (Path("a.jpg"), "")
+    assert hot.work(originals=originals, max_megapixels=0.01).failures == {}
+    assert ("a.jpg" in hot.waiting()) == (originals == "leave")
+
+
+def refuse_colons(monkeypatch: pytest.MonkeyPatch, output: Path) -> None:
+    """Have a folder take no names with colons, as exFAT and some network drives do."""
+
+    def refusing(real: Callable[..., None]) -> Callable[..., None]:
+        def step(*paths: Path, **named: object) -> None:
+            if paths[-1].is_relative_to(output) and ":" in paths[-1].name:
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            real(*paths, **named)
+
+        return step
+
+    for module in (delivery, moving):
+        monkeypatch.setattr(module, "rename_new", refusing(rename_new))
+    for name in ("mkdir", "replace"):
+        monkeypatch.setattr(Path, name, refusing(getattr(Path, name)))
+
+
+@pytest.mark.parametrize("originals", ["move", "leave"])
+def test_a_name_that_the_output_refuses_becomes_a_plain_one(
+    hot, monkeypatch: pytest.MonkeyPatch, originals: str
+) -> None:
+    refuse_colons(monkeypatch, hot.output)
+    for shade in (1, 2):
+        hot.put("a:b.png", shade)
+        hot.put("c:d/e.png", shade)
+        (hot.photos / "f:g.jpg").write_text(f"no photo {shade}")
+        assert hot.work(originals=originals).done == 2
+    assert hot.results() == {"a_b.png": 1, "a_b-2.png": 2, "c_d/e.png": 1, "c_d/e-2.png": 2}
+    assert hot.failed() == ["f_g-2.jpg", "f_g-2.jpg.json", "f_g.jpg", "f_g.jpg.json"]
+    assert hot.done() == (sorted(hot.results()) if originals == "move" else [])
+    assert hot.left_over() == []
+
+
+def test_a_result_whose_name_was_to_be_one_that_the_output_refuses_is_delivered_at_the_next_start(
+    hot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Death(BaseException):
+        pass
+
+    def die(source: Path, target: Path) -> None:
+        raise Death
+
+    hot.put("a:b.png", 1)
+    with monkeypatch.context() as dying:
+        dying.setattr(delivery, "rename_new", die)
+        with pytest.raises(Death):
+            hot.work()
+    assert [entry.state for entry in hot.entries()] == ["delivering"]
+    refuse_colons(monkeypatch, hot.output)
+    hot.work()
+    assert (hot.results(), hot.done(), hot.left_over()) == ({"a_b.png": 1}, ["a_b.png"], [])
+
+
+def only_within_a_folder(source: Path, target: Path) -> None:
+    if source.parent != target.parent:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+    rename_new(source, target)
+
+
 def test_an_original_that_cannot_be_moved_is_moved_later_and_not_restored_again(
     hot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,7 +427,6 @@ def test_an_original_that_cannot_be_moved_is_moved_later_and_not_restored_again(
         real(source, target)
 
     monkeypatch.setattr(moving, "rename_new", refuse)
-    monkeypatch.setattr(outcomes, "LONGEST_WAIT", 0.05)
     hot.put("a.png", 1)
 
     def relent(station: Station) -> None:
@@ -297,6 +441,40 @@ def test_an_original_that_cannot_be_moved_is_moved_later_and_not_restored_again(
 
     assert hot.work(before=relent).done == 1
     assert (hot.results(), hot.done(), hot.waiting()) == ({"a.png": 1}, ["a.png"], [])
+
+
+def test_originals_that_cannot_be_moved_keep_no_other_photo_waiting(
+    hot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        if source.parent == hot.photos / "theirs":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        rename_new(source, target)
+
+    for i in range(4):
+        hot.put(f"theirs/{i}.png", i)
+    for i in range(4, 9):
+        hot.put(f"z{i}.png", i)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(moving, "rename_new", refuse)
+        status = hot.work(queue=3, retries=2, before=stop_within(60))
+        assert (status.done, len(hot.results()), len(hot.waiting())) == (9, 9, 4)
+        said = capsys.readouterr().err
+        assert said.count("its original cannot be put away") == 4
+        assert 1 <= said.count("originals still cannot be put away") <= 2
+        os.utime(hot.photos / "theirs" / "0.png", (1, 1))
+        assert hot.work(queue=3, retries=0, before=stop_within(60)).done == 0
+    assert hot.work(queue=3).done == 0
+    assert (len(hot.done()), hot.waiting()) == (9, [])
+
+
+def stop_within(seconds: float) -> Callable[[Station], None]:
+    def start(station: Station) -> None:
+        timer = threading.Timer(seconds, station.stop)
+        timer.daemon = True
+        timer.start()
+
+    return start
 
 
 def test_an_output_folder_that_vanishes_ends_the_work_and_loses_nothing(hot, tmp_path: Path) -> None:

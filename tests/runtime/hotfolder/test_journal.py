@@ -91,18 +91,20 @@ def test_a_number_is_never_given_again(journal: Journal) -> None:
 
 
 def test_old_history_goes_but_nothing_that_something_depends_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def finished(name: str, *, stays: bool) -> Entry:
+        return journal.update(journal.begin(Path(name), "", SIGNATURE), state="done", stays=stays)
+
     monkeypatch.setattr(journal_module, "HISTORY", 2)
-    file = tmp_path / "journal.sqlite"
-    with closing(Journal(file)) as journal:
-        waiting = journal.begin(Path("waiting.jpg"), "", SIGNATURE)
-        left = journal.update(journal.begin(Path("left.jpg"), "", SIGNATURE), state="done", stays=True)
-        finished = [
-            journal.update(journal.begin(Path(f"{i}.jpg"), "", SIGNATURE), state="done") for i in range(5)
-        ]
-    with closing(Journal(file)) as journal:
-        assert all_of(journal) == [waiting, left, *finished[-2:]]
+    journal.prune(lambda path: True)
+    waiting = journal.begin(Path("waiting.jpg"), "", SIGNATURE)
+    finished("left.jpg", stays=True)  # and replaced
+    left = finished("left.jpg", stays=True)
+    finished("gone.jpg", stays=True)
+    last = [finished(f"{i}.jpg", stays=False) for i in range(5)][-2:]
+    journal.prune(lambda path: path.name == "gone.jpg")
+    assert all_of(journal) == [waiting, left, *last]
 
 
 def test_a_journal_of_another_version_is_refused_and_kept(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Numbered names: distinct, short enough for any file system, and folders that give way to files."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.hotfolder.names import first_free, make_folder, numbered
+from runtime.hotfolder.names import first_free, is_refused, make_folder, numbered, plain
 
 NAMES = (
     st.binary(min_size=1, max_size=255)
@@ -56,3 +57,20 @@ def test_no_folder_is_made_where_the_root_is_gone(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         make_folder(tmp_path / "unmounted", Path("a"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_too_deep_for_files_in_them_are_left_out(tmp_path: Path) -> None:
+    made = make_folder(tmp_path, Path(*["x" * 100] * 60))
+    assert 30 < len(made.parts) < 60
+    (tmp_path / made / ("y" * 255)).touch()
+
+
+@given(NAMES, st.integers(1, 99999))
+def test_a_plain_name_is_short_is_not_refused_and_has_its_suffix(name: str, number: int) -> None:
+    short = numbered(Path(plain(f"{name}.png")), number).name
+    assert short.isascii()
+    assert len(short) <= 80
+    assert short.endswith(".png")
+    assert not is_refused(OSError(errno.EINVAL, "refused"), short)
+    assert is_refused(OSError(errno.EINVAL, "refused"), f":{short}")
+    assert not is_refused(OSError(errno.EIO, "broken"), f":{short}")

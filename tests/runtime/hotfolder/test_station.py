@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from runtime.hotfolder import journal, station
 from runtime.hotfolder.rules import preset_by_folder
+from runtime.hotfolder.status import Status
 from runtime.in_force import InForce
 from runtime.settings import RestoreSettings
 
@@ -179,6 +181,32 @@ def test_folders_named_for_presets_have_those_and_others_the_default(hot, portra
     }
     with Image.open(hot.output / "a.png") as large, Image.open(hot.output / "film-scan" / "a.png") as same:
         assert (large.size, same.size) == ((80, 60), (40, 30))
+
+
+def test_the_queue_counts_all_that_wait_and_not_the_photo_in_progress(hot) -> None:
+    status, queue = Status(), []
+
+    def force(path: Path) -> InForce:
+        queue.append(status.queue)
+        return InForce()
+
+    for i in range(9):
+        hot.put(f"{i}.png", i)
+    hot.work(queue=3, status=status, forces=force)
+    assert queue == [8, 7, 6, 5, 4, 3, 2, 1, 0]
+
+
+def test_the_journal_is_pruned_once_a_day_while_it_works(hot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "HISTORY", 2)
+    for i in range(9):
+        hot.put(f"{i}.png", i)
+    hot.work()
+    assert len(hot.entries()) == 9  # nothing was old at the start
+    monkeypatch.setattr(station, "_DAY", 0)
+    for i in range(9):
+        hot.put(f"{i}.png", i)
+    hot.work()
+    assert len(hot.entries()) == 2
 
 
 def test_more_photos_than_there_are_places_are_all_restored(hot) -> None:
