@@ -298,6 +298,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare `python -m bench kills`."""
     add = parser.add_argument
     add("--kills", type=positive, default=KillSettings.kills, help="how often, in each series (%(default)s)")
+    add("--stride", type=positive, default=KillSettings.stride, help="steps between two kills (%(default)s)")
     add("--package", help="work with this package instead of the bundled default")
     add("--elsewhere", type=Path, help="a folder on another disk, for photos to come from")
     add_output(parser)
@@ -305,6 +306,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    settings = KillSettings(options.kills, options.package, options.elsewhere)
+    settings = KillSettings(options.kills, options.package, options.elsewhere, options.stride)
     report = measured("kills", steps(settings), partial(measure, settings), options.output)
     return command_line.SOME_FAILED if report.figures["wrong"] else command_line.DONE
