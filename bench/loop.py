@@ -281,7 +281,7 @@ def _report(
         conditions={"package": package, "portraits": count, "first": settings.first},
         more=(
             Table(
-                f"How far η goes in 30 steps, ε = {EPSILON:g}",
+                "How far η goes in 30 steps of the product",
                 ("η", "passes", "RMS from the input, levels", "RMS from r", "dB to the truth"),
                 tuple(
                     (
