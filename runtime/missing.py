@@ -146,14 +146,15 @@ def _scene(aligned: AlignedFace) -> _Scene:
     face = np.asarray(sum(masks.values())) > 0.5
     width = float(np.sqrt(face.sum()))
     depth = cv2.distanceTransform(face.astype(np.uint8), cv2.DIST_L2, 3)
-    eyes = masks["eye"] + masks["brow"] > 0.5
+    not_eyes = masks["eye"] + masks["brow"] <= 0.5
+    from_eyes = cv2.distanceTransform(not_eyes.astype(np.uint8), cv2.DIST_L2, 3)
     return _Scene(
         picture=cv2.GaussianBlur(picture, (0, 0), SMOOTH * grid / GRID),
         masks=masks,
         face=face,
         inner=depth > INNER * width,
         features=masks["eye"] + masks["nose"] + masks["lip"] > 0.5,
-        lenses=_grown(eyes, LENS * width),
+        lenses=from_eyes <= LENS * width,
         pixel=grid / GRID,
     )
 

@@ -104,7 +104,10 @@ def region_weights(aligned: AlignedFace, weights: Mapping[str, float]) -> Map:
     """
     values = {name: np.array([weights.get(name, weights.get("face", 1.0))], np.float32) for name in REGIONS}
     size = len(aligned.crop)
-    if aligned.parsed:
+    everywhere = values["other"]
+    if all(weight == everywhere for weight in values.values()):
+        rho = np.full((size, size), everywhere, np.float32)
+    elif aligned.parsed:
         masks = aligned.parsed.regions.items()
         rho = np.asarray(np.sum([values[name] * mask for name, mask in masks], axis=0), np.float32)
     else:
