@@ -1,9 +1,9 @@
 """Does the latent follow the face, or its damage? Asked of portraits that are damaged on purpose.
 
 The latent-decay loop encodes what it has restored and moves the latent there. Where the latent says whose
-face it is, that brings it nearer. Where it says how noisy or blurred the crop was, a restored face looks like
-one that needs no restoring: the loop forgets the damage and undoes its own work, and had better hold the
-first latent. Published networks and ours differ in that, so it is measured for each package.
+face it is, that brings it nearer. Where it says how noisy or blurred the crop was, a restored face looks
+like one that needs no restoring: the loop forgets the damage and undoes its own work, and had better hold
+the first latent. Networks differ in that, so it is measured for each package.
 """
 
 import math
