@@ -25,7 +25,7 @@ from runtime.align import AlignedFace, align
 from runtime.backends import Backend, open_backend
 from runtime.compose import compose, face_noise
 from runtime.loop import SETTLED, LoopResult, restore_crops
-from runtime.schedule import EPSILON, HELD, kappa
+from runtime.schedule import EPSILON, epsilon_of, kappa
 from runtime.settings import RestoreSettings
 from training.degradation import Crop
 from training.portraits import portrait_paths
@@ -107,7 +107,6 @@ def measure(settings: LoopSettings, tick: Callable[[], None]) -> Report:
     truths = load_truths(settings.portraits, package.manifest.size, settings.first, settings.limit)
     (degradation,) = named((DEGRADATION,))
     backend = open_backend("auto", package)
-    own = HELD if package.manifest.holds_latent else EPSILON
     _composed(backend, _Portrait(truths[0], degradation, 0), ETA, 2, 0)  # opens every graph
     schedules: dict[tuple[int, float, bool], list[_Run]] = {}
     decays: dict[float, list[_Run]] = {}
@@ -122,7 +121,7 @@ def measure(settings: LoopSettings, tick: Callable[[], None]) -> Report:
             schedules.setdefault((iterations, EPSILON, True), []).append(run.against(every))
             schedules.setdefault((iterations, 0.0, False), []).append(every.against(every))
         for eta in ETAS:
-            run = _composed(backend, portrait, eta, 30, own, settled=SETTLED)
+            run = _composed(backend, portrait, eta, 30, epsilon_of(package), settled=SETTLED)
             decays.setdefault(eta, []).append(run)
         tick()
     backend.close()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from calibration import moving
 from calibration.damage import DAMAGES, damaged
 from calibration.portraits import Crop, check_count, crops_of, pictures_in
+from calibration.samples import SCALES
 from engines.errors import PhotoError
 from engines.package import LATENTS, MANIFEST, Latents, Package, manifest_bytes
 from runtime.atomic import write_atomically
@@ -24,8 +25,6 @@ from runtime.domain import LIMIT, Spread, distance, normalised, spread_of
 QUANTILES = ("0.5", "0.9", "0.99", LIMIT, "1")
 FOLDS = 5
 """The distances are those of portraits to statistics of the other portraits, so many groups in turn."""
-SCALES = (0.0, 1.0)
-"""Degradation scales s, in turns: `classic` encodes the crop as it is, `standard` a blurred one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +73,8 @@ def measure(
     portraits: list[Crop] = []
     for path in pictures_in(folder):
         for crop in crops_of(path, size, detector):
-            portraits += [crop] if len(portraits) < moving.PORTRAITS else []
+            if len(portraits) < moving.PORTRAITS:
+                portraits.append(crop)
             found.append(normalised(_latents(backend, crop, np.random.default_rng((seed, len(found))))))
         tick()
     check_count(folder, len(found))

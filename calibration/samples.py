@@ -15,7 +15,7 @@ Sample = NDArray[np.float32]
 """1×3×S×S in [−1, 1], RGB."""
 
 SCALES = (0.0, 1.0)
-"""Degradation scales s: `classic` encodes the crop as it is, `standard` a blurred one."""
+"""Degradation scales s: the presets encode the crop as it is, a user may ask for a blurred one."""
 
 
 def samples(

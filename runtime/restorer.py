@@ -26,7 +26,7 @@ from runtime.parsing import FaceParser, open_parser
 from runtime.paste import paste_all
 from runtime.regions import Map, region_weights
 from runtime.result import FaceResult, RestoreResult
-from runtime.schedule import EPSILON, HELD, kappa, progress
+from runtime.schedule import epsilon_of, kappa, progress
 from runtime.scratches import mended_face
 from runtime.settings import RestoreSettings
 from runtime.timing import timed
@@ -136,10 +136,6 @@ class Restorer:
         )
         return RestoreResult(pasted, faces, timings, settings)
 
-    @property
-    def _epsilon(self) -> float:
-        return HELD if self.package.manifest.holds_latent else EPSILON
-
     def close(self) -> None:
         """Give back the networks' memory."""
         self.backend.close()
@@ -152,7 +148,9 @@ class Restorer:
         loops: dict[int, LoopResult] = {}
         for group in in_common_batches(wanted):
             together = np.stack([crops[i] for i in group]), np.stack([rho[i] for i in group])
-            results = restore_crops(self.backend, *together, wanted[group[0]], epsilon=self._epsilon)
+            results = restore_crops(
+                self.backend, *together, wanted[group[0]], epsilon=epsilon_of(self.package)
+            )
             loops |= zip(group, results, strict=True)
         return {i: loops[i] for i in crops}
 
@@ -166,7 +164,7 @@ class Restorer:
     ) -> FaceResult:
         done = progress(settings.latent_step_decay, loop.steps) if loop else 0.0
         warnings = face_warnings(
-            face, loop, settings, missing=missing, domain=self.domain, epsilon=self._epsilon
+            face, loop, settings, missing=missing, domain=self.domain, epsilon=epsilon_of(self.package)
         )
         if self.parser and aligned and not aligned.parsed:
             warnings = (*warnings, not_parsed())

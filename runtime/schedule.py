@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.package import Package
+
 Map = NDArray[np.float32]
 """One number for each pixel of a crop: S×S, or any shape that spreads over one."""
 
@@ -46,6 +48,11 @@ def pass_schedule(eta: float, iterations: int, epsilon: float = EPSILON) -> Pass
             times.append(t)
     steps = (after - t for t, after in itertools.pairwise([*times, iterations]))
     return PassSchedule(tuple(times), tuple(steps))
+
+
+def epsilon_of(package: Package) -> float:
+    """Return the ε that a package is restored with."""
+    return HELD if package.manifest.holds_latent else EPSILON
 
 
 def progress(eta: float, steps: int) -> float:

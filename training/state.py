@@ -1,5 +1,6 @@
 """All that a run needs to go on from where it stopped."""
 
+import copy
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ def open_state(run: Path, config: TrainingConfig, device: torch.device) -> State
     Raises CheckpointError when the checkpoint is damaged or of another layout.
     """
     network = initialise(config.layout, config.seed).to(device)
-    averaged = initialise(config.layout, config.seed).to(device).requires_grad_(False)
+    averaged = copy.deepcopy(network).requires_grad_(False)
     optimiser = _adam(network, config.learning_rate, (0.9, 0.99), device)
     adversary = None
     if config.adversarial.weight:
