@@ -20,6 +20,7 @@ from bench.options import add_output, positive
 from bench.report import Report, Row, Table, measured
 from engines import command_line
 from engines.package import Package, open_package
+from runtime.backends.sessions import session_options
 
 PRODUCT = 2048
 """Rows and columns of the matrices whose product shows the machine's peak."""
@@ -126,10 +127,7 @@ def _graph(path: Path, threads: int) -> Callable[[], object]:
 def _open(path: Path, threads: int, profile: str | None = None) -> Any:
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    # As in the product: the threads of one session must not spin while the next one's work.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options = session_options(threads)
     if profile:
         options.enable_profiling = True
         options.profile_file_prefix = profile

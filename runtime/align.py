@@ -18,6 +18,10 @@ Matrix: TypeAlias = NDArray[np.float64]
 
 Template: TypeAlias = Literal["published", "ffhq"]
 
+HARDLY_FINER = 0.25
+"""A picture that is finer than the result by this share is interpolated as it is: averaging two by two would
+take four times as long, and sharpness."""
+
 TEMPLATES: dict[Template, NDArray[np.float64]] = {
     # GPEN, face_model/align_faces.py: the ArcFace points for a 96×112 crop, moved right, given a margin.
     "published": (
@@ -154,7 +158,7 @@ def warp(
     border  what lies beyond the picture: one of OpenCV's BORDER_…
     """
     width, height = size
-    finer = math.ceil(1 / np.hypot(*matrix[:, 0]) - 1e-6)
+    finer = max(1, math.ceil(1 / np.hypot(*matrix[:, 0]) - HARDLY_FINER))
     result = cv2.warpAffine(
         picture,
         joined(resizing(finer, finer), matrix),

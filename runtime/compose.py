@@ -205,12 +205,14 @@ def noise_sigma(picture: Picture) -> float:
     if not picture.size:
         return 0.0
     finest, *coarser, _ = wavelet(picture)
-    structure = cv2.blur(sum(np.einsum("ijk,ijk->ij", band, band) for band in coarser), (9, 9))
+    energy = np.sum([cv2.transform(band * band, np.ones((1, 3), np.float32)) for band in coarser], axis=0)
+    structure = cv2.blur(energy, (9, 9))
     unclipped = _unclipped(picture)
     if not unclipped.any():
         return 0.0
     flat = unclipped & (structure <= np.quantile(structure[unclipped], FLAT))
-    return float(np.median(np.abs(finest[flat]))) / (0.6745 * BAND_NOISE[0])
+    of_flat = np.compress(flat.ravel(), finest.reshape(-1, 3), axis=0)
+    return float(np.median(np.abs(of_flat))) / (0.6745 * BAND_NOISE[0])
 
 
 def _unclipped(picture: Picture) -> NDArray[np.bool_]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import BackendError, SettingsError
+from runtime.backends.sessions import session_options
 from runtime.faces import Face
 
 Pixels = NDArray[np.uint8]
@@ -63,12 +64,9 @@ class CenterFaceDetector:
             raise BackendError(
                 "the bundled face detector needs ONNX Runtime: pip install onnxruntime, or name a YuNet file"
             ) from error
-        options = onnxruntime.SessionOptions()
-        # Threads that spin while they wait take the cores from whatever else runs.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         providers = ["CPUExecutionProvider"]
         try:
-            self._session = onnxruntime.InferenceSession(str(BUNDLED), options, providers=providers)
+            self._session = onnxruntime.InferenceSession(str(BUNDLED), session_options(), providers=providers)
         except Exception as error:  # ONNX Runtime has no common base for its errors
             raise BackendError(f"the bundled face detector {BUNDLED} does not open: {error}") from error
         self._threshold = threshold

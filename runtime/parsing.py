@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from engines.errors import BackendError, PackageError
 from engines.package import Package
 from runtime.align import AlignedFace
+from runtime.backends.sessions import session_options
 from runtime.compose import B3_SPLINE
 from runtime.one_line import one_line
 from runtime.parsed import ParsedFace
@@ -200,11 +201,8 @@ def _open(package: Package, threads: int | None) -> Any:
         import onnxruntime
     except ImportError as error:
         raise BackendError("the face-parsing network needs ONNX Runtime: pip install onnxruntime") from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    graph = package.graph("parsing")
+    graph, providers = package.graph("parsing"), ["CPUExecutionProvider"]
     try:
-        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(str(graph), session_options(threads), providers=providers)
     except Exception as error:  # ONNX Runtime's own exceptions have no common public base
         raise BackendError(f"ONNX Runtime does not take {graph}: {one_line(str(error))}") from error

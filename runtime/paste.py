@@ -16,6 +16,7 @@ from runtime.blend import coarse_blend, narrow_mask
 from runtime.compose import SUPPORT, HandBack, compose, in_colours, repair_share
 from runtime.fringes import desaturate_fringes, fringe_margin, fringe_reach
 from runtime.grain import grain_of
+from runtime.parallel import parallel
 from runtime.ringing import clamp_ringing, ringing_reach
 
 Crop: TypeAlias = NDArray[np.float32]
@@ -59,10 +60,11 @@ def paste_all(
     ]
     layers.sort(key=lambda layer: layer.aligned.to_photo.tolist())  # sums of floats depend on their order
     waiting: deque[_Blended] = deque()  # coring looks into the neighbouring cells, untouched
-    for cell in sorted({cell for layer in layers for cell in _cells(layer.rectangle)}):
-        while waiting and waiting[0].last_neighbour < cell:
+    cells = sorted({cell for layer in layers for cell in _cells(layer.rectangle)})
+    for blended in parallel(lambda cell: _blend(photo, cell, layers), cells):
+        while waiting and waiting[0].last_neighbour < blended.cell:
             _write(photo, waiting.popleft())
-        waiting.append(_blend(photo, cell, layers))
+        waiting.append(blended)
     for blended in waiting:
         _write(photo, blended)
 
@@ -123,10 +125,16 @@ def _layer(
 class _Blended:
     """New pixels of a cell, not yet in the photo."""
 
+    cell: Rectangle
     rectangle: Rectangle
+    """What of the cell is new."""
     pixels: NDArray[Any]
-    last_neighbour: Rectangle
-    """The last cell whose blending looks at the old pixels."""
+
+    @property
+    def last_neighbour(self) -> Rectangle:
+        """Return the last cell whose blending looks at the old pixels."""
+        x, y = self.cell[2:]
+        return x, y, x + CELL, y + CELL
 
 
 def _blend(photo: Pixels, cell: Rectangle, layers: Iterable[_Layer]) -> _Blended:
@@ -154,8 +162,7 @@ def _blend(photo: Pixels, cell: Rectangle, layers: Iterable[_Layer]) -> _Blended
             coarse = _warped(layer.coarse, layer.aligned, part, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
             blended[inside] += in_colours(claim / all_claims * top) * coarse
     pixels = np.rint(np.clip(blended, 0, top)).astype(photo.dtype)
-    x, y = cell[0] + CELL, cell[1] + CELL
-    return _Blended((x0, y0, x1, y1), pixels, (x, y, x + CELL, y + CELL))
+    return _Blended(cell, (x0, y0, x1, y1), pixels)
 
 
 def _write(photo: Pixels, blended: _Blended) -> None:

@@ -22,6 +22,7 @@ from runtime.faces import Face
 from runtime.grain import face_grain
 from runtime.loop import LoopResult, restore_crops
 from runtime.missing import Missing, fill_missing, find_missing, without_missing
+from runtime.parallel import for_each
 from runtime.parsing import FaceParser, open_parser
 from runtime.paste import paste_all
 from runtime.regions import Map, region_weights
@@ -106,30 +107,30 @@ class Restorer:
             wanted = choose(found, settings, by_face)
         with timed(timings, "align"):
             size = self.package.manifest.size
-            aligned = {i: align(photo, found[i], size, settings.template) for i in wanted}
+            aligned = for_each(wanted, lambda i: align(photo, found[i], size, settings.template))
         if self.parser:
             with timed(timings, "parsing"):
                 aligned = {i: replace(face, parsed=self.parser.parse(face)) for i, face in aligned.items()}
         with timed(timings, "regions"):
-            rho = {i: region_weights(face, wanted[i].face_mask_weights) for i, face in aligned.items()}
-            missing = {i: find_missing(face) for i, face in aligned.items()}
+            rho = for_each(wanted, lambda i: region_weights(aligned[i], wanted[i].face_mask_weights))
+            missing = for_each(wanted, lambda i: find_missing(aligned[i]))
         seen, patches = dict(aligned), dict[int, Patch | None]()
         scratched = [i for i in wanted if wanted[i].soften_scratches]
         if scratched:
             with timed(timings, "scratches"):
-                for i in scratched:
-                    seen[i], patches[i] = mended_face(photo, aligned[i])
+                for i, mended in for_each(scratched, lambda i: mended_face(photo, aligned[i])).items():
+                    seen[i], patches[i] = mended
         with timed(timings, "network"):
             crops = {i: fill_missing(face.crop, missing[i]) for i, face in seen.items()}
             loops = self._restore(crops, rho, wanted)
         with timed(timings, "paste"):
             pasted = _enlarged(photo, settings.upscale)
             placed = [(scaled(seen[i], settings.upscale), loop.restored) for i, loop in loops.items()]
-            kept = [
-                _hand_back(photo, seen[i], rho[i], loop, wanted[i], patches.get(i), missing[i])
-                for i, loop in loops.items()
-            ]
-            paste_all(pasted, placed, kept)
+            kept = for_each(
+                loops,
+                lambda i: _hand_back(photo, seen[i], rho[i], loops[i], wanted[i], patches.get(i), missing[i]),
+            )
+            paste_all(pasted, placed, kept.values())
         faces = tuple(
             self._face_result(face, aligned.get(i), loops.get(i), missing.get(i), wanted.get(i, settings))
             for i, face in enumerate(found)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from engines.errors import BackendError
 from engines.package import GraphName, Package, Port
 from runtime.backends import Batch, Move, Provider
+from runtime.backends.sessions import session_options
 from runtime.one_line import cause_of
 
 _CPU: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
@@ -219,10 +220,6 @@ def _open(graph: Path, device: str, chosen: list[tuple[str, dict[str, str]]], th
         import onnxruntime
     except ImportError as error:
         raise BackendError("ONNX Runtime is not installed: pip install 'gpen-edge[cpu]'") from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    # The threads of one session must not spin on the cores that the next one's threads work on.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     wanted = chosen[0][0]
     if wanted not in onnxruntime.get_available_providers():
         how = (
@@ -233,7 +230,7 @@ def _open(graph: Path, device: str, chosen: list[tuple[str, dict[str, str]]], th
         )
         raise BackendError(f"this ONNX Runtime cannot use {device}: it has no {wanted}: {how}")
     try:
-        session = onnxruntime.InferenceSession(str(graph), options, providers=chosen)
+        session = onnxruntime.InferenceSession(str(graph), session_options(threads), providers=chosen)
     except Exception as error:  # ONNX Runtime's own exceptions have no common public base
         raise BackendError(f"ONNX Runtime does not take {graph}: {str(error).splitlines()[0]}") from error
     if session.get_providers()[0] != wanted:  # it falls back to the CPU without an error

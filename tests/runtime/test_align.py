@@ -34,6 +34,14 @@ def face_in(shape, scale):
     return Face((0.0, 0.0, 1.0, 1.0), points.astype(np.float32), 1.0)
 
 
+@pytest.mark.parametrize("scale", [0.8, 1, 1.2])
+def test_a_face_about_as_large_as_the_crop_keeps_its_sharpness(scale):
+    stripes = 128 + 100 * np.cos(2 * np.pi * np.arange(200) / 5)
+    photo = np.tile(np.rint(stripes).astype(np.uint8)[None, :, None], (200, 1, 3))
+    crop = align(photo, face_in(photo.shape, scale), 64).crop
+    assert 255 * crop.std() == pytest.approx(100 / np.sqrt(2), rel=0.03)
+
+
 def test_published_template_has_the_published_numbers():
     expected = [
         (66.29459953, 79.69630051),
