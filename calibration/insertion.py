@@ -12,6 +12,7 @@ TensorRT ("Working with Quantized Types": explicit quantisation; Q is QuantizeLi
 ONNX Runtime on a CPU has INT8 kernels for convolutions that put out INT8, and none that go on with an
 activation in floating point: there each convolution has a Q behind it too. Its VNNI kernels multiply
 unsigned by signed: activations are UINT8 with a zero point of 128, which is the same symmetric range.
+What is left in floating point costs a CPU more than the convolutions: see `cpu_form.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,9 @@ from onnxruntime.quantization import QuantType
 from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
+from calibration.cpu_form import factors_in_scales
 from calibration.quantisable import Layer
+from calibration.watching import shapes_of
 
 Target = Literal["gpu", "cpu"]
 
@@ -41,12 +44,11 @@ def quantised(
     result.CopyFrom(model)
     if not layers:
         return result
-    names = {
-        name for layer in layers for name in (*layer.inputs, *(layer.outputs if target == "cpu" else ()))
-    }
-    spans = {
-        name: TensorData(lowest=np.float32(-ranges[name]), highest=np.float32(ranges[name])) for name in names
-    }
+    tops = {name: ranges[name] for layer in layers for name in layer.inputs}
+    if target == "cpu":  # what a layer makes has one scale, so that it can be interleaved as bytes
+        for layer in layers:
+            tops |= dict.fromkeys(layer.outputs, max(ranges[name] for name in layer.outputs))
+    spans = {name: TensorData(lowest=np.float32(-top), highest=np.float32(top)) for name, top in tops.items()}
     quantiser = QDQQuantizer(
         result,
         per_channel=True,
@@ -69,5 +71,7 @@ def quantised(
     quantiser.model.topological_sort()
     graph: ModelProto = quantiser.model.model
     graph.ir_version = model.ir_version
+    if target == "cpu":
+        graph = factors_in_scales(graph, shapes_of(model))
     onnx.checker.check_model(graph, full_check=True)
     return graph

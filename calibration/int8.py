@@ -8,6 +8,7 @@ from shutil import copyfile
 import onnx
 from onnx import ModelProto
 
+from calibration.cpu_form import side_by_side
 from calibration.insertion import Target, quantised
 from calibration.linear_weights import store_linear_weights
 from calibration.quantisable import MEASURED, Layer, all_macs, layers_of, same_layers
@@ -74,6 +75,8 @@ def to_int8(
         for name in package.manifest.graphs
         if name != "parsing"
     }
+    if settings.target == "cpu":
+        models = {name: side_by_side(model) for name, model in models.items()}
     layers = [layer for graph in MEASURED for layer in layers_of(graph, models[graph])]
     total = sum(all_macs(models[graph]) for graph in MEASURED)
     _check_share(sum(layer.macs for layer in layers) / total, "at most", settings)

@@ -19,6 +19,10 @@ from engines.package import GraphName
 MEASURED: tuple[GraphName, ...] = ("encoder", "generator")
 """The graphs whose layers are chosen; the others that have the same layers follow."""
 
+LEAST_CHANNELS = 4
+"""INT8 instructions take so many at a time. The first convolution has three: it would gain nothing, and
+rounding the picture itself costs more than rounding what is computed from it."""
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -68,8 +72,8 @@ def all_macs(model: ModelProto) -> int:
 
 
 def is_quantisable(node: NodeProto, weights: dict[str, tuple[int, ...]]) -> bool:
-    """Return whether a node is a convolution that mixes channels, with constant weights."""
-    if node.op_type != "Conv" or node.input[1] not in weights:
+    """Return whether a node is a convolution that mixes LEAST_CHANNELS or more, with constant weights."""
+    if node.op_type != "Conv" or weights.get(node.input[1], (0, 0))[1] < LEAST_CHANNELS:
         return False
     return all(attribute.i == 1 for attribute in node.attribute if attribute.name == "group")
 

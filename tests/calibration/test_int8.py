@@ -12,15 +12,18 @@ import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, numpy_helper
 
 from calibration.__main__ import main
+from calibration.cpu_form import side_by_side
 from calibration.insertion import quantised
 from calibration.linear_weights import store_linear_weights
 from calibration.quantisable import Layer, all_macs, layers_of, same_layers
 from calibration.ranges import Seen, best, candidates, error, rounded, rounded_weights
 from calibration.samples import samples
 from calibration.trade_off import Quality, weigh
+from calibration.watching import in_pieces, shapes_of, watch
 from engines.package import GraphName, open_package
 from runtime.backends import Move, open_backend
 
@@ -142,7 +145,7 @@ def test_the_same_images_and_seed_give_the_same_bytes(
 
 def test_on_a_cpu_every_quantised_convolution_runs_in_int8(tiny_package: Path, tmp_path: Path) -> None:
     for graph in ("encoder", "generator"):
-        model = onnx.load(str(tiny_package / f"{graph}.onnx"))
+        model = side_by_side(onnx.load(str(tiny_package / f"{graph}.onnx")))
         layers = layers_of(graph, model)  # type: ignore[arg-type]
         spans = {name: 4.0 for layer in layers for name in (*layer.inputs, *layer.outputs)}
         made = quantised(model, layers, spans, "cpu")
@@ -154,18 +157,91 @@ def test_on_a_cpu_every_quantised_convolution_runs_in_int8(tiny_package: Path, t
         assert kinds["QLinearConv"] == sum(len(layer.convolutions) for layer in layers)
 
 
+def inputs_of(model: ModelProto, batch: int) -> dict[str, NDArray[np.float32]]:
+    """Latents so wide that some styles, which are affine in them, are negative."""
+    random = np.random.default_rng(0)
+    shapes = shapes_of(model)
+    return {
+        port.name: random.normal(0, 2, (4, *shapes[port.name][1:])).astype(np.float32)[:batch]
+        for port in model.graph.input
+    }
+
+
+def spans_of(model: ModelProto, layers: list[Layer]) -> dict[str, float]:
+    spans: dict[str, float] = {}
+    inputs = inputs_of(model, 4)
+    for i in range(4):
+        one = {name: values[i : i + 1] for name, values in inputs.items()}
+        watch(
+            in_pieces(model, threads=1),
+            one,
+            lambda name, x: spans.update({name: max(spans.get(name, 0), abs(x).max())}),
+        )
+    return {name: float(spans[name]) for layer in layers for name in (*layer.inputs, *layer.outputs)}
+
+
+def picture_of(model: ModelProto, batch: int) -> NDArray[np.float32]:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return np.asarray(session.run(None, inputs_of(model, batch))[0])
+
+
+@pytest.fixture(scope="module")
+def generator(tiny_package: Path) -> ModelProto:
+    return onnx.load(str(tiny_package / "generator.onnx"))
+
+
+@pytest.fixture(scope="module")
+def in_bytes(generator: ModelProto) -> ModelProto:
+    """The generator as a CPU has it, all in INT8."""
+    joined = side_by_side(generator)
+    layers = layers_of("generator", joined)
+    return quantised(joined, layers, spans_of(joined, layers), "cpu")
+
+
+def test_sums_of_convolutions_are_one_on_a_cpu(generator: ModelProto) -> None:
+    joined = side_by_side(generator)
+    before, after = (
+        sum(_mixes(node) for node in model.graph.node if node.op_type == "Conv")
+        for model in (generator, joined)
+    )
+    assert after == before - 4  # at 8, 16, 32 and 64; at 4 there is only the constant
+    assert picture_of(joined, 2) == pytest.approx(picture_of(generator, 2), abs=1e-3)
+
+
+def test_factors_by_channel_are_in_the_scales_on_a_cpu(generator: ModelProto, in_bytes: ModelProto) -> None:
+    def products(model: ModelProto) -> int:
+        shapes = shapes_of(model)
+        return sum(
+            node.op_type == "Mul" and shapes.get(node.input[1], ())[2:] == (1, 1) for node in model.graph.node
+        )
+
+    assert products(generator) == 2 * 8 + 1 + 9  # styles of the parts, and demodulations
+    assert products(in_bytes) == 1  # the constant's style
+    exact = picture_of(generator, 4)
+    assert np.square(picture_of(in_bytes, 4) - exact).mean() < 0.05**2 * exact.var()
+
+
+def test_each_picture_of_a_batch_has_its_own_scales(in_bytes: ModelProto) -> None:
+    together = picture_of(in_bytes, 4)
+    assert np.abs(together[:1] - picture_of(in_bytes, 1)).max() < 0.02 * together.std()
+
+
 def test_layers_are_most_of_the_arithmetic_and_found_again_in_the_step(tiny_package: Path) -> None:
     models = {
         name: onnx.load(str(tiny_package / f"{name}.onnx")) for name in ("encoder", "generator", "step")
     }
     layers = [layer for name in ("encoder", "generator") for layer in layers_of(name, models[name])]  # type: ignore[arg-type]
-    assert len({layer.name for layer in layers}) == len(layers) == 5 + 9
+    assert len({layer.name for layer in layers}) == len(layers) == 4 + 9  # the first convolution reads the picture
     share = sum(layer.macs for layer in layers) / sum(all_macs(models[n]) for n in ("encoder", "generator"))
     assert 0.9 < share < 1
     encoder = [layer for layer in layers if layer.graph == "encoder"]
     found = same_layers(encoder, models["encoder"], models["step"])
     assert [layer.name for layer in found] == [layer.name for layer in encoder]
-    assert len({name for layer in found for name in layer.convolutions}) == 5
+    assert len({name for layer in found for name in layer.convolutions}) == 4
 
 
 def test_the_worst_layers_stay_in_floating_point() -> None:
