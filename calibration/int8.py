@@ -14,7 +14,7 @@ from calibration.linear_weights import store_linear_weights
 from calibration.quantisable import MEASURED, Layer, all_macs, layers_of, same_layers
 from calibration.range_choice import RANKED, Tops, choose_ranges
 from calibration.samples import Sample
-from calibration.trade_off import Judge, TradeOff, weigh
+from calibration.trade_off import WAY, Judge, Quality, TradeOff, weigh
 from calibration.trade_off_chart import chart
 from calibration.watching import unpacked
 from engines.errors import GpenEdgeError, PackageError
@@ -34,6 +34,9 @@ from export.storage import store_halved
 
 HELD_OUT = 8
 """Portraits at most that the quality is measured on."""
+
+LINEAR_COST = 1.0
+"""dB that the weights of linear layers in INT8 may cost."""
 
 Progress = Callable[[str, int], Callable[[], None]]
 """Told what begins and of how many steps; gives what is to be called after each."""
@@ -98,14 +101,11 @@ def to_int8(
         )
         share = found.last.share if found.last else 0.0
         _check_share(share, f"with {settings.least_psnr:g} dB only", settings)
-        quality = judge(found.kept, linear=True)
-        linear = quality.psnr >= settings.least_psnr
-        if not linear:
-            quality = judge(found.kept)
+        linear, quality = _linear_graphs(judge, found.kept, settings.least_psnr)
 
         def convert(name: GraphName) -> ModelProto:
             model = _converted(name, models, found.kept, ranges, settings)
-            return store_halved(store_linear_weights(model) if linear else model)
+            return store_halved(store_linear_weights(model, [models[graph] for graph in linear]))
 
         graphs: dict[GraphName, Graph] = {
             name: _write(target / f"{name}.onnx", convert(name), old)
@@ -122,7 +122,7 @@ def to_int8(
             psnr=round(quality.psnr, 3),
             worst_psnr=round(quality.worst, 3),
             share=round(share, 6),
-            linear_weights="int8" if linear else "fp16",
+            linear_weights=linear,
             layers=_layers(layers, found, tops, total),
             curve=_curve(found),
         )
@@ -165,6 +165,23 @@ def _check_share(share: float, how: str, settings: Int8Settings) -> None:
             f"{how} {share:.1%} of the arithmetic can be INT8, {settings.least_share:.1%} was asked for: "
             "nothing was written; lower --share or --psnr, or give other portraits"
         )
+
+
+def _linear_graphs(
+    judge: Judge, kept: Sequence[Layer], least_psnr: float
+) -> tuple[tuple[GraphName, ...], Quality]:
+    """Return the graphs whose linear layers' weights may be INT8, and the quality with them.
+
+    They save nothing but bytes, so the picture may hardly suffer.
+    """
+    chosen: tuple[GraphName, ...] = ()
+    quality = judge(kept)
+    least = max(least_psnr, quality.psnr - LINEAR_COST)
+    for graph in reversed(WAY):  # the later, the less it usually costs
+        tried = judge(kept, (*chosen, graph))
+        if tried.psnr >= least:
+            chosen, quality = (*chosen, graph), tried
+    return chosen, quality
 
 
 def _converted(

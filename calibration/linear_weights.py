@@ -3,6 +3,8 @@
 Each is followed by a DequantizeLinear of one scale per output; the products stay in floating point.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
@@ -14,15 +16,19 @@ STORED = "_int8"
 """What is added to the name of a tensor for its stored form; the graph goes on using the old name."""
 
 
-def store_linear_weights(model: ModelProto) -> ModelProto:
-    """Return a model whose large constant FP32 weights of Gemm and MatMul nodes are stored as INT8."""
+def store_linear_weights(model: ModelProto, of: Iterable[ModelProto]) -> ModelProto:
+    """Return a model whose large constant FP32 weights of Gemm and MatMul nodes are stored as INT8.
+
+    of  models that contain those weights: others stay as they are
+    """
+    wanted = {tensor.raw_data for source in of for tensor in source.graph.initializer}
     result = ModelProto()
     result.CopyFrom(model)
     graph = result.graph
     axes = {node.input[1]: _output_axis(node) for node in graph.node if node.op_type in ("Gemm", "MatMul")}
     made: list[NodeProto] = []
     for tensor in list(graph.initializer):
-        if tensor.name not in axes:
+        if tensor.name not in axes or tensor.raw_data not in wanted:
             continue
         values = numpy_helper.to_array(tensor)
         if values.ndim != 2 or values.size < SMALLEST or values.dtype != np.float32:

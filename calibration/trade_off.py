@@ -106,18 +106,16 @@ class Judge:
     ) -> None:
         self._models, self._ranges, self._target = models, ranges, target
         self._samples, self._threads = held_out, threads
-        self._exact = self._pictures([], linear=False)
+        self._exact = self._pictures([], ())
 
-    def __call__(self, layers: Sequence[Layer], *, linear: bool = False) -> Quality:
-        """Return the quality with these layers in INT8, and with the weights of linear layers stored so."""
-        pictures = self._pictures(layers, linear=linear)
+    def __call__(self, layers: Sequence[Layer], linear: Sequence[GraphName] = ()) -> Quality:
+        """Return the quality with these layers in INT8, and the weights of linear layers in these graphs."""
+        pictures = self._pictures(layers, linear)
         errors = [np.square(a - b).mean(dtype=np.float64) for a, b in zip(pictures, self._exact, strict=True)]
         return Quality(_decibels(float(np.mean(errors))), _decibels(float(max(errors))))
 
-    def _pictures(self, layers: Sequence[Layer], *, linear: bool) -> list[Sample]:
-        encoder, mapping, generator = (
-            self._open(self._converted(graph, layers, linear=linear)) for graph in WAY
-        )
+    def _pictures(self, layers: Sequence[Layer], linear: Sequence[GraphName]) -> list[Sample]:
+        encoder, mapping, generator = (self._open(self._converted(graph, layers, linear)) for graph in WAY)
         names = [output.name for output in encoder.get_outputs()]
         pictures = []
         for sample in self._samples:
@@ -127,10 +125,12 @@ class Judge:
             pictures.append(np.clip(picture, -1, 1))
         return pictures
 
-    def _converted(self, graph: GraphName, layers: Sequence[Layer], *, linear: bool) -> ModelProto:
+    def _converted(
+        self, graph: GraphName, layers: Sequence[Layer], linear: Sequence[GraphName]
+    ) -> ModelProto:
         ours = [layer for layer in layers if layer.graph == graph]
         model = quantised(self._models[graph], ours, self._ranges.get(graph, {}), self._target)
-        return store_linear_weights(model) if linear else model
+        return store_linear_weights(model, [self._models[name] for name in linear])
 
     def _open(self, model: ModelProto) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()

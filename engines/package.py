@@ -129,8 +129,8 @@ class Quantisation:
     worst_psnr: float
     share: float
     """Of the MACs in INT8, of encoder and generator."""
-    linear_weights: Literal["int8", "fp16"]
-    """How the weights of linear layers lie in the files; they compute in FP32."""
+    linear_weights: tuple[GraphName, ...]
+    """Graphs whose linear layers have their weights in a byte each, in every graph; they compute in FP32."""
     layers: tuple[QuantisedLayer, ...]
     curve: tuple[Trial, ...]
     """In the order they were tried."""
