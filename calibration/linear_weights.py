@@ -1,6 +1,8 @@
 """Weights of linear layers in a byte each: they take little time, but in a small network much of the file.
 
-Each is followed by a DequantizeLinear of one scale per output; the products stay in floating point.
+Each is followed by a DequantizeLinear of one scale per output; the products stay in floating point. An input
+whose weights are all small would lose most of them to that scale: so the weights of each input are brought to
+the same reach, and the input is multiplied by it instead.
 """
 
 from collections.abc import Iterable
@@ -14,6 +16,8 @@ from export.storage import SMALLEST
 
 STORED = "_int8"
 """What is added to the name of a tensor for its stored form; the graph goes on using the old name."""
+REACH = "_reach"
+"""And for what its inputs are multiplied by."""
 
 
 def store_linear_weights(model: ModelProto, of: Iterable[ModelProto]) -> ModelProto:
@@ -26,7 +30,7 @@ def store_linear_weights(model: ModelProto, of: Iterable[ModelProto]) -> ModelPr
     result.CopyFrom(model)
     graph = result.graph
     axes = {node.input[1]: _output_axis(node) for node in graph.node if node.op_type in ("Gemm", "MatMul")}
-    made: list[NodeProto] = []
+    nodes: list[NodeProto] = []
     for tensor in list(graph.initializer):
         if tensor.name not in axes or tensor.raw_data not in wanted:
             continue
@@ -34,18 +38,27 @@ def store_linear_weights(model: ModelProto, of: Iterable[ModelProto]) -> ModelPr
         if values.ndim != 2 or values.size < SMALLEST or values.dtype != np.float32:
             continue
         name, axis = tensor.name, axes[tensor.name]
-        scales = np.maximum(np.abs(values).max(1 - axis), TINY * LEVELS) / np.float32(LEVELS)
-        levels = np.rint(values / np.expand_dims(scales, 1 - axis)).astype(np.int8)
+        reach = np.maximum(np.abs(values).max(axis), TINY)
+        even = values / np.expand_dims(reach, axis)
+        scales = np.maximum(np.abs(even).max(1 - axis), TINY) / np.float32(LEVELS)
+        levels = np.rint(even / np.expand_dims(scales, 1 - axis)).astype(np.int8)
         names = [name + STORED, name + "_scale", name + "_zero_point"]
         parts: list[NDArray[np.generic]] = [levels, scales, np.zeros(len(scales), np.int8)]
         graph.initializer.remove(tensor)
         graph.initializer.extend(
-            numpy_helper.from_array(part, key) for part, key in zip(parts, names, strict=True)
+            numpy_helper.from_array(part, key)
+            for part, key in zip([*parts, reach], [*names, name + REACH], strict=True)
         )
-        made.append(
+        nodes.append(
             helper.make_node("DequantizeLinear", names, [name], name=f"{name}_DequantizeLinear", axis=axis)
         )
-    nodes = [*made, *graph.node]
+    reaches = {tensor.name for tensor in graph.initializer if tensor.name.endswith(REACH)}
+    for node in graph.node:
+        if node.op_type in ("Gemm", "MatMul") and (reach_of := node.input[1] + REACH) in reaches:
+            scaled = f"{node.name}_input"
+            nodes.append(helper.make_node("Mul", [node.input[0], reach_of], [scaled], name=scaled))
+            node.input[0] = scaled
+        nodes.append(node)
     del graph.node[:]
     graph.node.extend(nodes)
     return result
