@@ -12,7 +12,7 @@ from engines import tensorrt_api
 from engines.build_process import build_apart
 from engines.cache import CachedEngine, EngineCache
 from engines.construction import BuildRequest
-from engines.errors import EngineError
+from engines.errors import EngineError, PackageError
 from engines.gpu import Gpu, find_gpu
 from engines.package import GraphName, Package
 from engines.record import EngineKey, EngineRecord
@@ -144,8 +144,17 @@ def _runtime(options: EngineOptions, gpu: Gpu | None) -> TensorRt:
 
 
 def key_of(package: Package, graph: GraphName, settled: Settled) -> EngineKey:
-    """Return what identifies the engine for a graph. Raises PackageError when the package lacks it."""
+    """Return what identifies the engine for a graph.
+
+    Raises PackageError when the package lacks it, or is INT8 as only a CPU has it.
+    """
     package.graph(graph)
+    quantisation = package.manifest.quantisation
+    if quantisation and quantisation.target == "cpu":
+        raise PackageError(
+            f"package {package.folder} is INT8 for CPUs: make one for TensorRT with "
+            "`python -m calibration int8` without --for cpu"
+        )
     return EngineKey(
         graph=graph,
         graph_sha256=package.manifest.graphs[graph].sha256,

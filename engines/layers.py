@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 _PRECISIONS = {
@@ -12,7 +12,8 @@ _PRECISIONS = {
     "int8": "INT8", "fp8": "FP8", "int32": "INT32", "int64": "INT64", "bool": "BOOL",
 }  # fmt: skip
 _LINE = re.compile(
-    r"Name: (?P<name>.*?), LayerType: (?P<kind>[^,]*), .*Outputs: (?P<outputs>.*?), TacticName: "
+    r"Name: (?P<name>.*?), LayerType: (?P<kind>[^,]*), Inputs: (?P<inputs>.*?), Constants: .*"
+    r"Outputs: (?P<outputs>.*?), TacticName: "
 )
 _DATATYPE = re.compile(r"Datatype: (\w+)")
 _NODE = re.compile(r"\[ONNX Layer: ([^\]]*)\]")
@@ -28,7 +29,8 @@ class EngineLayer:
     kind: str
     """As the builder names it: `kgen`, `correlation`, `CaskConvolution`."""
     precision: str
-    """Type of what it puts out: FP32, FP16, INT8; empty when it puts out nothing."""
+    """FP32, FP16, INT8: the type of what it puts out; INT8 of a convolution that reads INT8, whatever it puts
+    out; empty when it puts out nothing."""
     nodes: tuple[str, ...] = ()
     """Nodes of the ONNX graph that it does the work of."""
 
@@ -43,9 +45,8 @@ def layers_of_log(text: str) -> tuple[EngineLayer, ...]:
     found = []
     for line in text.splitlines():
         if match := _LINE.match(line):
-            types = _DATATYPE.findall(match["outputs"])
-            nodes = tuple(dict.fromkeys(_NODE.findall(line)))
-            found.append(EngineLayer(match["name"], match["kind"], _precision(types[:1]), nodes))
+            reads, makes = (_DATATYPE.findall(match[ports])[:1] for ports in ("inputs", "outputs"))
+            found.append(_described(match["name"], match["kind"], reads, makes, line))
     return tuple(found)
 
 
@@ -66,13 +67,23 @@ def precisions(layers: Sequence[EngineLayer]) -> dict[str, int]:
 def _layer(entry: Any) -> EngineLayer:
     if not isinstance(entry, dict):  # an engine built without details has names only
         return EngineLayer(str(entry), "", "")
-    types = [
-        str(output.get("Datatype") or output.get("DataType") or output.get("Format/Datatype", ""))
-        for output in entry.get("Outputs", [])
-        if isinstance(output, dict)
-    ]
-    nodes = tuple(dict.fromkeys(_NODE.findall(str(entry.get("Metadata", "")))))
-    return EngineLayer(str(entry.get("Name", "")), str(entry.get("LayerType", "")), _precision(types), nodes)
+    reads, makes = (
+        [
+            str(port.get("Datatype") or port.get("DataType") or port.get("Format/Datatype", ""))
+            for port in entry.get(ports, [])
+            if isinstance(port, dict)
+        ]
+        for ports in ("Inputs", "Outputs")
+    )
+    metadata = str(entry.get("Metadata", ""))
+    return _described(str(entry.get("Name", "")), str(entry.get("LayerType", "")), reads, makes, metadata)
+
+
+def _described(
+    name: str, kind: str, reads: Sequence[str], makes: Sequence[str], metadata: str
+) -> EngineLayer:
+    layer = EngineLayer(name, kind, _precision(makes), tuple(dict.fromkeys(_NODE.findall(metadata))))
+    return replace(layer, precision="INT8") if layer.convolves and _precision(reads) == "INT8" else layer
 
 
 def _precision(types: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 
 import cv2
 import numpy as np
@@ -24,6 +25,8 @@ from calibration.ranges import Seen, best, candidates, error, rounded, rounded_w
 from calibration.samples import samples
 from calibration.trade_off import Quality, weigh
 from calibration.watching import in_pieces, shapes_of, watch
+from engines.__main__ import main as engines_main
+from engines.construction import BuildRequest, construct
 from engines.package import GraphName, open_package
 from runtime.backends import Move, open_backend
 
@@ -98,6 +101,39 @@ def _op(makers: dict[str, NodeProto], value: str) -> str:
 
 def _mixes(node: NodeProto) -> bool:
     return all(attribute.i == 1 for attribute in node.attribute if attribute.name == "group")
+
+
+@pytest.mark.parametrize("graph", ["encoder", "mapping", "generator", "step", "fused"])
+def test_tensorrt_rtx_builds_it_and_convolves_in_int8(made: Path, graph: GraphName, tmp_path: Path) -> None:
+    request = BuildRequest(
+        runtime="rtx",
+        graph=str(made / f"{graph}.onnx"),
+        output=str(tmp_path / "engine"),
+        max_batch=2,
+        targets=("sm_86",),
+    )
+    layers = construct(request, lambda phase, share: None).layers
+    in_int8 = sum(layer.kind == "correlation" and layer.precision == "INT8" for layer in layers)
+    nodes = onnx.load(str(made / f"{graph}.onnx")).graph.node
+    makers = {output: node for node in nodes for output in node.output}
+    wanted = sum(
+        node.op_type == "Conv" and _op(makers, node.input[1]) == "DequantizeLinear" for node in nodes
+    )
+    assert in_int8 == wanted
+    assert wanted or graph == "mapping"
+
+
+def test_a_package_for_cpus_is_refused_by_tensorrt_in_one_line(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = tmp_path / "for-cpus"
+    copytree(made, package)
+    manifest = package / "manifest.json"
+    text = manifest.read_text()
+    assert text.count('"target": "gpu"') == 1
+    manifest.write_text(text.replace('"target": "gpu"', '"target": "cpu"'))
+    assert engines_main(["build", str(package)]) == 2
+    assert capsys.readouterr().err.endswith("without --for cpu\n")
 
 
 def test_the_manifest_says_what_was_traded(made: Path, tiny_package: Path) -> None:

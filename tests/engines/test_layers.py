@@ -9,6 +9,9 @@ Inputs: [ { Name: a, Dimensions: [-1,3,8,8], Datatype: Float, Format: x }], \
 Constants: [ { Name: k, Dimensions: [1], Datatype: Float }], Outputs: [ { Name: b, Dimensions: [-1,4,8,8], \
 Datatype: Half, Format: (NHWC) Channel major format }], TacticName: t, StreamId: 0, \
 Metadata: [ONNX Layer: /LeakyRelu]\x1f[ONNX Layer: /Conv]\x1f[ONNX Layer: /Conv]
+Name: /Conv_1_myl0_2, LayerType: correlation, \
+Inputs: [ { Name: b, Dimensions: [-1,4,8,8], Datatype: Int8, Format: x }], Constants: [], \
+Outputs: [ { Name: c, Dimensions: [-1,4,8,8], Datatype: Float, Format: x }], TacticName: t, StreamId: 0
 
 I/O Tensors:
  Name: crop, IOMode: Input, DataType: Float, Dimensions: [-1,3,64,64]
@@ -19,6 +22,7 @@ def test_a_log_is_read_line_by_line():
     assert layers_of_log(LOG) == (
         EngineLayer("__mye1_myl0_0", "shape_call", ""),
         EngineLayer("/Conv_myl0_1", "correlation", "FP16", ("/LeakyRelu", "/Conv")),
+        EngineLayer("/Conv_1_myl0_2", "correlation", "INT8"),
     )
 
 
