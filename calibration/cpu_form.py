@@ -101,16 +101,21 @@ def _multiply_scale(graph: "_Graph", product: NodeProto, shapes: Mapping[str, Sh
     while (blur := graph.maker(value)) and _is_blur(blur, shapes) and graph.is_read_once(blur):
         value = blur.input[0]
     halves = _dequantised(graph, value)
-    if len(halves) not in (1, 4) or len({_scale_of(graph, half) for half in halves}) > 1:
+    if len({_scale_of(graph, half) for half in halves}) != 1:
         return
-    scale = graph.add("Mul", (halves[0].input[1], _flat(graph, factor)), f"{product.name}_scale")
-    levels, shape = halves[0].input[0], shapes[product.output[0]]
+    blurred, levels = product.input[0], [half.input[0] for half in halves]
     if len(halves) == 4:
         shape = shapes[value]
-        levels = _interleaved(graph, [half.input[0] for half in halves], shape, f"{product.name}_levels")
-    floats, blurred = f"{product.name}_floats", product.input[0]
+        whole = _interleaved(graph, levels, shape, f"{product.name}_levels")
+    elif halves[0].output[0] == blurred:
+        shape = shapes[product.output[0]]
+        (whole,) = levels
+    else:
+        return
+    scale = graph.add("Mul", (halves[0].input[1], _flat(graph, factor)), f"{product.name}_scale")
+    floats = f"{product.name}_floats"
     graph.read(value, floats)
-    _by_channel(graph, "DequantizeLinear", levels, scale, shape, floats)
+    _by_channel(graph, "DequantizeLinear", whole, scale, shape, floats)
     graph.read(product.output[0], floats if blurred == value else blurred)
 
 
@@ -162,7 +167,8 @@ def _is_blur(node: NodeProto, shapes: Mapping[str, Shape]) -> bool:
 def _by_channel(graph: "_Graph", kind: str, value: str, scale: str, shape: Shape, name: str) -> str:
     """Quantise or dequantise each channel of each picture of a batch by a scale of its own.
 
-    A scale is for one axis: so the pictures' channels lie along one axis meanwhile.
+    A scale is for one axis: so the pictures' channels lie along one axis meanwhile. A factor of 0 makes the
+    scale of quantising infinite, and all levels the middle.
     """
     _, channels, height, width = shape
     together = graph.add("Reshape", (value, graph.shape(1, -1, height, width)), f"{name}_together")

@@ -262,6 +262,19 @@ def test_factors_by_channel_are_in_the_scales_on_a_cpu(generator: ModelProto, in
     assert np.square(picture_of(in_bytes, 4) - exact).mean() < 0.05**2 * exact.var()
 
 
+def test_a_style_of_0_is_no_error_on_a_cpu(generator: ModelProto) -> None:
+    still = ModelProto()
+    still.CopyFrom(generator)
+    for tensor in still.graph.initializer:  # weights and biases of the styles
+        if any(tensor.name in node.input[1:] for node in still.graph.node if node.op_type == "Gemm"):
+            tensor.CopyFrom(numpy_helper.from_array(0 * numpy_helper.to_array(tensor), tensor.name))
+    joined = side_by_side(still)
+    layers = layers_of("generator", joined)
+    spans = {name: 1.0 for layer in layers for name in (*layer.inputs, *layer.outputs)}
+    picture = picture_of(quantised(joined, layers, spans, "cpu"), 2)
+    assert picture == pytest.approx(picture_of(still, 2), abs=1e-4)
+
+
 def test_each_picture_of_a_batch_has_its_own_scales(in_bytes: ModelProto) -> None:
     together = picture_of(in_bytes, 4)
     assert np.abs(together[:1] - picture_of(in_bytes, 1)).max() < 0.02 * together.std()
