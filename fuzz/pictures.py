@@ -5,6 +5,7 @@ import struct
 import zlib
 
 import numpy as np
+import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
@@ -41,12 +42,19 @@ def pictures() -> dict[str, bytes]:
         "bmp-runs": _run_length_bmp(),
         "gif-palette": _saved(colour.convert("P"), "GIF", transparency=0),
         "gif-moving": _saved(colour, "GIF", save_all=True, append_images=[colour.rotate(180)]),
+        "heif-turned": _heif(colour.resize((32, 24)), exif=exif.tobytes(), xmp=_XMP, icc_profile=profile),
     }
 
 
 def _saved(image: Image.Image, name: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, name, **options)
+    return buffer.getvalue()
+
+
+def _heif(image: Image.Image, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(image).save(buffer, **options)
     return buffer.getvalue()
 
 

@@ -13,10 +13,16 @@ from runtime.photo.source import without_metadata
 from runtime.photo.writer import OUTPUT_SUFFIXES
 from runtime.result import RestoreResult
 
+FROM_PHONES = (".heic", ".heif")
+"""Suffixes of lossy photos that are read, not written."""
+
 
 def output_name(photo: Path) -> str:
-    """Return the name that a photo's result has in a folder: its own, or as PNG what cannot be written."""
-    return photo.name if photo.suffix.lower() in OUTPUT_SUFFIXES else f"{photo.stem}.png"
+    """Return the name that a photo's result has in a folder: its own, or that of a JPEG or PNG."""
+    suffix = photo.suffix.lower()
+    if suffix in OUTPUT_SUFFIXES:
+        return photo.name
+    return photo.stem + (".jpg" if suffix in FROM_PHONES else ".png")
 
 
 def check_megapixels(most: float) -> None:

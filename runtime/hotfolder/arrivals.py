@@ -18,8 +18,6 @@ OTHER_PICTURES = frozenset(
         ".cr2",
         ".cr3",
         ".dng",
-        ".heic",
-        ".heif",
         ".jp2",
         ".jxl",
         ".nef",

@@ -23,6 +23,7 @@ from runtime.photo.source import PhotoSource, orientation_of, source_of
 
 SUPPORTED_SUFFIXES = frozenset(
     {".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"}
+    | {".heic", ".heif"}
 )
 """Suffixes, in lower case, of files that a folder of photos is searched for. Reading goes by content."""
 
@@ -39,6 +40,8 @@ _FORMATS: tuple[tuple[bytes, Callable[[BinaryIO], ImageFile]], ...] = (
     (b"BM", BmpImageFile),
     (b"GIF8", GifImageFile),
 )
+_HEIF = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1"))
+"""What follows the first four bytes. Phones write `heic`; `mif1` may hold another coding: refused."""
 
 _BYTES_A_PIXEL = 8
 """Of the largest that is read raw: four channels of 16 bits."""
@@ -70,13 +73,13 @@ class Photo:
 
 
 def read_photo(path: Path, *, max_megapixels: float = 100) -> Photo:
-    """Read the first picture of a JPEG (MPO too), PNG, WebP, TIFF, BMP or GIF file.
+    """Read the first picture of a JPEG (MPO too), PNG, WebP, TIFF, BMP, GIF or, with pillow-heif, HEIC file.
 
-    16-bit grey and RGB keep their 16 bits. CMYK and Lab become sRGB; every other colour space stays, with its
-    ICC profile. Metadata too broken to be written back is dropped. Raises PhotoError for anything that is not
-    one whole photo of at most `max_megapixels`; the size is checked before a pixel is decoded, and a file
-    larger than such a photo can be is not opened. It takes no more memory than `allowed_bytes`. (Above 178
-    megapixels Pillow itself refuses WebP, whatever is allowed here.)
+    16-bit grey and RGB keep their 16 bits; HEIC is read with 8. CMYK and Lab become sRGB; every other colour
+    space stays, with its ICC profile. Metadata too broken to be written back is dropped. Raises PhotoError
+    for anything that is not one whole photo of at most `max_megapixels`; the size is checked before a pixel
+    is decoded, and a file larger than such a photo can be is not opened. It takes no more memory than
+    `allowed_bytes`. (Above 178 megapixels Pillow itself refuses WebP, whatever is allowed here.)
     """
     name = one_line(path)
     try:
@@ -152,7 +155,19 @@ def _open_header(file: BinaryIO, name: str) -> ImageFile:
     for signature, plugin in _FORMATS:
         if start.startswith(signature):
             return plugin(file)
+    if start[4:].startswith(_HEIF):
+        return _open_heif(file, name)
     raise PhotoError(f"{name} is not a JPEG, PNG, WebP, TIFF, BMP or GIF picture: save it as one of these")
+
+
+def _open_heif(file: BinaryIO, name: str) -> ImageFile:
+    """Open what phones write; its decoder turns it upright, and its EXIF orientation says so."""
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError as error:
+        raise PhotoError(f"{name} is a HEIC picture: pip install pillow-heif, or save it as JPEG") from error
+    image: ImageFile = HeifImageFile(file)  # type: ignore[no-untyped-call]
+    return image
 
 
 def _split_alpha(samples: Samples) -> tuple[Samples, Samples | None]:

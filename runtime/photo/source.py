@@ -28,7 +28,7 @@ class PhotoSource:
     """What is kept of a photo's file; the default is a colour photo that comes from no file."""
 
     format: str | None = None
-    """Pillow's name: JPEG, PNG, WEBP, TIFF, BMP, GIF."""
+    """Pillow's name: JPEG, PNG, WEBP, TIFF, BMP, GIF, HEIF."""
     grey: bool = False
     """The three channels were one, and are written as one."""
     icc: bytes | None = None

@@ -24,6 +24,15 @@ from runtime.photo.reader import read_photo
 from runtime.photo.writer import write_photo
 
 PICTURES = pictures()
+SUFFIXES = {
+    "jpeg": ".jpg",
+    "gif": ".gif",
+    "bmp": ".bmp",
+    "heif": ".heic",
+    "png": ".png",
+    "tiff": ".tif",
+    "webp": ".webp",
+}
 SEEDS = 4
 SIDE = int((MEGAPIXELS * 1e6) ** 0.5)
 
@@ -80,7 +89,7 @@ def tried(folder: Path, files: dict[str, bytes]) -> dict[str, dict[str, object]]
 
 def test_there_are_hundreds_of_mutants_of_every_format_and_always_the_same() -> None:
     assert len(set(MUTANTS.values()) - set(PICTURES.values())) >= 600
-    assert {name.partition("-")[0] for name in MUTANTS} == {"jpeg", "png", "webp", "tiff", "bmp", "gif"}
+    assert {name.partition("-")[0] for name in MUTANTS} == SUFFIXES.keys()
     assert mutants() == MUTANTS
 
 
@@ -124,9 +133,8 @@ def test_malformed_pictures_leave_whole_outputs_or_none_on_the_command_line(
     photos, output = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
     output.mkdir()
-    suffixes = {"jpeg": ".jpg", "gif": ".gif", "bmp": ".bmp", "png": ".png", "tiff": ".tif", "webp": ".webp"}
     for i, (name, data) in enumerate(list(MUTANTS.items())[3::29]):
-        (photos / f"{i}{suffixes[name.partition('-')[0]]}").write_bytes(data)
+        (photos / f"{i}{SUFFIXES[name.partition('-')[0]]}").write_bytes(data)
     (photos / "whole.png").write_bytes(PICTURES["png-deep"])
     settings = ["--model", str(tiny_package), "--threads", "1", "--max-megapixels", "1"]
     status = restore.main([str(photos), "-o", str(output), *settings])
