@@ -5,7 +5,7 @@ import sys
 
 from rich.console import Console
 
-from calibration import latents
+from calibration import latents, moving
 from calibration.audit_command import add_audit
 from calibration.int8_command import add_int8
 from calibration.options import add_portraits, check, detector_of, progress_bar
@@ -41,7 +41,7 @@ def _latents(options: argparse.Namespace) -> int:
     detector = detector_of(options)
     backend = open_backend("auto", package, threads=options.threads)
     size = package.manifest.size
-    with progress_bar("encoding portraits", len(pictures)) as tick:
+    with progress_bar("encoding portraits", len(pictures) + moving.STEPS) as tick:
         found = latents.measure(backend, size, options.images, detector, seed=options.seed, tick=tick)
     backend.close()
     latents.write(package, found)

@@ -65,7 +65,7 @@ def measure(
 
     size      S of the package
     detector  None when the pictures are aligned crops
-    tick      called after each picture
+    tick      called after each picture, and moving.STEPS times more
 
     Raises PhotoError when there are too few faces, or they cannot be told apart.
     """
@@ -79,7 +79,8 @@ def measure(
         tick()
     check_count(folder, len(found))
     spread = statistics(np.stack(found))
-    return replace(spread, gain_of_moving=moving.gain_of_moving(backend, np.stack(portraits), seed))
+    gain = moving.gain_of_moving(backend, np.stack(portraits), seed, tick)
+    return replace(spread, gain_of_moving=gain)
 
 
 def statistics(latents: NDArray[np.float64]) -> Statistics:

@@ -7,6 +7,7 @@ the first latent. Networks differ in that, so it is measured for each package.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,13 +32,23 @@ TOLERATED = 0.3
 """dB that moving the latent may cost where it costs most; beyond, it is held."""
 
 
-def gain_of_moving(backend: Backend, portraits: Crops, seed: int = 0) -> float:
+STEPS = 2 * len(KINDS)
+"""How often `gain_of_moving` ticks."""
+
+
+def gain_of_moving(
+    backend: Backend, portraits: Crops, seed: int = 0, tick: Callable[[], None] = lambda: None
+) -> float:
     """Return what moving the latent wins over holding it, in dB, with the damage where it wins least."""
     rng = np.random.default_rng(seed)
     gains = []
     for damage in KINDS:
         crops = np.stack([damaged(portrait, damage, rng) for portrait in portraits])
-        moved, held = (_errors(backend, crops, portraits, epsilon) for epsilon in (EPSILON, HELD))
+        errors = []
+        for epsilon in (EPSILON, HELD):
+            errors.append(_errors(backend, crops, portraits, epsilon))
+            tick()
+        moved, held = errors
         gains.append(float(np.mean(10 * np.log10(held / moved))))
     return min(gains)
 
