@@ -16,6 +16,7 @@ COMMANDS = {
     "kills": "the hot folder, killed at every step and at any moment",
     "soak": "continuous restores: memory, file handles and threads",
     "roofline": "how near each graph comes to what the machine can do",
+    "gpu": "a GPU through PyTorch: its ceilings, and each form's precision and speed",
     "endtoend": "whole photos, from file to file, and a cold start",
     "compare": "what became of the figures between two results",
 }

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 
@@ -56,22 +55,21 @@ def distorted_eye(portrait: Crop, face: Face, rng: Generator) -> Crop:
 
 def scan(portrait: Crop, face: Face, rng: Generator) -> Crop:
     """A print of the seventies: faded, yellowed, grainy, scratched."""
-    faded = 40 + 0.72 * toned(_tensor(portrait), [Tone("sepia", strength=0.6)])
-    grainy = add_noise(faded, [Noise("grain", 8, coloured=False, grain_size=0.8)], _torch_generator(rng))
+    faded = 40 + np.float32(0.72) * toned(portrait.astype(np.float32), Tone("sepia", strength=0.6))
+    grainy = add_noise(faded, Noise("grain", 8, coloured=False, grain_size=0.8), rng)
     marks = [
         Mark(x, 0.5, rng.normal(0, 0.03), 2.0, 0.003, 0.004, 6.0, 1.0, 0.8) for x in (0.15, 0.42, 0.47, 0.8)
     ]
-    return _crop(scratch(grainy, [marks]))
+    return _levels(scratch(grainy, marks))
 
 
 def selfie(portrait: Crop, face: Face, rng: Generator) -> Crop:
     """A phone in a bar: too dark, brightened, noisy, purple along bright edges, sharpened."""
-    dim = toned(_tensor(portrait), [Tone(light=0.3)])
-    noisy = _crop(add_noise(dim, [Noise("dark", 11, gain=3.0)], _torch_generator(rng)))
-    picture = noisy.astype(np.float32)
+    dim = toned(portrait.astype(np.float32), Tone(light=0.3))
+    picture = add_noise(dim, Noise("dark", 11, gain=3.0), rng)
     spread = cv2.GaussianBlur(portrait, (0, 0), len(portrait) / 160).astype(np.float32)
     fringe = np.clip(spread - portrait, 0, None).mean(axis=2)[..., None]
-    picture += fringe * np.array([0.9, 0.0, 1.4], np.float32)
+    picture = picture + fringe * np.array([0.9, 0.0, 1.4], np.float32)
     soft = np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.8), np.float32)
     return compressed(_levels(_sharpened(soft, 1.5, 1.2)), 80)
 
@@ -90,16 +88,3 @@ def _sharpened(picture: Levels, sigma: float, amount: float) -> Levels:
 
 def _levels(picture: Levels) -> Crop:
     return np.asarray(np.rint(np.clip(picture, 0, 255)), np.uint8)
-
-
-def _tensor(picture: Crop) -> torch.Tensor:
-    """Return 1×3×H×H, levels in [0, 255]."""
-    return torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float()
-
-
-def _crop(batch: torch.Tensor) -> Crop:
-    return np.asarray(batch[0].round().clamp(0, 255).byte().permute(1, 2, 0).numpy())
-
-
-def _torch_generator(rng: Generator) -> torch.Generator:
-    return torch.Generator().manual_seed(int(rng.integers(2**31)))

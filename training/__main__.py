@@ -24,8 +24,18 @@ def main(arguments: list[str] | None = None) -> int:
     _add_run(commands.add_parser("run", help="train a network on a folder of aligned portraits"))
     split = commands.add_parser("split", help="write a run's checkpoint in parts")
     split.add_argument("folder", type=Path, metavar="RUN", help="folder of a run")
+    split.add_argument("-o", "--output", type=Path, help="folder of the parts (RUN)")
+    split.add_argument(
+        "--light", action="store_true", help="leave out what only the optimisers know: half the size"
+    )
     split.add_argument("--part-mib", type=float, default=15, help="largest size of a part in MiB (15)")
     split.set_defaults(command=_split)
+    pack = commands.add_parser("pack", help="shrink portraits to a pack that travels")
+    pack.add_argument("portraits", type=Path, help="folder of square, aligned portraits")
+    pack.add_argument("-o", "--output", type=Path, required=True, help="folder of the pack")
+    pack.add_argument("--edge", type=int, default=288, help="pixels a side at most (288)")
+    pack.add_argument("--quality", type=int, default=90, help="of the JPEG files (90)")
+    pack.set_defaults(command=_pack)
     join = commands.add_parser("join", help="put a checkpoint together from its parts (`run` does so itself)")
     join.add_argument("folder", type=Path, metavar="RUN", help="folder of the parts")
     join.set_defaults(command=_join)
@@ -56,10 +66,19 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("portraits", type=Path, help="folder of square, aligned portraits")
-    add("-o", "--output", type=Path, required=True, help="folder of the run; resumed if it is there")
-    add("--config", type=Path, help="cpu, gpu, or a TOML file of settings (training/config.py names them)")
-    add("--steps", type=int, help="steps in all, over the configuration's")
+    add("portraits", type=Path, nargs="+", help="folders of square, aligned portraits")
+    add("-o", "--output", type=Path, required=True, help="folder of the run; resumed if it exists")
+    add(
+        "--config",
+        type=Path,
+        default=Path("cpu"),
+        help="cpu, gpu, or a TOML file of settings (training/config.py names them)",
+    )
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, help="steps in all, over the configuration's")
+    length.add_argument("--minutes", type=float, help="time for all steps, over the configuration's")
+    add("--start", type=Path, help="begin with another run's folder, or with weights in the published layout")
+    add("--workers", type=int, help="processes that make crops, over the configuration's")
     add("--held-out", type=int, default=36, help="last portraits kept for validation (36)")
     add("--threads", type=int, help="CPU threads")
     parser.set_defaults(command=_run)
@@ -91,18 +110,33 @@ def _run(options: argparse.Namespace) -> int:
     from training.run import train  # PyTorch takes seconds to load, and the other commands do without
 
     config = read_config(options.config)
-    if options.steps is not None:
-        config = msgspec.structs.replace(config, steps=options.steps)
+    if options.steps is not None or options.minutes is not None:
+        config = msgspec.structs.replace(config, steps=options.steps, minutes=options.minutes)
+    if options.workers is not None:
+        config = msgspec.structs.replace(config, workers=options.workers)
     weights = train(
-        options.portraits, options.output, config, held_out=options.held_out, threads=options.threads
+        options.portraits,
+        options.output,
+        config,
+        held_out=options.held_out,
+        threads=options.threads,
+        start=options.start,
     )
     Console().print(f"weights: {weights}", soft_wrap=True)
     return command_line.DONE
 
 
 def _split(options: argparse.Namespace) -> int:
-    parts = checkpoints.split(options.folder, options.part_mib)
+    parts = checkpoints.split(options.folder, options.part_mib, output=options.output, light=options.light)
     Console().print(f"{len(parts)} parts: {parts[0]} to {parts[-1].name}", soft_wrap=True)
+    return command_line.DONE
+
+
+def _pack(options: argparse.Namespace) -> int:
+    from training.packing import pack
+
+    size = pack(options.portraits, options.output, options.edge, options.quality)
+    Console().print(f"{options.output}: {size / 2**20:.1f} MiB", soft_wrap=True)
     return command_line.DONE
 
 

@@ -1,7 +1,8 @@
 """A light adversary: it judges patches, so that skin and hair get texture where averaging leaves paint.
 
 It sees the degraded crop beside the one it judges: texture must fit what is there, and features that are not
-there do not pay. Its receptive field is 38 pixels, half an eye at 512.
+there do not pay. One tower looks at the crop, with a receptive field of 38 pixels, others at the crop shrunk
+by 2, 4, …
 """
 
 import math
@@ -19,12 +20,14 @@ class Adversarial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     weight: float = 0.0
     """Of its part in the loss; 0 leaves it out."""
-    start: int = 0
-    """Step at which it begins to learn."""
     ramp: int = 500
-    """Steps over which its weight then grows to the whole."""
+    """Steps of a phase over which its weight grows to the whole; it learns from the phase's first step."""
     channels: int = 32
     """Of its first layer."""
+    scales: int = 2
+    """Towers, each for a crop half as large as the one before."""
+    matching: float = 2.0
+    """Weight of the difference between what its layers see in restored and real crops; the logits' is 1."""
     learning_rate: float = 2e-4
     r1: float = 1.0
     """Weight γ of the penalty on its gradient at real crops."""
@@ -32,46 +35,89 @@ class Adversarial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Steps from one penalty to the next, which counts as many times."""
 
     def __post_init__(self) -> None:
-        if min(self.weight, self.r1, self.start) < 0 or min(self.ramp, self.channels, self.r1_every) < 1:
-            raise SettingsError(
-                "adversarial weight, r1 and start must be 0 or more, ramp, channels and r1_every 1 or more"
-            )
+        if min(self.weight, self.r1, self.matching) < 0:
+            raise SettingsError("adversarial weight, r1 and matching must be 0 or more")
+        if min(self.ramp, self.channels, self.scales, self.r1_every) < 1:
+            raise SettingsError("adversarial ramp, channels, scales and r1_every must be 1 or more")
         if not 0 < self.learning_rate < math.inf:
             raise SettingsError(f"adversarial learning_rate {self.learning_rate}: give more than 0")
 
     def weight_at(self, step: int) -> float:
-        """Return the weight of a step."""
-        return self.weight * min(1.0, max(0.0, (step - self.start) / self.ramp))
+        """Return the weight at a step of a phase."""
+        return self.weight * min(1.0, step / self.ramp)
 
 
-def new_adversary(channels: int, seed: int) -> nn.Sequential:
-    """Return a network that maps B×6×H×W, degraded and judged crop, to one logit for each patch."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        layers: list[nn.Module] = []
-        inputs = 6
-        for outputs, stride in ((channels, 2), (2 * channels, 2), (4 * channels, 2), (4 * channels, 1)):
-            layers += [nn.Conv2d(inputs, outputs, 4 if stride == 2 else 3, stride, 1), nn.LeakyReLU(0.2)]
-            inputs = outputs
-        return nn.Sequential(*layers, nn.Conv2d(inputs, 1, 1))
+class Tower(nn.Module):
+    """Layers that map B×6×H×W, degraded and judged crop, to one logit for each patch."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        widths = (6, channels, 2 * channels, 4 * channels, 4 * channels)
+        self.layers = nn.ModuleList(
+            nn.Conv2d(inputs, outputs, 4 if stride == 2 else 3, stride, 1)
+            for inputs, outputs, stride in zip(widths, widths[1:], (2, 2, 2, 1), strict=False)
+        )
+        self.last = nn.Conv2d(widths[-1], 1, 1)
+
+    def forward(self, pair: Tensor) -> list[Tensor]:
+        """Return what each layer sees; the logits come last."""
+        seen: list[Tensor] = []
+        for layer in self.layers:
+            pair = F.leaky_relu(layer(pair), 0.2)
+            seen.append(pair)
+        return [*seen, self.last(pair)]
 
 
-def fooling_loss(adversary: nn.Module, degraded: Tensor, restored: Tensor, untouched: Tensor) -> Tensor:
-    """Return the restorer's part: non-saturating, over the crops that were damaged (untouched is B bool)."""
-    loss = F.softplus(-adversary(torch.cat((degraded, restored), 1))).mean((1, 2, 3))
-    return (loss * ~untouched).mean()
+class Judge(nn.Module):
+    """The adversary."""
+
+    def __init__(self, channels: int, scales: int, seed: int) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.towers = nn.ModuleList(Tower(channels) for _ in range(scales))
+
+    def forward(self, degraded: Tensor, judged: Tensor) -> list[list[Tensor]]:
+        """Return what the layers of each tower see; a tower's logits come last."""
+        pair, seen = torch.cat((degraded, judged), 1), []
+        for tower in self.towers:
+            seen.append(tower(pair))
+            pair = F.avg_pool2d(pair, 2)
+        return seen
 
 
-def judging_loss(adversary: nn.Module, degraded: Tensor, restored: Tensor, target: Tensor) -> Tensor:
+def fooling_loss(
+    judge: nn.Module, degraded: Tensor, restored: Tensor, target: Tensor, damaged: Tensor, matching: float
+) -> Tensor:
+    """Return the restorer's part: non-saturating, and matching what the layers see in the target.
+
+    Counts the crops that were damaged (B bool). Matching: Wang et al., pix2pixHD, CVPR 2018, equation 3.
+    """
+    with torch.no_grad():
+        real = judge(degraded, target)
+    made = judge(degraded, restored)
+    loss = torch.zeros(len(degraded), device=degraded.device)
+    for seen, expected in zip(made, real, strict=True):
+        loss = loss + F.softplus(-seen[-1].float()).mean((1, 2, 3)) / len(made)
+        for a, b in zip(seen[:-1], expected[:-1], strict=True):
+            loss = loss + matching * (a - b).abs().float().mean((1, 2, 3)) / (len(made) * (len(seen) - 1))
+    return (loss * damaged).mean()
+
+
+def judging_loss(judge: nn.Module, degraded: Tensor, restored: Tensor, target: Tensor) -> Tensor:
     """Return the adversary's part: logistic, over real and restored crops (Goodfellow et al., 2014)."""
-    pairs = torch.cat((torch.cat((degraded, target), 1), torch.cat((degraded, restored.detach()), 1)))
-    real, made = adversary(pairs).float().chunk(2)
-    return F.softplus(-real).mean() + F.softplus(made).mean()
+    towers = judge(torch.cat((degraded, degraded)), torch.cat((target, restored.detach())))
+    loss = torch.zeros((), device=degraded.device)
+    for seen in towers:
+        real, made = seen[-1].float().chunk(2)
+        loss = loss + (F.softplus(-real).mean() + F.softplus(made).mean()) / len(towers)
+    return loss
 
 
-def r1_penalty(adversary: nn.Module, degraded: Tensor, target: Tensor) -> Tensor:
+def r1_penalty(judge: nn.Module, degraded: Tensor, target: Tensor) -> Tensor:
     """Return ½ E‖∇D‖² at the real crops (Mescheder, Geiger and Nowozin, 2018, equation 9)."""
     judged = target.detach().requires_grad_()
-    logits = adversary(torch.cat((degraded, judged), 1)).mean((1, 2, 3))
+    towers = judge(degraded, judged)
+    logits = sum(seen[-1].float().mean((1, 2, 3)) for seen in towers) / len(towers)
     (gradient,) = torch.autograd.grad(logits.sum(), judged, create_graph=True)
     return gradient.square().sum((1, 2, 3)).mean() / 2

@@ -5,18 +5,16 @@ the views is only mirrored, so that the network also sees portraits in their ful
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import msgspec
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.random import Generator
 from numpy.typing import NDArray
-from torch import Tensor
 
 from engines.errors import SettingsError
+from training.blurring import Picture
 from training.tones import LUMA
 
 BENDS = 5
@@ -100,37 +98,38 @@ def draw_view(rng: Generator, amount: Augmentation) -> View:
     return View(matrix, bend, colours, math.exp(float(around(amount.gamma))))
 
 
-def augment(portraits: Tensor, views: Sequence[View], size: int) -> Tensor:
-    """Return B×3×size×size float32, whole levels in [0, 255], on the device of the portraits.
+def augment(portrait: NDArray[np.uint8], view: View, size: int) -> Picture:
+    """Return a view, size×size×3, whole levels in [0, 255].
 
-    portraits  B×3×E×E uint8, E ≥ size: larger ones are sampled finely and averaged
+    portrait  E×E×3 uint8; one of twice the size or more is sampled twice as finely and averaged
     """
-    finer = max(1, portraits.shape[-1] // size)
-    sampled = F.grid_sample(
-        portraits.float(),
-        _grid(views, finer * size, portraits.device),
+    finer = 2 if len(portrait) >= 2 * size else 1
+    edge = finer * size
+    if len(portrait) > 1.2 * edge:
+        portrait = np.asarray(cv2.resize(portrait, (edge, edge), interpolation=cv2.INTER_AREA), np.uint8)
+    places = (_grid(view, edge) + 1) * np.float32(len(portrait) / 2) - np.float32(0.5)
+    sampled = cv2.remap(
+        portrait,
+        np.ascontiguousarray(places[..., 0]),
+        np.ascontiguousarray(places[..., 1]),
         # Where what is sampled is averaged afterwards, the simpler way does.
-        mode="bicubic" if finer == 1 else "bilinear",
-        padding_mode="reflection",
-        align_corners=False,
+        cv2.INTER_CUBIC if finer == 1 else cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT_101,
     )
-    crops = F.avg_pool2d(sampled, finer) if finer > 1 else sampled
-    device = crops.device
-    mix = torch.tensor(np.stack([view.colours for view in views]), dtype=torch.float32, device=device)
-    power = torch.tensor([view.power for view in views], dtype=torch.float32, device=device)
-    light = torch.einsum("bij,bjhw->bihw", mix[:, :, :3], crops / 255) + mix[:, :, 3, None, None]
-    return light.clamp(0, 1).pow(power[:, None, None, None]).mul(255).round()
+    if finer > 1:
+        sampled = cv2.resize(sampled, (size, size), interpolation=cv2.INTER_AREA)
+    light = cv2.transform(sampled.astype(np.float32) / np.float32(255), view.colours.astype(np.float32))
+    return np.asarray(np.rint(np.clip(light, 0, 1) ** np.float32(view.power) * 255), np.float32)
 
 
-def _grid(views: Sequence[View], size: int, device: torch.device) -> Tensor:
-    """Return where each pixel of the views lies in the portraits, B×size×size×2 in [−1, 1]."""
-    matrices = torch.tensor(np.stack([view.matrix for view in views]), dtype=torch.float32, device=device)
-    bends = torch.tensor(np.stack([view.bend for view in views]), dtype=torch.float32, device=device)
-    line = (2 * torch.arange(float(size), device=device) + 1) / size - 1
-    y, x = torch.meshgrid(line, line, indexing="ij")
-    flat = torch.stack((x, y, torch.ones_like(x))).reshape(3, -1)
-    led = matrices @ flat
-    grid = (led[:, :2] / led[:, 2:]).reshape(-1, 2, size, size)
-    smooth = F.interpolate(bends, size=(8 * BENDS, 8 * BENDS), mode="bicubic", align_corners=False)
-    bent = F.interpolate(smooth, size=(size, size), mode="bilinear", align_corners=False)
-    return (grid + bent).permute(0, 2, 3, 1)
+def _grid(view: View, size: int) -> NDArray[np.float32]:
+    """Return where each pixel of a view lies in the portrait, size×size×2 in [−1, 1], x first."""
+    line = ((2 * np.arange(size) + 1) / size - 1).astype(np.float32)
+    flat = np.stack([*np.meshgrid(line, line), np.ones((size, size), np.float32)])
+    led = np.einsum("ij,jhw->hwi", view.matrix.astype(np.float32), flat)
+    grid = led[..., :2] / led[..., 2:]
+    if view.bend.any():
+        coarse = np.ascontiguousarray(view.bend.transpose(1, 2, 0), np.float32)
+        smooth = cv2.resize(coarse, (8 * BENDS, 8 * BENDS), interpolation=cv2.INTER_CUBIC)
+        grid = grid + cv2.resize(smooth, (size, size), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(grid, np.float32)

@@ -1,52 +1,59 @@
-"""Blur in the frequency domain: round, uneven and by movement, a different one for each crop of a batch."""
+"""Blur: round, uneven by direction, by movement, and different across the picture."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
-PAD = 8
-"""The border that is mirrored before the transform is S/PAD wide: three σ of 16 pixels in 512 fit in."""
+Picture = NDArray[np.float32]
+"""H×W×3, RGB, levels in [0, 255]."""
+
+REACH = 3.0
+"""Standard deviations that a kernel reaches."""
+LEAST = 0.1
+"""Standard deviation in pixels below which a Gaussian changes nothing that 8 bits could show."""
 
 
 @dataclass(frozen=True)
 class Blur:
-    """A Gaussian and, over it, a movement in a straight line; lengths in pixels of the picture blurred."""
+    """A Gaussian and, over it, a movement in a straight line; lengths in pixels of the picture."""
 
     along: float
-    """σ along the angle."""
+    """Standard deviation along the angle."""
     across: float
-    """σ across it."""
-    angle: float
+    """Standard deviation across it."""
+    angle: float = 0.0
     """Radians, of the Gaussian's long axis and of the movement."""
     length: float = 0.0
     """Of the movement; 0 is none."""
 
-
-def blur(crops: Tensor, blurs: Sequence[Blur]) -> Tensor:
-    """Return B×C×S×S blurred; beyond the edge a crop is mirrored.
-
-    A Gaussian of σ is exp(−2π²σ²f²) over frequencies f, a movement of length L is sinc(L f): the transfer
-    functions are exact, also for a σ far below one pixel.
-    """
-    size = crops.shape[-1]
-    pad = size // PAD
-    padded = F.pad(crops, (pad,) * 4, mode="reflect")
-    side = padded.shape[-1]
-    spectrum = torch.fft.rfft2(padded) * transfer(blurs, side, crops.device)[:, None]
-    blurred: Tensor = torch.fft.irfft2(spectrum, s=(side, side))
-    return blurred[..., pad : pad + size, pad : pad + size].contiguous()
+    def scaled(self, factor: float) -> "Blur":
+        """Return the same blur in a picture that is larger by a factor."""
+        return Blur(self.along * factor, self.across * factor, self.angle, self.length * factor)
 
 
-def transfer(blurs: Sequence[Blur], side: int, device: torch.device) -> Tensor:
-    """Return the transfer functions over the frequencies of `rfft2` of side×side, B×side×(side/2+1)."""
-    rows = [(b.along, b.across, math.cos(b.angle), math.sin(b.angle), b.length) for b in blurs]
-    along, across, cosine, sine, length = torch.tensor(rows).T[:, :, None, None].to(device)
-    y = torch.fft.fftfreq(side, device=device)[:, None]
-    x = torch.fft.rfftfreq(side, device=device)[None, :]
-    u, v = cosine * x + sine * y, cosine * y - sine * x
-    gaussian = torch.exp(-2 * math.pi**2 * ((along * u).square() + (across * v).square()))
-    return gaussian * torch.sinc(length * u)
+def blur(picture: Picture, amount: Blur) -> Picture:
+    """Return a blurred picture; beyond the edge it is mirrored."""
+    if max(amount.along, amount.across) < LEAST and amount.length < 1:
+        return picture
+    if amount.along == amount.across and amount.length < 1:
+        return np.asarray(
+            cv2.GaussianBlur(picture, (0, 0), amount.along, borderType=cv2.BORDER_REFLECT_101), np.float32
+        )
+    kernel = _kernel(amount)
+    return np.asarray(cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REFLECT_101), np.float32)
+
+
+def _kernel(amount: Blur) -> NDArray[np.float32]:
+    """Return the kernel of an uneven blur, of sum 1: a Gaussian, averaged along the movement."""
+    along, across = max(amount.along, 0.35), max(amount.across, 0.35)  # narrower ones fall between the pixels
+    radius = max(1, math.ceil(REACH * max(along, across) + amount.length / 2))
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1].astype(np.float32)
+    u = math.cos(amount.angle) * x + math.sin(amount.angle) * y
+    v = math.cos(amount.angle) * y - math.sin(amount.angle) * x
+    places = np.linspace(-amount.length / 2, amount.length / 2, max(1, math.ceil(2 * amount.length)))
+    spread = sum(np.exp(-(((u - place) / along) ** 2) / 2) for place in places)
+    kernel = np.asarray(spread * np.exp(-((v / across) ** 2) / 2), np.float32)
+    return np.asarray(kernel / kernel.sum(), np.float32)

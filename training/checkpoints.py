@@ -1,6 +1,7 @@
 """Checkpoints: what a run goes on from, in one file or in parts that mail and archives take."""
 
 import hashlib
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -24,37 +25,54 @@ class Parts(msgspec.Struct, frozen=True):
     files: tuple[str, ...]
 
 
-def split(run: Path, part_mib: float) -> tuple[Path, ...]:
+def split(run: Path, part_mib: float, *, output: Path | None = None, light: bool = False) -> tuple[Path, ...]:
     """Write a run's checkpoint as `checkpoint.pt.000` and so on, of at most `part_mib` MiB; return the parts.
 
     The checkpoint itself stays. `checkpoint.pt.parts.json`, written last, says what the parts come to.
-    Parts of an older checkpoint are replaced. Raises CheckpointError.
+    Parts of an older checkpoint are replaced.
+
+    output  folder of the parts; None is the run's
+    light   without the states of the optimisers, which soon learn anew: half the size
+
+    Raises CheckpointError.
     """
-    part_size = round(part_mib * _BLOCK)
+    part_size, output = round(part_mib * _BLOCK), output or run
     whole = run / CHECKPOINT
     if part_size < 1:
         raise CheckpointError(f"--part-mib {part_mib:g}: give more than 0")
     if not whole.is_file():
         raise CheckpointError(f"{run} holds no {CHECKPOINT}: give the folder of a run")
-    size = whole.stat().st_size
-    count = -(-size // part_size)
-    if count > 1000:
-        raise CheckpointError(
-            f"--part-mib {part_mib:g} would make {count} parts: give more, for 1000 at most"
-        )
-    (run / PARTS).unlink(missing_ok=True)
-    for old in run.glob(CHECKPOINT + ".[0-9][0-9][0-9]"):
+    output.mkdir(parents=True, exist_ok=True)
+    (output / PARTS).unlink(missing_ok=True)
+    for old in output.glob(CHECKPOINT + ".[0-9][0-9][0-9]"):
         old.unlink()
-    paths = tuple(run / f"{CHECKPOINT}.{i:03}" for i in range(count))
-    with whole.open("rb") as source:
-        for path in paths:
-            with write_atomically(path) as part:
-                for block in _blocks(source, part_size):
-                    part.write(block)
-    listed = Parts(size, sha256(whole), tuple(path.name for path in paths))
-    with write_atomically(run / PARTS) as file:
+    with tempfile.TemporaryDirectory(dir=output) as folder:
+        if light:
+            whole = _without_optimisers(whole, Path(folder) / CHECKPOINT)
+        size = whole.stat().st_size
+        count = -(-size // part_size)
+        if count > 1000:
+            raise CheckpointError(
+                f"--part-mib {part_mib:g} would make {count} parts: give more, for 1000 at most"
+            )
+        paths = tuple(output / f"{CHECKPOINT}.{i:03}" for i in range(count))
+        with whole.open("rb") as source:
+            for path in paths:
+                with write_atomically(path) as part:
+                    for block in _blocks(source, part_size):
+                        part.write(block)
+        listed = Parts(size, sha256(whole), tuple(path.name for path in paths))
+    with write_atomically(output / PARTS) as file:
         file.write(msgspec.json.format(msgspec.json.encode(listed), indent=2) + b"\n")
     return paths
+
+
+def _without_optimisers(whole: Path, light: Path) -> Path:
+    import torch  # takes seconds to load, and what else is here does without
+
+    content = torch.load(whole, map_location="cpu", weights_only=True)
+    torch.save({name: value for name, value in content.items() if "optimiser" not in name}, light)
+    return light
 
 
 def join(run: Path) -> Path:

@@ -1,33 +1,35 @@
-"""Damage to a batch: what is drawn for each crop, and how it is done, on the device of the batch.
+"""Damage to a crop: what is drawn for it, and how it is done. Both depend on the generator alone."""
 
-Drawing is NumPy's and takes no time; doing is torch's. Each crop has its own parameters and its own order of
-steps; crops that have the same step next go through it together.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
+import cv2
 import numpy as np
-import torch
 from numpy.random import Generator
-from torch import Tensor
+from numpy.typing import NDArray
 
-from training.blurring import Blur, blur
-from training.degradation import Ranges
-from training.jpeg import through_jpeg
+from training.blurring import Blur, Picture, blur
+from training.degradation import Ranges, compressed
 from training.noises import Noise, add_noise
-from training.resampling import KERNELS, Kernel, enlarge, shrink
+from training.printing import halftone
 from training.scratching import Mark, draw_marks, scratch
 from training.tones import GAMMA, PLAIN, Tone, toned
 
-Step: TypeAlias = Literal["blur", "scratch", "shrink", "noise", "jpeg"]
+Step: TypeAlias = Literal["blur", "scratch", "print", "shrink", "noise", "jpeg"]
+Kernel: TypeAlias = Literal["area", "linear", "cubic", "nearest"]
 PUBLISHED: tuple[Step, ...] = ("blur", "shrink", "noise", "jpeg")
 LIGHT = 0.25
 """The largest part of the ranges that counts as light damage."""
 LEAST_SIZE = 8
 """Pixels a side below which nothing is shrunk."""
-SHARP, QUIET = Blur(0, 0, 0), Noise("white", 0)
+SHARP, QUIET = Blur(0, 0), Noise("white", 0)
+KERNELS: dict[Kernel, int] = {
+    "area": cv2.INTER_AREA,
+    "linear": cv2.INTER_LINEAR,
+    "cubic": cv2.INTER_CUBIC,
+    "nearest": cv2.INTER_NEAREST,
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Damage:
     tone: Tone = PLAIN
     blur: Blur = SHARP
     """In pixels of the whole crop."""
+    focus: float = 0.0
+    """Direction in radians in which the blur grows across the crop, of uneven blur; 0 is even."""
     size: int = 0
     """Side of the shrunk crop in pixels."""
     shrink_kernel: Kernel = "area"
@@ -46,6 +50,8 @@ class Damage:
     noise: Noise = QUIET
     quality: int = 100
     marks: tuple[Mark, ...] = field(default=(), repr=False)
+    screen: float = 0.0
+    """Period of a halftone screen, in pixels of the whole crop."""
 
     @property
     def untouched(self) -> bool:
@@ -72,9 +78,11 @@ def draw(rng: Generator, ranges: Ranges, size: int) -> Damage:
         steps = [step for step in steps if rng.random() < 0.5] or [_any_step(rng)]
     if dark and "noise" not in steps:
         steps.insert(sum(step in ("blur", "shrink") for step in steps), "noise")
-    scratched = happens(ranges.scratches)
+    scratched, printed = happens(ranges.scratches), happens(ranges.halftone)
     if scratched:
         steps.insert(int("blur" in steps), "scratch")
+    if printed:
+        steps.insert(int("blur" in steps), "print")
     if happens(ranges.shuffled):
         steps = [steps[i] for i in rng.permutation(len(steps))]
     noise = _draw_noise(rng, ranges)
@@ -82,21 +90,24 @@ def draw(rng: Generator, ranges: Ranges, size: int) -> Damage:
         noise = replace(noise, coloured=False)
     if dark:
         exposure = rng.uniform(*ranges.exposure)
-        brightened = rng.uniform(0.3, 1.0)  # of the way back
+        brightened = rng.uniform(0.5, 1.0)  # of the way back
         gain = exposure**-brightened
         tone = Tone(tone.colours, tone.strength, light=exposure * gain)
         noise = Noise("dark", max(noise.sigma, 4.0), noise.coloured, gain=gain ** (1 / GAMMA))
     other = happens(ranges.other_kernels)
+    names = tuple(KERNELS)
     return Damage(
         steps=tuple(steps),
         tone=tone,
         blur=_draw_blur(rng, ranges, size),
+        focus=rng.uniform(0, 2 * np.pi) if happens(ranges.uneven_focus) else 0.0,
         size=max(LEAST_SIZE, round(size / rng.uniform(*ranges.downscale))) if "shrink" in steps else size,
-        shrink_kernel=KERNELS[rng.integers(len(KERNELS))] if other else "area",
-        enlarge_kernel=KERNELS[rng.integers(1, len(KERNELS))] if other else "cubic",
+        shrink_kernel=names[rng.integers(len(names))] if other else "area",
+        enlarge_kernel=names[rng.integers(1, len(names))] if other else "cubic",
         noise=noise,
         quality=int(rng.integers(*ranges.jpeg, endpoint=True)),
         marks=draw_marks(rng) if scratched else (),
+        screen=rng.uniform(*ranges.screen) * size / 512,
     )
 
 
@@ -127,59 +138,65 @@ def _draw_noise(rng: Generator, ranges: Ranges) -> Noise:
     return Noise("shot" if which < ranges.grain + ranges.shot_noise else "white", sigma, coloured=coloured)
 
 
-def damage(crops: Tensor, damages: Sequence[Damage], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return the damaged crops and their targets, which are the crops in the damage's light and colours.
+def damage(crop: Picture, what: Damage, rng: Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the damaged crop and its target, which is the crop in the damage's light and colours.
 
-    crops      B×3×S×S float32, whole levels in [0, 255]; S a multiple of 16
-    generator  of their device; the noise is drawn from it
+    crop  S×S×3 float32, levels in [0, 255]
+    rng   the noise is drawn from it
     """
-    size = crops.shape[-1]
-    targets = toned(crops, [d.tone for d in damages])
-    result, sizes = targets.clone(), [size] * len(damages)
-    for turn in range(max(len(d.steps) for d in damages)):
-        for step, act in _ACTS.items():
-            members = [i for i, d in enumerate(damages) if d.steps[turn : turn + 1] == (step,)]
-            if members:
-                chosen = [damages[i] for i in members]
-                scales = [sizes[i] / size for i in members]
-                result[members] = act(result[members], chosen, scales, generator)
-                if step == "shrink":
-                    for i in members:
-                        sizes[i] = damages[i].size
-    members = [i for i in range(len(damages)) if sizes[i] < size]
-    if members:
-        kernels = [damages[i].enlarge_kernel for i in members]
-        result[members] = enlarge(result[members], [sizes[i] for i in members], kernels)
-    return result.round().clamp(0, 255), targets
+    size = len(crop)
+    target = toned(crop, what.tone)
+    result = target
+    for step in what.steps:
+        result = _ACTS[step](result, what, len(result) / size, rng)
+    if len(result) < size:
+        whole = cv2.resize(result, (size, size), interpolation=KERNELS[what.enlarge_kernel])
+        result = np.asarray(whole, np.float32)
+    return _levels(result), _levels(target)
 
 
-Act: TypeAlias = Callable[[Tensor, Sequence[Damage], Sequence[float], torch.Generator], Tensor]
+def _levels(picture: Picture) -> NDArray[np.uint8]:
+    return np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8)
 
 
-def _blur(crops: Tensor, damages: Sequence[Damage], scales: Sequence[float], _: torch.Generator) -> Tensor:
-    pairs = zip([d.blur for d in damages], scales, strict=True)
-    return blur(crops, [Blur(b.along * s, b.across * s, b.angle, b.length * s) for b, s in pairs])
+Act: TypeAlias = Callable[[Picture, Damage, float, Generator], Picture]
 
 
-def _scratch(crops: Tensor, damages: Sequence[Damage], scales: Sequence[float], _: torch.Generator) -> Tensor:
-    return scratch(crops, [d.marks for d in damages])
+def _blur(picture: Picture, what: Damage, scale: float, _: Generator) -> Picture:
+    blurred = blur(picture, what.blur.scaled(scale))
+    if not what.focus:
+        return blurred
+    line = np.linspace(-1, 1, len(picture), dtype=np.float32)
+    slope = line[None, :] * np.float32(np.cos(what.focus)) + line[:, None] * np.float32(np.sin(what.focus))
+    share = np.clip(slope + 0.5, 0, 1)[..., None]
+    return np.asarray(picture + share * (blurred - picture), np.float32)
 
 
-def _shrink(crops: Tensor, damages: Sequence[Damage], scales: Sequence[float], _: torch.Generator) -> Tensor:
-    return shrink(crops, [d.size for d in damages], [d.shrink_kernel for d in damages])
+def _scratch(picture: Picture, what: Damage, _: float, __: Generator) -> Picture:
+    return scratch(picture, what.marks)
 
 
-def _noise(crops: Tensor, damages: Sequence[Damage], scales: Sequence[float], g: torch.Generator) -> Tensor:
-    return add_noise(crops, [d.noise for d in damages], g)
+def _print(picture: Picture, what: Damage, scale: float, rng: Generator) -> Picture:
+    return halftone(picture, what.screen * scale, float(rng.uniform(0, np.pi / 2)))
 
 
-def _jpeg(crops: Tensor, damages: Sequence[Damage], scales: Sequence[float], _: torch.Generator) -> Tensor:
-    return through_jpeg(crops, [d.quality for d in damages])
+def _shrink(picture: Picture, what: Damage, _: float, __: Generator) -> Picture:
+    size = (what.size, what.size)
+    return np.asarray(cv2.resize(picture, size, interpolation=KERNELS[what.shrink_kernel]), np.float32)
+
+
+def _noise(picture: Picture, what: Damage, _: float, rng: Generator) -> Picture:
+    return add_noise(picture, what.noise, rng)
+
+
+def _jpeg(picture: Picture, what: Damage, _: float, __: Generator) -> Picture:
+    return np.asarray(compressed(_levels(picture), what.quality), np.float32)
 
 
 _ACTS: dict[Step, Act] = {
     "blur": _blur,
     "scratch": _scratch,
+    "print": _print,
     "shrink": _shrink,
     "noise": _noise,
     "jpeg": _jpeg,

@@ -1,7 +1,7 @@
 """What time and cameras do to a face: the ranges, and the published chain over one crop.
 
-`degrade` is the published chain with a real JPEG encoder: what a model is measured by. Training goes through
-`training.damage`, which does the same to a batch on its device, and more.
+`degrade` is the published chain: what a model is measured by. Training goes through `training.damage`, which
+does the same and more.
 """
 
 import cv2
@@ -66,6 +66,12 @@ class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Share toned sepia, the target too."""
     scratches: float = 0.04
     """Share with scratches and dust, which the target does not have."""
+    uneven_focus: float = 0.1
+    """Share whose blur grows from one side of the crop to the other."""
+    halftone: float = 0.03
+    """Share printed through a screen of dots."""
+    screen: tuple[float, float] = (4.0, 10.0)
+    """Period of the dots in pixels of a 512-px crop."""
 
     def __post_init__(self) -> None:
         for name in SHARES:
@@ -110,6 +116,8 @@ SHARES = (
     "grey",
     "sepia",
     "scratches",
+    "uneven_focus",
+    "halftone",
 )
 LIMITS: dict[str, tuple[float, float]] = {
     "blur": (0.0, 16.0),
@@ -119,6 +127,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "motion_length": (0.0, 32.0),
     "grain_size": (0.1, 4.0),
     "exposure": (0.01, 1.0),
+    "screen": (4.0, 64.0),
 }
 
 

@@ -3,8 +3,8 @@
 The published layout has no connection from input to output, but it can hold one: the encoder's first stage
 keeps ±R, ±G, ±B, the generator sets that feature beside its last convolution, and the last to_rgb takes the
 difference, in which the leaky activations cancel: act(x) − act(−x) is linear. All else starts small, so
-training learns what to *change* in a face, and a good photo comes back unchanged from the first step on.
-How much to change depends on the noise, of which the latent knows from the start (`training.measures`).
+training learns what to *change* in a face, and a good photo comes back unchanged from the first step on. How
+much to change depends on the noise, of which the latent knows from the start (`training.noise_aware_start`).
 """
 
 from typing import cast
@@ -14,8 +14,10 @@ from torch import nn
 
 from export.layout import Layout
 from export.network import GAIN, LEAK, EqualConv, Gpen
-from training.measures import measure_noise
+from training.noise_aware_start import measure_noise
 
+COLOURS = 3
+"""R, G and B: the first six channels of the encoder's first stage hold both signs of each."""
 MODULATION = 0.1
 """Share of the published initial spread of the styles: nearly 1, whatever the latent."""
 
@@ -37,11 +39,19 @@ def initialise(layout: Layout, seed: int) -> Gpen:
     nn.init.zeros_(last.modulation.weight)  # the way through must not depend on the latent
     beside = last.weight.shape[2] // 2  # the feature's channels follow those of the convolution
     slope = GAIN**2 * (1 + LEAK**2)  # of x ↦ act(act(x)) − act(act(−x))
+    hold_colours(first)
     with torch.no_grad():
-        for colour in range(3):
+        for colour in range(COLOURS):
             for k, sign in ((2 * colour, 1.0), (2 * colour + 1, -1.0)):
-                first.weight[k] = 0
-                first.weight[k, colour] = sign / first.scale
                 last.weight[0, colour, beside + k] = sign / (slope * last.scale)
     measure_noise(network)
     return network
+
+
+def hold_colours(conv: EqualConv) -> None:
+    """Let the first six channels of a 1×1 convolution of R, G, B hold both signs of each."""
+    with torch.no_grad():
+        for colour in range(COLOURS):
+            for k, sign in ((2 * colour, 1.0), (2 * colour + 1, -1.0)):
+                conv.weight[k] = 0
+                conv.weight[k, colour] = sign / conv.scale

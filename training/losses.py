@@ -1,6 +1,7 @@
 """What the restored crop is compared by. All takes B×3×S×S in [−1, 1] and gives a number per crop."""
 
 import math
+from collections.abc import Sequence
 
 import msgspec
 import torch
@@ -36,6 +37,8 @@ class LossWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """1 − MS-SSIM."""
     frequency: float = 0.0
     """L1 over the spectra."""
+    levels: float = 0.0
+    """L1 at each of the generator's lower resolutions, of what it adds there."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
@@ -58,6 +61,15 @@ def reconstruction_loss(restored: Tensor, target: Tensor, weights: LossWeights) 
     if weights.frequency:
         loss = loss + weights.frequency * frequency_difference(restored, target)
     return loss.mean()
+
+
+def level_difference(levels: Sequence[Tensor], given: Tensor, target: Tensor) -> Tensor:
+    """Return the L1 distance, averaged, of crops with what each level adds, B×3×r×r, to the shrunk target."""
+    missing, loss = target - given, torch.zeros((), device=given.device)
+    for level in levels:
+        wanted = F.adaptive_avg_pool2d(missing, level.shape[-1])
+        loss = loss + (level.float() - wanted).abs().mean() / len(levels)
+    return loss
 
 
 def gradient_difference(restored: Tensor, target: Tensor) -> Tensor:

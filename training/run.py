@@ -1,40 +1,68 @@
-"""The training loop: resumable, logged, on a CPU or a GPU."""
+"""The training loop: resumable, logged, on a CPU or a GPU, for so many steps or so many minutes."""
 
 import ctypes
 import math
 import time
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
+import cv2
+import numpy as np
 import torch
+from numpy.random import Generator
+from safetensors.torch import save_file
 from torch import Tensor
 
 from engines.errors import CheckpointError
-from export import static
 from training.adversary import fooling_loss, judging_loss, r1_penalty
 from training.checkpoints import CHECKPOINT
-from training.config import TrainingConfig
+from training.config import Phase, TrainingConfig
+from training.crops import Batch, Reservoir, Stage
+from training.degradation import Crop
+from training.growing import Growing
 from training.log import Log, progress_bar
-from training.losses import reconstruction_loss
+from training.losses import level_difference, reconstruction_loss
+from training.on_the_way import mixed, own_estimate
 from training.portraits import load_portraits
 from training.state import Adversary, State, open_state, save_state
-from training.stream import Batch, batches, stacked
-from training.validation import COLUMNS, examples, judge, restore, write_sheet
+from training.validation import COLUMNS, Examples, examples, judge, write_sheet
 
-LOG_COLUMNS = ("step", "seconds", "learning_rate", "loss", "adversary_loss", *COLUMNS)
-SHOW_EVERY = 10
+LOG_COLUMNS = (
+    "step",
+    "crops",
+    "seconds",
+    "made",
+    "size",
+    "learning_rate",
+    "loss",
+    "adversary_loss",
+    *COLUMNS,
+)
+SHOW_EVERY = 20
 """Steps from one look at a GPU's loss to the next: looking waits for the GPU."""
+DETAIL = 2
+"""Portraits are kept at up to this many times S: finer ones would show in no view."""
 
 
 def train(
-    portraits: Path, run: Path, config: TrainingConfig, *, held_out: int, threads: int | None = None
+    portraits: Sequence[Path],
+    run: Path,
+    config: TrainingConfig,
+    *,
+    held_out: int,
+    threads: int | None = None,
+    start: Path | None = None,
 ) -> Path:
-    """Train until the last step and return the file of averaged weights.
+    """Train until the end of the last phase and return the file of averaged weights.
 
-    portraits   folder of square, aligned portraits
+    portraits   folders of square, aligned portraits
     run         folder for `checkpoint.pt` (resumed from when it or its parts are there), `log.csv`,
-                `samples/` and `weights.pth`
-    held_out    portraits at the end of the folder that are kept for validation
+                `samples/` and `weights.safetensors`
+    held_out    portraits at the end of the first folder that are kept for validation
     threads     CPU threads; None leaves PyTorch's default
+    start       what a new run begins with: another run, or weights in the published layout
 
     Raises PhotoError, and CheckpointError when there are too few portraits, the run is of another
     configuration, or the loss is no longer a number.
@@ -42,107 +70,204 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     _keep_freed_memory()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.backends.cudnn.benchmark = True
-    crops = load_portraits(portraits)
-    if len(crops) <= held_out:
+    first, *others = [load_portraits(folder) for folder in portraits]
+    if len(first) <= held_out:
         raise CheckpointError(
-            f"{portraits} holds {len(crops)} portraits: more than --held-out {held_out} are needed"
+            f"{portraits[0]} holds {len(first)} portraits: more than --held-out {held_out} are needed"
         )
-    training, validation = crops[: len(crops) - held_out], crops[len(crops) - held_out :]
+    kept = first[len(first) - held_out :]
+    learning = [crop for crops in (first[: len(first) - held_out], *others) for crop in crops]
+    stages = [Stage(phase.size, phase.degradation, config.augmentation) for phase in config.phases]
     run.mkdir(parents=True, exist_ok=True)
-    state = open_state(run, config, device)
-    shown = examples(validation, config.size, config.degradation, device) if validation else None
-    before, started = state.seconds, time.monotonic()
-    stream = batches(
-        stacked(training, config.size, device),
-        config.size,
-        config.batch,
-        config.degradation,
-        config.augmentation,
-        config.seed,
-        state.step,
-    )
-    with Log(run / "log.csv", LOG_COLUMNS) as log, progress_bar() as progress:
-        bar = progress.add_task("training", total=config.steps, completed=state.step, loss=math.nan)
-        while state.step < config.steps:
-            losses = _step(state, config, next(stream))
-            last = state.step == config.steps
-            if device.type == "cpu" or last or state.step % SHOW_EVERY == 0:
-                progress.update(bar, completed=state.step, loss=float(losses[0]))
-            if not (last or state.step % config.validate_every == 0):
-                continue
-            if not torch.isfinite(losses).all():
-                raise CheckpointError(
-                    f"the loss at step {state.step} is not a number: lower the learning rate; "
-                    "the checkpoint before is kept"
-                )
-            state.seconds = before + time.monotonic() - started
-            figures = (math.nan,) * len(COLUMNS)
-            if shown:
-                restored = restore(state.averaged, shown.degraded)
-                figures = judge(state.averaged, shown, restored).figures
-                if last or state.step % config.sample_every < config.validate_every:
-                    write_sheet(run / "samples" / f"step-{state.step:06}.png", shown, restored)
-            rate = state.optimiser.param_groups[0]["lr"]
-            log.write(state.step, state.seconds, rate, *losses.tolist(), *figures)
-            save_state(run / CHECKPOINT, state)
-    weights = run / "weights.pth"
-    torch.save({"g_ema": state.averaged.state_dict()}, weights)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with Reservoir(
+        [_no_finer(crop, DETAIL * config.size) for crop in learning],
+        stages,
+        capacity=config.reservoir,
+        workers=config.workers,
+        seed=int(time.time()) if config.minutes else config.seed,
+        device=device,
+    ) as reservoir:
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+        state = open_state(run, config, device, start)
+        with Log(run / "log.csv", LOG_COLUMNS) as log:
+            _Run(run, config, state, reservoir, kept, log).go_on()
+    weights = run / "weights.safetensors"
+    save_weights(weights, state.averaged, torch.float32)
     return weights
 
 
-def learning_rate(config: TrainingConfig, step: int) -> float:
-    """Return the rate of a step: linear warm-up, then a cosine down to a twentieth."""
-    progress = min(1.0, step / config.steps)
-    cosine = 0.525 + 0.475 * math.cos(math.pi * progress)
-    return config.learning_rate * cosine * min(1.0, (step + 1) / max(1, config.warmup))
+def save_weights(path: Path, network: Growing, dtype: torch.dtype) -> None:
+    """Write a network's weights in the published layout."""
+    state = network.network.state_dict()
+    save_file({name: tensor.to(dtype).cpu().contiguous() for name, tensor in state.items()}, path)
 
 
-def _step(state: State, config: TrainingConfig, batch: Batch) -> Tensor:
+class _Run:
+    """A run that goes on."""
+
+    def __init__(
+        self,
+        folder: Path,
+        config: TrainingConfig,
+        state: State,
+        reservoir: Reservoir,
+        kept: list[Crop],
+        log: Log,
+    ) -> None:
+        self.folder, self.config, self.state, self.reservoir = folder, config, state, reservoir
+        self.kept, self.log = kept, log
+        self.device = next(state.network.parameters()).device
+        self.rng = np.random.default_rng((config.seed, state.step))
+        self.shown: Examples | None = None
+
+    def go_on(self) -> None:
+        """Train to the end."""
+        config, state = self.config, self.state
+        before, started = state.seconds, time.monotonic()
+        self._begin(state.phase)
+        with progress_bar() as bar_of_run:
+            bar = bar_of_run.add_task("training", total=1.0, loss=math.nan)
+            while (progress := config.progress(state.step, state.seconds)) < 1:
+                number, part = config.at(progress)
+                while state.phase < number:
+                    self._end()
+                    state.phase, state.phase_step = state.phase + 1, 0
+                    self._begin(state.phase)
+                losses = _step(
+                    state, config, part, self.reservoir.draw(config.phases[number].batch), self.rng
+                )
+                state.seconds = before + time.monotonic() - started
+                if self.device.type == "cpu" or state.step % SHOW_EVERY == 0:
+                    bar_of_run.update(bar, completed=progress, loss=float(losses[0]))
+                if state.step % config.validate_every == 0:
+                    self._validate(losses)
+            self._end()
+
+    def _begin(self, number: int) -> None:
+        """Make the network as large as a phase wants it, and its crops."""
+        phase, state = self.config.phases[number], self.state
+        if state.network.resolution > phase.size:
+            raise CheckpointError(
+                f"the run has grown to {state.network.resolution} pixels already: "
+                f"leave out phases of {phase.size}"
+            )
+        while state.network.resolution < phase.size:
+            state.grow()
+        self.reservoir.begin(number)
+        self.shown = examples(self.kept, phase.size, phase.degradation, self.device) if self.kept else None
+        if phase.adversarial.weight:
+            state.meet(phase.adversarial, self.config.seed)
+
+    def _end(self) -> None:
+        """Keep what a phase has come to; its averaged weights apart, if it is one of whole size."""
+        self._validate(None)
+        if self.state.network.resolution == self.config.size:
+            path = self.folder / f"phase-{self.state.phase}.safetensors"
+            save_weights(path, self.state.averaged, torch.float16)
+
+    def _validate(self, losses: Tensor | None) -> None:
+        """Write a row of the log, a sheet now and then, and the checkpoint."""
+        config, state = self.config, self.state
+        if losses is not None and not torch.isfinite(losses).all():
+            raise CheckpointError(
+                f"the loss at step {state.step} is not a number: lower the learning rate; "
+                "the checkpoint before is kept"
+            )
+        figures = dict.fromkeys(COLUMNS, math.nan)
+        if self.shown:
+            figures, restored = judge(state.averaged, self.shown)
+            if losses is None or state.step % config.sample_every < config.validate_every:
+                write_sheet(self.folder / "samples" / f"step-{state.step:06}.jpg", self.shown, restored)
+        rate, shown = state.optimiser.param_groups[0]["lr"], (math.nan,) * 2
+        self.log.write(
+            state.step,
+            state.crops,
+            state.seconds,
+            self.reservoir.made,
+            state.network.resolution,
+            rate,
+            *(losses.tolist() if losses is not None else shown),
+            *(figures[name] for name in COLUMNS),
+        )
+        save_state(self.folder / CHECKPOINT, state, config.phases[state.phase].adversarial)
+
+
+def learning_rate(phase: Phase, step: int, part: float) -> float:
+    """Return the rate at a step of a phase of which so much is done: linear warm-up, then a cosine."""
+    cosine = (1 + phase.settled) / 2 + (1 - phase.settled) / 2 * math.cos(math.pi * part)
+    return phase.learning_rate * cosine * min(1.0, (step + 1) / max(1, phase.warmup))
+
+
+def _step(state: State, config: TrainingConfig, part: float, batch: Batch, rng: Generator) -> Tensor:
     """Take one step; return the restorer's and the adversary's loss."""
-    degraded, adversary = batch.degraded, state.adversary
+    phase = config.phases[state.phase]
     for group in state.optimiser.param_groups:
-        group["lr"] = learning_rate(config, state.step)
-    with torch.autocast(degraded.device.type, torch.bfloat16, enabled=degraded.is_cuda):
-        restored = static.restore(static.fold(state.network), degraded)
-    restored = restored.float()
-    loss = reconstruction_loss(restored, batch.target, config.loss)
-    judged = torch.zeros((), device=degraded.device)
-    if adversary and state.step >= config.adversarial.start:
-        judged = _teach(adversary, config, state.step, batch, restored)
-        weight = config.adversarial.weight_at(state.step)
-        if weight:
-            adversary.network.requires_grad_(False)
-            with torch.autocast(degraded.device.type, torch.bfloat16, enabled=degraded.is_cuda):
-                fooled = fooling_loss(adversary.network, degraded, restored, batch.untouched)
-            loss = loss + weight * fooled.float()
-            adversary.network.requires_grad_(True)
+        group["lr"] = learning_rate(phase, state.phase_step, part)
+    fast = _in_bfloat16(batch.target.device)
+    with fast:
+        own = rng.random() < phase.own
+        given = own_estimate(state.averaged, batch.degraded, rng) if own else mixed(batch, rng)
+        if given.is_cuda:
+            given = given.contiguous(memory_format=torch.channels_last)
+        made = state.network(given)
+    restored = made.crops.float()
+    loss = reconstruction_loss(restored, batch.target, phase.loss)
+    if phase.loss.levels:
+        loss = loss + phase.loss.levels * level_difference(made.levels, given, batch.target)
+    judged = torch.zeros((), device=given.device)
+    if state.adversary and phase.adversarial.weight:
+        judged = _teach(state.adversary, phase, state.phase_step, given, batch.target, restored)
+        with _in_bfloat16(given.device):
+            state.adversary.network.requires_grad_(False)
+            fooled = fooling_loss(
+                state.adversary.network,
+                given,
+                restored,
+                batch.target,
+                ~batch.untouched,
+                phase.adversarial.matching,
+            )
+            state.adversary.network.requires_grad_(True)
+        loss = loss + phase.adversarial.weight_at(state.phase_step) * fooled
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
+    torch.nn.utils.clip_grad_norm_(state.network.learning(), 1.0)
     state.optimiser.step()
-    state.step += 1
-    # The average forgets its beginning quickly at first, slowly later.
-    decay = min(config.ema, (1 + state.step) / (10 + state.step))
+    state.step, state.phase_step = state.step + 1, state.phase_step + 1
+    state.crops += len(given)
+    # The average forgets a phase's beginning quickly at first, slowly later.
+    decay = min(config.ema, (1 + state.phase_step) / (10 + state.phase_step))
     with torch.no_grad():
         torch._foreach_lerp_(list(state.averaged.parameters()), list(state.network.parameters()), 1 - decay)
     return torch.stack((loss.detach(), judged.detach()))
 
 
-def _teach(adversary: Adversary, config: TrainingConfig, step: int, batch: Batch, restored: Tensor) -> Tensor:
+def _teach(
+    adversary: Adversary, phase: Phase, step: int, given: Tensor, target: Tensor, restored: Tensor
+) -> Tensor:
     """Take one step of the adversary; the penalty on its gradient comes now and then, as much stronger."""
-    settings, degraded = config.adversarial, batch.degraded
-    with torch.autocast(degraded.device.type, torch.bfloat16, enabled=degraded.is_cuda):
-        loss = judging_loss(adversary.network, degraded, restored, batch.target)
+    settings = phase.adversarial
+    with _in_bfloat16(given.device):
+        loss = judging_loss(adversary.network, given, restored, target)
     total = loss
     if settings.r1 and step % settings.r1_every == 0:
-        penalty = r1_penalty(adversary.network, degraded, batch.target)
-        total = total + settings.r1 * settings.r1_every * penalty
+        total = total + settings.r1 * settings.r1_every * r1_penalty(adversary.network, given, target)
     adversary.optimiser.zero_grad(set_to_none=True)
     total.backward()  # type: ignore[no-untyped-call]
     adversary.optimiser.step()
     return loss
+
+
+def _in_bfloat16(device: torch.device) -> Any:
+    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
+
+
+def _no_finer(portrait: Crop, size: int) -> Crop:
+    if len(portrait) <= size:
+        return portrait
+    return np.asarray(cv2.resize(portrait, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _keep_freed_memory() -> None:

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.random import Generator
-from torch import Tensor
+from numpy.typing import NDArray
+
+from training.blurring import Picture
+
+Line = NDArray[np.float32]
 
 MOST_SCRATCHES = 5
 MOST_SPECKS = 12
@@ -64,23 +67,22 @@ def draw_marks(rng: Generator) -> tuple[Mark, ...]:
     return (*scratches, *specks)
 
 
-def scratch(crops: Tensor, marks: Sequence[Sequence[Mark]]) -> Tensor:
-    """Return crops, B×3×S×S, levels in [0, 255], with the marks of each laid over it."""
-    size = crops.shape[-1]
-    line = (torch.arange(float(size), device=crops.device) + 0.5) / size
-    result = crops.clone()
-    for crop, its_marks in zip(result, marks, strict=True):
-        for mark in its_marks:
-            cover = mark.opacity * _cover(mark, line[:, None], line[None, :], 1 / size)
-            crop.lerp_(torch.full_like(crop, 255 * mark.light), cover.expand_as(crop))
+def scratch(picture: Picture, marks: Sequence[Mark]) -> Picture:
+    """Return a picture, S×S×3, levels in [0, 255], with marks laid over it."""
+    size = len(picture)
+    line = ((np.arange(size) + 0.5) / size).astype(np.float32)
+    result = picture
+    for mark in marks:
+        cover = np.float32(mark.opacity) * _cover(mark, line[:, None], line[None, :], 1 / size)[..., None]
+        result = np.asarray(result + cover * (np.float32(255 * mark.light) - result), np.float32)
     return result
 
 
-def _cover(mark: Mark, y: Tensor, x: Tensor, pixel: float) -> Tensor:
+def _cover(mark: Mark, y: Line, x: Line, pixel: float) -> Line:
     """Return how far a mark covers each pixel: 1 inside, falling to 0 over one pixel."""
     cosine, sine = float(np.cos(mark.angle)), float(np.sin(mark.angle))
     along = (y - mark.y) * cosine + (x - mark.x) * sine
     across = (x - mark.x) * cosine - (y - mark.y) * sine
-    across = across - mark.bend * torch.sin(along * mark.wave)
-    inside = torch.minimum(mark.width / 2 - across.abs(), (mark.length / 2 - along.abs()))
-    return (inside / pixel + 0.5).clamp(0, 1)
+    across = across - mark.bend * np.sin(along * mark.wave)
+    inside = np.minimum(mark.width / 2 - np.abs(across), mark.length / 2 - np.abs(along))
+    return np.asarray(np.clip(inside / pixel + 0.5, 0, 1), np.float32)

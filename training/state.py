@@ -1,7 +1,7 @@
 """All that a run needs to go on from where it stopped."""
 
-import copy
 import pickle
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,16 @@ import torch
 from torch import nn
 
 from engines.errors import CheckpointError
-from export.network import Gpen
-from training.adversary import new_adversary
-from training.checkpoints import found
+from export.checkpoint import load_checkpoint
+from training.adversary import Adversarial, Judge
+from training.checkpoints import CHECKPOINT, found
 from training.config import TrainingConfig
-from training.initialise import initialise
+from training.growing import Growing
 
 EPSILON = 1e-12
 """Of Adam: gradients of a mean over pixels, by weights that are scaled when used, are 1e-8 to 1e-7 here."""
+RESTORER, JUDGE = (0.9, 0.99), (0.0, 0.99)
+"""β₁ and β₂ of Adam."""
 
 
 @dataclass
@@ -34,40 +36,81 @@ class State:
 
     step: int
     seconds: float
-    network: Gpen
-    averaged: Gpen
+    crops: int
+    """Seen so far."""
+    phase: int
+    phase_step: int
+    """Steps of the phase."""
+    network: Growing
+    averaged: Growing
     optimiser: torch.optim.Adam
-    adversary: Adversary | None
+    adversary: Adversary | None = None
+
+    def grow(self) -> None:
+        """Double the resolution of the network and of its average."""
+        self.network.grow()
+        self.averaged = self.network.average()
+        self.optimiser = _adam(self.network.learning(), 1e-3, RESTORER)
+
+    def meet(self, settings: Adversarial, seed: int) -> Adversary:
+        """Return the adversary, a new one where there is none yet."""
+        if self.adversary is None:
+            device = next(self.network.parameters()).device
+            judge = Judge(settings.channels, settings.scales, seed).to(device)
+            self.adversary = Adversary(judge, _adam(judge.parameters(), settings.learning_rate, JUDGE))
+        return self.adversary
 
 
-def open_state(run: Path, config: TrainingConfig, device: torch.device) -> State:
-    """Return a run's state: that of its checkpoint, or the beginning.
+def open_state(run: Path, config: TrainingConfig, device: torch.device, start: Path | None = None) -> State:
+    """Return a run's state: that of its checkpoint, or its beginning.
 
-    A checkpoint without an adversary gets a new one where the configuration has one.
+    start  what a new run begins with: the checkpoint of another run, or weights in the published layout
 
-    Raises CheckpointError when the checkpoint is damaged or of another layout.
+    Raises CheckpointError when a checkpoint is damaged or of another layout.
     """
-    network = initialise(config.layout, config.seed).to(device)
-    averaged = copy.deepcopy(network).requires_grad_(False)
-    optimiser = _adam(network, config.learning_rate, (0.9, 0.99), device)
-    adversary = None
-    if config.adversarial.weight:
-        judge = new_adversary(config.adversarial.channels, config.seed).to(device)
-        adversary = Adversary(judge, _adam(judge, config.adversarial.learning_rate, (0.0, 0.99), device))
-    state = State(0, 0.0, network, averaged, optimiser, adversary)
     path = found(run)
-    if path is None:
+    if path is not None:
+        return _read_state(path, config, device)
+    if start is None:
+        return _new_state(Growing(config.layout, config.phases[0].size, config.seed).to(device))
+    if start.is_dir() or start.name == CHECKPOINT:
+        other = found(start if start.is_dir() else start.parent)
+        if other is None:
+            raise CheckpointError(f"{start} holds no {CHECKPOINT}: give the folder of a run")
+        state = _read_state(other, config, device)
+        state.step = state.phase = state.phase_step = 0
+        state.seconds = 0.0
         return state
+    network = Growing(config.layout, config.size, config.seed)
+    loaded = load_checkpoint(start)
+    if loaded.layout != config.layout:
+        raise CheckpointError(f"{start} is of another layout than the configuration: {loaded.layout}")
+    network.network.load_state_dict(loaded.state, strict=False)  # constant kernels need not be there
+    return _new_state(network.to(device))
+
+
+def _new_state(network: Growing) -> State:
+    optimiser = _adam(network.learning(), 1e-3, RESTORER)
+    return State(0, 0.0, 0, 0, 0, network, network.average(), optimiser)
+
+
+def _read_state(path: Path, config: TrainingConfig, device: torch.device) -> State:
     try:
         saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        network = Growing(config.layout, saved["resolution"], config.seed).to(device)
+        state = _new_state(network)
         network.load_state_dict(saved["network"])
-        averaged.load_state_dict(saved["averaged"])
-        optimiser.load_state_dict(saved["optimiser"])
-        if adversary and "adversary" in saved:
+        state.averaged.load_state_dict(saved["averaged"])
+        if "optimiser" in saved:
+            state.optimiser.load_state_dict(saved["optimiser"])
+        if "adversary" in saved:
+            adversary = state.meet(Adversarial(**saved["adversarial"]), config.seed)
             adversary.network.load_state_dict(saved["adversary"])
-            adversary.optimiser.load_state_dict(saved["adversary_optimiser"])
-        state.step, state.seconds = saved["step"], saved.get("seconds", 0.0)
-    except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+            if "adversary_optimiser" in saved:
+                adversary.optimiser.load_state_dict(saved["adversary_optimiser"])
+        state.step, state.seconds, state.crops = saved["step"], saved["seconds"], saved["crops"]
+        state.phase, state.phase_step = saved["phase"], saved["phase_step"]
+    except (RuntimeError, ValueError, KeyError, EOFError, TypeError, pickle.UnpicklingError) as error:
         raise CheckpointError(
             f"{path} does not fit: it is damaged, or of a run with another configuration; "
             f"give another folder ({str(error).splitlines()[0]})"
@@ -75,16 +118,21 @@ def open_state(run: Path, config: TrainingConfig, device: torch.device) -> State
     return state
 
 
-def save_state(path: Path, state: State) -> None:
+def save_state(path: Path, state: State, settings: Adversarial) -> None:
     """Write a checkpoint in the place of the last."""
     content: dict[str, Any] = {
         "step": state.step,
         "seconds": state.seconds,
+        "crops": state.crops,
+        "phase": state.phase,
+        "phase_step": state.phase_step,
+        "resolution": state.network.resolution,
         "network": state.network.state_dict(),
         "averaged": state.averaged.state_dict(),
         "optimiser": state.optimiser.state_dict(),
     }
     if state.adversary:
+        content["adversarial"] = {"channels": settings.channels, "scales": settings.scales}
         content["adversary"] = state.adversary.network.state_dict()
         content["adversary_optimiser"] = state.adversary.optimiser.state_dict()
     temporary = path.with_suffix(".tmp")
@@ -92,8 +140,7 @@ def save_state(path: Path, state: State) -> None:
     temporary.replace(path)
 
 
-def _adam(
-    network: nn.Module, rate: float, betas: tuple[float, float], device: torch.device
-) -> torch.optim.Adam:
-    fused = device.type == "cuda" or None
-    return torch.optim.Adam(network.parameters(), rate, betas=betas, eps=EPSILON, fused=fused)
+def _adam(parameters: Iterable[nn.Parameter], rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
+    learning = list(parameters)
+    fused = learning[0].is_cuda or None
+    return torch.optim.Adam(learning, rate, betas=betas, eps=EPSILON, fused=fused)

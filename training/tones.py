@@ -1,11 +1,13 @@
 """What is done to a crop and its target alike: the light it was taken in, grey and sepia."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-import torch
-from torch import Tensor
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from training.blurring import Picture
 
 Colours: TypeAlias = Literal["as they are", "grey", "sepia"]
 LUMA = (0.299, 0.587, 0.114)
@@ -28,24 +30,19 @@ class Tone:
 PLAIN = Tone()
 
 
-def toned(crops: Tensor, tones: Sequence[Tone]) -> Tensor:
-    """Return crops, B×3×S×S, levels in [0, 255], in their light and colours, rounded."""
-    members = [i for i, tone in enumerate(tones) if tone != PLAIN]
-    if not members:
-        return crops
-    matrices = torch.stack([_matrix(tones[i]) for i in members]).to(crops.device)
-    gain = torch.tensor([tones[i].light ** (1 / GAMMA) for i in members], device=crops.device)
-    mixed = torch.einsum("bij,bjhw->bihw", matrices, crops[members])
-    result = crops.clone()
+def toned(picture: Picture, tone: Tone) -> Picture:
+    """Return a picture, H×W×3, levels in [0, 255], in its light and colours, rounded."""
+    if tone == PLAIN:
+        return picture
+    mixed = cv2.transform(picture, _matrix(tone))
     # Light scales linear values, hence stored ones by a power of it.
-    result[members] = (mixed * gain[:, None, None, None]).clamp(0, 255).round()
-    return result
+    return np.asarray(np.rint(np.clip(mixed * np.float32(tone.light ** (1 / GAMMA)), 0, 255)), np.float32)
 
 
-def _matrix(tone: Tone) -> Tensor:
+def _matrix(tone: Tone) -> NDArray[np.float32]:
     if tone.colours == "as they are":
-        return torch.eye(3)
-    grey = torch.tensor(LUMA).expand(3, 3)
+        return np.eye(3, dtype=np.float32)
+    grey = np.tile(np.array(LUMA, np.float32), (3, 1))
     if tone.colours == "grey":
         return grey
-    return grey + tone.strength * (torch.tensor(SEPIA) @ grey - grey)
+    return np.asarray(grey + tone.strength * (np.array(SEPIA, np.float32) @ grey - grey), np.float32)

@@ -1,6 +1,6 @@
 """What a run is judged by while it goes on: figures, and a sheet to look at, of crops kept from it."""
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -9,38 +9,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from export import static
-from export.network import Gpen
 from runtime.atomic import write_atomically
 from training.degradation import Crop, Ranges, degrade
-from training.losses import psnr, ssim
+from training.growing import Growing
+from training.losses import psnr
+from training.on_the_way import after
 from training.portraits import to_crops, to_tensor
 
 CROPS = 16
 ON_SHEET = 8
-AT_ONCE = 4
-
-
-@dataclass(frozen=True)
-class Quality:
-    """Means over the validation crops; PSNR in dB."""
-
-    psnr_degraded: float
-    psnr_restored: float
-    psnr_untouched: float
-    """Of the undegraded crops, restored."""
-    psnr_second: float
-    """Of their second restoration against their first."""
-    ssim_degraded: float
-    ssim_restored: float
-
-    @property
-    def figures(self) -> tuple[float, ...]:
-        """Return the figures in the order of the columns."""
-        return astuple(self)
-
-
-COLUMNS = tuple(Quality.__dataclass_fields__)
+PASSES = {1: [30], 2: [13, 17], 5: [3, 4, 6, 15, 2]}
+"""By number of passes: the steps after each, 30 in all (η = 0.1; five are the standard schedule)."""
+COLUMNS = (
+    "degraded",
+    *(f"{what}_{n}" for n in PASSES for what in ("psnr", "sharp")),
+    "sharp_degraded",
+    "clean",
+)
+"""PSNR in dB of the degraded crops and after 1, 2 and 5 passes; their gradients as a share of the truth's;
+PSNR of undegraded crops after one pass."""
 
 
 @dataclass(frozen=True)
@@ -63,32 +50,34 @@ def examples(portraits: list[Crop], size: int, ranges: Ranges, device: torch.dev
 
 
 @torch.no_grad()
-def restore(network: Gpen, crops: Tensor) -> Tensor:
-    """Restore crops a few at a time, in FP32, clipped to [−1, 1]."""
-    net = static.fold(network)
-    return torch.cat([static.restore(net, part).clamp(-1, 1) for part in torch.split(crops, AT_ONCE)])
-
-
-def judge(network: Gpen, shown: Examples, restored: Tensor) -> Quality:
-    """Return the figures of a network; `restored` are the degraded crops as it restores them."""
+def judge(network: Growing, shown: Examples) -> tuple[dict[str, float], list[Tensor]]:
+    """Return the figures by column, and the crops after each number of passes."""
     degraded, target = shown.degraded, shown.target
-    once = restore(network, target)
-    values = (
-        psnr(degraded, target),
-        psnr(restored, target),
-        psnr(once, target),
-        psnr(restore(network, once), once),
-        ssim(degraded, target),
-        ssim(restored, target),
-    )
-    return Quality(*(float(value.mean()) for value in values))
+    figures = {"degraded": _mean(psnr(degraded, target)), "sharp_degraded": sharpness(degraded, target)}
+    restored = []
+    for passes, leaps in PASSES.items():
+        crops = after(network, degraded, leaps).clamp(-1, 1)
+        restored.append(crops)
+        figures |= {f"psnr_{passes}": _mean(psnr(crops, target)), f"sharp_{passes}": sharpness(crops, target)}
+    figures["clean"] = _mean(psnr(network(target).crops.float(), target))
+    return figures, restored
 
 
-def write_sheet(path: Path, shown: Examples, restored: Tensor) -> None:
-    """Write a PNG with one row for each of the first crops: degraded, restored, target."""
-    columns = [to_crops(crops[:ON_SHEET]) for crops in (shown.degraded, restored, shown.target)]
+def sharpness(crops: Tensor, target: Tensor) -> float:
+    """Return the mean gradient of crops as a share of the target's: under 1 is blurred, noise counts too."""
+    both = [sum(torch.diff(x, dim=axis).abs().mean() for axis in (2, 3)) for x in (crops, target)]
+    return float(both[0] / both[1])
+
+
+def _mean(values: Tensor) -> float:
+    return float(values.mean())
+
+
+def write_sheet(path: Path, shown: Examples, restored: list[Tensor]) -> None:
+    """Write a JPEG, one row for each of the first crops: degraded, after each number of passes, target."""
+    columns = [to_crops(crops[:ON_SHEET]) for crops in (shown.degraded, *restored, shown.target)]
     sheet = np.hstack([np.vstack(column) for column in columns])
-    _, data = cv2.imencode(".png", np.ascontiguousarray(sheet[..., ::-1]))
+    _, data = cv2.imencode(".jpg", np.ascontiguousarray(sheet[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 92])
     path.parent.mkdir(exist_ok=True)
     with write_atomically(path) as file:
         file.write(data.tobytes())

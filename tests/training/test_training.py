@@ -2,17 +2,19 @@
 
 import csv
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-import training.run
+import training
 from engines.errors import CheckpointError, PhotoError, SettingsError
 from export import static
 from export.checkpoint import load_checkpoint
@@ -21,16 +23,20 @@ from training.__main__ import main
 from training.adversary import Adversarial
 from training.augmentation import Augmentation
 from training.checkpoints import split
-from training.config import BUNDLED, TrainingConfig, read_config
+from training.config import BUNDLED, Phase, TrainingConfig, read_config
+from training.crops import Batch, Reservoir, Stage
 from training.degradation import Ranges, degrade
+from training.growing import Growing
 from training.initialise import initialise
 from training.losses import LossWeights
+from training.on_the_way import after, mixed, own_estimate
 from training.portraits import load_portraits, to_crops, to_tensor
-from training.run import LOG_COLUMNS, learning_rate, train
+from training.run import learning_rate, train
 from training.state import open_state, save_state
-from training.stream import make_batch, stacked
 
 TINY = Layout(64, 1, 0.0625, 32, 2)
+SMALL = Layout(128, 1, 0.0625, 32, 2)
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -68,52 +74,88 @@ def test_the_latent_tells_from_the_start_how_noisy_a_crop_is(portrait: NDArray[n
     assert error.square().mean() < 0.2 * sigma[24:].var()
 
 
-def test_every_parameter_but_the_unused_learns(portraits: Path) -> None:
+def test_every_parameter_but_the_unused_learns(portrait: NDArray[np.uint8]) -> None:
     network = initialise(TINY, seed=0)
     # Away from the start, where the pictures of the lower resolutions weigh nothing yet.
     for name, parameter in network.named_parameters():
         if "to_rgb" in name:
             parameter.data.normal_()
-    crops = stacked(load_portraits(portraits), 64, torch.device("cpu"))
-    batch = make_batch(crops, 64, 2, Ranges(untouched=0), Augmentation(), seed=0, step=0)
-    (static.restore(static.fold(network), batch.degraded) - batch.target).abs().mean().backward()
+    target = to_tensor([np.ascontiguousarray(portrait[y : y + 64, 200:264]) for y in (40, 90)])
+    damaged = target + 0.2 * torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
+    (static.restore(static.fold(network), damaged) - target).abs().mean().backward()
     still = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert still == []
 
 
-def test_training_lowers_the_error_of_what_it_sees(portraits: Path, tmp_path: Path) -> None:
-    config = TrainingConfig(
-        size=64,
-        narrow=0.0625,
-        style_dim=32,
-        n_mlp=2,
-        steps=60,
-        batch=2,
-        warmup=5,
-        ema=0.9,
-        validate_every=60,
-        degradation=Ranges(blur=(0, 0.1), downscale=(1, 1), noise=(25, 25), partial=0),
-    )
-    train(portraits, tmp_path / "run", config, held_out=1)
-    header, row = (tmp_path / "run/log.csv").read_text().splitlines()
-    figures = dict(zip(header.split(","), map(float, row.split(",")), strict=True))
-    assert figures["psnr_restored"] > figures["psnr_degraded"] + 0.1
-    assert figures["ssim_restored"] > figures["ssim_degraded"]
-    assert min(figures["psnr_untouched"], figures["psnr_second"]) > 25
+def batch() -> Batch:
+    """Four damaged crops of −1 whose targets are 1."""
+    ones = torch.ones(4, 3, 64, 64)
+    return Batch(-ones, ones, torch.zeros(4, dtype=torch.bool))
+
+
+def test_crops_are_given_on_the_way_from_the_damaged_one_to_the_truth() -> None:
+    shares = [(1 - mixed(batch(), np.random.default_rng(i))[:, 0, 0, 0]) / 2 for i in range(100)]
+    share = torch.cat(shares)
+    assert 0.05 - 1e-6 <= float(share.min()) < 0.15
+    assert 0.25 < float((share > 1 - 1e-6).float().mean()) < 0.45
+
+
+def test_estimates_follow_the_loop_of_the_runtime() -> None:
+    class Half(torch.nn.Module):
+        """Makes half of what it sees."""
+
+        def forward(self, crops: torch.Tensor) -> object:
+            return type("Restored", (), {"crops": crops / 2})
+
+    found = after(Half(), torch.ones(1, 3, 4, 4), [3, 4])  # type: ignore[arg-type]
+    u = 0.5 + 0.9**3 * 0.5
+    assert torch.allclose(found, torch.full((1, 3, 4, 4), u / 2 + 0.9**4 * u / 2))
+    estimate = own_estimate(Growing(SMALL, 64, 0), batch().degraded, np.random.default_rng(0))
+    assert torch.allclose(estimate, batch().degraded, atol=1e-4)  # a network that returns its input
+
+
+def test_the_reservoir_hands_out_pairs_of_the_stage_that_was_begun(portrait: NDArray[np.uint8]) -> None:
+    square = np.ascontiguousarray(portrait[:256, 100:356])
+    stages = [
+        Stage(size, Ranges(untouched=untouched), Augmentation())
+        for size, untouched in ((64, 1.0), (128, 0.0))
+    ]
+    with Reservoir([square], stages, capacity=40, workers=1, seed=3, device=CPU) as reservoir:
+        reservoir.begin(0)
+        first = reservoir.draw(6)
+        assert first.target.shape == first.degraded.shape == (6, 3, 64, 64)
+        assert first.untouched.all()
+        assert torch.equal(first.degraded, first.target)
+        reservoir.begin(1)
+        second = reservoir.draw(6)
+        assert second.target.shape == (6, 3, 128, 128)
+        assert not second.untouched.all()
+        assert float(second.target.min()) >= -1
+        assert float(second.target.max()) <= 1
+        assert reservoir.made >= 16
 
 
 RECIPE = TrainingConfig(
-    size=64,
+    phases=(
+        Phase(size=64, batch=2, warmup=2, loss=LossWeights(pixels=1, levels=0.5)),
+        Phase(size=128, batch=2, warmup=2, own=1.0),
+        Phase(
+            size=128,
+            batch=2,
+            warmup=2,
+            settled=0.1,
+            loss=LossWeights(structure=0.1),
+            adversarial=Adversarial(weight=0.01, ramp=4, channels=4, r1_every=3),
+        ),
+    ),
+    size=128,
     narrow=0.0625,
     style_dim=32,
     n_mlp=2,
-    steps=20,
-    batch=2,
-    warmup=2,
-    validate_every=5,
-    sample_every=10,
-    loss=LossWeights(structure=0.1),
-    adversarial=Adversarial(weight=0.01, start=8, ramp=4, channels=4, r1_every=3),
+    steps=12,
+    validate_every=2,
+    sample_every=4,
+    reservoir=32,
 )
 
 
@@ -128,61 +170,57 @@ def eight(portrait: NDArray[np.uint8], tmp_path: Path) -> Path:
     return folder
 
 
-def figures(run: Path) -> list[list[str]]:
-    """Return the rows of a log without what depends on the clock."""
+def rows(run: Path) -> list[dict[str, float]]:
+    """Return the rows of a log."""
     with (run / "log.csv").open() as file:
-        return [[cell for i, cell in enumerate(row) if i != 1] for row in csv.reader(file)]
+        return [{name: float(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
 
 
-def test_the_whole_recipe_stopped_and_taken_up_again_comes_to_the_same_losses(
-    eight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = train(eight, tmp_path / "whole", RECIPE, held_out=2)
-
-    # Interrupt the run in its twelfth step: only the checkpoint of step ten is there to go on from, in parts.
-    step, calls = training.run._step, 0
-
-    def counted(*arguments: Any) -> Tensor:
-        nonlocal calls
-        calls += 1
-        if calls == 12:
-            raise KeyboardInterrupt
-        return step(*arguments)
-
-    monkeypatch.setattr(training.run, "_step", counted)
-    with pytest.raises(KeyboardInterrupt):
-        train(eight, tmp_path / "parts", RECIPE, held_out=2)
-    monkeypatch.undo()
-    split(tmp_path / "parts", 0.5)
-    (tmp_path / "parts" / "checkpoint.pt").unlink()
-    parts = train(eight, tmp_path / "parts", RECIPE, held_out=2)
-
-    assert figures(tmp_path / "whole") == figures(tmp_path / "parts")
-    assert [row[0] for row in figures(tmp_path / "whole")] == ["step", "5", "10", "15", "20"]
-    one, other = load_checkpoint(whole).state, load_checkpoint(parts).state
-    assert all(torch.equal(one[name], other[name]) for name in one)
-    judged = [float(row[LOG_COLUMNS.index("adversary_loss") - 1]) for row in figures(tmp_path / "whole")[1:]]
-    assert judged[0] == 0 < judged[1]
-    sheets = sorted((tmp_path / "whole" / "samples").iterdir())
-    assert [sheet.name for sheet in sheets] == ["step-000010.png", "step-000020.png"]
-    assert cv2.imread(str(sheets[0])).shape == (2 * 64, 3 * 64, 3)
-
-
-def test_a_checkpoint_of_the_first_recipe_goes_on(eight: Path, tmp_path: Path) -> None:
+def test_the_whole_recipe_stopped_in_a_phase_goes_on_from_parts(eight: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    run.mkdir()
-    first = open_state(run, RECIPE, torch.device("cpu"))
-    content = {
-        "step": 18,
-        "network": first.network.state_dict(),
-        "averaged": first.averaged.state_dict(),
-        "optimiser": torch.optim.Adam(first.network.parameters()).state_dict(),
-    }
-    torch.save(content, run / "checkpoint.pt")
-    (run / "log.csv").write_text("step,seconds,learning_rate,loss\n15,1,1,1\n")
-    train(eight, run, RECIPE, held_out=2)
-    assert [row[0] for row in figures(run)] == ["step", "20"]
-    assert (run / "log-1.csv").read_text().endswith("15,1,1,1\n")
+    # Stopped in the second phase, by a configuration that has no more.
+    part = msgspec.structs.replace(RECIPE, phases=RECIPE.phases[:2], steps=8)
+    train([eight], run, part, held_out=2, threads=1)
+    assert rows(run)[-1]["step"] == 8
+    split(run, 0.5)
+    (run / "checkpoint.pt").unlink()
+    weights = train([eight], run, RECIPE, held_out=2, threads=1)
+
+    log = rows(run)
+    assert [row["size"] for row in log] == sorted(row["size"] for row in log)
+    assert {row["size"] for row in log} == {64, 128}
+    assert log[-1]["step"] == 12
+    assert log[-1]["crops"] == 24
+    assert log[-2]["adversary_loss"] > 0
+    assert math.isfinite(log[-1]["psnr_5"])
+    assert load_checkpoint(weights).layout == SMALL
+    assert {path.name for path in run.glob("phase-*.safetensors")} >= {"phase-2.safetensors"}
+    sheet = cv2.imread(str(max((run / "samples").iterdir())))
+    assert sheet.shape == (2 * 128, 5 * 128, 3)
+
+
+def test_a_run_can_begin_with_another_and_with_published_weights(eight: Path, tmp_path: Path) -> None:
+    short = msgspec.structs.replace(RECIPE, phases=RECIPE.phases[1:2], steps=1, validate_every=1)
+    first = train([eight], tmp_path / "first", short, held_out=0, threads=1)
+    for start in (first, tmp_path / "first"):
+        state = open_state(tmp_path / "none", short, CPU, start)
+        kept = load_checkpoint(first).state
+        found = state.averaged.network.state_dict()
+        assert state.step == 0
+        assert all(torch.allclose(found[name], kept[name]) for name in kept)
+    wide = msgspec.structs.replace(short, narrow=0.125)
+    with pytest.raises(CheckpointError, match="another layout"):
+        open_state(tmp_path / "none", wide, CPU, first)
+    smaller = msgspec.structs.replace(RECIPE, steps=1)
+    with pytest.raises(CheckpointError, match="grown to 128 pixels"):
+        train([eight], tmp_path / "second", smaller, held_out=0, threads=1, start=tmp_path / "first")
+
+
+def test_a_run_ends_when_its_minutes_are_over(eight: Path, tmp_path: Path) -> None:
+    config = msgspec.structs.replace(RECIPE, steps=None, minutes=0.05)
+    train([eight], tmp_path / "run", config, held_out=2, threads=1)
+    assert rows(tmp_path / "run")[-1]["seconds"] >= 3
+    assert rows(tmp_path / "run")[-1]["size"] == 128
 
 
 def test_a_checkpoint_of_another_layout_is_one_clear_line(
@@ -190,7 +228,8 @@ def test_a_checkpoint_of_another_layout_is_one_clear_line(
 ) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    save_state(run / "checkpoint.pt", open_state(run, RECIPE, torch.device("cpu")))
+    state = open_state(run, RECIPE, CPU)
+    save_state(run / "checkpoint.pt", state, RECIPE.phases[0].adversarial)
     assert main(["run", str(eight), "-o", str(run), "--held-out", "0", "--steps", "1"]) == 2
     error = capsys.readouterr().err
     assert "does not fit" in error
@@ -200,57 +239,91 @@ def test_a_checkpoint_of_another_layout_is_one_clear_line(
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(eight: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    state = open_state(run, RECIPE, torch.device("cpu"))
+    state = open_state(run, RECIPE, CPU)
     next(state.network.parameters()).data.fill_(math.nan)
-    save_state(run / "checkpoint.pt", state)
+    save_state(run / "checkpoint.pt", state, RECIPE.phases[0].adversarial)
     before = (run / "checkpoint.pt").read_bytes()
     with pytest.raises(CheckpointError, match="not a number"):
-        train(eight, run, RECIPE, held_out=2)
+        train([eight], run, RECIPE, held_out=2, threads=1)
     assert (run / "checkpoint.pt").read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["cpu", "gpu"])
+@pytest.mark.parametrize("name", ["cpu", "gpu", "rehearsal"])
 def test_the_configurations_that_come_along_are_found_by_name(name: str) -> None:
     config = read_config(Path(name))
     assert config == read_config(BUNDLED / f"{name}.toml")
-    assert config.size == {"cpu": 256, "gpu": 512}[name]
-    assert (config.adversarial.weight > 0) == (name == "gpu")
+    assert config.phases[-1].adversarial.weight > 0
+    assert config.minutes
+
+
+def test_the_command_for_a_lent_gpu_rehearses_trains_and_leaves_parts(eight: Path, tmp_path: Path) -> None:
+    pack, out = tmp_path / "pack", tmp_path / "out"
+    assert main(["pack", str(eight), "-o", str(pack / "faces"), "--edge", "128"]) == 0
+    assert all(cv2.imread(str(path)).shape == (128, 128, 3) for path in (pack / "faces").iterdir())
+    tiny = tmp_path / "tiny.toml"
+    tiny.write_text((BUNDLED / "rehearsal.toml").read_text())
+    root = Path(training.__file__).parents[1]
+    done = subprocess.run(
+        [
+            "bash",
+            "training/gpu.sh",
+            pack,
+            out,
+            "0.05",
+            tiny,
+            "--held-out",
+            "2",
+            "--threads",
+            "1",
+            "--workers",
+            "1",
+        ],
+        cwd=root,
+        env={**os.environ, "RUN": str(tmp_path / "run"), "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert {"checkpoint.pt.000", "checkpoint.pt.parts.json", "run.tar"} <= {
+        path.name for path in out.iterdir()
+    }
+    resumed = open_state(out, read_config(tiny), CPU)
+    assert resumed.network.resolution == 128
+    assert resumed.crops > 0
 
 
 def test_the_command_writes_weights_of_the_published_layout(portraits: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
-    config.write_text("size = 64\nnarrow = 0.0625\nstyle_dim = 32\nn_mlp = 2\nbatch = 1\n")
+    config.write_text(
+        "size = 64\nnarrow = 0.0625\nstyle_dim = 32\nn_mlp = 2\nminutes = 1\nreservoir = 32\n"
+        "[[phases]]\nsize = 64\nbatch = 1\n"
+    )
     run = tmp_path / "run"
-    arguments = [
-        "run",
-        str(portraits),
-        "-o",
-        str(run),
-        "--config",
-        str(config),
-        "--steps",
-        "1",
-        "--held-out",
-        "1",
-    ]
-    assert main(arguments) == 0
-    assert load_checkpoint(run / "weights.pth").layout == Layout(64, 1, 0.0625, 32, 2)
+    arguments = f"run {portraits} -o {run} --config {config} --steps 1 --held-out 1 --threads 1"
+    assert main(arguments.split()) == 0
+    assert load_checkpoint(run / "weights.safetensors").layout == TINY
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("size = 100", "size 100"),
+        ("size = 100\nsteps = 9\n[[phases]]\nsize = 100", "size 100"),
         ("speed = 3", "speed"),
         ("steps = 'many'", "steps"),
         ("steps =", "configuration"),
-        ("steps = 0", "1 or more"),
-        ("narrow = 0.01", r"narrow 0\.01"),
-        ("[loss]\npixels = -1", "loss weight pixels is -1"),
-        ("[loss]\nknee = 0", "loss knee is 0"),
-        ("[adversarial]\nramp = 0", "ramp, channels and r1_every 1 or more"),
+        ("steps = 0\n[[phases]]\nsize = 256", "steps or minutes"),
+        ("steps = 9\nminutes = 9\n[[phases]]\nsize = 256", "steps or minutes"),
+        ("phases = []\nsteps = 9", "phases of no size"),
+        ("steps = 9\n[[phases]]\nsize = 64\n[[phases]]\nsize = 256", "phases of 64, 256"),
+        ("narrow = 0.01\nsteps = 9\n[[phases]]\nsize = 256", r"narrow 0\.01"),
+        ("[[phases]]\nsize = 64\nbatch = 0", "batch, share and learning_rate"),
+        ("[[phases]]\nsize = 64\nown = 2", "settled and own"),
+        ("[[phases]]\nsize = 64\n[phases.loss]\npixels = -1", "loss weight pixels is -1"),
+        ("[[phases]]\nsize = 64\n[phases.loss]\nknee = 0", "loss knee is 0"),
+        ("[[phases]]\nsize = 64\n[phases.adversarial]\nramp = 0", "r1_every must be 1 or more"),
         ("[augmentation]\nshift = 2", "augmentation shift is 2"),
-        ("[degradation]\ngrey = 2", "degradation grey is 2"),
+        ("[[phases]]\nsize = 64\n[phases.degradation]\ngrey = 2", "degradation grey is 2"),
     ],
 )
 def test_configurations_with_mistakes_are_refused(tmp_path: Path, text: str, words: str) -> None:
@@ -294,8 +367,19 @@ def test_crops_survive_the_way_to_tensors_and_back(portrait: NDArray[np.uint8]) 
     assert np.array_equal(to_crops(tensor)[0], crop)
 
 
-def test_the_rate_warms_up_and_falls_to_a_twentieth() -> None:
-    config = TrainingConfig(steps=1000, warmup=100, learning_rate=1e-3)
-    assert learning_rate(config, 0) == pytest.approx(1e-5)
-    assert learning_rate(config, 100) == pytest.approx(1e-3, rel=0.03)
-    assert learning_rate(config, 1000) == pytest.approx(5e-5)
+def test_the_rate_warms_up_and_falls_to_the_share_that_is_left() -> None:
+    phase = Phase(size=64, warmup=100, learning_rate=1e-3, settled=0.05)
+    assert learning_rate(phase, 0, 0.0) == pytest.approx(1e-5)
+    assert learning_rate(phase, 100, 0.1) == pytest.approx(1e-3, rel=0.03)
+    assert learning_rate(phase, 1000, 1.0) == pytest.approx(5e-5)
+    assert learning_rate(Phase(size=64, learning_rate=1e-3), 1000, 0.9) == pytest.approx(1e-3)
+
+
+def test_phases_take_their_shares_of_the_steps_or_of_the_time() -> None:
+    phases = (Phase(size=64, share=1), Phase(size=128, share=3))
+    by_steps = TrainingConfig(phases=phases, size=128, steps=100)
+    assert by_steps.at(by_steps.progress(24, 0)) == (0, pytest.approx(0.96))
+    assert by_steps.at(by_steps.progress(40, 0)) == (1, pytest.approx(0.2))
+    assert by_steps.at(by_steps.progress(200, 0)) == (1, 1.0)
+    by_time = TrainingConfig(phases=phases, size=128, minutes=2)
+    assert by_time.at(by_time.progress(0, 90)) == (1, pytest.approx(2 / 3))

@@ -1,0 +1,42 @@
+"""The benchmark of a GPU, rehearsed on a CPU."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench import gpu
+from bench.__main__ import main
+
+
+def test_each_part_is_measured_a_failure_is_told_and_what_comes_too_late_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "BATCHES", (1,))
+    monkeypatch.setattr(gpu, "TURNS", 1)
+    forms = gpu._forms
+
+    def fewer(network: torch.nn.Module) -> dict[str, gpu.Form]:
+        kept = {name: form for name, form in forms(network).items() if name.endswith(("FP32", "safe, eager"))}
+
+        def broken(crops: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("out of memory\nand more")
+
+        return kept | {"broken": broken}
+
+    monkeypatch.setattr(gpu, "_forms", fewer)
+    output = tmp_path / "gpu.json"
+    found = gpu.measure(torch.device("cpu"), output, 64, seconds=600)
+    assert json.loads(output.read_text()) == found
+    assert found["published, eager, FP32"]["dB from FP32"] > 100
+    assert found["static, eager, FP32"]["dB from FP32"] > 100
+    assert found["broken"] == "failed: RuntimeError: out of memory"
+    late = gpu.measure(torch.device("cpu"), output, 64, seconds=0)
+    assert late["ceilings"] == "not run: the time was up"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what is missing where there is no GPU")
+def test_without_a_gpu_one_line_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gpu", "-o", str(tmp_path / "gpu.json")]) == 2
+    assert "no GPU" in capsys.readouterr().err

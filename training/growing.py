@@ -1,0 +1,119 @@
+"""Training from small crops to large ones, so that the deep layers learn what a face is before the fine ones
+exist.
+
+At a resolution R below S the network is used without its finer stages: an `entrance` (a 1×1 convolution of
+R, G, B) stands for the encoder above, and the picture of the generator's levels up to R is added to the
+crop. `grow` makes the next stage hand down just what the entrance made, so that the larger network starts as
+the smaller one, and at S is a network of the published layout that adds its crop by itself
+(`training.initialise`).
+
+Every level's picture is what it adds to the crop, shrunk to its resolution; `Restored.levels` has them all,
+so that each can be compared with the target: a path of their own for the deep layers.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from export import static
+from export.layout import Layout
+from export.network import GAIN, LEAK, Bias, EqualConv, Gpen
+from training import dense
+from training.initialise import COLOURS, hold_colours, initialise
+
+Fold = Callable[[Gpen], static.StaticGpen]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a network makes of crops."""
+
+    crops: Tensor
+    """B×3×R×R."""
+    levels: tuple[Tensor, ...]
+    """What the generator's levels up to R/2 add to the shrunk crops, B×3×r×r for r from 4."""
+
+
+class Growing(nn.Module):
+    """A network of the published layout on its way from small crops to S."""
+
+    def __init__(self, layout: Layout, resolution: int, seed: int) -> None:
+        """Start at a resolution R ≤ S, from the identity."""
+        super().__init__()
+        self.network = initialise(layout, seed)
+        self.entrance = _entrance(layout, resolution)
+        self.resolution = resolution
+        """R."""
+
+    def learning(self) -> list[nn.Parameter]:
+        """Return what is trained: everything but the gains of the features, which stay 1.
+
+        A gain is the quickest way to silence a deep layer that does not work yet.
+        """
+        return [p for name, p in self.named_parameters() if not name.endswith("noise.weight")]
+
+    def average(self) -> "Growing":
+        """Return a copy that is not trained itself."""
+        return copy.deepcopy(self).requires_grad_(False)
+
+    def forward(self, crops: Tensor) -> Restored:
+        """Restore crops, B×3×R×R in [−1, 1]."""
+        fold = dense.fold if crops.is_cuda else static.fold
+        with torch.autocast(crops.device.type, enabled=False):
+            net = fold(self.network)
+        sizes = self.network.layout.resolutions
+        stages = list(net.stages)
+        if self.entrance is not None:
+            first, bias = cast(EqualConv, self.entrance[0]), cast(Bias, self.entrance[1])
+            own = static.Stage(None, first.weight * (first.scale * GAIN), bias.bias * GAIN)
+            stages = [own, *stages[len(sizes) - sizes.index(self.resolution) :]]
+        features: list[Tensor] = []
+        x = crops
+        for stage in stages:
+            x = stage(x)
+            features.insert(0, x)
+        z = F.leaky_relu(net.final(x.flatten(1)), LEAK)
+        with torch.autocast(crops.device.type, enabled=False):
+            w = static.map_latent(net, z.float())
+        levels: list[Tensor] = []
+        x_parts = net.styled[0]([net.constant.expand(len(crops), -1, -1, -1)], w, features[0])
+        rgb = net.rgbs[0](x_parts, w, None)
+        for i, feature in enumerate(features[1:], start=1):
+            levels.append(rgb)
+            for layer in net.styled[2 * i - 1 : 2 * i + 1]:
+                x_parts = layer(x_parts, w, feature)
+            rgb = net.rgbs[i](x_parts, w, rgb)
+        return Restored(rgb if self.entrance is None else crops + rgb, tuple(levels))
+
+    def grow(self) -> None:
+        """Double the resolution; what the network computes stays what it was."""
+        layout, entrance, here = self.network.layout, self.entrance, self.resolution
+        if entrance is None:
+            raise ValueError(f"the network is at its full size of {here} already")
+        larger = _entrance(layout, 2 * here)
+        stage = self.network.encoder_stages[layout.resolutions[::-1].index(here)]
+        conv, bias = cast(EqualConv, stage[1]), cast(Bias, stage[2])
+        before = cast(EqualConv, entrance[0])
+        with torch.no_grad():
+            conv.weight.zero_()
+            slope = GAIN * (1 + LEAK)  # of x ↦ act(x) − act(−x), the colour that the larger entrance holds
+            colours = before.weight[:, :, 0, 0] * (before.scale / conv.scale / slope)
+            conv.weight[:, 0 : 2 * COLOURS : 2, 1, 1] = colours
+            conv.weight[:, 1 : 2 * COLOURS : 2, 1, 1] = -colours
+            bias.bias.copy_(cast(Bias, entrance[1]).bias)
+        self.entrance = larger.to(before.weight.device) if larger is not None else None
+        self.resolution = 2 * here
+
+
+def _entrance(layout: Layout, resolution: int) -> nn.Sequential | None:
+    """Return the convolution that stands for the encoder above a resolution; None at the network's own."""
+    if resolution == layout.size:
+        return None
+    conv = EqualConv(3, layout.channels(resolution), 1, 1)
+    hold_colours(conv)
+    return nn.Sequential(conv, Bias(layout.channels(resolution)))
