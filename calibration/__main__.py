@@ -11,7 +11,7 @@ from calibration.int8_command import add_int8
 from calibration.options import add_portraits, check, detector_of, progress_bar
 from calibration.portraits import pictures_in
 from engines import command_line
-from engines.package import open_package
+from engines.package import Package, open_package
 from runtime.backends import open_backend
 
 
@@ -49,13 +49,21 @@ def _latents(options: argparse.Namespace) -> int:
     Console().print(
         f"{found.portraits} portraits, {found.pictures} pictures; shrinkage {found.shrinkage:.3f}; "
         f"distance by share of portraits that lie nearer: {far}",
-        f"moving the latent wins {found.gain_of_moving:+.2f} dB where it wins least: "
-        f"the loop {'holds the first' if found.held else 'moves it'}",
+        _loop_line(open_package(package.folder), found.gain_of_moving),
         f"written into {package.folder}",
         sep="\n",
         soft_wrap=True,
     )
     return command_line.DONE
+
+
+def _loop_line(package: Package, gain: float) -> str:
+    kind = package.manifest.loop_kind
+    if kind == "renewed":
+        return f"the passes after the first win {gain:+.2f} dB where they win least: the loop is renewed"
+    named = " (its manifest says so)" if package.manifest.loop else ""
+    does = "holds the first" if kind == "held" else "moves it"
+    return f"moving the latent wins {gain:+.2f} dB where it wins least: the loop {does}{named}"
 
 
 if __name__ == "__main__":

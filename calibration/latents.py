@@ -40,11 +40,11 @@ class Statistics:
     shrinkage: float
     quantiles: dict[str, float]
     gain_of_moving: float = 0.0
-    """dB, by moving the latent in the loop."""
+    """dB, by moving the latent in the loop; in the renewed loop, by its further passes."""
 
     @property
     def held(self) -> bool:
-        """Say whether the loop is to keep the first latent."""
+        """Say whether the loop is to keep the first latent, unless it is the renewed loop."""
         return self.gain_of_moving < -moving.TOLERATED
 
 
@@ -145,7 +145,7 @@ def write(package: Package, found: Statistics) -> None:
         shrinkage=round(found.shrinkage, 6),
         quantiles=found.quantiles,
         gain_of_moving=round(found.gain_of_moving, 2),
-        held=found.held,
+        held=found.held and package.manifest.loop_kind != "renewed",
     )
     with write_atomically(package.folder / latents.file) as file:
         file.write(buffer.getvalue())

@@ -4,6 +4,8 @@ The latent-decay loop encodes what it has restored and moves the latent there. W
 face it is, that brings it nearer. Where it says how noisy or blurred the crop was, a restored face looks
 like one that needs no restoring: the loop forgets the damage and undoes its own work, and had better hold
 the first latent. Networks differ in that, so it is measured for each package.
+
+For a package of the renewed loop the same comparison tells what the passes after the first win.
 """
 
 import math

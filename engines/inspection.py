@@ -43,7 +43,7 @@ def package_report(package: Package, entries: list[Entry]) -> RenderableType:
     head = Text(
         f"{manifest.name}: S={manifest.size}, m={manifest.channel_multiplier}, n={manifest.narrow:g}, "
         f"style width {manifest.style_dim}, {manifest.n_mlp} mapping layers, {manifest.precision}, "
-        f"opset {manifest.opset}\n"
+        f"opset {manifest.opset}, loop {manifest.loop_kind}\n"
         f"package: {package.folder}\n"
         f"licence: {manifest.source.licence}"
     )

@@ -25,6 +25,13 @@ DEFAULT = "default"
 """Name of the bundled package that is used when the user names none."""
 
 GraphName = Literal["encoder", "mapping", "generator", "step", "fused", "parsing"]
+Loop = Literal["moved", "held", "renewed"]
+"""What the latent loop updates between two passes of the network; it follows from how a network was trained.
+
+moved    the latent code; features stay those of the first pass
+held     nothing: one pass, as its latent code encodes how damaged the crop is
+renewed  everything: each pass encodes the present estimate
+"""
 REQUIRED: tuple[GraphName, ...] = ("encoder", "mapping", "generator", "step")
 
 
@@ -74,9 +81,10 @@ class Latents:
     quantiles: dict[str, float]
     """Of the distance of portraits left out of the statistics, by the share that lies nearer: "0.99"."""
     gain_of_moving: float = 0.0
-    """dB that damaged portraits won by moving their latent in the loop, at the damage where it was least."""
+    """dB that damaged portraits won by moving their latent in the loop (in the renewed loop, by its further
+    passes), at the damage where it was least."""
     held: bool = False
-    """Moving the latent loses too much: the loop keeps the first, in one pass (`calibration.moving`)."""
+    """Moving the latent loses too much (`calibration.moving`); see `Manifest.loop_kind`."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +162,8 @@ class Manifest:
     opset: int
     weights: Literal["fp32", "fp16"] = "fp32"
     """How the weights lie in the files: stored as FP16 they are cast to FP32 before use."""
+    loop: Loop | None = None
+    """None, as in older manifests: `loop_kind` follows from the latent statistics."""
     source: Source
     parsing_source: Source | None = None
     """Where the face-parsing network comes from, if the package has one."""
@@ -164,9 +174,21 @@ class Manifest:
     """Of an INT8 package."""
 
     @property
+    def loop_kind(self) -> Loop:
+        """Return what the loop updates: what `loop` names, else what the latent statistics found."""
+        if self.loop is not None:
+            return self.loop
+        return "held" if self.latents is not None and self.latents.held else "moved"
+
+    @property
     def holds_latent(self) -> bool:
-        """Say whether the loop keeps the first latent."""
-        return self.latents is not None and self.latents.held
+        """Say whether the loop keeps the first latent, and so takes one pass."""
+        return self.loop_kind == "held"
+
+    @property
+    def moves_latent(self) -> bool:
+        """Say whether `step` encodes the estimate and moves the latent; else it only moves the estimate."""
+        return any(port.name == "w" for port in self.graphs["step"].inputs)
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,14 @@ import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from engines import command_line
-from engines.package import GraphName, Package
+from engines.package import GraphName, Loop, Package
 from export import parsing
 from export.exporter import PUBLISHED_LICENCE, export_package, step_count
 from export.parity import Parity
@@ -44,6 +45,13 @@ def main(arguments: list[str] | None = None) -> int:
         choices=("fp32", "fp16"),
         help="how FP32 weights lie in the files; fp16 halves them, computation stays FP32 (fp32)",
     )
+    add(
+        "--loop",
+        choices=get_args(Loop),
+        help="what each pass of the network looks at, which follows from how the weights were trained: "
+        "renewed encodes the present estimate, moved updates only the latent code, held takes a single pass "
+        "(moved, unless python -m calibration latents finds that held is better)",
+    )
     add("--opset", type=int, default=17, choices=range(17, 21), help="ONNX opset (17)")
     add("--overwrite", action="store_true", help="replace a package that is there")
     options = parser.parse_args(arguments)
@@ -67,6 +75,7 @@ def _export(options: argparse.Namespace) -> int:
             precision=options.precision,
             opset=options.opset,
             store=options.store,
+            loop=options.loop,
             overwrite=options.overwrite,
             progress=lambda step: bar.update(task, advance=1, description=step),
         )

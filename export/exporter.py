@@ -11,6 +11,7 @@ from engines.errors import GpenEdgeError
 from engines.package import (
     Graph,
     GraphName,
+    Loop,
     Manifest,
     Package,
     Port,
@@ -43,6 +44,7 @@ def export_package(
     precision: Literal["fp32", "fp16"] = "fp32",
     opset: int = 17,
     store: Literal["fp32", "fp16"] = "fp32",
+    loop: Loop | None = None,
     overwrite: bool = False,
     progress: Progress = lambda _: None,
 ) -> tuple[Package, dict[GraphName, Parity]]:
@@ -57,11 +59,12 @@ def export_package(
     precision "fp16": convolutions in half precision, for GPUs (export/half.py)
     store     how weights of FP32 layers lie in the files: "fp16" halves them, and they are computed with in
               FP32 still
+    loop      what the weights were trained for; None leaves it to `python -m calibration latents`
 
     Raises CheckpointError and PackageError, and GpenEdgeError when a graph does not compute what it should or
     options contradict each other. Nothing is left behind then.
     """
-    half = precision == "fp16"
+    half, renewed = precision == "fp16", loop == "renewed"
     if half and winograd:
         raise GpenEdgeError(
             "--winograd is for CPUs, and its rounding grows too much for --precision fp16: leave one out"
@@ -71,12 +74,13 @@ def export_package(
         loaded = load_checkpoint(checkpoint)
         network = Gpen.from_state(loaded.layout, loaded.state)
         models: dict[GraphName, ModelProto] = {}
-        for graph_name, traced in traced_graphs(network, fused=fused, winograd=winograd, half=half).items():
+        graphs = traced_graphs(network, fused=fused, winograd=winograd, half=half, renewed=renewed)
+        for graph_name, traced in graphs.items():
             progress(f"tracing the {graph_name}")
             model = to_onnx(traced, opset)
             models[graph_name] = store_halved(model) if store == "fp16" else model
         progress("comparing with the published network")
-        parities = parity.measure(models, network, _tolerance(precision, store))
+        parities = parity.measure(models, network, _tolerance(precision, store), renewed=renewed)
         progress("writing")
         manifest = Manifest(
             name=name or checkpoint.stem,
@@ -85,6 +89,7 @@ def export_package(
             winograd=winograd,
             opset=opset,
             weights=store,
+            loop=loop,
             source=Source(loaded.sha256, licence),
             graphs={key: write_graph(model, target / f"{key}.onnx") for key, model in models.items()},
         )

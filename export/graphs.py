@@ -24,6 +24,10 @@ IR_VERSION = 8
 """Of the ONNX files: what opset 17 came with, so that the oldest supported runtimes read them."""
 
 
+TINY = 1e-12
+"""Keeps 0 / 0 at 0, where nothing moves."""
+
+
 class _Function(nn.Module):
     """A function as a module, which is what the tracer takes."""
 
@@ -54,6 +58,21 @@ def step(
     return estimate, stepped, change / torch.linalg.vector_norm(w, dim=1, keepdim=True)
 
 
+def move(estimate: Tensor, restored: Tensor, picture_gain: Tensor) -> tuple[Tensor, Tensor]:
+    """Move the estimate only: the step of the renewed loop, whose passes encode it again (design §4).
+
+    estimate, restored  B×3×S×S in [−1, 1]: u and r
+    picture_gain        B×1×S×S: 1 − (1 − ηρ)^k
+
+    Returns the next estimate, and its RMS change over the pixels that move, of the range of pixels, B×1.
+    """
+    change = picture_gain * (restored - estimate)
+    gains = picture_gain.flatten(1)
+    moving = (gains / gains.amax(dim=1, keepdim=True).clamp(min=TINY)).mean(dim=1, keepdim=True)
+    squares = change.flatten(1).square().mean(dim=1, keepdim=True)
+    return estimate + change, (squares / moving.clamp(min=TINY)).sqrt() / 2
+
+
 def _flat(z: Tensor, features: list[Tensor]) -> tuple[Tensor, ...]:
     """Return the encoder's outputs, in FP32 also where it computes in FP16."""
     return z, *(f if f.dtype == torch.float32 else f.float() for f in features)
@@ -69,12 +88,14 @@ class TracedGraph:
 
 
 def traced_graphs(
-    network: Gpen, *, fused: bool, winograd: bool = False, half: bool = False
+    network: Gpen, *, fused: bool, winograd: bool = False, half: bool = False, renewed: bool = False
 ) -> dict[GraphName, TracedGraph]:
     """Return the graphs of a package, with FP32 inputs and outputs whatever they compute in.
 
     Only the shapes of their example inputs matter. The batch is empty: tracing needs no arithmetic, and
     PyTorch's in half precision takes minutes on a CPU.
+
+    renewed  the step only moves the estimate: the loop encodes it again by the encoder
     """
     layout, net = network.layout, static.fold(network)
     if half:
@@ -84,13 +105,12 @@ def traced_graphs(
     size, style_dim = layout.size, layout.style_dim
     crop, latent = torch.zeros(0, 3, size, size), torch.zeros(0, style_dim)
     features = {f"feature_{r}": torch.zeros(0, layout.channels(r), r, r) for r in layout.resolutions}
-    step_inputs = {
+    pictures = {
         "estimate": crop,
         "restored": crop.clone(),
         "picture_gain": torch.zeros(0, 1, size, size),
-        "w": latent,
-        "latent_gain": torch.zeros(0, 1),
     }
+    latents = {"w": latent, "latent_gain": torch.zeros(0, 1)}
     graphs: dict[GraphName, TracedGraph] = {
         "encoder": TracedGraph(
             lambda crop: _flat(*static.encode(net, crop)), {"crop": crop}, ("z", *features)
@@ -101,7 +121,9 @@ def traced_graphs(
             {"w": latent, **features},
             ("restored",),
         ),
-        "step": TracedGraph(partial(step, net), step_inputs, ("next_estimate", "next_w", "change")),
+        "step": TracedGraph(move, pictures, ("next_estimate", "change"))
+        if renewed
+        else TracedGraph(partial(step, net), pictures | latents, ("next_estimate", "next_w", "change")),
     }
     if fused:
         graphs["fused"] = TracedGraph(partial(static.restore, net), {"input": crop}, ("output",))

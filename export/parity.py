@@ -46,10 +46,18 @@ class Parity:
 
 
 def measure(
-    models: dict[GraphName, ModelProto], network: Gpen, tolerance: float = TOLERANCE
+    models: dict[GraphName, ModelProto],
+    network: Gpen,
+    tolerance: float = TOLERANCE,
+    *,
+    renewed: bool = False,
 ) -> dict[GraphName, Parity]:
-    """Compare every graph with the published network, as `compare` does."""
-    return compare(models, partial(_expected, network), network.layout.size, tolerance)
+    """Compare every graph with the published network, as `compare` does.
+
+    renewed  the step is that of the renewed loop
+    """
+    expected = partial(_expected, network, renewed=renewed)
+    return compare(models, expected, network.layout.size, tolerance)
 
 
 def compare(
@@ -94,7 +102,7 @@ def _differences(
 
 
 @torch.no_grad()
-def _expected(network: Gpen, crops: Tensor) -> Expected:
+def _expected(network: Gpen, crops: Tensor, *, renewed: bool) -> Expected:
     """Return each graph's inputs and what the published network makes of them."""
     generator, layout = network.generator, network.layout
     z, features = network.encode(crops)
@@ -107,18 +115,16 @@ def _expected(network: Gpen, crops: Tensor) -> Expected:
     estimate = crops + picture_gain * (restored - crops)
     stepped = w + latent_gain * (generator.map(network.encode(estimate)[0]) - w)
     change = (stepped - w).norm(dim=1, keepdim=True) / w.norm(dim=1, keepdim=True)
-    step = {
-        "estimate": crops,
-        "restored": restored,
-        "picture_gain": picture_gain,
-        "w": w,
-        "latent_gain": latent_gain,
-    }
+    pictures = {"estimate": crops, "restored": restored, "picture_gain": picture_gain}
+    moving = picture_gain.mean(dim=(1, 2, 3)) / picture_gain.amax(dim=(1, 2, 3))
+    moved = ((estimate - crops).square().mean(dim=(1, 2, 3)) / moving).sqrt()[:, None] / 2
     return {
         "encoder": ({"crop": crops}, [z, *features]),
         "mapping": ({"z": z}, [w]),
         "generator": ({"w": w, **named}, [restored]),
-        "step": (step, [estimate, stepped, change]),
+        "step": (pictures, [estimate, moved])
+        if renewed
+        else (pictures | {"w": w, "latent_gain": latent_gain}, [estimate, stepped, change]),
         "fused": ({"input": crops}, [restored]),
     }
 

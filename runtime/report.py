@@ -35,7 +35,11 @@ def write_report(
 
     report = {
         "version": version("gpen-edge"),
-        "package": {"folder": utf8(restorer.package.folder), "name": restorer.package.manifest.name},
+        "package": {
+            "folder": utf8(restorer.package.folder),
+            "name": restorer.package.manifest.name,
+            "loop": restorer.package.manifest.loop_kind,
+        },
         "backend": restorer.backend.name,
         "device": restorer.backend.device,
         "backend_reason": restorer.backend.why,
@@ -47,6 +51,8 @@ def write_report(
 
 
 def _describe_face(index: int, face: FaceResult) -> dict[str, Any]:
+    changes = [round(change, 6) for change in face.loop.changes] if face.loop else []
+    renewed = face.loop is not None and face.loop.renewed
     return {
         "index": index,
         "box": [round(float(value), 1) for value in face.box],
@@ -56,7 +62,8 @@ def _describe_face(index: int, face: FaceResult) -> dict[str, Any]:
         "regions": _drawn_by(face),
         "passes": face.loop.passes if face.loop else 0,
         "progress": round(face.progress, 4),
-        "latent_changes": [round(change, 6) for change in face.loop.changes] if face.loop else [],
+        "latent_changes": [] if renewed else changes,
+        "estimate_changes": changes if renewed else [],
         "warnings": [{"code": warning.code, "sentence": warning.sentence} for warning in face.warnings],
     }
 

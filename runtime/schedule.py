@@ -68,10 +68,13 @@ def iterations_for(eta: float, wanted: float) -> int:
 
 
 def gain(eta_rho: Map, steps: int) -> Map:
-    """Return 1 − (1−ηρ)^k: how far k steps towards an unmoving picture bring each pixel."""
-    return 1 - (1 - eta_rho) ** steps
+    """Return 1 − (1−ηρ)^k, in [0, 1]: how far k steps towards an unmoving picture bring each pixel.
+
+    Where ηρ exceeds 1, a step goes all the way and no further.
+    """
+    return 1 - np.maximum(1 - eta_rho, 0) ** steps
 
 
 def kappa(eta: float, rho: Map, steps: int) -> Map:
-    """Return κ = (1−ηρ)^steps, clamped to [0, 1]: the share of each pixel that is left to the photo."""
-    return np.asarray(np.clip((1 - eta * rho) ** steps, 0, 1), np.float32)
+    """Return κ = (1−ηρ)^steps, in [0, 1]: the share of each pixel that is left to the photo."""
+    return np.asarray(np.clip(1 - eta * rho, 0, 1) ** steps, np.float32)

@@ -49,6 +49,8 @@ class Backend(Protocol):
     """Where it runs: `cpu`, `cuda:0`."""
     why: str
     """Why it is this one: a few words for the user."""
+    renews: bool
+    """Whether each pass encodes the present estimate again, as the package's `loop` says."""
     max_batch: int
     """Most crops that go through together; falls when memory runs out."""
 
@@ -59,16 +61,25 @@ class Backend(Protocol):
         """Return z₀, B×D: what the encoder said of the crops when they came in, before the mapping."""
 
     def generate(self, state: Any) -> None:
-        """Make r = G(w, F), what the prior makes of the state's latent and features."""
+        """Make r = G(w, F), what the prior makes of the state's latent and features.
+
+        Where `renews`, these are encoded from the estimate again if it was moved since.
+        """
 
     def step(self, state: Any, move: int) -> NDArray[np.float32]:
         """Move the estimate towards r, and the latent towards the estimate's; return its relative change, B.
+
+        Where `renews`, only the estimate moves. Its change is relative to the range of pixels: the RMS over
+        those that move, of which each counts by its share of the largest gain.
 
         move  which of the moves that `encode` was given
         """
 
     def restored(self, state: Any) -> Batch:
         """Return the state's r."""
+
+    def estimate(self, state: Any) -> Batch:
+        """Return the state's u."""
 
     def release(self, state: Any) -> None:
         """Give the state's memory to the next batch; the state cannot be used after it."""

@@ -19,6 +19,8 @@ MOVED = {"next_estimate": CROP, "next_w": "w"}
 """What a step writes, and what that becomes: TensorRT does not promise that a graph may write its inputs."""
 _SAME = {"estimate": CROP}
 DOWNLOADED = ("restored", "change", "z")
+_LANDS_AS = {CROP: "restored"}
+"""A batch brings down either r or u, which are alike: both to the same place."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,9 @@ class Tensors:
         for name in names:
             for port in (*graphs[name].inputs, *graphs[name].outputs):
                 ports[same(port.name)] = replace(port, name=same(port.name))
+        gains = ("picture_gain", "latent_gain")  # where a step only moves the estimate, it has no latent_gain
         return cls(
-            (ports[CROP], ports["picture_gain"], ports["latent_gain"]),
+            (ports[CROP], *(ports[gain] for gain in gains if gain in ports)),
             tuple(port for name, port in ports.items() if name != CROP),
             tuple(ports[name] for name in DOWNLOADED),
         )
@@ -154,23 +157,25 @@ class BatchMemory:
     def take_move(self, batch: int, move: int, moves: int) -> None:
         """Put a move's gains where the step reads them."""
         places, addresses = self.tensors.upload_places(batch, moves), self.addresses(batch)
-        for name in ("picture_gain", "latent_gain"):
-            place = places[f"{name} {move}"]
-            self.device.copy(addresses[name], self.blocks[0].address + place.offset, place.size)
+        for gain in self.tensors.uploaded[1:]:
+            place = places[f"{gain.name} {move}"]
+            self.device.copy(addresses[gain.name], self.blocks[0].address + place.offset, place.size)
 
     def keep_moved(self, batch: int) -> None:
         """Make what a step wrote the state's own."""
         resident, addresses = laid_out(self.tensors.resident, batch), self.addresses(batch)
         for written, becomes in MOVED.items():
+            if written not in resident:  # a step that only moves the estimate
+                continue
             self.device.copy(addresses[becomes], addresses[written], resident[written].size)
 
     def download(self, name: str, batch: int) -> None:
         """Put a copy of a tensor to here on the stream."""
-        place = laid_out(self.tensors.downloaded, batch)[name]
+        place = laid_out(self.tensors.downloaded, batch)[_LANDS_AS.get(name, name)]
         target = self.pinned[1][place.offset : place.offset + place.size]
         self.device.download(target, self.addresses(batch)[name])
 
     def downloaded(self, name: str, batch: int) -> NDArray[np.float32]:
         """Return a copy of a tensor that was downloaded; wait for the stream first."""
-        place = laid_out(self.tensors.downloaded, batch)[name]
+        place = laid_out(self.tensors.downloaded, batch)[_LANDS_AS.get(name, name)]
         return np.array(place.view(self.pinned[1]), np.float32)

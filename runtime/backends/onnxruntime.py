@@ -33,8 +33,11 @@ class State:
     change: Any
     next_estimate: Any
     next_w: Any
+    """What the step writes; the encoder writes z here, which only the mapping reads."""
     moves: list[tuple[Any, Any]]
     """Of each move, the gain of the picture and of the latent."""
+    moved: bool = False
+    """Whether the estimate was moved since it was encoded."""
 
 
 class OnnxRuntimeBackend:
@@ -64,6 +67,7 @@ class OnnxRuntimeBackend:
         self._sessions = {graph: self._open(graph) for graph in first}
         self._closed = False
         self._features = package.manifest.graphs["encoder"].outputs[1:]
+        self.renews = package.manifest.loop_kind == "renewed"
 
     def encode(self, crops: Batch, moves: Sequence[Move] = ()) -> State:
         """Take in B×3×S×S crops in [−1, 1], and what the steps to come will move."""
@@ -77,8 +81,7 @@ class OnnxRuntimeBackend:
         features = {
             port.name: self._empty(batch, *port.shape[1:], dtype=port.dtype) for port in self._features
         }
-        self._run("encoder", {"crop": estimate}, {"z": z, **features})
-        self._run("mapping", {"z": z}, {"w": w})
+        self._encode(estimate, z, w, features)
         return State(
             first_latent=self._download(z),
             estimate=estimate,
@@ -103,27 +106,35 @@ class OnnxRuntimeBackend:
 
     def generate(self, state: State) -> None:
         """Make r of the state's latent and features."""
+        if self.renews and state.moved:
+            self._encode(state.estimate, state.next_w, state.w, state.features)
+            state.moved = False
         self._run("generator", {"w": state.w, **state.features}, {"restored": state.restored})
 
     def step(self, state: State, move: int) -> NDArray[np.float32]:
-        """Move the estimate and the latent; return the latent's relative change, B."""
+        """Move the estimate and, unless it is encoded again, the latent; return the change, B."""
         picture_gain, latent_gain = state.moves[move]
-        inputs = {
-            "estimate": state.estimate,
-            "restored": state.restored,
-            "picture_gain": picture_gain,
-            "w": state.w,
-            "latent_gain": latent_gain,
-        }
-        outputs = {"next_estimate": state.next_estimate, "next_w": state.next_w, "change": state.change}
+        state.moved = True
+        if self.renews and self._package.manifest.moves_latent:
+            return self._move_here(state, self._download(picture_gain))
+        inputs = {"estimate": state.estimate, "restored": state.restored, "picture_gain": picture_gain}
+        outputs = {"next_estimate": state.next_estimate, "change": state.change}
+        if not self.renews:
+            inputs |= {"w": state.w, "latent_gain": latent_gain}
+            outputs |= {"next_w": state.next_w}
         self._run("step", inputs, outputs)
         state.estimate, state.next_estimate = state.next_estimate, state.estimate
-        state.w, state.next_w = state.next_w, state.w
+        if not self.renews:
+            state.w, state.next_w = state.next_w, state.w
         return self._download(state.change)[:, 0]
 
     def restored(self, state: State) -> Batch:
         """Return the restored crops, B×3×S×S in [−1, 1] or a little beyond."""
         return self._download(state.restored)
+
+    def estimate(self, state: State) -> Batch:
+        """Return the present estimate, B×3×S×S in [−1, 1] or a little beyond."""
+        return self._download(state.estimate)
 
     def release(self, state: State) -> None:
         """Do nothing: a state's memory goes with it."""
@@ -132,6 +143,19 @@ class OnnxRuntimeBackend:
         """Give back the sessions' memory."""
         self._closed = True
         self._sessions.clear()
+
+    def _encode(self, estimate: Any, z: Any, w: Any, features: dict[str, Any]) -> None:
+        self._run("encoder", {"crop": estimate}, {"z": z, **features})
+        self._run("mapping", {"z": z}, {"w": w})
+
+    def _move_here(self, state: State, gain: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Move the estimate without the package's step, which was exported for another loop."""
+        estimate, pixels = self.estimate(state), (1, 2, 3)
+        change = gain * (self.restored(state) - estimate)
+        state.estimate = self._upload(estimate + change)
+        moving = gain.mean(axis=pixels) / np.maximum(gain.max(axis=pixels), np.finfo(np.float32).tiny)
+        squares = np.square(change).mean(axis=pixels)
+        return np.asarray(np.sqrt(squares / np.maximum(moving, np.finfo(np.float32).tiny)) / 2, np.float32)
 
     def _open(self, graph: GraphName) -> Any:
         kind, index = _place(self.device)

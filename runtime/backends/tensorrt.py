@@ -21,12 +21,12 @@ from engines.gpu import find_gpu
 from engines.package import REQUIRED, GraphName, Package
 from engines.tensorrt_api import RuntimeName
 from runtime.backends import Batch, BatchLostError, Move
-from runtime.backends.batch_memory import BatchMemory, Tensors, same
+from runtime.backends.batch_memory import CROP, BatchMemory, Tensors, same
 from runtime.backends.cuda_device import CudaDevice, one_line_of
 from runtime.backends.cuda_driver import DriverError
 
 _RUNTIME: dict[str, RuntimeName] = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
-_MOVES = 4  # as many as the default settings have, and any within the range of a user's
+_MOVES = 5  # as many as the default settings have, and any within the range of a user's
 _FULL = re.compile(r"out ?of ?memory", re.IGNORECASE)
 
 
@@ -36,6 +36,8 @@ class State:
 
     batch: int
     moves: int
+    moved: bool = False
+    """Whether the estimate was moved since it was encoded."""
 
 
 @dataclass(eq=False)
@@ -73,6 +75,12 @@ class TensorRtBackend:
         self.device = f"cuda:{index}"
         self.captures = True
         """Whether graphs are captured; False once the driver has refused."""
+        self.renews = package.manifest.loop_kind == "renewed"
+        if self.renews and package.manifest.moves_latent:
+            raise BackendError(
+                f"package {package.folder} is marked as renewed, but was exported for another loop: "
+                "export its checkpoint with --loop renewed, or add --backend onnxruntime"
+            )
         self._package, self._index, self._cache, self._watch = package, index, cache, watch
         gpu = find_gpu(index)
         if gpu is None:
@@ -106,7 +114,8 @@ class TensorRtBackend:
                 contents = {"crop": crops}
                 for i, move in enumerate(moves):
                     contents[f"picture_gain {i}"] = move.picture_gain
-                    contents[f"latent_gain {i}"] = np.full((state.batch, 1), move.latent_gain, np.float32)
+                    if not self.renews:
+                        contents[f"latent_gain {i}"] = np.full((state.batch, 1), move.latent_gain, np.float32)
                 memory.upload(state.batch, contents, state.moves)
                 self._launch("encoder", state)
                 self._launch("mapping", state)
@@ -125,12 +134,17 @@ class TensorRtBackend:
     def generate(self, state: State) -> None:
         """Make r of the state's latent and features."""
         with self._at_work(state) as gpu:
+            if self.renews and state.moved:
+                self._launch("encoder", state, captured=True)
+                self._launch("mapping", state, captured=True)
+                state.moved = False
             self._launch("generator", state, captured=True)
             gpu.wait()  # so that the loop's clock sees what it took
 
     def step(self, state: State, move: int) -> NDArray[np.float32]:
-        """Move the estimate and the latent; return the latent's relative change, B."""
+        """Move the estimate and, unless it is encoded again, the latent; return the change, B."""
         with self._at_work(state) as gpu:
+            state.moved = True
             memory = self._memory_for(state)
             memory.take_move(state.batch, move, state.moves)
             self._launch("step", state, captured=True, then=lambda: memory.keep_moved(state.batch))
@@ -140,12 +154,11 @@ class TensorRtBackend:
 
     def restored(self, state: State) -> Batch:
         """Return the restored crops, B×3×S×S in [−1, 1] or a little beyond."""
-        with self._at_work(state) as gpu:
-            memory = self._memory_for(state)
-            memory.download("restored", state.batch)
-            gpu.wait()
-            self._lost = False  # a batch has come through
-            return memory.downloaded("restored", state.batch)
+        return self._picture("restored", state)
+
+    def estimate(self, state: State) -> Batch:
+        """Return the present estimate, B×3×S×S in [−1, 1] or a little beyond."""
+        return self._picture(CROP, state)
 
     def release(self, state: State) -> None:
         """Let the next batch have the memory."""
@@ -162,6 +175,14 @@ class TensorRtBackend:
                 self.release(self._state)
             self._closed = True
             self._shut()
+
+    def _picture(self, name: str, state: State) -> Batch:
+        with self._at_work(state) as gpu:
+            memory = self._memory_for(state)
+            memory.download(name, state.batch)
+            gpu.wait()
+            self._lost = False  # a batch has come through
+            return memory.downloaded(name, state.batch)
 
     @contextmanager
     def _at_work(self, state: State) -> Iterator[CudaDevice]:
