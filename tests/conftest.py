@@ -67,6 +67,17 @@ def half_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
+def renewed_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """A package of the same network whose loop encodes the present estimate in each pass."""
+    from export.exporter import export_package
+
+    return once(
+        "tiny64-renewed",
+        lambda folder: export_package(DATA / "tiny64.pth", folder, fused=True, loop="renewed", name="tiny64"),
+    )
+
+
+@pytest.fixture(scope="session")
 def portrait() -> NDArray[np.uint8]:
     """A photo with one face, 512×512 RGB (NASA, public domain)."""
     return astronaut()

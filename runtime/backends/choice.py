@@ -24,6 +24,12 @@ def choose(
     """Open a backend; see `open_backend`."""
     if name not in get_args(BackendName):
         raise BackendError(f"no backend {name!r}: there are {', '.join(get_args(BackendName))}")
+    manifest = package.manifest
+    if manifest.loop_kind != "renewed" and not manifest.moves_latent:
+        raise BackendError(
+            f"package {package.folder} was exported with --loop renewed, and its manifest says "
+            f"{manifest.loop_kind}: export its checkpoint again"
+        )
     index = 0 if device is None else device_index(device)
     if provider is not None and (name != "onnxruntime" or index is None):
         raise BackendError(

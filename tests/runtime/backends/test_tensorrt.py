@@ -1,6 +1,8 @@
 """The TensorRT backend: what it puts on the GPU and in which order, on the GPU of conftest."""
 
+import json
 import re
+import shutil
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +51,20 @@ def backend(request, gpu, tiny_package):
 @pytest.fixture
 def tensorrt(gpu, tiny_package):
     opened = open_backend("tensorrt", open_package(tiny_package))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def renewed_on_cpu(renewed_package):
+    opened = open_backend("onnxruntime", open_package(renewed_package), device="cpu", threads=1)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=["tensorrt", "tensorrt-rtx"])
+def renewed(request, gpu, renewed_package):
+    opened = open_backend(request.param, open_package(renewed_package))
     yield opened
     opened.close()
 
@@ -139,6 +155,73 @@ def test_rtx_captures_by_itself_and_keeps_its_kernels_for_the_next_start(gpu, ti
     first.close()
     open_backend("tensorrt-rtx", package).close()
     assert gpu.kernels_given == [b"kernels"] * 4
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_renewed_loop_comes_to_what_it_comes_to_on_the_cpu(renewed, renewed_on_cpu, count):
+    for seed in range(3):  # the second and third use what the first has left
+        pictures = crops(count, seed)
+        assert_the_same(restored(renewed, pictures), restored(renewed_on_cpu, pictures))
+
+
+def test_a_renewed_crop_that_settles_before_others_ends_as_on_the_cpu(renewed, renewed_on_cpu):
+    pictures = crops(3)
+    rho = np.ones(pictures.shape[:3], np.float32) * np.array([0, 0.2, 2], np.float32)[:, None, None]
+    expected = restore_crops(renewed_on_cpu, pictures, rho, PATIENT, settled=0.02)
+    assert expected[0].passes < expected[2].passes
+    assert_the_same(restore_crops(renewed, pictures, rho, PATIENT, settled=0.02), expected)
+
+
+@pytest.mark.parametrize(("count", "iterations"), [(1, 1), (3, 4), (1, 30)])
+def test_renewed_pictures_go_up_once_and_come_down_once_whatever_the_number_of_passes(
+    renewed, gpu, count, iterations
+):
+    restored(renewed, crops(count))
+    gpu.transfers.clear()
+    settings = replace(PATIENT, iterations=iterations)
+    (result, *_) = restored(renewed, crops(count, 1), settings, settled=0)
+    passes = len(pass_schedule(settings.latent_step_decay, iterations).times)
+    assert result.passes == passes
+    up = [size for way, size in gpu.transfers if way == "up"]
+    down = [size for way, size in gpu.transfers if way == "down"]
+    gains = len({*pass_schedule(0.1, iterations).steps}) if passes > 1 else 0
+    places = renewed._tensors.upload_places(count, gains)
+    assert up == [max(place.offset + place.size for place in places.values())]
+    assert set(places) == {"crop", *(f"picture_gain {i}" for i in range(gains))}
+    style = renewed._package.manifest.style_dim
+    moves = passes if passes > 1 else 0  # one more than further passes: the last steps are made as well
+    assert down == [count * style * 4] + [count * 4] * moves + [count * PICTURE]
+
+
+def test_renewed_features_are_written_in_place_into_memory_that_is_made_once(renewed, gpu):
+    restored(renewed, crops(3), preset("early-digital"))
+    before = gpu.events.count("allocate"), gpu.events.count("free")
+    gpu.runs.clear()
+    for seed, settings in enumerate((PATIENT, preset("classic"), preset("film-scan"), PATIENT)):
+        restored(renewed, crops(1 + seed % 3, seed), settings, settled=0)
+    assert (gpu.events.count("allocate"), gpu.events.count("free")) == before
+    assert gpu.runs["restored"] == gpu.runs["z"] == gpu.runs["w"] > 4  # each pass encodes and maps
+
+
+def test_a_renewed_photo_takes_less_memory_for_its_step_than_one_whose_step_encodes(gpu, renewed, backend):
+    names = {port.name for port in renewed._tensors.resident}
+    assert not names & {"latent_gain", "next_w"}
+    assert names < {port.name for port in backend._tensors.resident}
+
+
+def test_a_package_that_is_only_marked_as_renewed_is_refused_and_auto_takes_onnx_runtime(
+    gpu, tiny_package, tmp_path
+):
+    folder = tmp_path / "marked"
+    shutil.copytree(tiny_package, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"loop": "renewed"}))
+    with pytest.raises(BackendError, match=r"marked as renewed, .* --loop renewed, or add --backend onnx"):
+        open_backend("tensorrt", open_package(folder))
+    assert gpu.is_bare()
+    opened = open_backend("auto", open_package(folder), threads=1)
+    assert opened.name == "onnxruntime"
+    opened.close()
 
 
 def test_closing_gives_everything_back_and_twice_is_once(backend, gpu):
