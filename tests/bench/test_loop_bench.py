@@ -39,6 +39,18 @@ def test_the_loop_is_measured_by_epsilon_steps_and_decay(folder, tiny_package, t
         assert min(chart.size) > 300
 
 
+def test_the_renewed_loop_is_measured_without_the_claim_that_fewer_passes_come_to_the_same(
+    folder, renewed_package, tmp_path
+):
+    assert main(["loop", str(folder), "--package", str(renewed_package), "-o", str(tmp_path)]) == 0
+    figures = json.loads((tmp_path / "loop.json").read_text())
+    assert figures["loop"] == "renewed"
+    assert len(figures["claims"]) == 3
+    passes = {s["epsilon"]: s["passes"] for s in figures["schedules"] if s["iterations"] == 30}
+    assert passes[0] == 30
+    assert passes[1] == 1
+
+
 def test_an_empty_folder_is_one_clear_line(tmp_path, capsys):
     assert main(["loop", str(tmp_path), "-o", str(tmp_path / "out")]) == 2
     assert "no portraits" in capsys.readouterr().err

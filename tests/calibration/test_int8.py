@@ -28,7 +28,9 @@ from calibration.watching import in_pieces, shapes_of, watch
 from engines.__main__ import main as engines_main
 from engines.construction import BuildRequest, construct
 from engines.package import GraphName, open_package
+from runtime import RestoreSettings
 from runtime.backends import Move, open_backend
+from runtime.loop import restore_crops
 
 BAR = ("--psnr", "32", "--share", "0.8")
 
@@ -168,6 +170,28 @@ def test_the_runtime_takes_the_package_like_any_other(made: Path, tiny_package: 
         backend.close()
     assert not (pictures[0] == pictures[1]).all()
     assert 10 * np.log10(4 / np.square(pictures[0] - pictures[1]).mean()) > 28
+
+
+@pytest.mark.parametrize("target", ["gpu", "cpu"])
+def test_a_renewed_package_stays_one_and_its_step_is_copied(
+    target: str, renewed_package: Path, faces: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "int8"
+    assert run(renewed_package, faces, output, "--aligned", *BAR, "--for", target) == 0
+    package, source = open_package(output), open_package(renewed_package)
+    assert (package.manifest.loop, package.manifest.precision) == ("renewed", "int8")
+    assert not package.manifest.moves_latent
+    pictures = []
+    crop = np.asarray(next(samples(faces, 64, None, limit=8, seed=0)).transpose(0, 2, 3, 1) + 1) / 2
+    for opened in (package, source):
+        backend = open_backend("onnxruntime", opened, device="cpu", threads=1)
+        one = np.ones(crop.shape[:3], np.float32)
+        results = restore_crops(backend, crop, one, RestoreSettings(budget=600), settled=0)
+        assert {result.passes for result in results} == {5}
+        pictures.append(np.stack([result.restored for result in results]))
+        backend.close()
+    # Each pass of a random network magnifies what the one before was off.
+    assert 10 * np.log10(1 / np.square(pictures[0] - pictures[1]).mean()) > 15
 
 
 def test_the_same_images_and_seed_give_the_same_bytes(

@@ -56,6 +56,29 @@ def test_statistics_are_written_into_the_package_and_the_graphs_stay(
     assert json.loads((package / "manifest.json").read_text())["schema"] == 1
 
 
+def test_a_renewed_package_is_measured_and_never_becomes_held(
+    renewed_package: Path,
+    crops: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    package = Path(shutil.copytree(renewed_package, tmp_path / "renewed"))
+    assert calibrate(package, crops, "--aligned") == 0
+    measured = open_package(package).manifest.latents
+    assert measured is not None
+    assert measured.gain_of_moving != 0
+    assert f"win {measured.gain_of_moving:+.2f} dB where they win least: the loop is renewed" in (
+        capsys.readouterr().out
+    )
+    monkeypatch.setattr("calibration.moving.gain_of_moving", lambda *given: -9.0)
+    assert calibrate(package, crops, "--aligned") == 0
+    manifest = open_package(package).manifest
+    assert manifest.latents is not None
+    assert (manifest.loop, manifest.loop_kind, manifest.latents.held) == ("renewed", "renewed", False)
+    assert manifest.latents.gain_of_moving == -9
+
+
 def test_the_same_pictures_give_the_same_bytes_and_others_replace_them(package: Path, crops: Path) -> None:
     def content() -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in package.iterdir()}

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,53 @@ def test_a_damaged_manifest_is_refused(made, content):
 def test_a_manifest_with_wrong_values_is_refused(made, changes):
     edit(made, **changes)
     refused(made.folder, "manifest.json is damaged or foreign")
+
+
+LATENTS = {
+    "file": "latents-0.npy",
+    "portraits": 8,
+    "pictures": 32,
+    "shrinkage": 0.1,
+    "quantiles": {"0.995": 2.0},
+    "gain_of_moving": -1.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "held", "kind"),
+    [
+        ({}, None, "moved"),
+        ({}, False, "moved"),
+        ({}, True, "held"),
+        ({"loop": None}, True, "held"),
+        ({"loop": "renewed"}, None, "renewed"),
+        ({"loop": "renewed"}, True, "renewed"),
+        ({"loop": "moved"}, True, "moved"),
+        ({"loop": "held"}, None, "held"),
+    ],
+)
+def test_the_loop_is_what_the_manifest_names_else_what_was_measured(made, changes, held, kind):
+    path = made.folder / "latents-0.npy"
+    path.write_bytes(b"latents")
+    latents = None if held is None else LATENTS | {"sha256": sha256(path), "held": held}
+    manifest = json.loads((made.folder / "manifest.json").read_text())
+    del manifest["loop"]  # as in older ones
+    (made.folder / "manifest.json").write_text(json.dumps(manifest | {"latents": latents} | changes))
+    assert open_package(made.folder).manifest.loop_kind == kind
+    assert open_package(made.folder).manifest.holds_latent == (kind == "held")
+
+
+def test_an_unknown_loop_is_refused(made):
+    edit(made, loop="anew")
+    refused(made.folder, "manifest.json is damaged or foreign")
+
+
+def test_a_package_that_is_changed_keeps_its_loop(made):
+    edit(made, loop="renewed")
+    with changed_package(made.folder) as target:
+        write_manifest(target, replace(open_package(made.folder).manifest, name="changed"))
+    manifest = open_package(made.folder).manifest
+    assert (manifest.name, manifest.loop) == ("changed", "renewed")
 
 
 def test_a_path_that_the_system_refuses_is_refused():

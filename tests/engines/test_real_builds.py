@@ -91,3 +91,9 @@ def test_inspect_shows_half_precision_convolutions(half_package, tmp_path, monke
     assert counts["FP16"] >= 13 + 5 + 4 * 6  # the encoder's, with blurs; those that keep and that double
     assert main(["inspect", str(half_package)]) == 0
     assert "4 mapping layers, fp16, opset 17" in capsys.readouterr().out
+
+
+def test_the_step_of_a_renewed_package_is_built(renewed_package, tmp_path):
+    layers = built(open_package(renewed_package).graph("step"), tmp_path)
+    assert convolutions(layers) == set()
+    assert "FP32" in precisions(layers)

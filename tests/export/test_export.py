@@ -136,6 +136,31 @@ def test_other_options_change_what_they_say(tmp_path):
     assert len(told) == step_count(fused=False)
 
 
+def test_a_package_for_the_renewed_loop_has_a_step_that_only_moves_the_estimate(
+    renewed_package, tiny_package, tmp_path, capsys
+):
+    package, other = open_package(renewed_package), open_package(tiny_package)
+    assert (package.manifest.loop, other.manifest.loop) == ("renewed", None)
+    assert (package.manifest.moves_latent, other.manifest.moves_latent) == (False, True)
+    for name in ("encoder", "mapping", "generator", "fused"):
+        assert package.manifest.graphs[name] == other.manifest.graphs[name]
+    assert package.graph("step").stat().st_size < 5000
+    rng = np.random.default_rng(0)
+    u, r = rng.uniform(-1, 1, (2, 2, 3, 64, 64)).astype(np.float32)
+    gain = rng.uniform(0, 0.8, (2, 1, 64, 64)).astype(np.float32)
+    next_u, change = run(session(package.graph("step")), u, r, gain)
+    same(next_u, u + gain * (r - u))
+    moving = gain.mean((1, 2, 3)) / gain.max((1, 2, 3))
+    expected = np.sqrt(((next_u - u) ** 2).mean((1, 2, 3)) / moving) / 2
+    np.testing.assert_allclose(change[:, 0], expected, rtol=1e-4)
+    arguments = [str(TINY), "-o", str(tmp_path / "p"), "--loop", "renewed", "--precision", "fp16"]
+    assert main(arguments) == 0
+    manifest = open_package(tmp_path / "p").manifest
+    assert (manifest.loop, manifest.precision) == ("renewed", "fp16")
+    assert {port.dtype for port in manifest.graphs["step"].inputs} == {"float32"}
+    capsys.readouterr()
+
+
 def damaged(path, change):
     state = torch.load(TINY, weights_only=True)
     state = dict(state.get("g_ema", state))

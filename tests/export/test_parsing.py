@@ -39,6 +39,12 @@ def with_parsing(tiny_package, tmp_path_factory):
     return add_parsing(TINY, folder)[0]
 
 
+def test_a_package_keeps_its_loop_when_parsing_is_added(renewed_package, tmp_path):
+    folder = shutil.copytree(renewed_package, tmp_path / "package")
+    assert add_parsing(TINY, folder)[0].manifest.loop == "renewed"
+    assert open_package(folder).manifest.loop_kind == "renewed"
+
+
 def tiny_network():
     return ParseNet.from_state(*load_tensors(TINY, read_parsing_layout))
 

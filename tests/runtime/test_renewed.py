@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,13 +17,15 @@ from numpy.typing import NDArray
 
 from bench.portraits import AlignedPortraits
 from engines.errors import BackendError
-from engines.package import Package, open_package
+from engines.package import open_package
 from runtime import Restorer, RestoreSettings, preset
 from runtime.align import align
-from runtime.backends import Backend, open_backend
+from runtime.backends import Backend, Move, open_backend
 from runtime.degrade import degrade
 from runtime.detect import open_detector
 from runtime.loop import LEAST, LoopResult, own_part, restore_crops
+from runtime.regions import region_weights
+from runtime.report import describe_photo, write_report
 from runtime.schedule import HELD, gain, kappa, pass_schedule
 
 GOLDEN = Path(__file__).parents[1] / "data" / "tiny64.npz"
@@ -198,8 +201,6 @@ def test_a_region_of_weight_0_keeps_the_photo_bit_for_bit_and_the_rest_is_restor
     assert face.loop is not None
     assert face.loop.passes > 1
     assert np.isfinite(face.loop.restored).all()
-    from runtime.regions import region_weights
-
     kept = region_weights(face.aligned, weights) == 0
     assert 0.1 < kept.mean() < 0.9
     assert np.array_equal(result.photo[kept], photo[kept])
@@ -287,8 +288,6 @@ def test_a_package_exported_for_it_is_no_other(renewed_package: Path, tmp_path: 
 
 
 def test_passes_write_into_the_same_arrays_again(renewed_package: Path, crops: Array) -> None:
-    from runtime.backends import Move
-
     backend = open_backend("onnxruntime", open_package(renewed_package), device="cpu", threads=1)
     batch = np.ascontiguousarray(crops[:2].transpose(0, 3, 1, 2) * 2 - 1)
     kept = batch.copy()
@@ -312,8 +311,6 @@ def test_passes_write_into_the_same_arrays_again(renewed_package: Path, crops: A
 def test_a_photo_is_restored_with_all_passes_and_the_report_has_what_each_changed(
     renewed_package: Path, portrait: NDArray[np.uint8], tmp_path: Path
 ) -> None:
-    from runtime.report import describe_photo, write_report
-
     with Restorer.open(renewed_package, "onnxruntime", device="cpu", threads=1) as restorer:
         result = restorer.restore(portrait, PATIENT)
         described = describe_photo(Path("a"), Path("b"), result.faces, result.timings)
@@ -337,10 +334,8 @@ def test_a_held_package_takes_one_pass_whatever_its_latents_are(
 
 
 def test_the_change_of_a_step_is_finite_whatever_moves(renewed_package: Path) -> None:
-    import onnxruntime
-
-    package: Package = open_package(renewed_package)
-    session = onnxruntime.InferenceSession(str(package.graph("step")), providers=["CPUExecutionProvider"])
+    step = open_package(renewed_package).graph("step")
+    session = onnxruntime.InferenceSession(str(step), providers=["CPUExecutionProvider"])
     u, r = np.zeros((3, 3, S, S), np.float32), np.full((3, 3, S, S), 2, np.float32)
     gains = np.zeros((3, 1, S, S), np.float32)
     gains[1], gains[2, 0, 0, 0] = 0.25, 0.5
