@@ -102,6 +102,10 @@ class HandBack:
     multiscale: bool = False
     """The border is blended at several scales."""
 
+    above: tuple[float, ...] | None = None
+    """Of the noise in each wavelet band of what lies above the crop's resolution, which is the photo's;
+    None where the photo is no finer than the crop."""
+
 
 def compose(photo: Picture, restored: Picture, kappa: NDArray[np.float32], sigma: float) -> Picture:
     """Return photo′ = r↑ + κ↑ ⊙ C_σ(photo − r↑).
@@ -113,6 +117,8 @@ def compose(photo: Picture, restored: Picture, kappa: NDArray[np.float32], sigma
     kappa            H×W in [0, 1]
     sigma            of the photo's noise, of 1; 0 hands noise back as well (grain)
     """
+    if not kappa.any():
+        return restored
     kappa = in_colours(kappa)
     held_back = noise_of(photo - restored, sigma)
     held_back *= repair_share(kappa)
@@ -186,13 +192,19 @@ def face_noise(photo: Pixels, aligned: AlignedFace) -> float:
 
 def around_middle(photo: Pixels, aligned: AlignedFace) -> Picture:
     """Return the photo's own pixels around the middle of a face, at most WIDEST square; maybe none."""
+    x0, y0, x1, y1 = middle_of(aligned)
+    pixels = photo[y0:y1, x0:x1]
+    return np.asarray(pixels / np.float32(np.iinfo(photo.dtype).max), np.float32)
+
+
+def middle_of(aligned: AlignedFace) -> tuple[int, int, int, int]:
+    """Return x0, y0, x1, y1 of the pixels around the middle of a face; they may lie beyond the photo."""
     size = len(aligned.crop)
     middle = aligned.to_photo @ ((size - 1) / 2, (size - 1) / 2, 1)
     half = min(WIDEST, size * aligned.scale) / 2
-    x0, y0 = np.maximum(0, np.rint(middle - half)).astype(int)
-    x1, y1 = np.maximum(0, np.rint(middle + half)).astype(int)
-    pixels = photo[y0:y1, x0:x1]
-    return np.asarray(pixels / np.float32(np.iinfo(photo.dtype).max), np.float32)
+    x0, y0 = np.maximum(0, np.rint(middle - half)).astype(int).tolist()
+    x1, y1 = np.maximum(0, np.rint(middle + half)).astype(int).tolist()
+    return x0, y0, x1, y1
 
 
 def noise_sigma(picture: Picture) -> float:
@@ -207,15 +219,15 @@ def noise_sigma(picture: Picture) -> float:
     finest, *coarser, _ = wavelet(picture)
     energy = np.sum([cv2.transform(band * band, np.ones((1, 3), np.float32)) for band in coarser], axis=0)
     structure = cv2.blur(energy, (9, 9))
-    unclipped = _unclipped(picture)
-    if not unclipped.any():
+    shown = unclipped(picture)
+    if not shown.any():
         return 0.0
-    flat = unclipped & (structure <= np.quantile(structure[unclipped], FLAT))
+    flat = shown & (structure <= np.quantile(structure[shown], FLAT))
     of_flat = np.compress(flat.ravel(), finest.reshape(-1, 3), axis=0)
     return float(np.median(np.abs(of_flat))) / (0.6745 * BAND_NOISE[0])
 
 
-def _unclipped(picture: Picture) -> NDArray[np.bool_]:
-    """Return where neither black nor white, which hide noise, is among the pixels of the finest band."""
+def unclipped(picture: Picture) -> NDArray[np.bool_]:
+    """Return, H×W, where no black or white, which hide noise, is among the pixels of the finest band."""
     inside = cv2.inRange(picture, BLACK, WHITE)
     return cv2.erode(inside, np.ones((5, 5), np.uint8)) > 0

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.above import REACH, above_crop
 from runtime.align import AlignedFace, Pixels, bounds, joined, shift, warp
 from runtime.blend import coarse_blend, narrow_mask
 from runtime.compose import SUPPORT, HandBack, compose, in_colours, repair_share
@@ -175,12 +176,16 @@ def _composed(photo: Pixels, layer: _Layer, part: Rectangle) -> NDArray[np.float
     hand_back = layer.hand_back
     if hand_back is None:
         return np.clip(warp_to_photo(layer.restored, layer.aligned, part), 0, 1)
-    around, inside = _around(photo, part, SUPPORT)
+    margin = SUPPORT if hand_back.above is None else SUPPORT + REACH
+    around, inside = _around(photo, part, margin)
     restored = np.clip(warp_to_photo(layer.restored, layer.aligned, around), 0, 1)
     kappa = _warped(hand_back.kappa, layer.aligned, around, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
     own = _pixels(photo, around).astype(np.float32) / np.float32(np.iinfo(photo.dtype).max)
     if hand_back.mended:
         own += in_colours(repair_share(kappa)) * hand_back.mended.change(photo, around)
+    if hand_back.above is not None:
+        seen = warp_to_photo(layer.aligned.crop, layer.aligned, around)
+        restored += above_crop(own, seen, hand_back.above)
     if hand_back.grain:
         restored += grain_of(own - restored, hand_back.grain)
     composed = np.clip(compose(own, restored, kappa, hand_back.sigma)[inside], 0, 1)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from engines.builder import Watch
 from engines.errors import SettingsError
 from engines.package import Package, open_package
+from runtime.above import WHOLE, Above, Bands, enlarged_noise, find_above
 from runtime.align import AlignedFace, Pixels, align, scaled
 from runtime.backends import Backend, BackendName, Provider, open_backend
 from runtime.by_face import ByFace, check_by_face, in_common_batches
@@ -126,13 +127,18 @@ class Restorer:
         with timed(timings, "paste"):
             pasted = _enlarged(photo, settings.upscale)
             placed = [(scaled(seen[i], settings.upscale), loop.restored) for i, loop in loops.items()]
+            above = for_each(loops, lambda i: find_above(photo, seen[i]))
             kept = for_each(
                 loops,
-                lambda i: _hand_back(photo, seen[i], rho[i], loops[i], wanted[i], patches.get(i), missing[i]),
+                lambda i: _hand_back(
+                    photo, seen[i], rho[i], loops[i], wanted[i], patches.get(i), missing[i], above[i]
+                ),
             )
             paste_all(pasted, placed, kept.values())
         faces = tuple(
-            self._face_result(face, aligned.get(i), loops.get(i), missing.get(i), wanted.get(i, settings))
+            self._face_result(
+                face, aligned.get(i), loops.get(i), missing.get(i), above.get(i), wanted.get(i, settings)
+            )
             for i, face in enumerate(found)
         )
         return RestoreResult(pasted, faces, timings, settings)
@@ -161,11 +167,18 @@ class Restorer:
         aligned: AlignedFace | None,
         loop: LoopResult | None,
         missing: Missing | None,
+        above: Above | None,
         settings: RestoreSettings,
     ) -> FaceResult:
         done = progress(settings.latent_step_decay, loop.steps) if loop else 0.0
         warnings = face_warnings(
-            face, loop, settings, missing=missing, domain=self.domain, epsilon=epsilon_of(self.package)
+            face,
+            loop,
+            settings,
+            missing=missing,
+            above=above,
+            domain=self.domain,
+            epsilon=epsilon_of(self.package),
         )
         if self.parser and aligned and not aligned.parsed:
             warnings = (*warnings, not_parsed())
@@ -207,11 +220,12 @@ def _hand_back(
     settings: RestoreSettings,
     mended: Patch | None,
     missing: Missing | None,
+    above: Above | None,
 ) -> HandBack | None:
     """Return what the face gets back of its photo; None for nothing, as with one full-strength pass."""
     left = without_missing(kappa(settings.latent_step_decay, rho, loop.steps), rho, missing)
     finish = (settings.grain, settings.desaturate_fringes, settings.clamp_ringing, settings.multiscale_blend)
-    if not (left.any() or any(finish)):
+    if not (left.any() or above or any(finish)):
         return None
     return HandBack(
         left,
@@ -221,7 +235,13 @@ def _hand_back(
         fringes=settings.desaturate_fringes,
         ringing=settings.clamp_ringing,
         multiscale=settings.multiscale_blend,
+        above=_noise_above(above, settings) if above else None,
     )
+
+
+def _noise_above(above: Above, settings: RestoreSettings) -> Bands:
+    """Return the noise that is held back above the crop's resolution: none of it where grain is kept."""
+    return WHOLE if settings.grain else enlarged_noise(above.noise, settings.upscale)
 
 
 def _eight_bit(photo: Pixels) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from runtime.above import Above
 from runtime.domain import Domain, is_far
 from runtime.faces import Face
 from runtime.loop import LoopResult
@@ -49,6 +50,7 @@ def face_warnings(
     settings: RestoreSettings,
     *,
     missing: Missing | None = None,
+    above: Above | None = None,
     domain: Domain | None = None,
     epsilon: float = EPSILON,
 ) -> tuple[FaceWarning, ...]:
@@ -56,6 +58,7 @@ def face_warnings(
 
     loop     None for a face that was left alone
     missing  where it holds no information, if anywhere
+    above    what it holds above the crop's resolution, if the photo is finer
     domain   the portraits that the package's model is known to serve, if they were measured
     epsilon  ε of the loop
     """
@@ -64,6 +67,8 @@ def face_warnings(
     found = []
     if missing is not None:
         found.append(_missing(missing))
+    if above and above.is_much:
+        found.append(_LARGER_THAN_MODEL)
     if is_far(domain, loop.first_latent):
         found.append(_OUT_OF_DOMAIN)
     if settings.degradation_scale > INVENTS:
@@ -86,6 +91,13 @@ _OUT_OF_DOMAIN = FaceWarning(
     "out-of-domain",
     "this looks unlike all portraits that the model is known to serve (a painting, a statue, no face at "
     "all?): compare closely, or leave it out with --face",
+)
+
+
+_LARGER_THAN_MODEL = FaceWarning(
+    "face-larger-than-model",
+    "much of this face is finer than the model's crop: that detail is the photo's own, freed of noise but "
+    "not restored, which takes a model of a larger size",
 )
 
 
