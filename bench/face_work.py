@@ -13,7 +13,7 @@ from runtime.align import align
 from runtime.compose import HandBack, face_noise
 from runtime.degrade import degrade
 from runtime.faces import Face
-from runtime.missing import find_missing, without_missing
+from runtime.missing import find_missing, keep_missing
 from runtime.paste import paste_all
 from runtime.regions import region_weights
 from runtime.schedule import kappa
@@ -48,7 +48,7 @@ def face_work(photo: Photo, face: Face) -> tuple[dict[str, float], dict[str, flo
     back = timed(
         "hand back",
         lambda: HandBack(
-            without_missing(kappa(settings.latent_step_decay, rho, settings.iterations), rho, missing),
+            keep_missing(kappa(settings.latent_step_decay, rho, settings.iterations), missing),
             face_noise(photo, aligned),
         ),
     )

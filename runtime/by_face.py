@@ -21,6 +21,7 @@ BESIDE_THE_LOOP = (
     "desaturate_fringes",
     "clamp_ringing",
     "multiscale_blend",
+    "fill_missing",
 )
 """Settings that faces of one batch need not share: the loop does not read them (ρ comes with each crop)."""
 

@@ -93,6 +93,9 @@ class HandBack:
     mended: Patch | None = None
     """The photo without its scratches, where they were softened."""
 
+    filled: NDArray[np.float32] | None = None
+    """S×S in [0, 1]: where the crop was filled, and the photo is taken to be as the crop; None is nowhere."""
+
     fringes: bool = False
     """Purple fringes are desaturated."""
 

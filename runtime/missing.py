@@ -1,12 +1,13 @@
-"""Parts of a face without any information, inked over or blown out: find them, and fill them plausibly.
+"""Parts of a face without any information, covered or blown out: find them, to keep them as they are.
 
 A patch counts when it is large and either clipped at white, or so flat and so sharply bordered that nothing
 in a photographed face looks like it. Shadows end softly and are left alone; hair, hats and backgrounds reach
-into a face from outside, and are told by that.
+into a face from outside, and are told by that. Whatever it is (sunglasses, a mask, a bar that somebody drew
+for privacy), it is the photo's: its pixels stay. Filling it from the face around is for those who ask.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.align import AlignedFace
+from runtime.faces import Face
 from runtime.regions import GRID, Map, crop_landmarks, region_masks
 
 Area = NDArray[np.bool_]
@@ -21,17 +23,21 @@ Area = NDArray[np.bool_]
 
 FACE = ("eye", "brow", "nose", "lip", "cheek", "forehead")
 """The regions of the face proper."""
+FEATURES = ("eye", "brow", "nose", "lip")
+"""Regions that hold what no filling can bring back."""
 SMOOTH = 1.0  # σ in pixels of the grid: evens out the noise of a scan before flatness is judged
 WINDOW = 5  # pixels of the grid that flatness is judged over
 FLAT = 6.0  # levels of 255 that a flat window spans at most, in each channel
 EVEN = 8.0  # levels that a constant patch may be off its own median
 WHITE = 250.0  # least level of all channels where film or sensor is blown out
+NEARLY_WHITE = 225.0  # least level of all channels at the soft edge of what is blown out
 BRIGHT = 200.0  # least level of all channels of what may be a highlight, not quite blown out
 LEAST_CONSTANT = 0.015  # least share of the face: a pupil or nostril is under 0.005
 LEAST_WHITE = 0.03  # a flash's highlight on a forehead is under this
 LEAST_GLARE = 0.045  # of eyes and brows: glare fills a spectacle lens
 STEP = 30.0  # levels that a constant patch differs from what lies around it
 OUTSIDE = 4  # pixels of the grid from a patch's edge to what lies around it
+BRIDGE = 16  # pixels of the grid around a patch in which what has its colour belongs to it
 BORDERED = 0.7  # share of its outline that must be so sharp
 INNER = 0.18  # share of the face's width; what reaches in from outside must reach farther in
 SPILL = 0.25  # share of a patch that lies outside of the face: then it may come from there
@@ -44,7 +50,8 @@ SPECK = 2e-4  # share of the crop that is too small to look at
 LENS = 0.08  # share of the face's width that spectacles reach beyond eyes and brows
 TELLING = 0.15  # share of what is missing that must lie in a region for it to be named
 FILL_BLUR = 1 / 64  # σ over the size of the crop: takes the pyramid's steps away
-KEPT = 0.1  # region weights below this keep ever more of the photo's own pixels, even in a hole
+LIGHT = 0.7  # of the face's median brightness: what is darker tells nothing of its skin
+LEAST_SOURCE = 0.05  # share of the face that must tell what a hole may be filled with
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,44 +59,56 @@ class Missing:
     """Where a face holds no information."""
 
     hole: Map
-    """S×S: 1 where there is none, 0 where there is some; soft between."""
+    """S×S: 1 where there is none, inside and outside of the face, 0 where there is some; soft between."""
     share: float
     """Of the face proper, 0 to 1."""
     regions: tuple[str, ...]
     """Where it mostly lies, the most first."""
     cause: str
     """`covered`, `blown out` or both, in words."""
+    fillable: Map
+    """S×S: what of the hole may be filled, if that is asked for: all in the face but other faces, and eyes,
+    brows, nostrils and mouth that are still there."""
     sources: Map
     """S×S: how much each pixel may tell of what is missing; 0 in the hole, little outside of the face."""
 
 
-def find_missing(aligned: AlignedFace) -> Missing | None:
-    """Return where a face holds no information; None where there is some everywhere."""
+def find_missing(aligned: AlignedFace, others: Iterable[Face] = ()) -> Missing | None:
+    """Return where a face holds no information; None where there is some everywhere.
+
+    others  the photo's other faces
+    """
     scene = _scene(aligned)
     white, constant = _white(scene), _constant(scene)
     patch = white | constant
     if not patch.any():
         return None
     size, unit = len(aligned.crop), scene.pixel
-    inside = scene.face
-    hole = _grown(patch, MARGIN * unit)
-    soft = np.maximum(_blurred(_grown(hole, 2 * SOFT * unit), SOFT * unit), hole)
-    soft *= _blurred(_grown(inside, 2 * SOFT * unit), SOFT * unit)
-    sources = np.where(inside, 1, np.float32(ELSEWHERE)) * (soft < 0.5)
+    hole = _softened(_grown(patch, MARGIN * unit), unit)
+    fillable, sources = _fillable(scene, white, constant, _heads(aligned, others, len(patch)))
     parts = {region: float((mask * patch).sum()) for region, mask in scene.masks.items()}
     most = sorted(FACE, key=lambda region: -parts[region])
     total = sum(parts.values())
     causes = [name for name, there in (("covered", constant), ("blown out", white)) if there.any()]
     return Missing(
-        hole=np.clip(_resized(soft, size), 0, 1),
-        share=float((patch & inside).sum() / inside.sum()),
+        hole=np.clip(_resized(hole, size), 0, 1),
+        share=float((patch & scene.face).sum() / scene.face.sum()),
         regions=tuple(r for r in most if parts[r] > TELLING * total) or (most[0],),
         cause=" and ".join(causes),
-        sources=_resized(sources.astype(np.float32), size),
+        fillable=np.clip(_resized(fillable, size), 0, 1),
+        sources=_resized(sources, size),
     )
 
 
-def fill_missing(crop: NDArray[np.float32], missing: Missing | None) -> NDArray[np.float32]:
+def keep_missing(kappa: Map, missing: Missing | None, *, filled: bool = False) -> Map:
+    """Return κ with all that is missing left to the photo, but what of it is filled."""
+    if missing is None:
+        return kappa
+    kept = np.maximum(missing.hole - missing.fillable, 0) if filled else missing.hole
+    return np.asarray(1 - (1 - kappa) * (1 - kept), np.float32)
+
+
+def fill_missing(crop: NDArray[np.float32], missing: Missing) -> NDArray[np.float32]:
     """Return the crop with its holes filled smoothly from around them, by pull and push over a pyramid.
 
     S. J. Gortler et al., "The lumigraph", SIGGRAPH 1996, section 3.4: ever coarser pictures of what is known
@@ -98,22 +117,10 @@ def fill_missing(crop: NDArray[np.float32], missing: Missing | None) -> NDArray[
 
     crop  S×S×3 in [0, 1]; not changed
     """
-    if missing is None:
-        return crop
-    weight = (missing.sources * (missing.hole < 0.5))[..., None]
+    weight = missing.sources[..., None]
     filled = cv2.GaussianBlur(_spread(crop * weight, weight), (0, 0), len(crop) * FILL_BLUR)
-    hole = missing.hole[..., None]
-    return np.asarray(np.clip(crop + hole * (filled - crop), 0, 1), np.float32)
-
-
-def without_missing(kappa: Map, rho: Map, missing: Missing | None) -> Map:
-    """Return κ with nothing handed back in the holes, where the photo has nothing to give.
-
-    Where ρ is 0 the user keeps the photo as it is, hole or not.
-    """
-    if missing is None:
-        return kappa
-    return np.asarray(kappa * (1 - missing.hole * np.clip(rho / np.float32(KEPT), 0, 1)), np.float32)
+    fillable = missing.fillable[..., None]
+    return np.asarray(np.clip(crop + fillable * (filled - crop), 0, 1), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,13 +166,49 @@ def _scene(aligned: AlignedFace) -> _Scene:
     )
 
 
+def _heads(aligned: AlignedFace, others: Iterable[Face], grid: int) -> Area:
+    """Return where other heads lie in a crop."""
+    found = np.zeros((grid, grid), bool)
+    for other in others:
+        landmarks = crop_landmarks(replace(aligned, face=other))
+        on_grid = (landmarks + 0.5) * (grid / len(aligned.crop)) - 0.5
+        found |= region_masks(on_grid, grid)["other"] < 0.5
+    return found
+
+
+def _fillable(scene: _Scene, white: Area, constant: Area, heads: Area) -> tuple[Map, Map]:
+    """Return what may be filled, softly, and how much each pixel may tell of it: G×G both."""
+    unit = scene.pixel
+    # What covers takes its soft edge along; in what is blown out, features are dark islands.
+    bright = -_greatest(-scene.picture) >= NEARLY_WHITE
+    hole = _grown(constant, MARGIN * unit) | (_grown(white, MARGIN * unit) & bright)
+    hole &= scene.face & ~heads
+    features = np.asarray(sum(scene.masks[name] for name in FEATURES) > np.float32(0.5))
+    beside = _grown(hole, 2 * SOFT * unit) | _grown(features, 2 * SOFT * unit) | heads
+    brightness = scene.picture.mean(axis=2)
+    telling = scene.face & ~beside
+    if telling.any():  # neither hair nor a deep shadow is skin
+        beside |= brightness < LIGHT * np.median(brightness[telling])
+    sources = np.where(scene.face, 1, np.float32(ELSEWHERE)) * ~beside
+    if (sources * scene.face).sum() < LEAST_SOURCE * scene.face.sum():
+        return np.zeros_like(sources), sources
+    kept = heads | (features & ~hole)
+    border = np.maximum(_blurred(kept, SOFT / 2 * unit), kept.astype(np.float32))
+    return _softened(hole, unit) * (1 - border), sources
+
+
+def _softened(area: Area, unit: float) -> Map:
+    """Return 1 in an area, falling to 0 around it."""
+    return np.maximum(_blurred(_grown(area, 2 * SOFT * unit), SOFT * unit), area.astype(np.float32))
+
+
 def _white(scene: _Scene) -> Area:
     """Return what is blown out."""
     found = np.zeros_like(scene.face)
     for patch in _pieces(-_greatest(-scene.picture) >= WHITE):
         glare = (patch & scene.lenses).sum() > 0.6 * (patch & scene.face).sum()
         if _is_large(patch, LEAST_GLARE if glare else LEAST_WHITE, scene):
-            found |= patch & scene.face
+            found |= patch
     return found
 
 
@@ -186,7 +229,8 @@ def _constant(scene: _Scene) -> Area:
         patch = _grown(piece & (off <= EVEN), reach) & (off <= EVEN)
         least = LEAST_WHITE if colour.min() >= BRIGHT else LEAST_CONSTANT
         if _is_large(patch, least, scene) and _is_bordered(patch, off, scene):
-            found |= _grown(patch, reach) & (off <= STEP) & scene.face
+            found |= _grown(patch, reach) & (off <= STEP)
+            found |= _grown(patch, BRIDGE * scene.pixel) & (off <= EVEN)
     return found
 
 

@@ -74,6 +74,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add("--desaturate-fringes", action=switch, help="take the colour out of purple fringes at strong edges")
     add("--clamp-ringing", action=switch, help="keep faces within the photo's range of brightness nearby")
     add("--multiscale-blend", action=switch, help="blend a face's border at several scales")
+    add("--fill-missing", action=switch, help="fill what is covered or blown out in a face; else it is kept")
     add("--budget", type=float, metavar="SECONDS", help="that a face may take")
 
     add = parser.add_argument_group("which faces, how large").add_argument

@@ -183,8 +183,12 @@ def _composed(photo: Pixels, layer: _Layer, part: Rectangle) -> NDArray[np.float
     own = _pixels(photo, around).astype(np.float32) / np.float32(np.iinfo(photo.dtype).max)
     if hand_back.mended:
         own += in_colours(repair_share(kappa)) * hand_back.mended.change(photo, around)
-    if hand_back.above is not None:
+    if hand_back.filled is not None or hand_back.above is not None:
         seen = warp_to_photo(layer.aligned.crop, layer.aligned, around)
+    if hand_back.filled is not None:
+        filled = _warped(hand_back.filled, layer.aligned, around, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+        own += in_colours(repair_share(kappa) * filled) * (seen - own)
+    if hand_back.above is not None:
         restored += above_crop(own, seen, hand_back.above)
     if hand_back.grain:
         restored += grain_of(own - restored, hand_back.grain)

@@ -22,7 +22,7 @@ from runtime.domain import open_domain
 from runtime.faces import Face
 from runtime.grain import face_grain
 from runtime.loop import LoopResult, restore_crops
-from runtime.missing import Missing, fill_missing, find_missing, without_missing
+from runtime.missing import Missing, fill_missing, find_missing, keep_missing
 from runtime.parallel import for_each
 from runtime.parsing import FaceParser, open_parser
 from runtime.paste import paste_all
@@ -114,20 +114,22 @@ class Restorer:
                 aligned = {i: replace(face, parsed=self.parser.parse(face)) for i, face in aligned.items()}
         with timed(timings, "regions"):
             rho = for_each(wanted, lambda i: region_weights(aligned[i], wanted[i].face_mask_weights))
-            missing = for_each(wanted, lambda i: find_missing(aligned[i]))
+            missing = for_each(wanted, lambda i: find_missing(aligned[i], found[:i] + found[i + 1 :]))
         seen, patches = dict(aligned), dict[int, Patch | None]()
         scratched = [i for i in wanted if wanted[i].soften_scratches]
         if scratched:
             with timed(timings, "scratches"):
                 for i, mended in for_each(scratched, lambda i: mended_face(photo, aligned[i])).items():
                     seen[i], patches[i] = mended
+        for i, hole in missing.items():
+            if hole and wanted[i].fill_missing:
+                seen[i] = replace(seen[i], crop=fill_missing(seen[i].crop, hole))
         with timed(timings, "network"):
-            crops = {i: fill_missing(face.crop, missing[i]) for i, face in seen.items()}
-            loops = self._restore(crops, rho, wanted)
+            loops = self._restore({i: face.crop for i, face in seen.items()}, rho, wanted)
         with timed(timings, "paste"):
             pasted = _enlarged(photo, settings.upscale)
             placed = [(scaled(seen[i], settings.upscale), loop.restored) for i, loop in loops.items()]
-            above = for_each(loops, lambda i: find_above(photo, seen[i]))
+            above = for_each(loops, lambda i: find_above(photo, aligned[i]))
             kept = for_each(
                 loops,
                 lambda i: _hand_back(
@@ -223,15 +225,17 @@ def _hand_back(
     above: Above | None,
 ) -> HandBack | None:
     """Return what the face gets back of its photo; None for nothing, as with one full-strength pass."""
-    left = without_missing(kappa(settings.latent_step_decay, rho, loop.steps), rho, missing)
+    fill = missing.fillable if missing and settings.fill_missing else None
+    left = keep_missing(kappa(settings.latent_step_decay, rho, loop.steps), missing, filled=fill is not None)
     finish = (settings.grain, settings.desaturate_fringes, settings.clamp_ringing, settings.multiscale_blend)
-    if not (left.any() or above or any(finish)):
+    if not (left.any() or above or fill is not None or any(finish)):
         return None
     return HandBack(
         left,
         0.0 if settings.grain else face_noise(photo, aligned),
         grain=face_grain(photo, aligned, settings.upscale) if settings.grain else None,
         mended=mended.enlarged(settings.upscale) if mended else None,
+        filled=fill,
         fringes=settings.desaturate_fringes,
         ringing=settings.clamp_ringing,
         multiscale=settings.multiscale_blend,

@@ -39,6 +39,8 @@ class RestoreSettings:
     """No restored pixel is brighter or darker than the photo nearby."""
     multiscale_blend: bool = False
     """A face's border is blended at several scales: texture over a few pixels, brightness over many."""
+    fill_missing: bool = False
+    """What is covered or blown out in a face is filled from around it; else the photo's pixels are kept."""
     budget: float = 5.0
     """Seconds that a face may take; checked between passes."""
     faces: FaceChoice = "all"

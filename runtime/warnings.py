@@ -66,7 +66,7 @@ def face_warnings(
         return (_tiny(face),) if is_tiny(face) else ()
     found = []
     if missing is not None:
-        found.append(_missing(missing))
+        found.append(_missing(missing, filled=settings.fill_missing))
     if above and above.is_much:
         found.append(_LARGER_THAN_MODEL)
     if is_far(domain, loop.first_latent):
@@ -101,15 +101,17 @@ _LARGER_THAN_MODEL = FaceWarning(
 )
 
 
-def _missing(missing: Missing) -> FaceWarning:
+def _missing(missing: Missing, *, filled: bool) -> FaceWarning:
     """Say where, how much and what was done, as a photographer would."""
     names = [NAMES[region] for region in missing.regions]
     where = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     share = "under 1%" if missing.share < 0.01 else f"{missing.share:.0%}"
-    sentence = (
-        f"{share} of the face holds no picture ({where}; {missing.cause}): "
-        "it was filled from its surroundings, and what is there now is a guess"
+    done = (
+        "it was filled from its surroundings as far as these tell, and what is there now is a guess"
+        if filled
+        else "it was left as it is"
     )
+    sentence = f"{share} of the face holds no picture ({where}; {missing.cause}): {done}"
     return FaceWarning("missing-information", sentence)
 
 

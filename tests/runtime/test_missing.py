@@ -1,4 +1,4 @@
-"""Parts of a face without information: found, filled and said; and ordinary faces left alone."""
+"""Parts of a face without information: found, said, and kept or filled; and ordinary faces left alone."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,13 +12,17 @@ from numpy.typing import NDArray
 from runtime import Restorer, RestoreSettings, preset
 from runtime.align import AlignedFace, align
 from runtime.detect import open_detector
-from runtime.missing import Missing, fill_missing, find_missing, without_missing
+from runtime.faces import Face
+from runtime.missing import Missing, fill_missing, find_missing, keep_missing
+from runtime.presets import PRESETS
+from runtime.regions import crop_landmarks, region_masks
 
 Pixels = NDArray[np.uint8]
 PATIENT = RestoreSettings(budget=600)
 CHEEK = (244, 124)
 """A place in the middle of a cheek of the portrait."""
 INK = (20, 25, 90)
+FILL = replace(PATIENT, fill_missing=True)
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +34,12 @@ def aligned(portrait: Pixels) -> AlignedFace:
 @pytest.fixture(scope="module")
 def restorer(tiny_package: Path) -> Iterator[Restorer]:
     with Restorer.open(tiny_package) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def default() -> Iterator[Restorer]:
+    with Restorer.open(threads=1) as opened:
         yield opened
 
 
@@ -126,6 +136,113 @@ def test_glare_and_highlights_are_not_missing(portrait: Pixels, aligned: Aligned
         assert missing_in(photo, aligned) is None
 
 
+def overexposed(photo: Pixels) -> Pixels:
+    return np.clip(photo * 1.9, 0, 255).astype(np.uint8)
+
+
+def in_sunglasses(photo: Pixels) -> Pixels:
+    worn = photo.copy()
+    for x in (199, 246):
+        cv2.ellipse(worn, (x, 99), (20, 15), 0, 0, 360, (12, 12, 14), -1)
+    cv2.rectangle(worn, (215, 92), (230, 95), (12, 12, 14), -1)
+    return cv2.GaussianBlur(worn, (0, 0), 0.7)
+
+
+def masked(photo: Pixels) -> Pixels:
+    outline = np.array([(180, 124), (223, 115), (266, 124), (260, 173), (223, 193), (188, 173)])
+    return cv2.fillPoly(photo.copy(), [outline], (150, 190, 220))
+
+
+COVERS = {
+    "ink": inked,
+    "bar": barred,
+    "over-exposure": overexposed,
+    "sunglasses": in_sunglasses,
+    "mask": masked,
+}
+
+
+@pytest.mark.parametrize("cover", COVERS)
+@pytest.mark.parametrize("name", ["standard", "classic"])
+def test_what_is_covered_or_blown_out_keeps_its_pixels_bit_for_bit(
+    default: Restorer, portrait: Pixels, cover: str, name: str
+) -> None:
+    photo = COVERS[cover](portrait)
+    found = default.detect(portrait)
+    result = default.restore(photo, preset(name, budget=600), found=found)
+    (face,) = result.faces
+    (warning,) = [w for w in face.warnings if w.code == "missing-information"]
+    assert warning.sentence.endswith("it was left as it is")
+    flat = cv2.dilate(photo, np.ones((3, 3))) == cv2.erode(photo, np.ones((3, 3)))
+    covered = flat.all(axis=2) & (photo != portrait).any(axis=2) & near_face(photo, found[0])
+    assert covered.sum() > 100
+    assert np.array_equal(result.photo[covered], photo[covered])
+    assert not np.array_equal(result.photo, photo)
+
+
+def near_face(photo: Pixels, face: Face) -> NDArray[np.bool_]:
+    """Where eyes, nose and mouth lie, and a little around them."""
+    (x0, y0), (x1, y1) = face.landmarks.min(axis=0) - 8, face.landmarks.max(axis=0) + 8
+    y, x = np.mgrid[: photo.shape[0], : photo.shape[1]]
+    return np.asarray((x >= x0) & (x <= x1) & (y >= y0) & (y <= y1))
+
+
+def test_what_is_missing_is_left_to_the_photo_with_a_soft_border(
+    portrait: Pixels, aligned: AlignedFace
+) -> None:
+    found = missing_in(masked(portrait), aligned)
+    assert found is not None
+    kappa = keep_missing(np.full((256, 256), 0.04, np.float32), found)
+    assert (kappa[found.hole == 1] == 1).all()
+    assert np.allclose(kappa[found.hole == 0], 0.04, atol=1e-6)
+    assert np.abs(np.diff(kappa, axis=0)).max() < 0.5
+
+
+def test_the_network_gets_the_crop_as_it_is_unless_it_shall_be_filled(
+    restorer: Restorer, portrait: Pixels
+) -> None:
+    photo = inked(portrait, 20)
+    kept, filled = (restorer.restore(photo, settings).faces[0] for settings in (PATIENT, FILL))
+    assert kept.aligned is not None
+    plain = align(photo, kept.face, len(kept.aligned.crop)).crop
+    assert np.array_equal(kept.aligned.crop, plain)
+    assert kept.loop is not None
+    assert filled.loop is not None
+    assert not np.array_equal(kept.loop.restored, filled.loop.restored)
+
+
+def test_no_preset_fills() -> None:
+    assert not any(preset(name).fill_missing for name in PRESETS)
+
+
+def test_filling_ends_where_another_face_begins(portrait: Pixels, aligned: AlignedFace) -> None:
+    photo = masked(portrait)
+    shift = 0.5 * (aligned.face.landmarks[1] - aligned.face.landmarks[0])
+    other = replace(aligned.face, landmarks=(aligned.face.landmarks + 3 * shift).astype(np.float32))
+    crop = align(photo, aligned.face, 256)
+    alone, beside = find_missing(crop), find_missing(crop, [other])
+    assert alone is not None
+    assert beside is not None
+    assert np.array_equal(alone.hole, beside.hole)
+    head = region_masks(crop_landmarks(replace(crop, face=other)), 256)["other"] < 0.4
+    assert alone.fillable[head].max() > 0.9
+    assert beside.fillable[head].max() == 0
+    assert beside.fillable.max() > 0.9
+
+
+def test_filling_keeps_features_that_are_still_there(portrait: Pixels, aligned: AlignedFace) -> None:
+    crop = align(overexposed(portrait), aligned.face, 256).crop
+    found = find_missing(replace(aligned, crop=crop))
+    assert found is not None
+    filled = fill_missing(crop, found)
+    masks = region_masks(crop_landmarks(aligned), 256)
+    features = sum(masks[name] for name in ("eye", "brow", "nose", "lip")) > 0.5
+    dark = features & (crop.min(axis=2) < 0.6)
+    assert dark.sum() > 200
+    assert np.abs(filled - crop)[dark].max() < 0.05
+    assert np.abs(filled - crop).max() > 0.1
+
+
 def test_a_hole_is_filled_with_the_colours_of_the_face_around_it(
     portrait: Pixels, aligned: AlignedFace
 ) -> None:
@@ -133,7 +250,7 @@ def test_a_hole_is_filled_with_the_colours_of_the_face_around_it(
     found = find_missing(replace(aligned, crop=crop))
     assert found is not None
     filled = fill_missing(crop, found)
-    inside, outside = found.hole > 0.99, found.hole == 0
+    inside, outside = found.fillable > 0.99, found.fillable == 0
     assert np.array_equal(filled[outside], crop[outside])
     assert np.abs(filled - aligned.crop)[inside].mean() < 0.13
     assert np.abs(crop - aligned.crop)[inside].mean() > 0.35
@@ -141,23 +258,31 @@ def test_a_hole_is_filled_with_the_colours_of_the_face_around_it(
     assert slope.max() < 0.04
 
 
-def test_without_a_hole_nothing_changes(aligned: AlignedFace) -> None:
+def test_without_a_hole_nothing_changes() -> None:
     kappa = np.full((256, 256), 0.3, np.float32)
-    assert fill_missing(aligned.crop, None) is aligned.crop
-    assert without_missing(kappa, kappa, None) is kappa
+    assert keep_missing(kappa, None) is kappa
 
 
-def test_ink_is_gone_from_the_photo_and_the_user_is_told(restorer: Restorer, portrait: Pixels) -> None:
-    for settings in (PATIENT, preset("classic"), preset("ai-generated", budget=600)):
-        result = restorer.restore(inked(portrait, 20), settings)
+@pytest.mark.parametrize("scale", [1, 3])
+def test_ink_is_gone_where_it_shall_be_filled_and_the_user_is_told(
+    restorer: Restorer, portrait: Pixels, scale: int
+) -> None:
+    photo = inked(portrait, 20)
+    photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    for settings in (FILL, preset("classic", fill_missing=True), preset("film-scan", fill_missing=True)):
+        result = restorer.restore(photo, replace(settings, budget=600))
         (face,) = result.faces
         (warning,) = [w for w in face.warnings if w.code == "missing-information"]
         assert "of the face holds no picture (the cheeks and chin; covered)" in warning.sentence
-        assert np.abs(result.photo[CHEEK[1], CHEEK[0]] - np.array(INK)).max() > 60
+        assert "what is there now is a guess" in warning.sentence
+        assert np.abs(result.photo[scale * CHEEK[1], scale * CHEEK[0]] - np.array(INK)).max() > 60
 
 
-def test_ink_under_weight_zero_stays_bit_for_bit(restorer: Restorer, portrait: Pixels) -> None:
+@pytest.mark.parametrize("settings", [PATIENT, FILL])
+def test_ink_under_weight_zero_stays_bit_for_bit(
+    restorer: Restorer, portrait: Pixels, settings: RestoreSettings
+) -> None:
     photo = inked(portrait, 20)
     assert np.array_equal(
-        restorer.restore(photo, replace(PATIENT, face_mask_weights={"face": 0})).photo, photo
+        restorer.restore(photo, replace(settings, face_mask_weights={"face": 0})).photo, photo
     )
