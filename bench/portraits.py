@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from engines.errors import PhotoError
 from engines.package import Package
-from runtime.align import TEMPLATES
+from runtime.align import TEMPLATES, AlignedFace
 from runtime.backends import open_backend
 from runtime.faces import Face
+from runtime.parsed import ParsedFace
+from runtime.regions import crop_landmarks, region_masks
 from runtime.restorer import Restorer
 from training.degradation import Crop
 from training.portraits import load_portraits
@@ -28,8 +30,11 @@ def load_truths(folder: Path, size: int, first: int, limit: int | None) -> list[
 
 
 def open_restorer(package: Package) -> Restorer:
-    """Open a package for photos that are aligned portraits: nothing is left to a detector's chance."""
-    return Restorer(package, open_backend("auto", package), AlignedPortraits())
+    """Open a package for photos that are aligned portraits: nothing is left to a detector's chance.
+
+    The whole crop is pasted, so that all that the model makes of it can be measured.
+    """
+    return Restorer(package, open_backend("auto", package), AlignedPortraits(), WholeCrops())
 
 
 class AlignedPortraits:
@@ -40,3 +45,13 @@ class AlignedPortraits:
         size = len(pixels)
         landmarks = (TEMPLATES["published"] * size).astype(np.float32)
         return (Face((0.0, 0.0, float(size), float(size)), landmarks, 1.0),)
+
+
+class WholeCrops:
+    """A parser by which the landmarks draw the regions, and the background is pasted with the head."""
+
+    def parse(self, aligned: AlignedFace) -> ParsedFace:
+        """Return the regions that a face has without a face-parsing network."""
+        size = len(aligned.crop)
+        whole = np.ones((size, size), np.float32)
+        return ParsedFace(region_masks(crop_landmarks(aligned), size), whole)

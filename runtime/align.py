@@ -139,8 +139,15 @@ def crop_matrix(landmarks: ArrayLike, size: int, template: Template = "published
 
 
 def scaled(aligned: AlignedFace, factor: float) -> AlignedFace:
-    """Return the aligned face as it lies in the photo enlarged by a factor; `face` keeps the old pixels."""
-    return replace(aligned, to_photo=joined(resizing(factor, factor), aligned.to_photo))
+    """Return the aligned face as it lies in the photo enlarged by a factor."""
+    face, enlarging = aligned.face, resizing(factor, factor)
+    x0, y0, x1, y1 = face.box
+    larger = Face(
+        (factor * x0, factor * y0, factor * x1, factor * y1),
+        np.asarray(face.landmarks @ enlarging[:, :2].T + enlarging[:, 2], np.float32),
+        face.score,
+    )
+    return replace(aligned, face=larger, to_photo=joined(enlarging, aligned.to_photo))
 
 
 def warp(

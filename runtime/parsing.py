@@ -14,7 +14,7 @@ Pasted is what belongs to the head: all but background, clothes and hat. The nec
 face's skin.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -68,6 +68,13 @@ FEATHER = 0.04  # width of the paste mask's soft edge, which lies inside the hea
 OUTERMOST = 1.5  # pixels of the grid: even diagonally beside the background nothing is pasted
 LEAST_FACE = 0.3  # of the landmarks' face must be seen as a face,
 MOST_FACE = 0.8  # and at most this much of the whole crop, or the network does not know what it sees
+
+
+class Parser(Protocol):
+    """What tells the parts of a face from pixel to pixel."""
+
+    def parse(self, aligned: AlignedFace) -> ParsedFace | None:
+        """Return where the parts of a face lie; None where what is seen makes no sense as a face."""
 
 
 class FaceParser:

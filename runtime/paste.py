@@ -17,6 +17,7 @@ from runtime.blend import coarse_blend, narrow_mask
 from runtime.compose import SUPPORT, HandBack, compose, in_colours, repair_share
 from runtime.fringes import desaturate_fringes, fringe_margin, fringe_reach
 from runtime.grain import grain_of
+from runtime.head import head_shape
 from runtime.parallel import parallel
 from runtime.ringing import clamp_ringing, ringing_reach
 
@@ -116,9 +117,9 @@ def _layer(
         change = (1 - hand_back.kappa[..., None]) * (restored - aligned.crop)
         masks = np.dstack([narrow_mask(size, FEATHER * size), masks[..., 1]])
         coarse = coarse_blend(change, hand_back.kappa, FEATHER * size)
-    if aligned.parsed:  # nothing but the head is touched
-        head = aligned.parsed.mask[:, :, None]
-        masks, coarse = masks * head, None if coarse is None else coarse * head
+    # Nothing but the head is touched.
+    head = (aligned.parsed.mask if aligned.parsed else head_shape(aligned))[:, :, None]
+    masks, coarse = masks * head, None if coarse is None else coarse * head
     return _Layer(aligned, restored, hand_back, face_rectangle(aligned, photo_shape), masks, coarse)
 
 

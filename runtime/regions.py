@@ -222,9 +222,9 @@ def _painted(
     pose = head_pose((np.asarray(landmarks, np.float64) + 0.5) * (grid / size) - 0.5)
     canvas = np.tile(colours["other"][:, None, None], (1, grid, grid))
     for part in HEAD:
-        rows, columns, cover = _cover(part, pose, grid)
+        rows, columns, covered = cover(part, pose, grid)
         under = canvas[:, rows, columns]
-        under += cover * (colours[part.region][:, None, None] - under)
+        under += covered * (colours[part.region][:, None, None] - under)
     return canvas
 
 
@@ -233,8 +233,11 @@ def enlarged(picture: Map, size: int) -> Map:
     return np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _cover(part: Ellipsoid, pose: Pose, size: int) -> tuple[slice, slice, Map]:
-    """Return the rows and columns that a part of the head lies in, and how far it covers each pixel there."""
+def cover(part: Ellipsoid, pose: Pose, size: int, *, softness: float = SOFTNESS) -> tuple[slice, slice, Map]:
+    """Return the rows and columns that a part of the head lies in, and how far it covers each pixel there.
+
+    softness  width of its soft edge, in face units
+    """
     x, y, z = part.centre
     radius_x, radius_y, radius_z = part.radii
     cosine = np.sqrt(1 - pose.turn**2)
@@ -243,7 +246,7 @@ def _cover(part: Ellipsoid, pose: Pose, size: int) -> tuple[slice, slice, Map]:
     wide, high = float(np.hypot(radius_x * cosine, radius_z * pose.turn)), radius_y
     axis = np.cos(np.deg2rad(part.tilt)) * right + np.sin(np.deg2rad(part.tilt)) * down
 
-    reach = pose.unit * (np.hypot(axis * wide, axis[::-1] * high) + SOFTNESS)
+    reach = pose.unit * (np.hypot(axis * wide, axis[::-1] * high) + softness)
     ends = np.floor([centre - reach, centre + reach + 1]).clip(0, size).astype(int)
     (x0, y0), (x1, y1) = ends.tolist()
     pixel_x = ((np.arange(x0, x1) - centre[0]) / pose.unit).astype(np.float32)
@@ -253,7 +256,7 @@ def _cover(part: Ellipsoid, pose: Pose, size: int) -> tuple[slice, slice, Map]:
     b = (pixel_y * axis_x - pixel_x * axis_y) / high
     # How deep inside the ellipse a² + b² = 1, to first order: its equation over the length of its gradient.
     depth = (1 - a * a - b * b) / (2 * np.sqrt((a / wide) ** 2 + (b / high) ** 2) + 1e-6)
-    return slice(y0, y1), slice(x0, x1), _smoothstep(depth / SOFTNESS + 0.5)
+    return slice(y0, y1), slice(x0, x1), _smoothstep(depth / softness + 0.5)
 
 
 def _smoothstep(x: NDArray[Any]) -> Map:

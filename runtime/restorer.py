@@ -24,7 +24,7 @@ from runtime.grain import face_grain
 from runtime.loop import LoopResult, restore_crops
 from runtime.missing import Missing, fill_missing, find_missing, keep_missing
 from runtime.parallel import for_each
-from runtime.parsing import FaceParser, open_parser
+from runtime.parsing import Parser, open_parser
 from runtime.paste import paste_all
 from runtime.regions import Map, region_weights
 from runtime.result import FaceResult, RestoreResult
@@ -39,7 +39,7 @@ class Restorer:
     """A model package and a face detector, open for any number of photos."""
 
     def __init__(
-        self, package: Package, backend: Backend, detector: Detector, parser: FaceParser | None = None
+        self, package: Package, backend: Backend, detector: Detector, parser: Parser | None = None
     ) -> None:
         self.package = package
         self.backend = backend

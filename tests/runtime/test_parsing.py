@@ -210,7 +210,7 @@ def test_the_command_line_goes_by_the_network(seeing, portrait, portrait_file, t
     out, masks, report = (tmp_path / name for name in ("out.png", "masks.png", "report.json"))
     arguments = [portrait_file, "-o", out, "--masks", masks, "--report", report, "--model", seeing]
     assert main([*map(str, arguments), "--face-mask-weights", "hair=0", "--budget", "600"]) == 0
-    assert all(line.startswith(("settings", "backend")) for line in capsys.readouterr().err.splitlines())
+    assert "not-parsed" not in capsys.readouterr().err
     (photo,) = json.loads(report.read_text())["photos"]
     assert photo["faces"][0]["regions"] == "parsing"
     assert "parsing" in photo["milliseconds"]
@@ -251,7 +251,7 @@ def test_a_network_that_sees_no_face_gives_way_to_the_landmarks(
         (face,) = json.loads(report.read_text())["photos"][0]["faces"]
         assert face["regions"] == "landmarks"
         codes = [warning["code"] for warning in face["warnings"]]
-        assert codes == (["not-parsed"] if name == "blind" else [])
+        assert ("not-parsed" in codes) == (name == "blind")
         said = capsys.readouterr().err
         assert ("not-parsed: the face-parsing network sees no face" in said) == (name == "blind")
     np.testing.assert_array_equal(photos["blind"], photos["none"])

@@ -107,13 +107,13 @@ def test_the_order_of_faces_does_not_matter(order):
 
 def test_each_neighbour_keeps_its_own_middle():
     photo = np.zeros((300, 300, 3), np.uint8)
-    left, right = (align(photo, face_at(x, 150, 2.0), SIZE) for x in (110, 180))
+    left, right = (align(photo, face_at(x, 150, 2.0), SIZE) for x in (125, 165))
     paste_all(photo, [(left, plain((1, 0, 0))), (right, plain((0, 1, 0)))])
-    assert photo[150, 110, 0] > 250
-    assert photo[150, 180, 1] > 250
+    assert photo[150, 125, 0] > 250
+    assert photo[150, 165, 1] > 250
     assert photo[150, 140, 0] > photo[150, 140, 1]
     assert photo[150, 150, 0] < photo[150, 150, 1]
-    assert (photo[150, 110:181].sum(axis=-1) >= 253).all()  # shared out whole, nothing of the photo between
+    assert (photo[150, 125:166].sum(axis=-1) >= 253).all()  # shared out whole, nothing of the photo between
 
 
 def test_no_faces_change_nothing():
@@ -127,7 +127,7 @@ def test_photos_larger_than_a_cell_show_no_seams():
     ramp = np.tile(np.linspace(0.2, 0.8, SIZE, dtype=np.float32)[:, None], (1, SIZE))
     paste(photo, align(photo, face_at(650, 650, 20), SIZE), np.dstack([ramp] * 3))
     assert np.abs(np.diff(photo[300:1000, 300:1000].astype(int), axis=0)).max() <= 2
-    assert np.abs(np.diff(photo[300:1000, 300:1000].astype(int), axis=1)).max() <= 1
+    assert np.abs(np.diff(photo[300:1000, 300:1000].astype(int), axis=1)).max() <= 2
 
 
 def test_a_face_goes_to_the_same_place_in_an_enlarged_photo():
