@@ -207,8 +207,8 @@ def test_a_face_far_from_the_portraits_is_warned_of(package: Path, crops: Path, 
             (face,) = restorer.restore(portrait, RestoreSettings(budget=600)).faces
         return [warning.code for warning in face.warnings]
 
-    assert codes(1e-3) == ["out-of-domain"]
-    assert codes(1e3) == []
+    assert "out-of-domain" in codes(1e-3)
+    assert "out-of-domain" not in codes(1e3)
 
 
 def test_changed_statistics_are_refused(package: Path, crops: Path) -> None:
