@@ -157,6 +157,8 @@ def _blend(photo: Pixels, cell: Rectangle, layers: Iterable[_Layer]) -> _Blended
     top = np.iinfo(photo.dtype).max
     blended = own.astype(np.float32)
     for layer, part, inside, weight, claim in warped:
+        if layer.coarse is None and not weight.any():
+            continue  # beside the head
         all_claims = np.maximum(claims[inside], np.finfo(np.float32).tiny)
         change = top * _composed(photo, layer, part) - own[inside]
         blended[inside] += in_colours(weight / all_claims) * change
