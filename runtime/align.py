@@ -86,11 +86,14 @@ def align(photo: Pixels, face: Face, size: int, template: Template = "published"
     return AlignedFace(face, cut_out(photo, to_photo, size), to_photo)
 
 
-def cut_out(photo: Pixels, to_photo: Matrix, size: int) -> NDArray[np.float32]:
+def cut_out(
+    photo: Pixels, to_photo: Matrix, size: int, *, border: int = cv2.BORDER_REFLECT
+) -> NDArray[np.float32]:
     """Return the crop, S×S×3 in [0, 1], that a crop → photo matrix stands for.
 
-    Reads only the face's surroundings, so the cost does not depend on the photo. Beyond its edge the photo is
-    mirrored.
+    Reads only the face's surroundings, so the cost does not depend on the photo.
+
+    border  what lies beyond the photo's edge: one of OpenCV's BORDER_…; by default the photo is mirrored
     """
     x0, y0, x1, y1 = surroundings(to_photo, size, photo.shape)
     region: NDArray[Any] = photo[y0:y1, x0:x1]
@@ -103,7 +106,7 @@ def cut_out(photo: Pixels, to_photo: Matrix, size: int) -> NDArray[np.float32]:
         region.astype(np.float32) / np.float32(np.iinfo(photo.dtype).max),
         inverted(joined(to_region, to_photo)),
         (size, size),
-        border=cv2.BORDER_REFLECT,
+        border=border,
     )
     return np.clip(crop, 0, 1)
 

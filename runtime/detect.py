@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from engines.errors import BackendError, SettingsError
 from runtime.backends.sessions import session_options
 from runtime.faces import Face
+from runtime.second_look import Trust, is_sure, moved, same_face, second_look, turn_of
 
 Pixels = NDArray[np.uint8]
 Candidates = NDArray[np.float32]
@@ -70,10 +71,11 @@ class CenterFaceDetector:
         except Exception as error:  # ONNX Runtime has no common base for its errors
             raise BackendError(f"the bundled face detector {BUNDLED} does not open: {error}") from error
         self._threshold = threshold
+        self._trust = Trust(turn=20, score=max(0.75, threshold))
 
     def detect(self, pixels: Pixels) -> tuple[Face, ...]:
         """Find the faces of a photo, H×W×3 uint8 RGB; the largest comes first."""
-        return search(pixels, self._candidates)
+        return search(pixels, self._candidates, self._trust)
 
     def _candidates(self, picture: Pixels) -> Candidates:
         height, width = picture.shape[:2]
@@ -104,6 +106,7 @@ class YuNetDetector:
     def __init__(self, model: Path, threshold: float = 0.7) -> None:
         if not model.is_file():
             raise SettingsError(f"the face detector {model} is not a file")
+        self._trust = Trust(turn=2, score=max(0.9, threshold))  # YuNet's scores and turns vary less
         try:
             self._network = cv2.FaceDetectorYN.create(str(model), "", (32, 32), threshold)
             self._candidates(np.zeros((32, 32, 3), np.uint8))
@@ -114,7 +117,7 @@ class YuNetDetector:
 
     def detect(self, pixels: Pixels) -> tuple[Face, ...]:
         """Find the faces of a photo, H×W×3 uint8 RGB; the largest comes first."""
-        return search(pixels, self._candidates)
+        return search(pixels, self._candidates, self._trust)
 
     def _candidates(self, picture: Pixels) -> Candidates:
         self._network.setInputSize(picture.shape[1::-1])
@@ -126,12 +129,73 @@ class YuNetDetector:
         return faces
 
 
-def search(pixels: Pixels, candidates: Callable[[Pixels], Candidates]) -> tuple[Face, ...]:
+def search(pixels: Pixels, candidates: Callable[[Pixels], Candidates], trust: Trust) -> tuple[Face, ...]:
     """Find the faces of a photo with a network that sees faces of middling size; the largest comes first.
+
+    Where most faces are on their side or upside down, the photo is searched turned as well. Where no face is
+    found, it is searched turned, but only roughly.
 
     pixels      H×W×3 uint8 RGB
     candidates  the network: a picture of at most TILE×TILE → what it takes for faces; one face may come twice
+    trust       which faces the network places well at first sight; others are looked at again, upright
     """
+
+    def placed(found: Sightings) -> Sightings:
+        return _merged(_looked_at_again(pixels, found, candidates, trust))
+
+    def turned(turns: int, *, roughly: bool) -> Sightings:
+        picture = np.ascontiguousarray(np.rot90(pixels, turns))
+        found = _searched(picture, candidates, roughly=roughly)
+        return placed(_turned_back(found, turns, pixels.shape))
+
+    seen = placed(_searched(pixels, candidates))
+    if not len(seen):
+        found = np.concatenate([turned(turns, roughly=True) for turns in (1, 2, 3)])
+        seen = _merged(found[[is_sure(row[:15], trust) for row in found]])
+    elif turns := _common_turns(seen, trust):
+        seen = _merged(seen, turned(turns, roughly=False))
+    return _faces(seen, pixels.shape[:2])
+
+
+def _looked_at_again(
+    pixels: Pixels, seen: Sightings, candidates: Callable[[Pixels], Candidates], trust: Trust
+) -> Sightings:
+    again: Sightings = seen.copy()
+    for i, first in enumerate(seen[:, :15]):
+        second = second_look(pixels, first, candidates, trust)
+        if second is not first:
+            again[i] = *second, second[14]
+    return again
+
+
+def _common_turns(seen: Sightings, trust: Trust) -> int:
+    """Return how many quarter turns, anticlockwise, make most faces of a photo upright.
+
+    Faces that are unsure do not count.
+    """
+    turns = [round(-turn_of(row) / 90) % 4 for row in seen[:, :15] if is_sure(row, trust)]
+    return max(range(4), key=turns.count)
+
+
+def _turned_back(seen: Sightings, turns: int, shape: tuple[int, ...]) -> Sightings:
+    """Return what was seen in a photo after quarter turns, anticlockwise, in the photo's own pixels.
+
+    shape  of the photo
+    """
+    height, width = shape[:2]
+    back = {
+        1: np.array([[0, -1, width], [1, 0, 0]]),
+        2: np.array([[-1, 0, width], [0, -1, height]]),
+        3: np.array([[0, 1, 0], [-1, 0, height]]),
+    }[turns]
+    rows = [[*moved(row[:15], back), row[15]] for row in seen]
+    return np.asarray(rows, np.float32).reshape(-1, 16)
+
+
+def _searched(
+    pixels: Pixels, candidates: Callable[[Pixels], Candidates], *, roughly: bool = False
+) -> Sightings:
+    """Search a photo as it lies; `roughly` leaves out the finer copies, which take most of the time."""
     copies = [pixels]
     while max(copies[-1].shape[:2]) > TILE and min(copies[-1].shape[:2]) > WELL_SEEN[0]:
         copies.append(_halved(copies[-1]))
@@ -140,6 +204,8 @@ def search(pixels: Pixels, candidates: Callable[[Pixels], Candidates]) -> tuple[
     if min(usual.shape[:2]) > WELL_SEEN[1]:
         overview = _halved(_halved(usual))
         seen = _merged(seen, _sightings(overview, 4 * shrink, candidates))
+    if roughly:
+        return seen
     for copy in copies[-2::-1]:
         if _well_seen(seen, shrink):
             break
@@ -151,7 +217,7 @@ def search(pixels: Pixels, candidates: Callable[[Pixels], Candidates]) -> tuple[
             cv2.resize(pixels, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC), np.uint8
         )
         seen = _merged(seen, _sightings(doubled, 0.5, candidates))
-    return _faces(seen, pixels.shape[:2])
+    return seen
 
 
 def _halved(pixels: Pixels) -> Pixels:
@@ -211,12 +277,9 @@ def _merged(*sightings: Sightings) -> Sightings:
     """Keep the best sighting of each face: two that share half of the smaller box are of one face."""
     seen = np.concatenate(sightings)
     seen = seen[np.argsort(-seen[:, 15], kind="stable")]
-    area = (seen[:, 2] - seen[:, 0]) * (seen[:, 3] - seen[:, 1])
     kept: list[int] = []
     for i, box in enumerate(seen[:, :4]):
-        shared = np.minimum(box[2:], seen[kept, 2:4]) - np.maximum(box[:2], seen[kept, 0:2])
-        overlap = np.maximum(shared, 0).prod(axis=1)
-        if (overlap <= 0.5 * np.minimum(area[i], area[kept])).all():
+        if not same_face(box, seen[kept, :4]).any():
             kept.append(i)
     return seen[kept]
 

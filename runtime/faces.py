@@ -14,7 +14,7 @@ class Face:
     """x0, y0, x1, y1: left, top, right and bottom edge, inside the photo."""
 
     landmarks: NDArray[np.float32]
-    """5×2, (x, y): left eye, right eye, nose, left and right mouth corner; left is left in the picture."""
+    """5×2, (x, y): left eye, right eye, nose, left and right mouth corner; left in the upright face."""
 
     score: float
     """How sure the detector is, from 0 to 1."""

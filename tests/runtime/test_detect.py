@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import runtime.detect
 from engines.errors import BackendError, SettingsError
+from runtime.align import crop_matrix, inverted, joined
 from runtime.detect import CenterFaceDetector, YuNetDetector, open_detector
 
 FACE = (225.7, 118.0, 88.4)  # middle and width of the face in scikit-image's astronaut
@@ -57,6 +58,70 @@ def test_faces_of_all_sizes_and_slants_are_found_once(detector, wide, angle):
     (face,) = detector.detect(photo)
     assert middle(face) == pytest.approx((900, 580), abs=0.2 * wide)
     assert face.width == pytest.approx(wide, rel=0.3)
+
+
+def turned(photo, degrees):
+    """Return the photo turned anticlockwise on a larger grey canvas, and the matrix that turns it."""
+    high, wide = photo.shape[:2]
+    turn = cv2.getRotationMatrix2D(((wide - 1) / 2, (high - 1) / 2), degrees, 1)
+    c, s = np.abs(turn[0, :2])
+    size = round(wide * c + high * s), round(wide * s + high * c)
+    turn[:, 2] += (np.array(size) - (wide, high)) / 2
+    return cv2.warpAffine(photo, turn, size, flags=cv2.INTER_CUBIC, borderValue=(128, 128, 128)), turn
+
+
+def askew(upright, face, turn=None):
+    """Return by how many degrees and by which factor a face's crop differs from that of the upright photo."""
+    crop = crop_matrix(face.landmarks, 256)
+    crop = crop if turn is None else joined(crop, turn)
+    (cosine, _, _), (sine, _, _) = joined(crop, inverted(crop_matrix(upright.landmarks, 256)))
+    return abs(np.degrees(np.arctan2(sine, cosine))), np.hypot(cosine, sine)
+
+
+@pytest.mark.parametrize("size", [200, 512, 1400])
+@pytest.mark.parametrize("degrees", [30, 60, 75, 90, 120, 150, 180, -150, -120, -90, -75, -60, -30])
+def test_turned_portraits_are_cut_out_upright(detector, degrees, size):
+    photo = cv2.resize(skimage.data.astronaut(), (size, size), interpolation=cv2.INTER_AREA)
+    (upright,) = detector.detect(photo)
+    photo, turn = turned(photo, degrees)
+    (face,) = detector.detect(photo)
+    off, scale = askew(upright, face, turn)
+    assert off < 10
+    assert 1 / 1.15 < scale < 1.15
+    middle_before = turn[:, :2] @ middle(upright) + turn[:, 2]
+    assert middle(face) == pytest.approx(middle_before, abs=0.15 * upright.width)
+
+
+def test_a_turned_group_has_the_faces_of_the_upright_one(detector):
+    photo = background(1600, 900)
+    for i, wide in enumerate([30, 60, 120, 45, 200]):
+        with_face(photo, 200 + 300 * i, 450, wide)
+    upright = detector.detect(photo)
+    assert len(upright) == 5
+    for turns in (1, 2, 3):
+        faces = detector.detect(np.ascontiguousarray(np.rot90(photo, turns)))
+        assert len(faces) == 5
+        for before, after in zip(upright, faces, strict=True):
+            assert np.hypot(*(after.landmarks[1] - after.landmarks[0])) == pytest.approx(
+                np.hypot(*(before.landmarks[1] - before.landmarks[0])), rel=0.2
+            )
+
+
+def test_a_face_upside_down_among_upright_ones_is_turned_alone(detector):
+    photo = with_face(with_face(background(1200, 600), 300, 300, 120), 850, 300, 100, 180)
+    first, second = detector.detect(photo)
+    assert first.landmarks[0, 0] < first.landmarks[1, 0]  # the left eye
+    assert first.landmarks[0, 1] < first.landmarks[3, 1]  # is above the mouth
+    assert second.landmarks[0, 0] > second.landmarks[1, 0]
+    assert second.landmarks[0, 1] > second.landmarks[3, 1]
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+@pytest.mark.parametrize("name", ["coffee", "chelsea", "rocket", "brick", "gravel"])
+def test_turned_pictures_without_a_face_have_none(detector, name, turns):
+    picture = np.rot90(getattr(skimage.data, name)(), turns)
+    picture = picture if picture.ndim == 3 else np.dstack([picture] * 3)
+    assert detector.detect(np.ascontiguousarray(picture)) == ()
 
 
 def test_a_24_pixel_face_is_found_in_a_6_megapixel_photo(detector):
