@@ -17,6 +17,10 @@ class PhotoError(GpenEdgeError):
     """A photo cannot be read, or its result cannot be written."""
 
 
+class PixelsError(PhotoError, ValueError):
+    """An array is not a photo: H×W×3 RGB, uint8 or uint16."""
+
+
 class SettingsError(GpenEdgeError):
     """A setting is unknown or outside its range."""
 

@@ -2,12 +2,37 @@
 
 with Restorer.open() as restorer:
     result = restorer.restore(pixels, RestoreSettings())
+
+All errors are GpenEdgeErrors, whose message is one line: what was given, what was expected and what to do.
 """
 
+from engines.errors import (
+    BackendError,
+    EngineError,
+    GpenEdgeError,
+    PackageError,
+    PhotoError,
+    PixelsError,
+    SettingsError,
+)
 from runtime.presets import preset
 from runtime.restorer import Restorer
 from runtime.result import FaceResult, RestoreResult
 from runtime.settings import RestoreSettings
 from runtime.warnings import FaceWarning
 
-__all__ = ["FaceResult", "FaceWarning", "RestoreResult", "RestoreSettings", "Restorer", "preset"]
+__all__ = [
+    "BackendError",
+    "EngineError",
+    "FaceResult",
+    "FaceWarning",
+    "GpenEdgeError",
+    "PackageError",
+    "PhotoError",
+    "PixelsError",
+    "RestoreResult",
+    "RestoreSettings",
+    "Restorer",
+    "SettingsError",
+    "preset",
+]

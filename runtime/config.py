@@ -1,6 +1,5 @@
 """A config file: what a user wants, under the names that the community's scripts use (design §6)."""
 
-import difflib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from engines.errors import SettingsError
 from runtime.backends import BackendName, Provider, device_index
 from runtime.by_face import WHOLE_PHOTO
 from runtime.config_values import in_short, read_table, typed
+from runtime.near_names import near_or_all
 from runtime.one_line import one_line
 from runtime.presets import PRESETS
 from runtime.settings import RestoreSettings
@@ -196,10 +196,7 @@ def _in_range(name: str, value: Any) -> Any:
 def _no_such(kind: str, name: str, known: Iterable[str], key: str = "") -> str:
     """Say that a name is unknown, and the likeliest or all that are known."""
     given = f"{key} is {in_short(name)}: there is no such {kind}" if key else f"no {kind} {in_short(name)}"
-    alike = difflib.get_close_matches(name[:100], known, n=1)
-    if alike:
-        return f"{given}; did you mean {one_line(alike[0])}?"
-    return f"{given}; there are {one_line(', '.join(known))}"
+    return f"{given}; {near_or_all(name, known)}"
 
 
 def _is_tables(faces: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from engines.errors import SettingsError
 from runtime.by_face import WHOLE_PHOTO, ByFace
 from runtime.config import Changes, Config, FaceWish
-from runtime.one_line import one_line
+from runtime.near_names import unknown
 from runtime.settings import RestoreSettings
 
 ALWAYS_SAID = ("degradation_scale", "latent_step_decay", "iterations")
@@ -21,6 +21,8 @@ class InForce:
     settings: RestoreSettings = field(default_factory=RestoreSettings)
     """Of all faces but those that have their own."""
     by_face: ByFace = field(default_factory=dict)
+    preset: str = field(default="standard", compare=False)
+    """Name of the preset that they start from."""
 
 
 def in_force(config: Config, said: Changes | None = None, preset: str | None = None) -> InForce:
@@ -37,12 +39,10 @@ def in_force(config: Config, said: Changes | None = None, preset: str | None = N
     said = said or {}
     preset = preset or config.run.get("preset", "standard")
     if preset not in config.presets:
-        raise SettingsError(
-            f"no preset {one_line(preset)!r}: there are {one_line(', '.join(config.presets))}"
-        )
+        raise SettingsError(unknown("preset", preset, config.presets))
     for_all = config.presets[preset] | config.changes
     own = {i: _own(wish, for_all, config, said) for i, wish in config.by_face.items()}
-    return InForce(RestoreSettings(**(for_all | said)), own)
+    return InForce(RestoreSettings(**(for_all | said)), own, preset)
 
 
 def _own(wish: FaceWish, for_all: Changes, config: Config, said: Changes) -> RestoreSettings | None:

@@ -4,9 +4,11 @@ None degrades a crop before the network looks. The design's presets do, by 0.5 t
 noise away by itself that costs up to 5.2 dB on a good photo and wins 0.3 at most (`bench/results/notes.md`).
 """
 
+from dataclasses import fields
 from typing import Any
 
 from engines.errors import SettingsError
+from runtime.near_names import unknown
 from runtime.settings import RestoreSettings
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -36,5 +38,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 def preset(name: str, **changes: Any) -> RestoreSettings:
     """Return a preset's settings with changes on top. Raises SettingsError for an unknown name or value."""
     if name not in PRESETS:
-        raise SettingsError(f"no preset {name!r}: there are {', '.join(PRESETS)}")
+        raise SettingsError(unknown("preset", name, PRESETS))
+    names = [field.name for field in fields(RestoreSettings)]
+    for change in changes:
+        if change not in names:
+            raise SettingsError(unknown("setting", change, names))
     return RestoreSettings(**(PRESETS[name] | changes))

@@ -14,6 +14,7 @@ from engines.errors import SettingsError
 from engines.package import Package, open_package
 from runtime.above import WHOLE, Above, Bands, enlarged_noise, find_above
 from runtime.align import AlignedFace, Pixels, align, scaled
+from runtime.array_check import check_pixels
 from runtime.backends import Backend, BackendName, Provider, open_backend
 from runtime.by_face import ByFace, check_by_face, in_common_batches
 from runtime.compose import HandBack, Patch, face_noise
@@ -78,7 +79,11 @@ class Restorer:
         return cls(opened, networks, open_detector(detector), open_parser(opened, threads=threads))
 
     def detect(self, photo: Pixels) -> tuple[Face, ...]:
-        """Find the faces of a photo, H×W×3 uint8 or uint16 RGB; the largest comes first."""
+        """Find the faces of a photo, H×W×3 uint8 or uint16 RGB; the largest comes first.
+
+        Raises PixelsError for anything else.
+        """
+        check_pixels(photo)
         return self.detector.detect(_eight_bit(photo))
 
     def restore(
@@ -97,9 +102,10 @@ class Restorer:
                   that the photo has not is passed over
         found     the photo's faces, where `detect` has found them already
 
-        Raises SettingsError when the settings ask for a face that is not there, or those of a face differ
-        in what concerns the whole photo.
+        Raises PixelsError when the photo is anything else, SettingsError when the settings ask for a face that
+        is not there, or those of a face differ in what concerns the whole photo.
         """
+        check_pixels(photo)
         settings, by_face = settings or RestoreSettings(), by_face or {}
         check_by_face(settings, by_face)
         timings: dict[str, float] = {}
