@@ -17,6 +17,7 @@ from runtime.align import AlignedFace, Pixels, align, scaled
 from runtime.array_check import check_pixels
 from runtime.backends import Backend, BackendName, Provider, open_backend
 from runtime.by_face import ByFace, check_by_face, in_common_batches
+from runtime.colours import colours_are_far
 from runtime.compose import HandBack, Patch, face_noise
 from runtime.detect import Detector, open_detector
 from runtime.domain import open_domain
@@ -27,7 +28,7 @@ from runtime.missing import Missing, fill_missing, find_missing, keep_missing
 from runtime.parallel import for_each
 from runtime.parsing import Parser, open_parser
 from runtime.paste import paste_all
-from runtime.regions import Map, region_weights
+from runtime.regions import Map, crop_landmarks, region_weights
 from runtime.result import FaceResult, RestoreResult
 from runtime.schedule import epsilon_of, kappa, progress
 from runtime.scratches import mended_face
@@ -102,8 +103,8 @@ class Restorer:
                   that the photo has not is passed over
         found     the photo's faces, where `detect` has found them already
 
-        Raises PixelsError when the photo is anything else, SettingsError when the settings ask for a face that
-        is not there, or those of a face differ in what concerns the whole photo.
+        Raises PixelsError when the photo is anything else, SettingsError when the settings ask for a face
+        that is not there, or those of a face differ in what concerns the whole photo.
         """
         check_pixels(photo)
         settings, by_face = settings or RestoreSettings(), by_face or {}
@@ -132,6 +133,7 @@ class Restorer:
                 seen[i] = replace(seen[i], crop=fill_missing(seen[i].crop, hole))
         with timed(timings, "network"):
             loops = self._restore({i: face.crop for i, face in seen.items()}, rho, wanted)
+        far = {i for i, loop in loops.items() if _are_far(seen[i], loop)}
         with timed(timings, "paste"):
             pasted = _enlarged(photo, settings.upscale)
             placed = [(scaled(seen[i], settings.upscale), loop.restored) for i, loop in loops.items()]
@@ -145,7 +147,13 @@ class Restorer:
             paste_all(pasted, placed, kept.values())
         faces = tuple(
             self._face_result(
-                face, aligned.get(i), loops.get(i), missing.get(i), above.get(i), wanted.get(i, settings)
+                face,
+                aligned.get(i),
+                loops.get(i),
+                missing.get(i),
+                above.get(i),
+                wanted.get(i, settings),
+                far=i in far,
             )
             for i, face in enumerate(found)
         )
@@ -177,6 +185,8 @@ class Restorer:
         missing: Missing | None,
         above: Above | None,
         settings: RestoreSettings,
+        *,
+        far: bool,
     ) -> FaceResult:
         done = progress(settings.latent_step_decay, loop.steps) if loop else 0.0
         warnings = face_warnings(
@@ -186,6 +196,7 @@ class Restorer:
             missing=missing,
             above=above,
             domain=self.domain,
+            far=far,
             epsilon=epsilon_of(self.package),
         )
         if self.parser and aligned and not aligned.parsed:
@@ -252,6 +263,10 @@ def _hand_back(
 def _noise_above(above: Above, settings: RestoreSettings) -> Bands:
     """Return the noise that is held back above the crop's resolution: none of it where grain is kept."""
     return WHOLE if settings.grain else enlarged_noise(above.noise, settings.upscale)
+
+
+def _are_far(seen: AlignedFace, loop: LoopResult) -> bool:
+    return colours_are_far(seen.crop, loop.restored, crop_landmarks(seen))
 
 
 def _eight_bit(photo: Pixels) -> NDArray[np.uint8]:

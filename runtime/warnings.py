@@ -52,6 +52,7 @@ def face_warnings(
     missing: Missing | None = None,
     above: Above | None = None,
     domain: Domain | None = None,
+    far: bool = False,
     epsilon: float = EPSILON,
 ) -> tuple[FaceWarning, ...]:
     """Return what is to be said of a face.
@@ -60,6 +61,7 @@ def face_warnings(
     missing  where it holds no information, if anywhere
     above    what it holds above the crop's resolution, if the photo is finer
     domain   the portraits that the package's model is known to serve, if they were measured
+    far      the network's colours are far from the photo's
     epsilon  ε of the loop
     """
     if loop is None:
@@ -71,6 +73,8 @@ def face_warnings(
         found.append(_LARGER_THAN_MODEL)
     if is_far(domain, loop.first_latent):
         found.append(_OUT_OF_DOMAIN)
+    if far:
+        found.append(_IMPLAUSIBLE_COLOURS)
     if settings.degradation_scale > INVENTS:
         found.append(_hallucination(settings.degradation_scale))
     if loop.over_budget:
@@ -98,6 +102,11 @@ _LARGER_THAN_MODEL = FaceWarning(
     "face-larger-than-model",
     "much of this face is finer than the model's crop: that detail is the photo's own, freed of noise but "
     "not restored, which takes a model of a larger size",
+)
+_IMPLAUSIBLE_COLOURS = FaceWarning(
+    "implausible-colours",
+    "the network's colours are far from the photo's: check that the package holds trained weights of this "
+    "network (--model), converted with the right layout, and expects this --template",
 )
 
 
