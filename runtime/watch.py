@@ -1,26 +1,30 @@
 """`python -m runtime.watch IN OUT`: restore every photo that arrives in a folder, each exactly once."""
 
 import argparse
+import logging
 import signal
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, get_args
 
 from engines.command_line import DONE, INTERRUPTED, run
-from runtime.hotfolder.folders import Originals, holding
+from runtime.hotfolder.folders import RESERVED, Originals, holding
 from runtime.hotfolder.log import Log, LogFormat
-from runtime.hotfolder.rules import RULES, Rules, preset_by_folder
+from runtime.hotfolder.rules import RULES, Forces, Rules, preset_by_folder
 from runtime.in_force import in_force, lines
 from runtime.missing_extra import needs_extra
-from runtime.one_line import one_line
-from runtime.options import add_machine, add_privacy, add_settings, open_restorer, said, wanted_by
+from runtime.one_line import one_line, utf8
+from runtime.options import Wanted, add_machine, add_privacy, add_settings, open_restorer, said, wanted_by
+from runtime.restorer import Restorer
 
 if TYPE_CHECKING:
     from runtime.hotfolder.station import Station
+    from runtime.hotfolder.status import Status
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -117,7 +121,8 @@ def _watch(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         folders = stack.enter_context(holding(options.photos, options.output, rules.originals))
         journal = stack.enter_context(closing(Journal(folders.state / "journal.sqlite")))
-        forces, engine = preset_by_folder(presets, wanted.force), Engine(lambda: open_restorer(wanted))
+        forces = preset_by_folder(presets, wanted.force, partial(_warn_of_folder, log))
+        engine = Engine(lambda: open_restorer(wanted), partial(_say_backend, log, status))
         station = Station(Means(folders, journal, rules, forces, engine, status, log))
         stopped_by = stack.enter_context(_stopping_at_signals(station))
         file = options.heartbeat or folders.state / "heartbeat.json"
@@ -127,10 +132,36 @@ def _watch(options: argparse.Namespace) -> int:
             log("metrics", f"Prometheus is served on http://{LOOPBACK}:{port}/metrics", port=port)
         for line in lines(wanted.force):
             log("settings", line)
+        _say_presets(log, forces, folders.photos, wanted)
         log("watching", f"watching {one_line(options.photos)}, results go to {one_line(options.output)}")
         station.run()
         log("stopped", "stopped: nothing is in between")
     return INTERRUPTED if signal.SIGINT in stopped_by else DONE
+
+
+def _say_presets(log: Log, forces: Forces, photos: Path, wanted: Wanted) -> None:
+    """Say which preset photos have, by the folder they are in; folders that are there are named."""
+    default, names = one_line(wanted.force.preset), one_line(", ".join(wanted.config.presets))
+    sentence = f"preset: {default}; in folders of {one_line(photos)} with these names that preset: {names}"
+    log("presets", sentence, preset=wanted.force.preset, presets=list(wanted.config.presets))
+    with suppress(OSError):  # the input may vanish, and come back
+        for folder in sorted(path.name for path in photos.iterdir() if path.is_dir()):
+            if not folder.startswith(".") and folder not in RESERVED:
+                preset = forces(Path(folder, "photo")).preset
+                sentence = f"folder {one_line(folder)}: preset {one_line(preset)}"
+                log("folder", sentence, folder=utf8(Path(folder)), preset=preset)
+
+
+def _warn_of_folder(log: Log, folder: str, sentence: str) -> None:
+    log("folder-name", sentence, level=logging.WARNING, folder=utf8(Path(folder)))
+
+
+def _say_backend(log: Log, status: "Status", restorer: Restorer) -> None:
+    """Say what runs the networks each time they are opened: after a failure it may be something else."""
+    backend = restorer.backend
+    status.backend = f"{backend.name} on {backend.device}"
+    sentence = f"backend: {status.backend} ({backend.why})"
+    log("backend", sentence, backend=backend.name, device=backend.device, reason=backend.why)
 
 
 @contextmanager

@@ -16,8 +16,13 @@ from runtime.result import RestoreResult
 class Engine:
     """A restorer that is open while it works."""
 
-    def __init__(self, open_restorer: Callable[[], Restorer]) -> None:
-        self._open, self._restorer = open_restorer, None
+    def __init__(
+        self,
+        open_restorer: Callable[[], Restorer],
+        opened: Callable[[Restorer], None] = lambda restorer: None,
+    ) -> None:
+        """Take what opens a restorer, and what is told of each that was opened."""
+        self._open, self._opened, self._restorer = open_restorer, opened, None
 
     _restorer: Restorer | None
 
@@ -25,6 +30,7 @@ class Engine:
         """Open the restorer unless it is open. Raises GpenEdgeError."""
         if self._restorer is None:
             self._restorer = self._open()
+            self._opened(self._restorer)
         return self._restorer
 
     def restore(self, photo: Pixels, force: InForce) -> RestoreResult:

@@ -26,17 +26,28 @@ def serving(status: Status, port: int) -> Iterator[int]:
     class Figures(Collector):
         def collect(self) -> Iterable[Metric]:
             photos = CounterMetricFamily("gpen_edge_photos", "Photos finished.", labels=["outcome"])
-            photos.add_metric(["done"], status.done)
+            photos.add_metric(["done"], status.done - status.no_face)
+            photos.add_metric(["no-face"], status.no_face)
             photos.add_metric(["failed"], sum(status.failures.values()))
             yield photos
-            for name, about, counts in (
-                ("gpen_edge_failures", "Photos that failed.", status.failures),
-                ("gpen_edge_retries", "Attempts that failed for a cause that passes.", status.retries),
+            for name, about, label, counts in (
+                ("gpen_edge_failures", "Photos that failed.", "cause", status.failures),
+                (
+                    "gpen_edge_retries",
+                    "Failed attempts at photos to be tried again.",
+                    "cause",
+                    status.retries,
+                ),
+                ("gpen_edge_warnings", "Warnings about faces.", "code", status.warnings),
             ):
-                family = CounterMetricFamily(name, about, labels=["cause"])
-                for cause, count in dict(counts).items():
-                    family.add_metric([cause], count)
+                family = CounterMetricFamily(name, about, labels=[label])
+                for value, count in dict(counts).items():
+                    family.add_metric([value], count)
                 yield family
+            backend = GaugeMetricFamily("gpen_edge_backend", "1 for the backend in use.", labels=["backend"])
+            if status.backend:
+                backend.add_metric([status.backend], 1)
+            yield backend
             yield GaugeMetricFamily("gpen_edge_queue_length", "Photos that wait.", status.queue)
             working = GaugeMetricFamily("gpen_edge_state", "1 for the present state.", labels=["state"])
             working.add_metric([status.state], 1)

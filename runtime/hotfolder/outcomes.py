@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from engines.errors import WatchError
@@ -16,6 +17,20 @@ from runtime.hotfolder.unmoved import Unmoved
 from runtime.one_line import cause_of, one_line, utf8
 
 
+@dataclass(frozen=True)
+class Restoration:
+    """What is told of a photo that was restored."""
+
+    preset: str
+    faces: int
+    """Faces found."""
+    warnings: tuple[str, ...]
+    """Codes of what was noticed of them."""
+    timings: dict[str, float]
+    """Milliseconds of each stage."""
+    remarks: list[str]
+
+
 class Outcomes:
     """Decides, and says it in journal, status and log. May raise WatchError, when going on makes no sense."""
 
@@ -28,25 +43,43 @@ class Outcomes:
         self._tries: dict[Path, int] = {}
         """How often each photo was tried for a cause that passes."""
 
-    def delivered(self, entry: Entry, timings: dict[str, float], sentences: list[str]) -> None:
-        """Say that a result is there, and put its original away."""
+    def delivered(self, entry: Entry, restoration: Restoration | None = None) -> None:
+        """Say that a result is there, and put its original away.
+
+        restoration  None where an earlier run restored it
+        """
         assert entry.output is not None
         self._space.was_found()
         self._tries.pop(entry.path, None)
         self._status.done += 1
-        self._status.took(timings)
+        if restoration:
+            self._log_restored(entry, entry.output, restoration)
+        else:
+            name, output = one_line(entry.path), one_line(entry.output)
+            sentence = f"{name}: restored as {output} by an earlier run"
+            self._log("done", sentence, photo=utf8(entry.path), output=utf8(entry.output))
+        self._unmoved.put_away(entry)
+
+    def _log_restored(self, entry: Entry, output: Path, restoration: Restoration) -> None:
+        status, timings = self._status, restoration.timings
+        status.took(timings)
+        status.no_face += restoration.faces == 0
+        status.warnings.update(restoration.warnings)
         name, seconds = one_line(entry.path), sum(timings.values()) / 1000
+        by = f"preset {one_line(restoration.preset)}" + (f", {status.backend}" if status.backend else "")
         self._log(
             "done",
-            f"{name}: restored as {one_line(entry.output)} in {seconds:.1f} s",
+            f"{name}: restored as {one_line(output)} in {seconds:.1f} s ({by})",
             photo=utf8(entry.path),
-            output=utf8(entry.output),
+            output=utf8(output),
+            preset=restoration.preset,
+            backend=status.backend or None,
+            faces=restoration.faces,
             milliseconds={stage: round(value, 1) for stage, value in timings.items()},
-            remarks=sentences,
+            remarks=restoration.remarks,
         )
-        for sentence in sentences:
-            self._log("remark", f"{name}: {sentence}", photo=utf8(entry.path))
-        self._unmoved.put_away(entry)
+        for remark in restoration.remarks:
+            self._log("remark", f"{name}: {remark}", photo=utf8(entry.path))
 
     def failed(self, entry: Entry, error: Exception, stage: Stage) -> None:
         """Decide what becomes of a photo that could not be brought to its end now."""

@@ -7,6 +7,8 @@ from pathlib import Path
 from engines.errors import SettingsError
 from runtime.hotfolder.folders import Originals
 from runtime.in_force import InForce
+from runtime.near_names import folded, nearest
+from runtime.one_line import one_line
 from runtime.one_photo import check_megapixels
 
 LONGEST_WAIT = 60.0
@@ -66,13 +68,46 @@ RULES = tuple(field.name for field in fields(Rules))
 Forces = Callable[[Path], InForce]
 
 
-def preset_by_folder(presets: Mapping[str, InForce], default: InForce) -> Forces:
-    """Return what tells the settings for a photo, by its path in the input folder.
+def preset_by_folder(
+    presets: Mapping[str, InForce],
+    default: InForce,
+    warn: Callable[[str, str], None] = lambda folder, sentence: None,
+) -> Forces:
+    """Return what gives the settings for a photo, by its path in the input folder.
 
-    They are those of the preset that its first folder is named for; outside of such folders, the default.
+    They are those of the preset that its first folder is named for, without regard to case; outside of such
+    folders, the default.
+
+    warn  called once for each folder that seems to be meant for a preset and is not; with a sentence
     """
+    by_folded = {folded(name): force for name, force in presets.items()}
+    warned: set[str] = set()
 
     def force(path: Path) -> InForce:
-        return presets.get(path.parts[0], default) if len(path.parts) > 1 else default
+        folders = path.parts[:-1]
+        if folders and folders[0] in presets:
+            return presets[folders[0]]
+        if folders and folded(folders[0]) in by_folded:
+            return by_folded[folded(folders[0])]
+        doubt = _doubt(folders, presets)
+        if doubt and doubt[0] not in warned:
+            warned.add(doubt[0])
+            warn(doubt[0], f"{doubt[1]} Its photos have {one_line(default.preset)}")
+        return default
 
     return force
+
+
+def _doubt(folders: tuple[str, ...], presets: Mapping[str, InForce]) -> tuple[str, str] | None:
+    """Return a folder that seems to be meant for a preset and is not, and what is to be said of it."""
+    if not folders:
+        return None
+    near = nearest(folders[0], presets)
+    if near:
+        return folders[0], f"folder '{one_line(folders[0])}': no such preset; did you mean {one_line(near)}?"
+    known = [folded(name) for name in presets]
+    for depth, name in enumerate(folders[1:], 2):
+        if folded(name) in known:
+            folder = str(Path(*folders[:depth]))
+            return folder, f"folder '{one_line(folder)}': only folders directly in the input choose a preset."
+    return None

@@ -32,7 +32,14 @@ class Status:
     """When the state began."""
     queue: int = 0
     """Photos that wait."""
+    backend: str = ""
+    """What runs the networks, once they are open: `onnxruntime on cpu`."""
     done: int = 0
+    """Photos delivered, those without a face included."""
+    no_face: int = 0
+    """Photos delivered in which no face was found."""
+    warnings: Counter[str] = field(default_factory=Counter)
+    """Warnings about faces, by code."""
     failures: Counter[str] = field(default_factory=Counter)
     """Photos that failed, by cause."""
     retries: Counter[str] = field(default_factory=Counter)
@@ -60,8 +67,11 @@ class Status:
             "reason": self.reason or None,
             "photo": utf8(self.photo) if self.photo else None,
             "seconds_in_state": round(time.monotonic() - self.since, 1),
+            "backend": self.backend or None,
             "queue": self.queue,
             "done": self.done,
+            "no_face": self.no_face,
+            "warnings": dict(self.warnings),
             "failed": sum(self.failures.values()),
             "failures": dict(self.failures),
             "retries": dict(self.retries),

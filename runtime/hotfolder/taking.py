@@ -8,7 +8,7 @@ from runtime.hotfolder.arrivals import Arrivals
 from runtime.hotfolder.delivery import Delivery
 from runtime.hotfolder.journal import Entry
 from runtime.hotfolder.means import Means
-from runtime.hotfolder.outcomes import Outcomes
+from runtime.hotfolder.outcomes import Outcomes, Restoration
 from runtime.hotfolder.signature import Signature, sha256_of, signature_in, signature_of
 from runtime.hotfolder.space import Space
 from runtime.hotfolder.unmoved import Unmoved
@@ -65,7 +65,7 @@ class Taking:
             if photo is None:
                 return
             stage = "restore"
-            whole, sentences = self._restore(entry, photo, timings)
+            whole, restoration = self._restore(entry, photo, timings)
             del photo
             stage = "write"
             with timed(timings, "write"):
@@ -73,7 +73,7 @@ class Taking:
         except Exception as error:
             self._outcomes.failed(entry, error, stage)
             return
-        self._outcomes.delivered(entry, timings, sentences)
+        self._outcomes.delivered(entry, restoration)
 
     def _begin(self, path: Path) -> Entry | None:
         """Return the entry of a photo that is to be restored; None for one that needs nothing more."""
@@ -85,7 +85,7 @@ class Taking:
         started: Entry | None = None
         for entry in self._journal.concerning(path):
             if entry.state == "delivering":  # the disk was full in between
-                self._outcomes.delivered(self._delivery.finish(entry), {}, [])
+                self._outcomes.delivered(self._delivery.finish(entry))
                 return self._begin(path)
             if entry.is_finished:
                 if sha256 and entry.sha256 == sha256:  # it was only touched
@@ -121,13 +121,15 @@ class Taking:
             return None
         return photo
 
-    def _restore(self, entry: Entry, photo: Photo, timings: dict[str, float]) -> tuple[Photo, list[str]]:
+    def _restore(self, entry: Entry, photo: Photo, timings: dict[str, float]) -> tuple[Photo, Restoration]:
         force = self._means.forces(entry.path)
         check_size(photo, force.settings.upscale, self._means.rules.max_megapixels)
         result = self._means.engine.restore(photo.pixels, force)
         timings |= result.timings
         whole = restored(photo, result, strip_metadata=self._means.rules.strip_metadata)
-        return whole, list(remarks(result, force))
+        codes = tuple(warning.code for face in result.faces for warning in face.warnings)
+        said = list(remarks(result, force))
+        return whole, Restoration(force.preset, len(result.faces), codes, timings, said)
 
 
 def _sha256_or_none(file: Path, most: float) -> str:

@@ -183,6 +183,65 @@ def test_folders_named_for_presets_have_those_and_others_the_default(hot, portra
         assert (large.size, same.size) == ((80, 60), (40, 30))
 
 
+@pytest.mark.parametrize("folder", ["film-scan", "Film-Scan", "FILM-SCAN", "film-scan/2024/May"])
+def test_folders_are_named_for_presets_without_regard_to_case(folder: str) -> None:
+    film, warnings = InForce(RestoreSettings(grain=True), preset="film-scan"), []
+    forces = preset_by_folder({"film-scan": film}, InForce(), lambda *said: warnings.append(said))
+    assert forces(Path(folder, "a.png")) is film
+    assert warnings == []
+
+
+def test_a_preset_of_just_this_name_comes_before_one_in_another_case() -> None:
+    presets = {name: InForce(preset=name) for name in ("scans", "Scans")}
+    forces = preset_by_folder(presets, InForce())
+    assert [forces(Path(name, "a.png")).preset for name in ("scans", "Scans")] == ["scans", "Scans"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        ("low-lite", "folder 'low-lite': no such preset; did you mean low-light?"),
+        ("lowlight", "did you mean low-light?"),
+        ("Low Light", "did you mean low-light?"),
+        ("film_scan", "did you mean film-scan?"),
+        ("Filmscans", "did you mean film-scan?"),
+        ("low-lite/2024", "did you mean low-light?"),
+        ("cust7/film-scan", "folder 'cust7/film-scan': only folders directly in the input choose a preset"),
+        ("cust7/2024/Low-Light/May", "folder 'cust7/2024/Low-Light': only folders directly"),
+        ("odd\nscan/film-scan", "'odd\\nscan/film-scan'"),
+    ],
+)
+def test_a_folder_that_seems_meant_for_a_preset_is_warned_of_once(folder: str, words: str) -> None:
+    presets = {name: InForce(preset=name) for name in ("standard", "film-scan", "low-light")}
+    warnings: list[str] = []
+    forces = preset_by_folder(presets, InForce(), lambda folder, said: warnings.append(said))
+    for name in ("a.png", "b.png"):
+        assert forces(Path(folder, name)).preset == "standard"
+    (warning,) = warnings
+    assert words in warning
+    assert warning.endswith("Its photos have standard")
+    assert "\n" not in warning
+
+
+@pytest.mark.parametrize("folder", ["holiday", "2024", "Müller", "cust7/2024", "scans of Ann", "."])
+def test_other_folders_are_not_warned_of(folder: str) -> None:
+    warnings: list[object] = []
+    presets = dict.fromkeys(("standard", "classic", "film-scan", "low-light", "early-digital"), InForce())
+    forces = preset_by_folder(presets, InForce(), lambda *said: warnings.append(said))
+    forces(Path(folder, "a.png"))
+    assert warnings == []
+
+
+def test_photos_without_a_face_and_warnings_are_counted(hot, portrait) -> None:
+    hot.put("a.png")
+    Image.fromarray(portrait).save(hot.photos / "b.png")
+    status = hot.work()
+    assert (status.done, status.no_face) == (2, 1)
+    assert status.warnings["implausible-colours"] == 1  # the network's weights are random
+    beat = status.as_json()
+    assert (beat["done"], beat["no_face"], beat["warnings"]) == (2, 1, dict(status.warnings))
+
+
 def test_the_queue_counts_all_that_wait_and_not_the_photo_in_progress(hot) -> None:
     status, queue = Status(), []
 

@@ -75,6 +75,8 @@ def start(tmp_path: Path, tiny_package: Path) -> Iterator[Callable[..., Watcher]
 
 
 def test_it_watches_tells_and_ends_well(start, portrait_file: Path, tmp_path: Path) -> None:
+    for name in ("Low-Light", "holiday", "low-lite", "done"):
+        (tmp_path / "in" / name).mkdir(parents=True)
     watcher = start("--metrics-port", "0", "--rescan", "1000", "--heartbeat-every", "0.05")
     heartbeat = watcher.output / ".watch" / "heartbeat.json"
     watcher.wait_for(lambda: heartbeat.exists() and json.loads(heartbeat.read_text())["state"] == "idle")
@@ -95,6 +97,19 @@ def test_it_watches_tells_and_ends_well(start, portrait_file: Path, tmp_path: Pa
     done = {line["photo"]: line for line in watcher.told("done")}
     assert set(done) == {"film-scan/slow.png", "moved.png"}
     assert set(done["moved.png"]["milliseconds"]) >= {"read", "detect", "network", "write"}
+    assert (done["film-scan/slow.png"]["preset"], done["moved.png"]["preset"]) == ("film-scan", "standard")
+    assert {(line["backend"], line["faces"]) for line in done.values()} == {("onnxruntime on cpu", 1)}
+    (backend,) = watcher.told("backend")
+    assert (backend["backend"], backend["device"]) == ("onnxruntime", "cpu")
+    assert watcher.told("presets")[0]["preset"] == "standard"
+    (doubt,) = watcher.told("folder-name")
+    assert (doubt["folder"], doubt["level"]) == ("low-lite", "warning")
+    assert "did you mean low-light?" in doubt["message"]
+    assert {line["folder"]: line["preset"] for line in watcher.told("folder")} == {
+        "Low-Light": "low-light",
+        "holiday": "standard",
+        "low-lite": "standard",
+    }
     with (
         Image.open(watcher.output / "moved.png") as full,
         Image.open(watcher.output / "film-scan/slow.png") as film,
@@ -105,12 +120,16 @@ def test_it_watches_tells_and_ends_well(start, portrait_file: Path, tmp_path: Pa
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         figures = answer.read().decode().splitlines()
     assert 'gpen_edge_photos_total{outcome="done"} 2.0' in figures
+    assert 'gpen_edge_photos_total{outcome="no-face"} 0.0' in figures
     assert 'gpen_edge_failures_total{cause="photo"} 1.0' in figures
+    assert 'gpen_edge_warnings_total{code="implausible-colours"} 2.0' in figures
+    assert 'gpen_edge_backend{backend="onnxruntime on cpu"} 1.0' in figures
     assert 'gpen_edge_stage_seconds_count{stage="network"} 2.0' in figures
     assert "gpen_edge_queue_length 0.0" in figures
     assert watcher.end() == 0
     beat = json.loads(heartbeat.read_text())
     assert (beat["state"], beat["done"], beat["failures"]) == ("stopped", 2, {"photo": 1})
+    assert (beat["backend"], beat["no_face"]) == ("onnxruntime on cpu", 0)
     assert oct(watcher.output.joinpath(".watch").stat().st_mode)[-3:] == "700"
 
 
