@@ -13,6 +13,7 @@ from runtime.building import told_when_building
 from runtime.config import Changes, Config, check_run, read_config
 from runtime.in_force import InForce, in_force
 from runtime.one_line import one_line
+from runtime.presets import PRESETS
 from runtime.regions import parse_weights
 from runtime.restorer import Restorer
 from runtime.settings import RestoreSettings, Upscale, parse_faces
@@ -58,7 +59,10 @@ def parser() -> argparse.ArgumentParser:
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add the options that are settings of the restoration, and the preset."""
     add = parser.add_argument_group("how much is restored").add_argument
-    add("--preset", metavar="NAME", help="settings that go well together, built in or from the config file")
+    names = ", ".join(PRESETS)
+    add(
+        "--preset", metavar="NAME", help=f"settings that go well together: {names}, or one of the config file"
+    )
     add("--degradation-scale", type=float, metavar="S", help="0.3 to 1.2, or 0; more lets the prior do more")
     add("--latent-step-decay", type=float, metavar="ETA", help="0.02 to 0.1; or 1 for one full-strength pass")
     add("--iterations", type=int, metavar="N", help="steps; more go further from the photo to the prior")
