@@ -19,7 +19,7 @@ if sys.platform != "win32":
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
 """What file systems say that cannot sync a folder."""
 
-_DRAFT = "gpen-edge-"
+DRAFT = "gpen-edge-"
 """What the temporary files of `write_atomically` begin with, after a dot."""
 
 
@@ -32,7 +32,7 @@ def write_atomically(path: Path) -> Iterator[BinaryIO]:
     PhotoError when the system refuses (no folder, no permission, disk full).
     """
     target = Path(os.path.realpath(path))
-    draft = draft_beside(target, _DRAFT)
+    draft = draft_beside(target, DRAFT)
     try:
         with ExitStack() as locked:
             with write_new(draft) as file:
@@ -60,7 +60,7 @@ def write_new(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
     Raises OSError, FileExistsError among them.
     """
     usual_mode = _usual_mode(path)
-    with open(path, "xb", opener=_for_its_owner) as file, vanishing(path):
+    with open(path, "xb", opener=for_its_owner) as file, vanishing(path):
         yield file
         file.flush()
         if synced:
@@ -76,7 +76,8 @@ def _usual_mode(path: Path) -> int:
     return mode
 
 
-def _for_its_owner(path: str, flags: int) -> int:
+def for_its_owner(path: str, flags: int) -> int:
+    """Open a file that nobody else may read, if it is new: an opener of `open`."""
     return os.open(path, flags, 0o600)
 
 
@@ -96,7 +97,7 @@ def sweep(folders: Iterable[Path]) -> int:
 
     Those that a program still writes are locked by it, and stay.
     """
-    drafts = [path for folder in folders for path in folder.glob(f".{_DRAFT}*.tmp")]
+    drafts = [path for folder in folders for path in folder.glob(f".{DRAFT}*.tmp")]
     return sum(map(_removed, drafts))
 
 

@@ -78,7 +78,7 @@ def _differences(
 ) -> list[str]:
     values = asdict(settings)
     return [
-        f"{name} {_written(value)}"
+        f"{name} {written(value)}"
         for name, value in values.items()
         if name in besides or value != getattr(others, name)
     ]
@@ -90,13 +90,14 @@ def as_json(force: InForce) -> dict[str, Any]:
     return {"settings": asdict(force.settings), "settings_by_face": own}
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """Return a setting's value as it is shown to a person."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, Mapping):
-        return ",".join(f"{name}={_written(item)}" for name, item in value.items()) or "all 1"
-    if isinstance(value, tuple):
+        return ",".join(f"{name}={written(item)}" for name, item in value.items()) or "all 1"
+    if isinstance(value, tuple | list):
         return ",".join(map(str, value))
     return str(value)

@@ -2,14 +2,19 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engines.errors import PhotoError
+from runtime.hotfolder.names import first_free, numbered
 from runtime.one_line import cause_of, one_line
 from runtime.one_photo import output_name
 from runtime.photo.reader import SUPPORTED_SUFFIXES
+from runtime.same_file import folding_for
+
+_LONGEST_NAME = 255
+"""Bytes of a file's name."""
 
 
 @dataclass(frozen=True)
@@ -18,48 +23,54 @@ class Job:
 
     photo: Path
     output: Path
-    sheet: Path | None
+    sheet: Path | None = None
     """Where the before/after sheet goes, if one is wanted."""
+    name: str = ""
+    """What messages call the photo: its path below the input folder."""
 
 
-def plan(photos: list[Path], output: Path, sheet: Path | None, *, recursive: bool = False) -> list[Job]:
+def plan(
+    photos: list[Path],
+    output: Path,
+    sheet: Path | None,
+    *,
+    recursive: bool = False,
+    earlier: Mapping[Path, Path] | None = None,
+) -> list[Job]:
     """Return what is to be done: each photo, in the order of their names within a folder, and its outputs.
 
     One photo goes to the file `output`, or into it if it is a folder; a folder, or several photos, into the
-    folder `output`, which is made. With `recursive` the folders in a folder count too, and are mirrored in
-    `output`. Raises PhotoError when a folder holds no photo, or two would get one name.
+    folder `output`. With `recursive` the folders in a folder count too, and are mirrored in `output`. Of
+    results that would have one name, that of the photo with this very name has it; the others are numbered,
+    photo-2.jpg, in the order of the photos. A sheet has the whole name of its photo: photo.jpg.png. A photo
+    that is named twice is restored once.
+
+    earlier  by absolute path, where an earlier run that is resumed has put photos: there they stay
+
+    Raises PhotoError when a folder holds no photo or cannot be read.
     """
     if len(photos) == 1 and not photos[0].is_dir():
-        target = output / output_name(photos[0]) if output.is_dir() else output
-        return [Job(photos[0], target, sheet)]
-    ours = {folder.resolve() for folder in (output, sheet) if folder}
-    jobs = []
-    for photo in photos:
-        if not photo.is_dir():
-            jobs.append(_job(photo, Path(), output, sheet))
-            continue
-        found = list(_in_tree(photo, ours)) if recursive else _in_folder(photo)
-        if not found:
-            raise PhotoError(f"the folder {one_line(photo)} holds no photo: name another, or photos")
-        jobs += [_job(path, path.parent.relative_to(photo), output, sheet) for path in found]
-    counts = Counter(job.output for job in jobs)
-    twice = next((path for path, count in counts.items() if count > 1), None)
-    if twice:
-        raise PhotoError(f"two photos would become {one_line(twice)}: restore them in separate runs")
-    return jobs
+        return [_single(photos[0], output, sheet)]
+    found = _named_apart(_without_repeats(_found(photos, output, sheet, recursive)))
+    outputs = _outputs(found, output, earlier or {})
+    sheets = _sheets(found, sheet) if sheet else [None] * len(found)
+    return [
+        Job(each.photo, target, before_after, each.name)
+        for each, target, before_after in zip(found, outputs, sheets, strict=True)
+    ]
 
 
 def remaining(jobs: list[Job]) -> list[Job]:
-    """Leave out the jobs whose output is there.
+    """Leave out the jobs whose output exists.
 
     Outputs appear whole, so there is nothing left to do for them. A job whose output would be the photo
     itself stays, to be refused.
     """
-    return [job for job in jobs if not job.output.is_file() or job.output.samefile(job.photo)]
+    return [job for job in jobs if not job.output.is_file() or _is_same(job.output, job.photo)]
 
 
 def make_folders(folders: Iterable[Path]) -> None:
-    """Make what is not there of some folders. Raises PhotoError."""
+    """Make those of some folders that do not exist. Raises PhotoError."""
     for folder in folders:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -67,10 +78,100 @@ def make_folders(folders: Iterable[Path]) -> None:
             raise PhotoError(f"cannot make the folder {one_line(folder)}: {cause_of(error)}") from error
 
 
-def _job(photo: Path, inside: Path, output: Path, sheet: Path | None) -> Job:
-    return Job(
-        photo, output / inside / output_name(photo), sheet / inside / f"{photo.stem}.png" if sheet else None
-    )
+@dataclass(frozen=True)
+class _Found:
+    """A photo, the folder below the input folder that it lies in, and what messages call it."""
+
+    photo: Path
+    inside: Path
+    name: str
+
+
+def _single(photo: Path, output: Path, sheet: Path | None) -> Job:
+    target = output / output_name(photo) if output.is_dir() else output
+    if sheet and sheet.is_dir():
+        sheet = sheet / _sheet_name(photo)
+    return Job(photo, target, sheet, photo.name)
+
+
+def _found(photos: list[Path], output: Path, sheet: Path | None, recursive: bool) -> Iterator[_Found]:
+    ours = [folder for folder in (output, sheet) if folder and folder.is_dir()]
+    for photo in photos:
+        if not photo.is_dir():
+            yield _Found(photo, Path(), photo.name)
+            continue
+        paths = list(_in_tree(photo, ours)) if recursive else _in_folder(photo)
+        if not paths:
+            raise PhotoError(_empty(photo, recursive, ours))
+        for path in paths:
+            inside = path.relative_to(photo)
+            yield _Found(path, inside.parent, str(inside if len(photos) == 1 else path))
+
+
+def _without_repeats(found: Iterable[_Found]) -> list[_Found]:
+    first: dict[str, _Found] = {}
+    for each in found:
+        first.setdefault(os.path.abspath(each.photo), each)  # noqa: PTH100
+    return list(first.values())
+
+
+def _named_apart(found: list[_Found]) -> list[_Found]:
+    """Name photos that would be called the same by their whole paths."""
+    counts = Counter(each.name for each in found)
+    return [replace(each, name=str(each.photo)) if counts[each.name] > 1 else each for each in found]
+
+
+def _outputs(found: list[_Found], folder: Path, earlier: Mapping[Path, Path]) -> list[Path]:
+    wanted = [folder / each.inside / output_name(each.photo) for each in found]
+    claimed: dict[int, Path] = {}
+    key = folding_for(wanted)
+    taken: set[str] = set()
+
+    def claim(i: int, path: Path) -> None:
+        if i not in claimed and key(str(path)) not in taken:
+            claimed[i] = path
+            taken.add(key(str(path)))
+
+    for i, each in enumerate(found):
+        before = earlier.get(Path(os.path.abspath(each.photo)))  # noqa: PTH100
+        if before and before.parent == Path(os.path.abspath(wanted[i].parent)):  # noqa: PTH100
+            claim(i, wanted[i].with_name(before.name))
+    for i, each in enumerate(found):
+        if wanted[i].name == each.photo.name:
+            claim(i, wanted[i])
+    for i, path in enumerate(wanted):
+        claim(i, _first_free(path, taken, key) if i not in claimed else path)
+    return [claimed[i] for i in range(len(found))]
+
+
+def _sheets(found: list[_Found], folder: Path) -> list[Path]:
+    wanted = [folder / each.inside / _sheet_name(each.photo) for each in found]
+    key = folding_for(wanted)
+    taken: set[str] = set()
+    sheets = []
+    for path in wanted:
+        sheets.append(_first_free(path, taken, key))
+        taken.add(key(str(sheets[-1])))
+    return sheets
+
+
+def _sheet_name(photo: Path) -> str:
+    name = f"{photo.name}.png"
+    return name if len(os.fsencode(name)) <= _LONGEST_NAME else numbered(Path(name), 1).name
+
+
+def _first_free(path: Path, taken: set[str], key: Callable[[str], str]) -> Path:
+    def name(number: int) -> Path:
+        return path if number == 1 else numbered(path, number)
+
+    return name(first_free(lambda number: key(str(name(number))) not in taken))
+
+
+def _empty(folder: Path, recursive: bool, ours: list[Path]) -> str:
+    said = f"the folder {one_line(folder)} holds no photo"
+    if not recursive and next(_in_tree(folder, ours), None):
+        return f"{said}, but the folders in it do: add --recursive"
+    return f"{said}: name another, or photos"
 
 
 def _in_folder(folder: Path) -> list[Path]:
@@ -80,7 +181,7 @@ def _in_folder(folder: Path) -> list[Path]:
         raise PhotoError(f"cannot read the folder {one_line(folder)}: {cause_of(error)}") from error
 
 
-def _in_tree(folder: Path, ours: set[Path]) -> Iterator[Path]:
+def _in_tree(folder: Path, ours: list[Path]) -> Iterator[Path]:
     """Yield the photos of a folder and of those in it, but not of hidden ones, of links, and of results."""
 
     def refuse(error: OSError) -> None:
@@ -89,9 +190,20 @@ def _in_tree(folder: Path, ours: set[Path]) -> Iterator[Path]:
     for place, names, files in os.walk(folder, onerror=refuse):
         here = Path(place)
         names[:] = sorted(
-            name for name in names if not name.startswith(".") and (here / name).resolve() not in ours
+            name for name in names if not name.startswith(".") and not _is_any(here / name, ours)
         )
         yield from (here / name for name in sorted(files) if _is_photo(here / name))
+
+
+def _is_any(folder: Path, ours: list[Path]) -> bool:
+    return any(_is_same(folder, each) for each in ours)
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:  # one of them is gone
+        return False
 
 
 def _is_photo(path: Path) -> bool:

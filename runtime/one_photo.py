@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 
 from engines.errors import PhotoError, SettingsError
+from runtime.grouped_warnings import shared_warnings
 from runtime.in_force import InForce
 from runtime.photo.reader import Photo
 from runtime.photo.source import without_metadata
@@ -60,9 +61,7 @@ def remarks(result: RestoreResult, force: InForce) -> Iterable[str]:
     if not result.faces:
         yield "no face found; the photo was written without a change to its faces"
         return
-    for i, face in enumerate(result.faces):
-        for warning in face.warnings:
-            yield f"face {i}: {warning.code}: {warning.sentence}"
+    yield from map(str, shared_warnings(result.faces))
     for i in force.by_face:
         if i >= len(result.faces):
             yield f"face {i}, which has settings of its own, is not there"

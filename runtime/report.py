@@ -1,40 +1,63 @@
-"""What was done to a photo, as JSON."""
+"""What was done to photos, as JSON."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from runtime.atomic import write_atomically
+from runtime.grouped_warnings import worth_a_look
 from runtime.one_line import utf8
 from runtime.restorer import Restorer
 from runtime.result import FaceResult
 
+Entry = dict[str, Any]
+"""What the report has of one photo."""
+
+Header = dict[str, Any]
+"""What the report says of the run: what ran, and with which settings."""
+
+Outcome = Literal["restored", "no-face", "left-alone", "failed", "restored-earlier"]
+"""What became of a photo: `left-alone` if it has faces and none was restored, `restored-earlier` if its
+result exists and no report tells more of it."""
+
 
 def describe_photo(
-    photo: Path, output: Path, faces: Iterable[FaceResult], timings: dict[str, float]
-) -> dict[str, Any]:
+    photo: Path, output: Path, faces: Sequence[FaceResult], timings: dict[str, float]
+) -> Entry:
     """Return one photo's entry of the report; the timings are milliseconds of each stage."""
     return {
         "photo": utf8(photo),
         "output": utf8(output),
+        "outcome": _outcome(faces),
+        "look_at": worth_a_look(faces),
         "faces": [_describe_face(i, face) for i, face in enumerate(faces)],
         "milliseconds": {stage: round(value, 1) for stage, value in timings.items()},
     }
 
 
-def write_report(
-    path: Path, restorer: Restorer, settings: dict[str, Any], photos: list[dict[str, Any]]
-) -> None:
-    """Write the report of a run: what ran, with which settings, and each photo's entry.
+def describe_failure(photo: Path, error: str) -> Entry:
+    """Return the entry of a photo that could not be restored."""
+    return {"photo": utf8(photo), "outcome": "failed", "error": error}
+
+
+def describe_earlier(photo: Path, output: Path) -> Entry:
+    """Return the entry of a photo whose result is of an earlier run that has left no report."""
+    return {"photo": utf8(photo), "output": utf8(output), "outcome": "restored-earlier"}
+
+
+def describe_run(restorer: Restorer, settings: dict[str, Any], **options: Any) -> Header:
+    """Return what the report says of a run.
 
     settings  `settings` of all faces, and `settings_by_face`
+    options   other options that results depend on
     """
     from importlib.metadata import version  # here, as it takes long to import and most runs write no report
 
-    report = {
+    header = {
         "version": version("gpen-edge"),
+        "folder": utf8(Path.cwd()),
         "package": {
             "folder": utf8(restorer.package.folder),
             "name": restorer.package.manifest.name,
@@ -44,10 +67,31 @@ def write_report(
         "device": restorer.backend.device,
         "backend_reason": restorer.backend.why,
         **settings,
-        "photos": photos,
+        "options": options,
     }
+    return msgspec.json.decode(msgspec.json.encode(header), type=dict[str, Any])
+
+
+def write_report(path: Path, header: Header, summary: dict[str, int], photos: Iterable[Entry]) -> None:
+    """Write the report of a run: what ran, how it ended, which results need a look, and each photo's entry.
+
+    Raises PhotoError.
+    """
+    photos = list(photos)
+    look_at = [
+        {"photo": entry["photo"], "output": entry.get("output"), "warnings": entry["look_at"]}
+        for entry in photos
+        if entry.get("look_at")
+    ]
+    report = {**header, "summary": summary, "look_at": look_at, "photos": photos}
     with write_atomically(path) as file:
         file.write(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+
+
+def _outcome(faces: Sequence[FaceResult]) -> Outcome:
+    if not faces:
+        return "no-face"
+    return "restored" if any(face.loop for face in faces) else "left-alone"
 
 
 def _describe_face(index: int, face: FaceResult) -> dict[str, Any]:

@@ -1,32 +1,38 @@
 """`python -m runtime.restore PHOTO... -o OUT`: restore the faces of photos."""
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Iterable
-from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeGuard, TypeVar
 
 from engines.command_line import DONE, SOME_FAILED, run
 from engines.errors import PhotoError
-from runtime.atomic import sweep
+from runtime.atomic import sweep, vanishing
 from runtime.causes import cause_behind
 from runtime.compare import write_sheet
 from runtime.face_list import face_table, write_face_sheet
+from runtime.grouped_warnings import OF_SETTINGS, shared_warnings
 from runtime.in_force import InForce, as_json, lines
 from runtime.jobs import Job, make_folders, plan, remaining
 from runtime.masks_sheet import write_masks_sheet
-from runtime.one_line import cause_of, one_line, utf8
+from runtime.one_line import cause_of, one_line
 from runtime.one_photo import check_megapixels, check_size, remarks, restored
 from runtime.options import Wanted, open_restorer, parser, what_is_wanted
+from runtime.overwriting import Source, Target, check_new, check_targets
 from runtime.photo.reader import Photo, read_photo
 from runtime.photo.writer import check_output, write_photo
 from runtime.pipeline import pipelined
 from runtime.presets_sheet import candidates, faces_to_show, write_presets_sheet
-from runtime.report import describe_photo, write_report
+from runtime.report import Header, describe_photo, describe_run
+from runtime.report_journal import Earlier, read_earlier
 from runtime.restorer import Restorer
 from runtime.result import RestoreResult
+from runtime.run_record import RunRecord
 from runtime.timing import timed
 
 Step = TypeVar("Step")
@@ -42,6 +48,80 @@ class Work:
     result: RestoreResult | None = None
 
 
+@dataclass(frozen=True)
+class Run:
+    """What is done with each photo, in three steps that may have threads of their own."""
+
+    options: argparse.Namespace
+    force: InForce
+    restorer: Restorer
+    several: bool
+    """Whether more than one photo is named."""
+    said: set[str] = field(default_factory=set)
+    """Warnings about the settings, which are said once."""
+
+    def read(self, job: Job) -> Work:
+        """Read a photo. Raises PhotoError."""
+        timings: dict[str, float] = {}
+        with timed(timings, "read"):
+            photo = read_photo(job.photo, max_megapixels=self.options.max_megapixels)
+        check_size(photo, self.force.settings.upscale, self.options.max_megapixels)
+        return Work(photo, timings)
+
+    def work(self, job: Job, read: Work) -> Work:
+        """Restore a photo. Raises GpenEdgeError."""
+        result = self.restorer.restore(read.photo.pixels, self.force.settings, self.force.by_face)
+        return replace(read, timings=read.timings | result.timings, result=result)
+
+    def write(self, job: Job, work: Work, record: RunRecord) -> list[str]:
+        """Write a photo's results, its sheets first: if the photo exists, they do. Return what is to be said.
+
+        Raises PhotoError.
+        """
+        result = work.result
+        assert result is not None
+        timings = dict(work.timings)
+        record.begin(job, describe_photo(job.photo, job.output, result.faces, timings))
+        with ExitStack() as unless_failed:
+            if self._is_wanted(job.sheet):
+                write_sheet(job.sheet, work.photo.pixels, result)
+                unless_failed.enter_context(vanishing(Path(os.path.realpath(job.sheet))))
+            if self._is_wanted(self.options.masks):
+                faces = [face.aligned for face in result.faces if face.aligned]
+                write_masks_sheet(self.options.masks, faces)
+                unless_failed.enter_context(vanishing(Path(os.path.realpath(self.options.masks))))
+            with timed(timings, "write"):
+                photo = restored(work.photo, result, strip_metadata=self.options.strip_metadata)
+                write_photo(job.output, photo, overwrite=self.options.overwrite)
+        record.done(job, describe_photo(job.photo, job.output, result.faces, timings))
+        return self._remarks(job, result)
+
+    def _is_wanted(self, sheet: Path | None) -> TypeGuard[Path]:
+        """Return whether a sheet is to be written: when a run is resumed, one that exists is kept.
+
+        Raises PhotoError for one that has appeared since the run began.
+        """
+        if sheet is None or (self.options.resume and sheet.exists()):
+            return False
+        if not self.options.overwrite:
+            check_new(sheet, "the sheet")
+        return True
+
+    def _remarks(self, job: Job, result: RestoreResult) -> list[str]:
+        """Return what is to be said of a photo; of several, what follows from the settings is said once."""
+        said = list(remarks(result, self.force))
+        general = {}
+        if self.several:
+            found = shared_warnings(result.faces)
+            general = {
+                str(each): f"{each.code}: {each.sentence}" for each in found if each.code in OF_SETTINGS
+            }
+        sentences = [general.get(each) or f"{one_line(job.name)}: {each}" for each in said]
+        new = [each for each in sentences if each not in self.said]
+        self.said.update(general.values())
+        return new
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, which is dropped
@@ -51,15 +131,20 @@ def main(arguments: list[str] | None = None) -> int:
 def _restore(options: argparse.Namespace) -> int:
     check_megapixels(options.max_megapixels)
     wanted = what_is_wanted(options)
-    jobs = _jobs(options) if options.output else []
-    _check_outputs(jobs, options)
+    earlier = read_earlier(options.report) if options.resume and options.report else Earlier()
+    jobs = _jobs(options, earlier)
+    _check_paths(jobs, options, wanted)
+    left = _left(jobs, options)
     with open_restorer(wanted) as restorer:
         if options.list_faces or options.compare_presets:
             _look(options, wanted, restorer)
-        entries, failed = _run_jobs(jobs, options, wanted.force, restorer)
-        if options.report:
-            write_report(options.report, restorer, as_json(wanted.force), entries)
-    return SOME_FAILED if failed else DONE
+        if not jobs:
+            return DONE
+        done = [job for job in jobs if job not in set(left)]
+        record = RunRecord(jobs, done, options.report, _header(options, wanted, restorer), earlier)
+        with record:
+            _run_jobs(left, record, Run(options, wanted.force, restorer, len(jobs) > 1))
+    return SOME_FAILED if record.some_failed else DONE
 
 
 def _look(options: argparse.Namespace, wanted: Wanted, restorer: Restorer) -> None:
@@ -80,8 +165,18 @@ def _look(options: argparse.Namespace, wanted: Wanted, restorer: Restorer) -> No
         write_presets_sheet(options.compare_presets, restorer, photo, found, steps)
 
 
-def _jobs(options: argparse.Namespace) -> list[Job]:
-    jobs = plan(options.photos, options.output, options.compare, recursive=options.recursive)
+def _jobs(options: argparse.Namespace, earlier: Earlier) -> list[Job]:
+    if options.output is None:
+        return []
+    return plan(
+        *(options.photos, options.output, options.compare),
+        recursive=options.recursive,
+        earlier=earlier.outputs,
+    )
+
+
+def _left(jobs: list[Job], options: argparse.Namespace) -> list[Job]:
+    """Return what an earlier run has left to do, if one is resumed, once its temporary files are removed."""
     if not options.resume:
         return jobs
     outputs = [options.report, options.masks, *(path for job in jobs for path in (job.output, job.sheet))]
@@ -89,98 +184,127 @@ def _jobs(options: argparse.Namespace) -> list[Job]:
         _say(f"{stale} temporary files of an earlier run were removed")
     left = remaining(jobs)
     if len(left) < len(jobs):
-        _say(f"{len(jobs) - len(left)} of {len(jobs)} photos are restored already")
+        unknown = "" if options.report else " (only a --report would tell with which settings)"
+        _say(f"{len(jobs) - len(left)} of {len(jobs)} photos are restored already{unknown}")
     return left
 
 
-def _check_outputs(jobs: list[Job], options: argparse.Namespace) -> None:
-    """Refuse what cannot be written before any work is done."""
-    if len(jobs) > 1 or options.photos[0].is_dir():
-        make_folders({path.parent for job in jobs for path in (job.output, job.sheet) if path})
-    for job in jobs:
-        check_output(job.output, source=job.photo, overwrite=options.overwrite)
-        if job.sheet:
-            check_output(job.sheet, overwrite=True)
-    for path in filter(None, (options.list_faces, options.compare_presets)):
-        check_output(path, source=options.photos[0], overwrite=options.overwrite)
+def _check_paths(jobs: list[Job], options: argparse.Namespace, wanted: Wanted) -> None:
+    """Refuse what cannot be written, or would replace a file unasked, before any work is done."""
+    sheets = (options.list_faces, options.compare_presets, options.masks)
+    for path in filter(None, (*sheets, *{job.sheet for job in jobs})):
         if path.suffix.lower() != ".png":
             raise PhotoError(f"the sheet {one_line(path)} is a PNG: end its name in .png")
-    for path in filter(None, (options.report, options.masks)):
-        if path.is_dir() or not path.parent.is_dir():
-            raise PhotoError(f"{one_line(path)} cannot be written: name a file in a folder that exists")
+    several = len(jobs) > 1 or options.photos[0].is_dir()
+    targets = _targets(jobs, options)
+    check_targets(
+        _sources(jobs, options, wanted),
+        targets,
+        overwrite=options.overwrite,
+        resumable=several and bool(jobs),
+    )
+    if several:
+        make_folders({path.parent for job in jobs for path in (job.output, job.sheet) if path})
+    for target in targets:
+        if target.path in (options.report, options.masks):
+            _check_folder(target.path)
+        else:
+            check_output(target.path, overwrite=True)
 
 
-def _run_jobs(
-    jobs: list[Job], options: argparse.Namespace, force: InForce, restorer: Restorer
-) -> tuple[list[dict[str, Any]], bool]:
-    """Restore photo after photo; return the report's entries, if one is wanted, and whether a photo failed.
+def _check_folder(path: Path) -> None:
+    if path.is_dir() or not path.parent.is_dir() or (path.exists() and not path.is_file()):
+        raise PhotoError(f"{one_line(path)} cannot be written: name a file in a folder that exists")
+
+
+def _sources(jobs: list[Job], options: argparse.Namespace, wanted: Wanted) -> list[Source]:
+    photos = [job.photo for job in jobs] or options.photos
+    found = [Source(path) for path in photos]
+    found += [Source(path, what) for path, what in _other_sources(options, wanted) if path]
+    if wanted.package and Path(wanted.package).is_dir():
+        found += [Source(path, "the package's file") for path in Path(wanted.package).iterdir()]
+    return found
+
+
+def _other_sources(options: argparse.Namespace, wanted: Wanted) -> list[tuple[Path | None, str]]:
+    return [(options.config, "the config file"), (wanted.detector, "the detector")]
+
+
+def _targets(jobs: list[Job], options: argparse.Namespace) -> list[Target]:
+    kept = options.resume
+    several = len(jobs) > 1
+    found = []
+    for job in jobs:
+        of = f" of {one_line(job.name)}" if several else ""
+        found.append(Target(job.output, f"the output{of}", own=job.photo, kept=kept))
+        if job.sheet:
+            found.append(Target(job.sheet, f"the sheet{of}", kept=kept))
+    single = (
+        *((options.masks, "the sheet of --masks", kept), (options.report, "the report", kept)),
+        *((options.list_faces, "the sheet of --list-faces", False),),
+        *((options.compare_presets, "the sheet of --compare-presets", False),),
+    )
+    return found + [Target(path, what, kept=keep) for path, what, keep in single if path]
+
+
+def _header(options: argparse.Namespace, wanted: Wanted, restorer: Restorer) -> Header:
+    detector = wanted.detector.name if wanted.detector else None
+    other = {"detector": detector, "strip_metadata": options.strip_metadata}
+    return describe_run(restorer, as_json(wanted.force), **other)
+
+
+def _run_jobs(jobs: list[Job], record: RunRecord, run: Run) -> None:
+    """Restore photo after photo, and tell the record.
 
     A single photo's error goes up; of several, each is named and the others go on, unless the disk is full.
     """
+    backend = run.restorer.backend
+    said = (*lines(run.force), f"backend: {backend.name} on {backend.device} ({backend.why})")
+    if not run.several:
+        for job in jobs:
+            sentences = run.write(job, run.work(job, run.read(job)), record)
+            _say(*said, *sentences)
+        return
+    if jobs:
+        _say(*said)
+    if sentence := record.other_settings():
+        _say(sentence)
+    try:
+        _run_several(jobs, record, run)
+    except KeyboardInterrupt:
+        again = (
+            "the same command with --resume goes on"
+            if not run.options.overwrite
+            else "the others are as they were"
+        )
+        _say(*record.summary(), f"what is done is whole; {again}")
+        raise
+    except PhotoError:
+        _say(*record.summary())
+        raise
+    _say(*record.summary())
 
-    def read(job: Job) -> Work:
-        timings: dict[str, float] = {}
-        with timed(timings, "read"):
-            photo = read_photo(job.photo, max_megapixels=options.max_megapixels)
-        check_size(photo, force.settings.upscale, options.max_megapixels)
-        return Work(photo, timings)
 
-    def work(job: Job, read: Work) -> Work:
-        result = restorer.restore(read.photo.pixels, force.settings, force.by_face)
-        return replace(read, timings=read.timings | result.timings, result=result)
+def _run_several(jobs: list[Job], record: RunRecord, run: Run) -> None:
+    def write(job: Job, work: Work) -> list[str]:
+        return run.write(job, work, record)
 
-    def write(job: Job, work: Work) -> tuple[dict[str, Any], list[str]]:
-        return _write(job, work, options, force)
-
-    backend = restorer.backend
-    said = (*lines(force), f"backend: {backend.name} on {backend.device} ({backend.why})")
-    if not jobs:
-        return [], False
-    if len(jobs) == 1:
-        entry, sentences = write(jobs[0], work(jobs[0], read(jobs[0])))
-        _say(*said, *sentences)
-        return [entry], False
-    _say(*said)
-    entries: list[dict[str, Any]] = []
-    failed = False
-    with closing(pipelined(jobs, read, work, write)) as outcomes:
+    with closing(pipelined(jobs, run.read, run.work, write)) as outcomes:
         for job, outcome in _with_progress(outcomes, "restoring", len(jobs)):
             if isinstance(outcome, Exception):
-                failed = True
-                _say(f"failed: {_one_failure(job, outcome)}")
-                entry = {"photo": utf8(job.photo), "error": str(outcome)}
+                failure = _one_failure(job, outcome)
+                record.failed(job, failure)
+                _say(f"failed: {failure}")
             else:
-                entry, sentences = outcome
-                _say(*sentences)
-            if options.report:
-                entries.append(entry)
-    return entries, failed
+                _say(*outcome)
 
 
 def _one_failure(job: Job, error: Exception) -> str:
     """Say why a photo failed; raise PhotoError when it would be the same with all that follow."""
     if cause_behind(error, "write") == "disk-full":
         raise PhotoError(f"{error}: make room, and go on with --resume") from error
-    named = isinstance(error, PhotoError)
-    return str(error) if named else f"{one_line(job.photo)}: {cause_of(error)}"
-
-
-def _write(
-    job: Job, work: Work, options: argparse.Namespace, force: InForce
-) -> tuple[dict[str, Any], list[str]]:
-    """Write a photo's results; return its entry of the report, and what is to be said."""
-    result = work.result
-    assert result is not None
-    timings = dict(work.timings)
-    with timed(timings, "write"):
-        photo = restored(work.photo, result, strip_metadata=options.strip_metadata)
-        write_photo(job.output, photo, overwrite=options.overwrite)
-    if job.sheet:
-        write_sheet(job.sheet, work.photo.pixels, result)
-    if options.masks:
-        write_masks_sheet(options.masks, [face.aligned for face in result.faces if face.aligned])
-    entry = describe_photo(job.photo, job.output, result.faces, timings)
-    return entry, [f"{one_line(job.photo.name)}: {remark}" for remark in remarks(result, force)]
+    named = isinstance(error, PhotoError) and one_line(job.photo) in str(error)
+    return str(error) if named else f"{one_line(job.name)}: {cause_of(error)}"
 
 
 def _with_progress(steps: Iterable[Step], what: str, total: int) -> Iterable[Step]:

@@ -106,7 +106,7 @@ def test_several_photos_go_to_a_folder(restore, portrait: Pixels, tmp_path: Path
     status, _ = restore(*photos, "-o", tmp_path / "out", "--compare", tmp_path / "sheets")
     assert status == 0
     assert_nothing_left(tmp_path / "out", "0.jpg", "1.jpg")
-    assert_nothing_left(tmp_path / "sheets", "0.png", "1.png")
+    assert_nothing_left(tmp_path / "sheets", "0.jpg.png", "1.jpg.png")
 
 
 def test_a_folder_of_photos_goes_to_a_folder_and_bad_ones_are_named(
@@ -125,12 +125,17 @@ def test_a_folder_of_photos_goes_to_a_folder_and_bad_ones_are_named(
     assert [("error" in entry) for entry in entries] == [True, False]
 
 
-def test_two_photos_of_one_name_are_refused(restore, portrait: Pixels, tmp_path: Path) -> None:
-    for folder in ("a", "b"):
+def test_photos_of_one_name_are_numbered(restore, tmp_path: Path) -> None:
+    for i, folder in enumerate(("a", "b")):
         (tmp_path / folder).mkdir()
-        save(portrait, tmp_path / folder / "x.png")
-    outcome = restore(tmp_path / "a/x.png", tmp_path / "b/x.png", "-o", tmp_path / "out")
-    assert_refused(outcome, "two photos would become")
+        save(np.full((20, 30, 3), i, np.uint8), tmp_path / folder / "x.png")
+    photos = (tmp_path / "a/x.png", tmp_path / "b/x.png", tmp_path / "a/x.png")
+    status, lines = restore(*photos, "-o", tmp_path / "out", "--compare", tmp_path / "sheets")
+    assert status == 0
+    assert [line.split(":")[0] for line in lines[:2]] == [str(photos[0]), str(photos[1])]
+    assert_nothing_left(tmp_path / "out", "x.png", "x-2.png")
+    assert_nothing_left(tmp_path / "sheets", "x.png.png", "x.png-2.png")
+    assert np.array(Image.open(tmp_path / "out/x-2.png")).max() == 1
 
 
 @pytest.mark.parametrize(
