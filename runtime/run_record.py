@@ -11,7 +11,7 @@ from runtime.in_force import written
 from runtime.jobs import Job
 from runtime.one_line import one_line
 from runtime.report import Entry, Header, describe_earlier, describe_failure, write_report
-from runtime.report_journal import BEGUN, Earlier, Journal, key_of
+from runtime.report_journal import BEGUN, Earlier, Journal, journal_of, key_of
 from runtime.run_summary import counts, ending_of, summary_lines
 
 _OTHER = "other_settings"
@@ -35,8 +35,6 @@ class RunRecord:
         done     those whose results exist, of an earlier run
         report   where the report goes, if one is wanted
         earlier  what the earlier run has reported
-
-        Raises PhotoError when the report cannot be kept.
         """
         self._jobs, self._report, self._header = jobs, report, header
         self._keys = {job.photo: key_of(job.photo) for job in jobs}
@@ -44,9 +42,7 @@ class RunRecord:
         self._entries = _merged(jobs, done, header, earlier)
         self._endings = {job.photo: ending_of(job.name, self._entries[self._keys[job.photo]]) for job in done}
         self._had_report = bool(earlier.entries)
-        self._journal = Journal(report, header, self._entries.values()) if report else None
-        if not report:
-            self._entries = {}
+        self._journal: Journal | None = None
 
     def begin(self, job: Job, entry: Entry) -> None:
         """Note what is about to be written. Raises PhotoError when the report cannot be kept."""
@@ -98,6 +94,14 @@ class RunRecord:
         )
 
     def __enter__(self) -> "RunRecord":
+        """Begin to keep the report. Raises PhotoError when it cannot be kept."""
+        if self._report:
+            try:
+                self._journal = Journal(self._report, self._header, self._entries.values())
+            except BaseException:
+                if not self._had_report:  # else the next run goes on from it
+                    journal_of(self._report).unlink(missing_ok=True)
+                raise
         return self
 
     def __exit__(
