@@ -23,6 +23,7 @@ from engines import command_line
 from engines.errors import PhotoError
 from engines.package import open_package
 from runtime.compose import compose, face_noise
+from runtime.overwriting import Source, Target, check_targets
 from runtime.presets import PRESETS, preset
 from runtime.regions import region_weights
 from runtime.restorer import Restorer
@@ -281,11 +282,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--categories", type=name_list, help="these degradations only: NAME[,NAME]")
     parser.add_argument("--sheet", type=Path, help="write a PNG of the restored faces, to look at")
+    parser.add_argument("--overwrite", action="store_true", help="replace a sheet that exists")
     add_output(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.sheet:
+        sources = [Source(path, "the portrait") for path in portrait_paths(options.portraits)]
+        check_targets(sources, [Target(options.sheet, "the sheet")], overwrite=options.overwrite)
     settings = QualitySettings(
         portraits=options.portraits,
         package=options.package,

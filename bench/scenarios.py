@@ -14,6 +14,7 @@ from bench.scenario_photos import SCENARIOS
 from engines import command_line
 from engines.errors import PhotoError
 from runtime.faces import Face
+from runtime.overwriting import Source, Target, check_targets
 from runtime.photo.reader import read_photo
 from runtime.presets import preset
 from runtime.restorer import Restorer
@@ -49,6 +50,8 @@ def write_scenarios(settings: ScenarioSettings, tick: Callable[[], None]) -> tup
     portraits = [_read(path) for path in settings.portraits] or [_astronaut()]
     settings.output.mkdir(parents=True, exist_ok=True)
     sheets = {scenario: settings.output / f"{scenario.name}.jpg" for scenario in SCENARIOS}
+    targets = [Target(sheet, "the sheet") for sheet in sheets.values()]
+    check_targets([Source(path) for path in settings.portraits], targets, overwrite=True)
     with Restorer.open(settings.package) as restorer:
         faces = [_face(restorer, portrait) for portrait in portraits]
         for scenario, sheet in sheets.items():

@@ -15,6 +15,7 @@ from engines.errors import SettingsError
 from engines.package import open_package
 from runtime.atomic import write_atomically
 from runtime.one_line import one_line
+from runtime.overwriting import Source, Target, check_targets
 
 PORTRAITS = 16
 FORMS = {".json": audit_report.as_json, ".png": audit_report.plot}
@@ -34,12 +35,18 @@ def add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         metavar="DIR|FILE",
         help="folder for audit.json and audit.png, or one file by such a suffix",
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     check(options, least=LEAST)
     outputs = _outputs(options.output)
+    check_targets(
+        [Source(path, "the portrait") for path in pictures_in(options.images)],
+        [Target(path) for path in outputs],
+        overwrite=options.overwrite,
+    )
     package = open_package(options.package)
     detector = detector_of(options)
     size = package.manifest.size

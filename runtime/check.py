@@ -17,6 +17,7 @@ from runtime.backends import BackendName
 from runtime.check_sheet import CheckedFace, write_check_sheet
 from runtime.one_line import one_line
 from runtime.one_photo import check_megapixels
+from runtime.overwriting import Source, Target, check_targets
 from runtime.photo.reader import read_photo
 from runtime.presets import preset
 from runtime.quick_checks import SIDE, Finding, check_face, find_places
@@ -44,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("-o", "--output", type=Path, metavar="SHEET.png", help="annotated sheet")
     add("--json", type=Path, metavar="FILE.json", help="all figures")
+    add("--overwrite", action="store_true", help="replace a sheet and figures that exist")
     add("--face", default="all", metavar="WHICH", help="all, largest, or indices from 0, the largest: 0,2")
     add("--template", choices=TEMPLATES, default="published", help="how faces lie in the network's crops")
     add("--detector", type=Path, metavar="YUNET.onnx", help="a YuNet face detector in place of CenterFace")
@@ -59,6 +61,7 @@ def _check(options: argparse.Namespace) -> int:
     if options.threads is not None and options.threads < 1:
         raise SettingsError(f"--threads {options.threads}: give 1 or more")
     chosen = parse_faces(options.face)
+    _check_targets(options)
     for path in filter(None, (options.output, options.json)):
         if path.is_dir() or not path.parent.is_dir():
             raise PhotoError(f"{one_line(path)} cannot be written: name a file in a folder that exists")
@@ -87,6 +90,16 @@ def _check(options: argparse.Namespace) -> int:
         with write_atomically(options.json) as file:
             file.write(msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n")
     return DONE
+
+
+def _check_targets(options: argparse.Namespace) -> None:
+    sources = [Source(options.before), Source(options.after), Source(options.detector, "the detector")]
+    targets = [Target(options.output, "the sheet"), Target(options.json, "the file of --json")]
+    check_targets(
+        [source for source in sources if source.path],
+        [target for target in targets if target.path],
+        overwrite=options.overwrite,
+    )
 
 
 def upscale_of(before: Pixels, after: Pixels) -> Upscale:

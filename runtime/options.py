@@ -44,9 +44,9 @@ def parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("photos", nargs="+", type=Path, metavar="PHOTO", help="photos, or folders of photos")
     add("-o", "--output", type=Path, metavar="OUT", help="a file for one photo, else a folder")
-    add("--overwrite", action="store_true", help="replace outputs that exist, even the photo itself")
+    add("--overwrite", action="store_true", help="replace files that exist, and a photo by its own result")
     add("--recursive", action="store_true", help="photos of the folders in a folder too")
-    add("--resume", action="store_true", help="leave out photos whose output is there")
+    add("--resume", action="store_true", help="go on with an earlier run, also in its report")
     add("--max-megapixels", type=float, default=100, metavar="N", help="refuse larger photos and results")
     add_privacy(parser)
     add("--config", type=Path, metavar="FILE", help="TOML or JSON; the command line wins over it")

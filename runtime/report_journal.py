@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from engines.errors import PhotoError
-from runtime.atomic import DRAFT, draft_beside, for_its_owner, vanishing
+from runtime.atomic import DRAFT, draft_beside, for_its_owner
 from runtime.one_line import cause_of, one_line, utf8
 from runtime.report import Entry, Header
 
@@ -55,13 +55,16 @@ class Journal:
         self._report = report
         draft = draft_beside(self.path, DRAFT)
         try:
-            with open(draft, "xb", opener=for_its_owner) as file, vanishing(draft):
+            with open(draft, "xb", opener=for_its_owner) as file:
                 file.write(_line({"header": header}))
                 file.writelines(_line({"entry": entry}) for entry in entries)
             draft.replace(self.path)
             self._file = self.path.open("ab")
         except OSError as error:
             raise self._refused(error) from error
+        finally:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
 
     def begin(self, entry: Entry, *, replaces: bool) -> None:
         """Note what is about to be written.

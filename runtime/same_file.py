@@ -73,16 +73,14 @@ def folding_of(folder: Path) -> Folding:
     """
     draft = draft_beside(folder / "x", "gpen-edge-é")
     try:
-        with draft.open("xb"):
-            pass
-    except (OSError, UnicodeEncodeError):
-        return exactly
-    try:
+        draft.touch(exist_ok=False)
         ignores_case = draft.with_name(draft.name.replace("gpen", "GPEN")).exists()
         normalises = draft.with_name(unicodedata.normalize("NFD", draft.name)).exists()
+    except (OSError, UnicodeEncodeError):
+        return exactly
     finally:
-        with suppress(OSError):
-            draft.unlink()
+        with suppress(OSError, UnicodeEncodeError):
+            draft.unlink(missing_ok=True)
     if ignores_case:
         return folded
     return _composed if normalises else exactly

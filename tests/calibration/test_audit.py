@@ -53,6 +53,12 @@ def test_layers_that_overflow_in_plain_half_precision_are_named(
     for tensor in found["tensors"]:
         assert (tensor["largest"] > 65504) == (tensor["plain"] == "overflows")
     assert (tmp_path / "audit" / "audit.png").read_bytes().startswith(b"\x89PNG")
+    assert run(wide / "fp32", faces, "-o", str(tmp_path / "audit")) == 2
+    assert "audit.json exists: name another file, or allow it with --overwrite" in capsys.readouterr().err
+    portrait = next(path for path in sorted(faces.iterdir()) if path.suffix == ".png")
+    content = portrait.read_bytes()
+    assert run(wide / "fp32", faces, "-o", str(portrait), "--overwrite") == 2
+    assert portrait.read_bytes() == content
 
 
 def test_the_safe_form_of_the_same_weights_shows_none(

@@ -139,8 +139,9 @@ def test_a_full_disk_ends_a_batch_with_one_line_and_resume_goes_on(
     assert files(tmp_path / "out") == PHOTOS
 
 
-def test_ctrl_c_leaves_whole_photos_and_no_others(
-    tiny_package: Path, portrait: Pixels, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interruption_leaves_whole_photos_and_no_others(
+    tiny_package: Path, portrait: Pixels, tmp_path: Path, number: int
 ) -> None:
     (tmp_path / "in").mkdir()
     first = tmp_path / "in" / "000.png"
@@ -152,10 +153,12 @@ def test_ctrl_c_leaves_whole_photos_and_no_others(
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while not (out / "001.png").exists():
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.splitlines()[-1] == "interrupted"
+    hint = "what is done is whole; the same command with --resume goes on"
+    assert said.splitlines()[-2:] == [hint, "interrupted"]
+    assert "300 photos: " in said
     left = files(out)
     assert 2 <= len(left) < 300
     for name in left:

@@ -39,6 +39,12 @@ def test_figures_and_sheet_are_written(
     assert "classic" in texture
     with Image.open(sheet) as image:
         assert image.width > 1000
+    for more in ([], ["--json", before, "--overwrite"], ["--json", str(sheet), "--overwrite"]):
+        assert main([before, after, *options, *more]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert ["exists: name another" in errors[0], "is the photo itself" in errors[1]] == [True, True]
+    assert "would be one file" in errors[2]
+    assert json.loads(figures.read_text()) == found
 
 
 @pytest.mark.parametrize("shape", [(512, 500), (1536, 1536), (256, 256)])
