@@ -116,16 +116,18 @@ def test_the_bundled_default_gains_on_a_noisy_portrait_and_keeps_a_clean_one(por
         (["--categories", "rain"], "no degradation 'rain'"),
         (["--sheet", "nowhere/sheet.png"], "no folder for the sheet"),
         (["--sheet", "{portraits}/0.png", "--overwrite"], "is the portrait itself"),
-        (["--sheet", "{portraits}/notes.png"], "exists"),
+        (["--sheet", "{old}"], "exists"),
         (["--package", "nowhere"], "no package nowhere"),
     ],
 )
 def test_a_mistake_is_one_clear_line_before_anything_is_measured(command, tmp_path, capsys, more, message):
     portraits = Path(command[1])
-    (portraits / "notes.png").symlink_to(portraits / "1.png")
+    old = tmp_path / "old.png"
+    old.write_text("mine")
     before = {path: path.read_bytes() for path in portraits.iterdir()}
-    assert main([*command, *(word.format(portraits=portraits) for word in more)]) == 2
+    assert main([*command, *(word.format(portraits=portraits, old=old) for word in more)]) == 2
     assert {path: path.read_bytes() for path in portraits.iterdir()} == before
+    assert old.read_text() == "mine"
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
