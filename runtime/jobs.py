@@ -27,6 +27,13 @@ class Job:
     """Where the before/after sheet goes, if one is wanted."""
     name: str = ""
     """What messages call the photo: its path below the input folder."""
+    copy: Path | None = None
+    """Where a photo goes in which nothing was restored, if its own suffix is not the output's."""
+
+    @property
+    def result(self) -> Path:
+        """Where the result lies, once it is written."""
+        return self.copy if self.copy and self.copy.is_file() else self.output
 
 
 def plan(
@@ -55,18 +62,31 @@ def plan(
     outputs = _outputs(found, output, earlier or {})
     sheets = _sheets(found, sheet) if sheet else [None] * len(found)
     return [
-        Job(each.photo, target, before_after, each.name)
+        _with_copy(Job(each.photo, target, before_after, each.name))
         for each, target, before_after in zip(found, outputs, sheets, strict=True)
     ]
 
 
 def remaining(jobs: list[Job]) -> list[Job]:
-    """Leave out the jobs whose output exists.
+    """Leave out the jobs whose output, or copy, exists.
 
     Outputs appear whole, so there is nothing left to do for them. A job whose output would be the photo
     itself stays, to be refused.
     """
-    return [job for job in jobs if not job.output.is_file() or _is_same(job.output, job.photo)]
+    return [
+        job for job in jobs if not any(_is_done(path, job.photo) for path in (job.output, job.copy) if path)
+    ]
+
+
+def _is_done(result: Path, photo: Path) -> bool:
+    return result.is_file() and not _is_same(result, photo)
+
+
+def _with_copy(job: Job) -> Job:
+    suffix = job.photo.suffix
+    if suffix.lower() == job.output.suffix.lower():
+        return job
+    return replace(job, copy=job.output.with_suffix(suffix))
 
 
 def make_folders(folders: Iterable[Path]) -> None:
@@ -88,10 +108,11 @@ class _Found:
 
 
 def _single(photo: Path, output: Path, sheet: Path | None) -> Job:
-    target = output / output_name(photo) if output.is_dir() else output
     if sheet and sheet.is_dir():
         sheet = sheet / _sheet_name(photo)
-    return Job(photo, target, sheet, photo.name)
+    if output.is_dir():
+        return _with_copy(Job(photo, output / output_name(photo), sheet, photo.name))
+    return Job(photo, output, sheet, photo.name)
 
 
 def _found(photos: list[Path], output: Path, sheet: Path | None, recursive: bool) -> Iterator[_Found]:
@@ -135,7 +156,7 @@ def _outputs(found: list[_Found], folder: Path, earlier: Mapping[Path, Path]) ->
     for i, each in enumerate(found):
         before = earlier.get(Path(os.path.abspath(each.photo)))  # noqa: PTH100
         if before and before.parent == Path(os.path.abspath(wanted[i].parent)):  # noqa: PTH100
-            claim(i, wanted[i].with_name(before.name))
+            claim(i, wanted[i].with_name(before.with_suffix(wanted[i].suffix).name))  # it may be a copy
     for i, each in enumerate(found):
         if wanted[i].name == each.photo.name:
             claim(i, wanted[i])

@@ -22,4 +22,6 @@ def cause_of(error: BaseException) -> str:
         return "not enough memory"
     if isinstance(error, OSError) and error.strerror:
         return one_line(error.strerror)
-    return one_line(str(error)) or type(error).__name__
+    return (
+        one_line(" ".join(str(error).split())) or type(error).__name__
+    )  # libraries' messages have line ends

@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     add("--recursive", action="store_true", help="photos of the folders in a folder too")
     add("--resume", action="store_true", help="go on with an earlier run, also in its report")
     add("--max-megapixels", type=float, default=100, metavar="N", help="refuse larger photos and results")
+    add_accept_damaged(parser)
     add_privacy(parser)
     add("--config", type=Path, metavar="FILE", help="TOML or JSON; the command line wins over it")
     add_settings(parser)
@@ -94,9 +95,15 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add("--detector", type=Path, metavar="YUNET.onnx", help="a YuNet face detector in place of CenterFace")
 
 
+def add_accept_damaged(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says what becomes of damaged files."""
+    said = "restore what can be read of a damaged or cut photo, with a remark, in place of refusing it"
+    parser.add_argument("--accept-damaged", action="store_true", help=said)
+
+
 def add_privacy(parser: argparse.ArgumentParser) -> None:
     """Add the option that says what results tell beside the picture."""
-    said = "write no EXIF (with its GPS position), XMP or comments; the colour profile stays"
+    said = "write no EXIF (with its GPS position), XMP, captions or comments; the colour profile stays"
     parser.add_argument("--strip-metadata", action="store_true", help=said)
 
 

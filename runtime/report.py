@@ -1,5 +1,6 @@
 """What was done to photos, as JSON."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -32,7 +33,7 @@ def describe_photo(
         "output": utf8(output),
         "outcome": _outcome(faces),
         "look_at": worth_a_look(faces),
-        "faces": [_describe_face(i, face) for i, face in enumerate(faces)],
+        "faces": _describe_faces(faces),
         "milliseconds": {stage: round(value, 1) for stage, value in timings.items()},
     }
 
@@ -92,6 +93,17 @@ def _outcome(faces: Sequence[FaceResult]) -> Outcome:
     if not faces:
         return "no-face"
     return "restored" if any(face.loop for face in faces) else "left-alone"
+
+
+def _describe_faces(faces: Iterable[FaceResult]) -> list[dict[str, Any]]:
+    """Describe faces; those of a TIFF's further pages say so, and their numbers count anew on each page."""
+    numbers: Counter[int] = Counter()
+    described = []
+    for face in faces:
+        page = {"page": face.page} if face.page > 1 else {}
+        described.append(_describe_face(numbers[face.page], face) | page)
+        numbers[face.page] += 1
+    return described
 
 
 def _describe_face(index: int, face: FaceResult) -> dict[str, Any]:

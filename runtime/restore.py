@@ -21,11 +21,12 @@ from runtime.in_force import InForce, as_json, lines
 from runtime.jobs import Job, make_folders, plan, remaining
 from runtime.masks_sheet import write_masks_sheet
 from runtime.one_line import cause_of, one_line
-from runtime.one_photo import check_megapixels, check_size, remarks, restored
+from runtime.one_photo import check_megapixels, check_size, file_remarks, keeps_name, remarks, restored
 from runtime.options import Wanted, open_restorer, parser, what_is_wanted
 from runtime.overwriting import Source, Target, check_new, check_targets
+from runtime.pages import restore_pages
 from runtime.photo.reader import Photo, read_photo
-from runtime.photo.writer import check_output, write_photo
+from runtime.photo.writer import check_output, check_place, write_photo
 from runtime.pipeline import pipelined
 from runtime.presets_sheet import candidates, faces_to_show, write_presets_sheet
 from runtime.report import Header, describe_photo, describe_run
@@ -64,13 +65,17 @@ class Run:
         """Read a photo. Raises PhotoError."""
         timings: dict[str, float] = {}
         with timed(timings, "read"):
-            photo = read_photo(job.photo, max_megapixels=self.options.max_megapixels)
+            photo = _read(job.photo, self.options)
         check_size(photo, self.force.settings.upscale, self.options.max_megapixels)
         return Work(photo, timings)
 
     def work(self, job: Job, read: Work) -> Work:
         """Restore a photo. Raises GpenEdgeError."""
-        result = self.restorer.restore(read.photo.pixels, self.force.settings, self.force.by_face)
+        result = restore_pages(
+            lambda pixels, force: self.restorer.restore(pixels, force.settings, force.by_face),
+            read.photo,
+            self.force,
+        )
         return replace(read, timings=read.timings | result.timings, result=result)
 
     def write(self, job: Job, work: Work, record: RunRecord) -> list[str]:
@@ -81,7 +86,10 @@ class Run:
         result = work.result
         assert result is not None
         timings = dict(work.timings)
-        record.begin(job, describe_photo(job.photo, job.output, result.faces, timings))
+        photo = restored(work.photo, result, strip_metadata=self.options.strip_metadata)
+        if job.copy and keeps_name(photo):
+            job = replace(job, output=job.copy)
+        record.begin(job, describe_photo(job.photo, job.output, result.every_face, timings))
         with ExitStack() as unless_failed:
             if self._is_wanted(job.sheet):
                 write_sheet(job.sheet, work.photo.pixels, result)
@@ -91,10 +99,10 @@ class Run:
                 write_masks_sheet(self.options.masks, faces)
                 unless_failed.enter_context(vanishing(Path(os.path.realpath(self.options.masks))))
             with timed(timings, "write"):
-                photo = restored(work.photo, result, strip_metadata=self.options.strip_metadata)
-                write_photo(job.output, photo, overwrite=self.options.overwrite)
-        record.done(job, describe_photo(job.photo, job.output, result.faces, timings))
-        return self._remarks(job, result)
+                if job.output != job.copy or not _is_itself(job.copy, job.photo):
+                    write_photo(job.output, photo, overwrite=self.options.overwrite)
+        record.done(job, describe_photo(job.photo, job.output, result.every_face, timings))
+        return self._remarks(job, result, photo)
 
     def _is_wanted(self, sheet: Path | None) -> TypeGuard[Path]:
         """Return whether a sheet is to be written: when a run is resumed, one that exists is kept.
@@ -107,9 +115,9 @@ class Run:
             check_new(sheet, "the sheet")
         return True
 
-    def _remarks(self, job: Job, result: RestoreResult) -> list[str]:
+    def _remarks(self, job: Job, result: RestoreResult, photo: Photo) -> list[str]:
         """Return what is to be said of a photo; of several, what follows from the settings is said once."""
-        said = list(remarks(result, self.force))
+        said = [*remarks(result, self.force), *file_remarks(photo, job.output)]
         general = {}
         if self.several:
             found = shared_warnings(result.faces)
@@ -150,7 +158,7 @@ def _restore(options: argparse.Namespace) -> int:
 def _look(options: argparse.Namespace, wanted: Wanted, restorer: Restorer) -> None:
     """Show what a user chooses from: the faces of the photo, and how it looks with each preset."""
     (path,) = options.photos
-    photo = read_photo(path, max_megapixels=options.max_megapixels).pixels
+    photo = _read(path, options).pixels
     found = restorer.detect(photo)
     shown = faces_to_show(found, wanted.force)
     if not shown:
@@ -163,6 +171,15 @@ def _look(options: argparse.Namespace, wanted: Wanted, restorer: Restorer) -> No
         compared = candidates(wanted.config, wanted.force, shown)
         steps = _with_progress(compared.items(), "comparing", len(compared))
         write_presets_sheet(options.compare_presets, restorer, photo, found, steps)
+
+
+def _read(path: Path, options: argparse.Namespace) -> Photo:
+    return read_photo(path, max_megapixels=options.max_megapixels, accept_damaged=options.accept_damaged)
+
+
+def _is_itself(copy: Path, photo: Path) -> bool:
+    """Return whether a photo's copy would be the photo: results beside the originals, nothing restored."""
+    return copy.exists() and copy.samefile(photo)
 
 
 def _jobs(options: argparse.Namespace, earlier: Earlier) -> list[Job]:
@@ -197,6 +214,7 @@ def _check_paths(jobs: list[Job], options: argparse.Namespace, wanted: Wanted) -
             raise PhotoError(f"the sheet {one_line(path)} is a PNG: end its name in .png")
     several = len(jobs) > 1 or options.photos[0].is_dir()
     targets = _targets(jobs, options)
+    copies = {job.copy for job in jobs}
     check_targets(
         _sources(jobs, options, wanted),
         targets,
@@ -209,7 +227,7 @@ def _check_paths(jobs: list[Job], options: argparse.Namespace, wanted: Wanted) -
         if target.path in (options.report, options.masks):
             _check_folder(target.path)
         else:
-            check_output(target.path, overwrite=True)
+            (check_place if target.path in copies else check_output)(target.path, overwrite=True)
 
 
 def _check_folder(path: Path) -> None:
@@ -237,6 +255,8 @@ def _targets(jobs: list[Job], options: argparse.Namespace) -> list[Target]:
     for job in jobs:
         of = f" of {one_line(job.name)}" if several else ""
         found.append(Target(job.output, f"the output{of}", own=job.photo, kept=kept))
+        if job.copy and not _is_itself(job.copy, job.photo):
+            found.append(Target(job.copy, f"the copy{of}", own=job.photo, kept=kept))
         if job.sheet:
             found.append(Target(job.sheet, f"the sheet{of}", kept=kept))
     single = (
@@ -249,7 +269,11 @@ def _targets(jobs: list[Job], options: argparse.Namespace) -> list[Target]:
 
 def _header(options: argparse.Namespace, wanted: Wanted, restorer: Restorer) -> Header:
     detector = wanted.detector.name if wanted.detector else None
-    other = {"detector": detector, "strip_metadata": options.strip_metadata}
+    other = {
+        "detector": detector,
+        "strip_metadata": options.strip_metadata,
+        "accept_damaged": options.accept_damaged,
+    }
     return describe_run(restorer, as_json(wanted.force), **other)
 
 

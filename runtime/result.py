@@ -24,6 +24,8 @@ class FaceResult:
     progress: float
     """Share of the way from the photo to the prior, from 0 to 1."""
     warnings: tuple[FaceWarning, ...]
+    page: int = 1
+    """The page of a TIFF that the face is on."""
 
     @property
     def box(self) -> tuple[float, float, float, float]:
@@ -42,3 +44,10 @@ class RestoreResult:
     timings: dict[str, float]
     """Milliseconds of each stage."""
     settings: RestoreSettings
+    pages: tuple["RestoreResult", ...] = ()
+    """What came of the further pages of a TIFF."""
+
+    @property
+    def every_face(self) -> tuple[FaceResult, ...]:
+        """The faces of all pages."""
+        return self.faces + tuple(face for page in self.pages for face in page.faces)

@@ -137,7 +137,7 @@ def _merged(jobs: Sequence[Job], done: Sequence[Job], header: Header, earlier: E
     for job in done:
         key = key_of(job.photo)
         entry = earlier.entries.get(key)
-        entries[key] = entry if entry and "output" in entry else describe_earlier(job.photo, job.output)
+        entries[key] = entry if entry and "output" in entry else describe_earlier(job.photo, job.result)
     named = {key_of(job.photo) for job in jobs}
     left = {key_of(job.photo) for job in jobs} - set(entries)
     for key, entry in earlier.entries.items():

@@ -19,7 +19,16 @@ from runtime.hotfolder.rules import RULES, Forces, Rules, preset_by_folder
 from runtime.in_force import in_force, lines
 from runtime.missing_extra import needs_extra
 from runtime.one_line import one_line, utf8
-from runtime.options import Wanted, add_machine, add_privacy, add_settings, open_restorer, said, wanted_by
+from runtime.options import (
+    Wanted,
+    add_accept_damaged,
+    add_machine,
+    add_privacy,
+    add_settings,
+    open_restorer,
+    said,
+    wanted_by,
+)
 from runtime.restorer import Restorer
 
 if TYPE_CHECKING:
@@ -48,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--once", action="store_true", help="end when all that is there is done")
     add("--max-megapixels", type=float, default=100, metavar="N", help="refuse larger photos and results")
+    add_accept_damaged(parser)
     add_privacy(parser)
     add("--config", type=Path, metavar="FILE", help="TOML or JSON; the command line wins over it")
 

@@ -23,7 +23,7 @@ from runtime.hotfolder.journal import Entry, Journal
 from runtime.hotfolder.moving import rename_new
 from runtime.hotfolder.names import DRAFT, first_free, is_refused, make_folder, numbered, plain
 from runtime.hotfolder.originals import Keeper
-from runtime.one_photo import output_name
+from runtime.one_photo import output_name, result_name
 from runtime.photo.reader import Photo
 from runtime.photo.writer import write_draft
 
@@ -40,7 +40,7 @@ class Delivery:
 
         Raises PhotoError when it cannot be written.
         """
-        first = make_folder(self.folders.output, entry.path.parent) / output_name(entry.path)
+        first = make_folder(self.folders.output, entry.path.parent) / result_name(entry.path, photo)
         number = self._free_number(entry, first)
         folder = self.folders.output / first.parent
         draft = write_draft(folder / first.name, photo, prefix=DRAFT)
@@ -66,7 +66,8 @@ class Delivery:
             try:
                 rename_new(draft, target)
             except OSError as error:
-                name = output_name(entry.path)
+                is_copy = entry.output.suffix.lower() == entry.path.suffix.lower()
+                name = entry.path.name if is_copy else output_name(entry.path)
                 if is_refused(error, entry.output.name):
                     name = plain(name)
                 elif not isinstance(error, FileExistsError):  # since it was looked for

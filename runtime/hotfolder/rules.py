@@ -43,8 +43,10 @@ class Rules:
     backoff: float = 1.0
     """Seconds before it is tried again for the first time; doubled each time, up to a minute."""
     max_megapixels: float = 100.0
+    accept_damaged: bool = False
+    """Of a damaged photo what can be read is restored; else it goes to failed/."""
     strip_metadata: bool = False
-    """Results carry no EXIF, XMP or comments. Originals, in done/ and failed/ too, stay as they are."""
+    """Results carry no EXIF, XMP, captions or comments; originals, in done/ and failed/ too, keep theirs."""
     once: bool = False
     """End when nothing waits."""
     heartbeat_every: float = 10.0

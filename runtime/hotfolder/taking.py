@@ -12,7 +12,8 @@ from runtime.hotfolder.outcomes import Outcomes, Restoration
 from runtime.hotfolder.signature import Signature, sha256_of, signature_in, signature_of
 from runtime.hotfolder.space import Space
 from runtime.hotfolder.unmoved import Unmoved
-from runtime.one_photo import check_size, remarks, restored
+from runtime.one_photo import check_size, file_remarks, remarks, restored, result_name
+from runtime.pages import restore_pages
 from runtime.photo.reader import Photo, largest_file, read_photo
 from runtime.timing import timed
 
@@ -115,7 +116,8 @@ class Taking:
     def _read(self, entry: Entry) -> Photo | None:
         """Return the photo; None when it changed meanwhile, and has to settle again."""
         file = self._means.folders.photos / entry.path
-        photo = read_photo(file, max_megapixels=self._means.rules.max_megapixels)
+        rules = self._means.rules
+        photo = read_photo(file, max_megapixels=rules.max_megapixels, accept_damaged=rules.accept_damaged)
         if signature_of(file) != entry.signature:
             self._outcomes.changed(entry)
             return None
@@ -124,12 +126,13 @@ class Taking:
     def _restore(self, entry: Entry, photo: Photo, timings: dict[str, float]) -> tuple[Photo, Restoration]:
         force = self._means.forces(entry.path)
         check_size(photo, force.settings.upscale, self._means.rules.max_megapixels)
-        result = self._means.engine.restore(photo.pixels, force)
+        result = restore_pages(self._means.engine.restore, photo, force)
         timings |= result.timings
         whole = restored(photo, result, strip_metadata=self._means.rules.strip_metadata)
-        codes = tuple(warning.code for face in result.faces for warning in face.warnings)
-        said = list(remarks(result, force))
-        return whole, Restoration(force.preset, len(result.faces), codes, timings, said)
+        codes = tuple(warning.code for face in result.every_face for warning in face.warnings)
+        output = Path(result_name(entry.path, whole))
+        said = [*remarks(result, force), *file_remarks(whole, output)]
+        return whole, Restoration(force.preset, len(result.every_face), codes, timings, said)
 
 
 def _sha256_or_none(file: Path, most: float) -> str:

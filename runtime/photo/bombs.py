@@ -1,29 +1,20 @@
 """Small files that ask for work without bounds, recognised before a decoder takes them on."""
 
 import mmap
-import re
+from itertools import islice
 from typing import BinaryIO
+
+from runtime.photo.jpeg_segments import START_OF_SCAN, segments
 
 MOST_SCANS = 100
 """Of a progressive JPEG. Encoders write about ten; each costs the decoder a pass over the whole picture."""
-
-_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # none of those that stand within a scan
-_START_OF_SCAN, _END_OF_PICTURE = b"\xda", b"\xd9"
-_WITHOUT_BODY = (b"\x01", b"\xd8")
 
 
 def has_endless_scans(file: BinaryIO) -> bool:
     """Return whether the first picture of a JPEG has more scans than any encoder writes."""
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        scans, at = 0, 0
-        while scans <= MOST_SCANS and (found := _MARKER.search(data, at)):
-            marker, at = found[1], found.end()
-            if marker == _END_OF_PICTURE:
-                break
-            scans += marker == _START_OF_SCAN
-            if marker not in _WITHOUT_BODY:
-                at += int.from_bytes(data[at : at + 2], "big")
-    return scans > MOST_SCANS
+        scans = (each for each in segments(data) if each.marker == START_OF_SCAN)
+        return next(islice(scans, MOST_SCANS, None), None) is not None
 
 
 def webp_size(start: bytes) -> tuple[int, int] | None:

@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from runtime.photo.chunks import PNG_SIGNATURE, png_chunk
 from runtime.photo.row_bands import row_bands
 from runtime.photo.samples import Samples
 
@@ -22,11 +23,11 @@ def write_deep_png(file: BinaryIO, samples: Samples, metadata: bytes) -> None:
     """
     height, width, channels = samples.shape
     header = struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPES[channels], 0, 0, 0)
-    file.write(b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + metadata)
+    file.write(PNG_SIGNATURE + png_chunk(b"IHDR", header) + metadata)
     compressor = zlib.compressobj(_COMPRESSION_LEVEL)
     for rows in row_bands(height, width):
-        file.write(_chunk(b"IDAT", compressor.compress(_filtered(samples[rows]))))
-    file.write(_chunk(b"IDAT", compressor.flush()) + _chunk(b"IEND", b""))
+        file.write(png_chunk(b"IDAT", compressor.compress(_filtered(samples[rows]))))
+    file.write(png_chunk(b"IDAT", compressor.flush()) + png_chunk(b"IEND", b""))
 
 
 def _filtered(band: Samples) -> bytes:
@@ -38,7 +39,3 @@ def _filtered(band: Samples) -> bytes:
     lines[:, 1 : 1 + pixel] = raw[:, :pixel]
     np.subtract(raw[:, pixel:], raw[:, :-pixel], out=lines[:, 1 + pixel :])
     return lines.tobytes()
-
-
-def _chunk(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))

@@ -1,8 +1,10 @@
 """Read a photo: any common file in, upright RGB pixels out, with what is needed to write it back alike."""
 
+import io
+import os
 import stat
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,12 +20,14 @@ from PIL.WebPImagePlugin import WebPImageFile
 from engines.errors import PhotoError
 from runtime.one_line import cause_of, one_line
 from runtime.photo.bombs import MOST_SCANS, has_endless_scans, webp_size
+from runtime.photo.damaged import accepting_damage, has_its_end, with_its_end
+from runtime.photo.original import Original, signature_of
 from runtime.photo.samples import Samples, decode_samples, turn_upright
-from runtime.photo.source import PhotoSource, orientation_of, source_of
+from runtime.photo.source import PhotoSource, source_of
 
 SUPPORTED_SUFFIXES = frozenset(
     {".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"}
-    | {".heic", ".heif"}
+    | {".heic", ".heif", ".hif"}
 )
 """Suffixes, in lower case, of files that a folder of photos is searched for. Reading goes by content."""
 
@@ -40,8 +44,15 @@ _FORMATS: tuple[tuple[bytes, Callable[[BinaryIO], ImageFile]], ...] = (
     (b"BM", BmpImageFile),
     (b"GIF8", GifImageFile),
 )
-_HEIF = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1"))
-"""What follows the first four bytes. Phones write `heic`; `mif1` may hold another coding: refused."""
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
+"""Of HEVC pictures and sequences, single and layered (ISO/IEC 23008-12, annex B)."""
+_HEIF_BRANDS = frozenset({b"mif1", b"msf1", b"mif2"})
+"""Of the container; it may hold another coding: refused by the decoder."""
+_PARTLY_READABLE = (JpegImageFile, PngImageFile, TiffImageFile, BmpImageFile, GifImageFile)
+"""What can be decoded up to where it is cut."""
+_MOST_PAGES = 500
+_REDUCED, _MASK = 1, 4
+_NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _OLD_REDUCED = 254, 255, 2
 
 _BYTES_A_PIXEL = 8
 """Of the largest that is read raw: four channels of 16 bits."""
@@ -61,6 +72,10 @@ class Photo:
     """H×W opacity, same dtype, not multiplied into the pixels; None for an opaque photo."""
     source: PhotoSource
     """What the file was, so that the result is written alike."""
+    pages: tuple["Photo", ...] = ()
+    """Further pages of a TIFF."""
+    content: bytes | None = None
+    """What is written in the place of the pixels, where nothing was changed: the file's own bytes."""
 
     def __post_init__(self) -> None:
         pixels, alpha = self.pixels, self.alpha
@@ -72,8 +87,13 @@ class Photo:
             )
 
 
-def read_photo(path: Path, *, max_megapixels: float = 100) -> Photo:
+def read_photo(path: Path, *, max_megapixels: float = 100, accept_damaged: bool = False) -> Photo:
     """Read the first picture of a JPEG (MPO too), PNG, WebP, TIFF, BMP, GIF or, with pillow-heif, HEIC file.
+
+    max_megapixels  of all pages together
+    accept_damaged  read what decodes of a file that is cut or damaged; `source.damaged` says so
+
+    A TIFF's further pages are in `pages`. A JPEG that lacks nothing but its end marker is whole.
 
     16-bit grey and RGB keep their 16 bits; HEIC is read with 8. CMYK and Lab become sRGB; every other colour
     space stays, with its ICC profile. Metadata too broken to be written back is dropped. Raises PhotoError
@@ -85,7 +105,9 @@ def read_photo(path: Path, *, max_megapixels: float = 100) -> Photo:
     try:
         _check_is_file(path, name, max_megapixels)
         with path.open("rb") as file:
-            return _read(file, name, max_megapixels)
+            original = Original(path, signature_of(file))
+            photo = _read_as_far_as_allowed(file, name, max_megapixels, accept_damaged)
+        return replace(photo, source=replace(photo.source, original=original))
     except PhotoError:
         raise
     except FileNotFoundError as error:
@@ -94,6 +116,27 @@ def read_photo(path: Path, *, max_megapixels: float = 100) -> Photo:
         if isinstance(error, OSError) and error.errno:
             raise PhotoError(f"cannot read {name}: {cause_of(error)}") from error
         raise PhotoError(f"{name} is damaged, cut short or unusual: {cause_of(error)}") from error
+
+
+def _read_as_far_as_allowed(file: BinaryIO, name: str, max_megapixels: float, accept_damaged: bool) -> Photo:
+    """Read a photo, a damaged one too where that is allowed. Raises whatever Pillow raises."""
+    try:
+        return _read(file, name, max_megapixels)
+    except PhotoError:
+        raise
+    except Exception as error:
+        system_refused = isinstance(error, OSError) and error.errno
+        if system_refused or isinstance(error, MemoryError):
+            raise
+        if accept_damaged:
+            with accepting_damage():
+                return _read(file, name, max_megapixels, damaged=True)
+        if isinstance(error, OSError) and isinstance(_open_header(file, name), _PARTLY_READABLE):
+            raise PhotoError(
+                f"{name} is damaged or cut short: {cause_of(error)}: copy it again from where it came from, "
+                "or restore what can be read of it with --accept-damaged"
+            ) from error
+        raise
 
 
 def allowed_bytes(max_megapixels: float) -> int:
@@ -122,7 +165,8 @@ def _check_is_file(path: Path, name: str, max_megapixels: float) -> None:
         )
 
 
-def _read(file: BinaryIO, name: str, max_megapixels: float) -> Photo:
+def _read(file: BinaryIO, name: str, max_megapixels: float, *, damaged: bool = False) -> Photo:
+    file.seek(0)
     if file.read(4) == b"RIFF":
         file.seek(0)
         _check_size(webp_size(file.read(30)) or (0, 0), name, max_megapixels)
@@ -132,11 +176,71 @@ def _read(file: BinaryIO, name: str, max_megapixels: float) -> Photo:
         raise PhotoError(
             f"{name} is drawn in more than {MOST_SCANS} scans: save it anew with another program"
         )
-    samples = decode_samples(image, reopen=lambda: _open_header(file, name))
-    orientation = orientation_of(image)  # before its EXIF is set to upright
+    if isinstance(image, TiffImageFile):
+        first, *others = _read_pages(image, file, name, max_megapixels, damaged)
+        return replace(first, pages=tuple(others))
+    return _read_picture(image, file, lambda: _open_header(file, name), damaged)
+
+
+def _read_picture(image: ImageFile, file: BinaryIO, reopen: Callable[[], ImageFile], damaged: bool) -> Photo:
+    if isinstance(image, JpegImageFile) and not damaged:
+        image = _with_its_end(image, file)
+    samples = decode_samples(image, reopen)
     source = source_of(image, file, grey=samples.shape[2] < 3)
     image.close()  # frees the second copy of the pixels, not the file
-    return Photo(*_split_alpha(turn_upright(samples, orientation)), source)
+    pixels, alpha = _split_alpha(turn_upright(samples, source.orientation))
+    return Photo(pixels, alpha, replace(source, damaged=damaged))
+
+
+def _with_its_end(image: JpegImageFile, file: BinaryIO) -> JpegImageFile:
+    """Return an image that can be decoded to its end. Raises OSError for one that is cut."""
+    file.seek(0)
+    content = file.read()
+    file.seek(0)
+    if has_its_end(content):
+        return image
+    whole = with_its_end(content)
+    if whole is None:
+        raise OSError("the file ends within its picture")
+    return JpegImageFile(io.BytesIO(whole))
+
+
+def _read_pages(
+    image: TiffImageFile, file: BinaryIO, name: str, max_megapixels: float, damaged: bool
+) -> Iterator[Photo]:
+    """Yield the pages of a TIFF; smaller copies and masks are none."""
+    numbers = []
+    pixels = 0
+    for number in range(min(image.n_frames, _MOST_PAGES + 1)):
+        image.seek(number)
+        kind, old_kind = (image.tag_v2.get(tag, 0) for tag in (_NEW_SUBFILE_TYPE, _SUBFILE_TYPE))
+        if number and (kind & (_REDUCED | _MASK) or old_kind == _OLD_REDUCED):
+            continue
+        numbers.append(number)
+        pixels += image.width * image.height
+        if len(numbers) > 1:
+            _check_pages(len(numbers), pixels, name, max_megapixels)
+    for number in numbers:
+
+        def reopened(number: int = number) -> ImageFile:
+            again = _open_header(file, name)
+            again.seek(number)
+            return again
+
+        with os.fdopen(os.dup(file.fileno()), "rb") as own:  # closed with its page
+            page = _open_header(own, name)
+            page.seek(number)
+            yield _read_picture(page, file, reopened, damaged)
+
+
+def _check_pages(pages: int, pixels: int, name: str, max_megapixels: float) -> None:
+    if pages > _MOST_PAGES:
+        raise PhotoError(f"{name} has more than {_MOST_PAGES} pages: save them in several files")
+    if pixels > max_megapixels * 1e6:
+        raise PhotoError(
+            f"the first {pages} pages of {name} have {pixels / 1e6:.4g} megapixels together, "
+            f"more than the {max_megapixels:g} allowed: raise --max-megapixels"
+        )
 
 
 def _check_size(size: tuple[int, int], name: str, max_megapixels: float) -> None:
@@ -150,14 +254,25 @@ def _check_size(size: tuple[int, int], name: str, max_megapixels: float) -> None
 
 def _open_header(file: BinaryIO, name: str) -> ImageFile:
     file.seek(0)
-    start = file.read(12)
+    start = file.read(256)
     file.seek(0)
     for signature, plugin in _FORMATS:
         if start.startswith(signature):
             return plugin(file)
-    if start[4:].startswith(_HEIF):
+    if _is_heif(start):
         return _open_heif(file, name)
-    raise PhotoError(f"{name} is not a JPEG, PNG, WebP, TIFF, BMP or GIF picture: save it as one of these")
+    raise PhotoError(
+        f"{name} is not a JPEG, PNG, WebP, TIFF, BMP, GIF or HEIC picture: save it as one of these"
+    )
+
+
+def _is_heif(start: bytes) -> bool:
+    """Return whether a file says in its first box that it is HEIC, by its main brand or a compatible one."""
+    if start[4:8] != b"ftyp":
+        return False
+    size = min(int.from_bytes(start[:4], "big"), len(start))
+    major, compatible = start[8:12], {start[at : at + 4] for at in range(16, size - 3, 4)}
+    return major in _HEIC_BRANDS | _HEIF_BRANDS or (bool(compatible & _HEIC_BRANDS) and major[:3] != b"avi")
 
 
 def _open_heif(file: BinaryIO, name: str) -> ImageFile:

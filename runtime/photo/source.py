@@ -1,8 +1,10 @@
 """What a photo's file says beside its pixels, cleaned so that it stays true of the restored photo."""
 
 import io
-import re
+import mmap
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
@@ -10,6 +12,22 @@ from PIL import ImageCms
 from PIL.ExifTags import IFD, Base
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
+from PIL.TiffImagePlugin import TiffImageFile
+
+from runtime.photo.captions import (
+    IPTC_TAG,
+    RESOURCES_TAG,
+    Text,
+    gif_captions,
+    jpeg_captions,
+    png_captions,
+    tagged_captions,
+)
+from runtime.photo.colour_tags import as_png_chunks, of_exif, of_heif, of_png, of_tiff, png_colours
+from runtime.photo.colours import Colours, icc_profile
+from runtime.photo.jpeg_segments import APP1, Data, segments
+from runtime.photo.original import Original
+from runtime.photo.xmp import VIDEO, orientation_in, upright, without_parts
 
 
 @dataclass(frozen=True)
@@ -32,11 +50,23 @@ class PhotoSource:
     grey: bool = False
     """The three channels were one, and are written as one."""
     icc: bytes | None = None
-    """The colour profile of the pixels, RGB or grey; None means sRGB."""
+    """The file's colour profile, RGB or grey. Without it, and without `colours`, the pixels are sRGB."""
+    colours: Colours | None = None
+    """What the file says of its colours elsewhere than in a profile, where that is what counts."""
+    png_colours: bytes = b""
+    """The same as whole PNG chunks."""
     exif: bytes | None = None
     """An EXIF block that says "upright" and carries no thumbnail."""
     xmp: bytes | None = None
-    """An XMP packet (UTF-8) that says "upright"."""
+    """An XMP packet (UTF-8) that says "upright", and nothing of parts that a result lacks."""
+    extended_xmp: tuple[bytes, ...] = ()
+    """Of a JPEG: the bodies of the segments that continue its XMP."""
+    texts: tuple[Text, ...] = ()
+    """Comments and PNG texts."""
+    captions: bytes = b""
+    """IPTC and other captions, as Photoshop's image resources."""
+    parts: tuple[str, ...] = ()
+    """What the file holds that a restored photo does not, such as "an animation"."""
     dpi: tuple[float, float] | None = None
     """Dots per inch across and down."""
     jpeg: JpegCoding | None = None
@@ -45,30 +75,62 @@ class PhotoSource:
     """For a WebP."""
     compressed: bool = True
     """For a TIFF."""
+    orientation: int = 1
+    """How the pixels lie in the file; the EXIF orientation that was applied."""
+    damaged: bool = False
+    """Some of the pixels could not be decoded."""
+    stripped: bool = False
+    """Metadata was left out on request."""
+    original: Original | None = None
+    """The file that the photo was read from."""
 
 
 # First-directory tags that describe how a TIFF (or a thumbnail) stores its pixels, and blocks kept elsewhere.
 _STORAGE_TAGS = frozenset(
     {*range(254, 267), 273, *range(277, 282), 284, *range(288, 292), 301, *range(317, 348), *range(512, 533)}
-    | {Base.XMLPacket, Base.ImageResources, Base.InterColorProfile, 37724, *range(50706, 51200)}
+    | {Base.XMLPacket, IPTC_TAG, RESOURCES_TAG, Base.InterColorProfile, 37724, *range(50706, 51200)}
 )
-_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:=[\"']|>))([0-9])")
+_MPO_ENTRIES = 0xB002
+_EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+_TURNED_BY_DECODER = ("TIFF", "HEIF")
+_PREVIEWS = (
+    "Baseline MP Primary Image",
+    "Large Thumbnail (VGA Equivalent)",
+    "Large Thumbnail (Full HD Equivalent)",
+)
 
 
 def source_of(image: ImageFile, file: BinaryIO, *, grey: bool) -> PhotoSource:
     """Collect what is kept of a loaded `image`, which was opened from `file`; what is broken is left out."""
-    xmp = _xmp_of(image)
-    return PhotoSource(
-        format=image.format,
-        grey=grey,
-        icc=_icc_of(image, "GRAY" if grey else "RGB"),
-        exif=_exif_of(image),
-        xmp=xmp and _XMP_ORIENTATION.sub(rb"\g<1>1", xmp),
-        dpi=_dpi_of(image),
-        jpeg=_jpeg_coding_of(image),
-        lossless=image.format == "WEBP" and _is_lossless_webp(file),
-        compressed=image.info.get("compression") != "raw",
-    )
+    icc = _icc_of(image, "GRAY" if grey else "RGB")
+    orientation = orientation_of(image)
+    with _mapped(file) as data:
+        colours, png = _colours_of(image, data, has_profile=icc is not None)
+        texts, captions = _captions_of(image, data)
+        extended = _extended_xmp_of(data) if image.format == "JPEG" else ()
+        xmp, parts = _xmp_of(image), frozenset[str]()
+        if xmp:
+            xmp, parts = without_parts(upright(xmp), extended=bool(extended))
+        if image.format == "JPEG" and _has_video(data):
+            parts |= {VIDEO}
+        return PhotoSource(
+            format=image.format,
+            grey=grey,
+            icc=icc,
+            colours=colours,
+            png_colours=png,
+            exif=_exif_of(image),
+            xmp=xmp,
+            extended_xmp=extended if xmp else (),
+            texts=texts,
+            captions=captions,
+            parts=(*sorted(parts), *_further_pictures(image)),
+            dpi=_dpi_of(image),
+            jpeg=_jpeg_coding_of(image),
+            lossless=image.format == "WEBP" and _is_lossless_webp(file),
+            compressed=image.info.get("compression") != "raw",
+            orientation=orientation,
+        )
 
 
 def without_metadata(source: PhotoSource) -> PhotoSource:
@@ -76,21 +138,90 @@ def without_metadata(source: PhotoSource) -> PhotoSource:
 
     The pixels need their colour profile; the density tells nothing. Orientation has been applied.
     """
-    return replace(source, exif=None, xmp=None)
+    told = {"exif": None, "xmp": None, "extended_xmp": (), "texts": (), "captions": b"", "stripped": True}
+    return replace(source, **told)  # type: ignore[arg-type]
+
+
+def profile_of(source: PhotoSource) -> bytes | None:
+    """Return the ICC profile of the pixels, one that says what the file says in another way if need be."""
+    written = source.colours and icc_profile(source.colours, grey=source.grey)
+    return written or source.icc
 
 
 def orientation_of(image: ImageFile) -> int:
     """Return the EXIF orientation (1…8) that a loaded image still needs; 1 where the file names none."""
-    if image.format == "TIFF":  # Pillow turns a TIFF while it loads it
+    if image.format in _TURNED_BY_DECODER:  # a TIFF by its tag, a HEIF by its own boxes, which alone count
         return 1
     try:
         orientation = image.getexif().get(Base.Orientation)
     except Exception:  # broken EXIF
         orientation = None
-    in_xmp = _XMP_ORIENTATION.search(_xmp_of(image) or b"")
-    if orientation is None and in_xmp:
-        orientation = int(in_xmp[2])
+    if orientation is None:
+        orientation = orientation_in(_xmp_of(image) or b"")
     return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
+
+
+@contextmanager
+def _mapped(file: BinaryIO) -> Iterator[Data]:
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield data
+
+
+def _colours_of(image: ImageFile, data: Data, *, has_profile: bool) -> tuple[Colours | None, bytes]:
+    """Return colours that are told elsewhere than in a profile, and PNG chunks that tell the same."""
+    if image.format == "PNG":
+        chunks = png_colours(data)
+        return of_png(chunks, has_profile=has_profile), as_png_chunks(chunks)
+    if has_profile or image.mode in ("CMYK", "LAB"):
+        return None, b""
+    if image.format == "HEIF":
+        colours, chunks = of_heif(image)
+        return colours, as_png_chunks(chunks)
+    if isinstance(image, TiffImageFile):
+        return of_tiff(image.tag_v2), b""
+    return of_exif(image), b""
+
+
+def _captions_of(image: ImageFile, data: Data) -> tuple[tuple[Text, ...], bytes]:
+    texts: tuple[Text, ...] = ()
+    captions = b""
+    if image.format == "JPEG":
+        texts, captions = jpeg_captions(data)
+    elif image.format == "PNG":
+        texts, captions = png_captions(data)
+    elif image.format == "GIF":
+        texts = gif_captions(image)
+    if not captions:
+        with suppress(Exception):  # broken EXIF
+            tags = image.tag_v2 if isinstance(image, TiffImageFile) else image.getexif()
+            captions = tagged_captions(tags)
+    return texts, captions
+
+
+def _extended_xmp_of(data: Data) -> tuple[bytes, ...]:
+    bodies = (data[each.body : each.end] for each in segments(data) if each.marker == APP1)
+    return tuple(body for body in bodies if body.startswith(_EXTENDED_XMP))
+
+
+def _has_video(data: Data) -> bool:
+    """Return whether a video follows a JPEG's first picture; not every motion photo's XMP says so."""
+    end = max((each.end for each in segments(data)), default=0)
+    start = data[end : end + 256]
+    return start[4:8] == b"ftyp" or b"MotionPhoto_Data" in start
+
+
+def _further_pictures(image: ImageFile) -> tuple[str, ...]:
+    """Return what other pictures the file holds beside the one that was read, previews apart."""
+    if image.format in ("GIF", "PNG", "WEBP"):
+        return ("an animation",) if getattr(image, "is_animated", False) else ()
+    if image.format == "HEIF":
+        return ("further pictures",) if getattr(image, "n_frames", 1) > 1 else ()
+    with suppress(Exception):  # a broken index of further pictures
+        if isinstance(image, JpegImageFile) and "mp" in image.info:
+            index = image._getmp() or {}
+            kinds = [entry["Attribute"]["MPType"] for entry in index.get(_MPO_ENTRIES, ())]
+            return ("further pictures",) if any(kind not in _PREVIEWS for kind in kinds[1:]) else ()
+    return ()
 
 
 def _icc_of(image: ImageFile, colours: str) -> bytes | None:

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 from PIL import Image
 from PIL.ExifTags import IFD
-from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import (
     ICCPROFILE,
     RESOLUTION_UNIT,
@@ -20,18 +19,34 @@ from PIL.TiffImagePlugin import (
     Y_RESOLUTION,
     ImageFileDirectory_v2,
 )
-from PIL.TiffTags import BYTE
+from PIL.TiffTags import BYTE, UNDEFINED
 
 from engines.errors import PhotoError
 from runtime.atomic import draft_beside, write_atomically, write_new
 from runtime.one_line import cause_of, one_line
+from runtime.photo.captions import (
+    IPTC_TAG,
+    RESOURCES_TAG,
+    apart,
+    exif_with,
+    fits_jpeg,
+    iptc_of,
+    jpeg_segments_of,
+    png_chunks_of,
+)
+from runtime.photo.chunks import png_chunk
+from runtime.photo.colours import icc_profile, of_grey_profile
 from runtime.photo.deep_png import write_deep_png
+from runtime.photo.jpeg_segments import APP1, LONGEST_BODY, segment
 from runtime.photo.reader import Photo
 from runtime.photo.samples import Samples
-from runtime.photo.tiff import write_tiff
+from runtime.photo.source import PhotoSource, profile_of
+from runtime.photo.tiff import Page, write_tiff
+from runtime.photo.xmp import without_parts
 
-_JPEG_BLOCK = 65533 - len(b"http://ns.adobe.com/xap/1.0/\0")
+_JPEG_BLOCK = LONGEST_BODY - len(b"http://ns.adobe.com/xap/1.0/\0")
 _PNG_HEADER = 33  # bytes: the signature and the IHDR chunk
+_XMP_KEYWORD = b"XML:com.adobe.xmp"
 _INCH = 2
 # Against the defaults (6 and 4), a photo is written in less than half the time and grows by a tenth at most.
 _PNG_EFFORT = 3
@@ -44,13 +59,18 @@ def check_output(path: Path, *, source: Path | None = None, overwrite: bool = Fa
     source     the photo that is read; it may be the output only with `overwrite`
     overwrite  whether an existing file may be replaced
     """
+    if path.suffix.lower() not in _WRITERS and not path.is_dir():
+        raise PhotoError(
+            f"the output {one_line(path)} has no known suffix: end it in one of {' '.join(sorted(_WRITERS))}"
+        )
+    check_place(path, source=source, overwrite=overwrite)
+
+
+def check_place(path: Path, *, source: Path | None = None, overwrite: bool = False) -> None:
+    """Raise PhotoError if no file can be written to `path`, whatever its suffix; see `check_output`."""
     name, folder = one_line(path), path.parent
     if path.is_dir():
         raise PhotoError(f"the output {name} is a folder: name a file in it")
-    if path.suffix.lower() not in _WRITERS:
-        raise PhotoError(
-            f"the output {name} has no known suffix: end it in one of {' '.join(sorted(_WRITERS))}"
-        )
     if not folder.is_dir():
         raise PhotoError(f"the output folder {one_line(folder)} does not exist: make it first")
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -73,10 +93,14 @@ def write_photo(path: Path, photo: Photo, *, overwrite: bool = False) -> None:
 
     PNG and TIFF hold 16 bits; elsewhere they are rounded to 8. JPEG and BMP hold no alpha: there the photo is
     laid on white. A JPEG that came from a JPEG keeps its quantisation; another one, and a lossy WebP, has
-    quality 95. ICC profile, EXIF, XMP and resolution go along where the format has a place for them. Raises
-    PhotoError, and then leaves `path` as it was.
+    quality 95. Colours, EXIF, XMP, captions and resolution go along where the format has a place for them,
+    see `left_out`. A photo with `content` is written as that, byte for byte, where its format is the one that
+    `path` asks for. Raises PhotoError, and then leaves `path` as it was.
     """
-    check_output(path, overwrite=overwrite)
+    if is_copied(photo, path):
+        check_place(path, overwrite=overwrite)
+    else:
+        check_output(path, overwrite=overwrite)
     with write_atomically(path) as file:
         _encode(file, photo, path)
 
@@ -96,7 +120,42 @@ def write_draft(path: Path, photo: Photo, *, prefix: str = "") -> Path:
     return draft
 
 
+def is_copied(photo: Photo, path: Path) -> bool:
+    """Return whether the photo's own bytes are what is written to `path`."""
+    if photo.content is None:
+        return False
+    suffix, original = path.suffix.lower(), photo.source.original
+    same_name = original is not None and original.path.suffix.lower() == suffix
+    return same_name or photo.source.format == _FORMATS.get(suffix)
+
+
+def left_out(photo: Photo, path: Path) -> list[str]:
+    """Return what of a photo's file has no place in the format that `path` asks for, in a few words each."""
+    if is_copied(photo, path):
+        return []
+    source, suffix = photo.source, path.suffix.lower()
+    _, texts = apart(source.texts)
+    out = []
+    if suffix == ".bmp":
+        named = {"EXIF": source.exif, "XMP": source.xmp, "captions": source.captions or source.texts}
+        out = ["the colour profile"] * bool(profile_of(source)) + [name for name in named if named[name]]
+    elif _FORMATS[suffix] == "JPEG":
+        out += ["EXIF"] * (len(_jpeg_exif(source) or b"") > _JPEG_BLOCK)
+        out += ["XMP"] * (len(source.xmp or b"") > _JPEG_BLOCK)
+        out += [f"the text {one_line(text.keyword)!r}" for text in texts if not fits_jpeg(text)]
+    elif suffix != ".png" and not exif_with(source.exif, source.texts)[1]:
+        out += ["comments and texts"]
+    if source.extended_xmp and _FORMATS[suffix] != "JPEG":
+        out += ["the second part of XMP"]
+    if photo.pages and _FORMATS[suffix] != "TIFF":
+        out += [f"pages 2 to {1 + len(photo.pages)}"]
+    return out
+
+
 def _encode(file: BinaryIO, photo: Photo, path: Path) -> None:
+    if is_copied(photo, path) and photo.content is not None:
+        file.write(photo.content)
+        return
     try:
         _WRITERS[path.suffix.lower()](file, photo)
     except Exception as error:  # Pillow raises many kinds, such as ValueError for a side that is too long
@@ -105,38 +164,57 @@ def _encode(file: BinaryIO, photo: Photo, path: Path) -> None:
 
 def _write_jpeg(file: BinaryIO, photo: Photo) -> None:
     # A block of EXIF or XMP has at most 64 KB here; a longer one comes from another format.
+    source = photo.source
     metadata = _metadata(photo)
+    metadata["exif"] = _jpeg_exif(source) or b""
+    metadata["xmp"] = _xmp(source, extended=True)
     for block in ("exif", "xmp"):
-        if len(metadata.get(block, b"")) > _JPEG_BLOCK:
-            del metadata[block]
-    jpeg = photo.source.jpeg
+        if len(metadata[block]) > _JPEG_BLOCK:
+            metadata[block] = b""
+    _, texts = apart(source.texts)
+    continued = b"".join(segment(APP1, body) for body in source.extended_xmp if metadata["xmp"])
+    metadata["extra"] = continued + jpeg_segments_of(texts, source.captions)
+    jpeg = source.jpeg
     coding: dict[str, Any] = {"quality": 95, "subsampling": 0}
     if jpeg is not None:
         coding = {"qtables": jpeg.tables, "subsampling": jpeg.subsampling, "progressive": jpeg.progressive}
     _save(file, _over_white(photo), "JPEG", **coding, **metadata)
 
 
+def _jpeg_exif(source: PhotoSource) -> bytes | None:
+    return exif_with(source.exif, apart(source.texts)[0])[0]
+
+
 def _write_png(file: BinaryIO, photo: Photo) -> None:
-    metadata = _metadata(photo)
-    if "xmp" in metadata:
-        metadata["pnginfo"] = PngInfo()
-        metadata["pnginfo"].add_itxt("XML:com.adobe.xmp", metadata.pop("xmp").decode())
+    source, metadata = photo.source, _metadata(photo)
+    if source.format == "PNG":  # which says elsewhere what its profile does not
+        metadata["icc_profile"] = source.icc
+    xmp = _xmp(source)
+    chunks = source.png_colours + png_chunks_of(source.texts, source.captions)
+    chunks += png_chunk(b"iTXt", _XMP_KEYWORD + b"\0\0\0\0\0" + xmp) if xmp else b""
     samples = _samples(photo)
     if samples.dtype == np.uint8:
-        _save(file, _image(samples), "PNG", compress_level=_PNG_EFFORT, **metadata)
+        encoded = io.BytesIO()
+        _image(samples).save(encoded, "PNG", compress_level=_PNG_EFFORT, **metadata)
+        picture = encoded.getbuffer()
+        file.write(picture[:_PNG_HEADER])
+        file.write(chunks)
+        file.write(picture[_PNG_HEADER:])
         return
-    # Pillow makes the metadata chunks, of a one-pixel picture: all between its header and its samples.
+    # Pillow makes the other metadata chunks, of a one-pixel picture: all between its header and its samples.
     pixel = io.BytesIO()
-    _save(pixel, Image.new("RGB", (1, 1)), "PNG", **metadata)
-    chunks = pixel.getvalue()
-    write_deep_png(file, samples, chunks[_PNG_HEADER : chunks.rindex(b"IDAT") - 4])
+    Image.new("RGB", (1, 1)).save(pixel, "PNG", **metadata)
+    made = pixel.getvalue()
+    write_deep_png(file, samples, chunks + made[_PNG_HEADER : made.rindex(b"IDAT") - 4])
 
 
 def _write_webp(file: BinaryIO, photo: Photo) -> None:
-    metadata = _metadata(photo)
-    if photo.source.grey:
-        metadata.pop("icc_profile", None)  # WebP knows no grey, and a grey profile would not fit RGB
-    coding: dict[str, Any] = {"lossless": True} if photo.source.lossless else {"quality": 95}
+    source, metadata = photo.source, _metadata(photo)
+    if source.grey:  # WebP knows no grey, and a grey profile would not fit RGB
+        metadata["icc_profile"] = _rgb_profile(source)
+    exif, _ = exif_with(source.exif, source.texts, iptc_of(source.captions))
+    metadata |= {"exif": exif or b"", "xmp": _xmp(source)}
+    coding: dict[str, Any] = {"lossless": True} if source.lossless else {"quality": 95}
     _save(
         file,
         _image(_samples(_eight_bit(photo))),
@@ -149,23 +227,44 @@ def _write_webp(file: BinaryIO, photo: Photo) -> None:
 
 
 def _write_tiff(file: BinaryIO, photo: Photo) -> None:
+    write_tiff(file, [_page(each) for each in (photo, *photo.pages)])
+
+
+def _page(photo: Photo) -> Page:
     source = photo.source
+    icc = profile_of(source)
     if source.grey and photo.alpha is not None and photo.pixels.dtype == np.uint16:
-        source = replace(source, grey=False, icc=None)  # hardly any reader takes 16-bit grey with alpha
+        icc = _rgb_profile(source)
+        source = replace(source, grey=False)  # hardly any reader takes 16-bit grey with alpha
     directory = ImageFileDirectory_v2()
     exif = Image.Exif()
-    exif.load(source.exif or b"")
+    exif.load(exif_with(source.exif, source.texts)[0] or b"")
     for tag in exif:
         directory[tag] = exif.get_ifd(tag) if tag in (IFD.Exif, IFD.GPSInfo) else exif[tag]
-    if source.icc:
-        directory[ICCPROFILE] = source.icc
-    if source.xmp:
-        directory.tagtype[XMP] = BYTE
-        directory[XMP] = source.xmp
+    blocks = {XMP: _xmp(source), IPTC_TAG: iptc_of(source.captions), RESOURCES_TAG: source.captions}
+    for tag, block in blocks.items():
+        if block:
+            directory.tagtype[tag] = UNDEFINED if tag == IPTC_TAG else BYTE
+            directory[tag] = block
+    if icc:
+        directory[ICCPROFILE] = icc
     if source.dpi:
         directory[X_RESOLUTION], directory[Y_RESOLUTION] = source.dpi
         directory[RESOLUTION_UNIT] = _INCH
-    write_tiff(file, _samples(replace(photo, source=source)), directory, compressed=source.compressed)
+    return Page(_samples(replace(photo, source=source)), directory, compressed=source.compressed)
+
+
+def _xmp(source: PhotoSource, *, extended: bool = False) -> bytes:
+    """Return the XMP packet to write; without a word of its second part where that is not written."""
+    if source.xmp and source.extended_xmp and not extended:
+        return without_parts(source.xmp, extended=False)[0] or b""
+    return source.xmp or b""
+
+
+def _rgb_profile(source: PhotoSource) -> bytes | None:
+    """Return an RGB profile for a grey photo that is written as RGB."""
+    colours = source.colours or (of_grey_profile(source.icc) if source.icc else None)
+    return icc_profile(colours) if colours else None
 
 
 def _write_bmp(file: BinaryIO, photo: Photo) -> None:
@@ -181,7 +280,7 @@ def _save(file: BinaryIO, image: Image.Image, format_name: str, **options: Any) 
 
 def _metadata(photo: Photo) -> dict[str, Any]:
     source = photo.source
-    named = {"icc_profile": source.icc, "exif": source.exif, "xmp": source.xmp, "dpi": source.dpi}
+    named = {"icc_profile": profile_of(source), "exif": source.exif, "dpi": source.dpi}
     return {name: value for name, value in named.items() if value}
 
 
@@ -228,6 +327,9 @@ _WRITERS: dict[str, Callable[[BinaryIO, Photo], None]] = {
     ".tiff": _write_tiff,
     ".webp": _write_webp,
 }
+
+_FORMATS = dict.fromkeys((".jfif", ".jpe", ".jpeg", ".jpg"), "JPEG")
+_FORMATS |= {".bmp": "BMP", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}
 
 OUTPUT_SUFFIXES = frozenset(_WRITERS)
 """Suffixes, in lower case, that a photo can be written under."""

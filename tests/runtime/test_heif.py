@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 
 from engines.errors import PhotoError
 from runtime.one_photo import output_name
-from runtime.photo.reader import read_photo
+from runtime.photo.reader import SUPPORTED_SUFFIXES, read_photo
 from runtime.photo.writer import write_photo
 
 RNG = np.random.default_rng(3)
@@ -54,6 +54,44 @@ def test_it_is_read_upright_and_turned_once(tmp_path: Path) -> None:
     with Image.open(tmp_path / "a.jpg") as written:
         assert (written.getexif()[ORIENTATION], written.getexif()[MAKE]) == (1, "Kiosk")
         assert written.info["icc_profile"] == profile
+
+
+@pytest.mark.parametrize(
+    "said", ["tiff:Orientation='6'", 'tiff:Orientation="6"', "><tiff:Orientation>6</tiff:Orientation></rdf:x"]
+)
+def test_an_orientation_in_its_xmp_turns_it_no_further(tmp_path: Path, said: str) -> None:
+    xmp = f"<x:xmpmeta><rdf:x {said}></x:xmpmeta>".encode()
+    heif = pillow_heif.from_pillow(Image.fromarray(RGB))
+    heif.info["xmp"] = xmp
+    heif.save(tmp_path / "a.heic", quality=-1, chroma=444)
+    opened = pillow_heif.open_heif(tmp_path / "a.heic")
+    assert b"Orientation" in opened.info["xmp"]
+    read = read_photo(tmp_path / "a.heic")
+    assert read.pixels.shape[:2] == opened.size[::-1]
+    if read.source.xmp:
+        assert b"6" not in read.source.xmp.split(b"Orientation", 1)[-1][:3]
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"heim", b"heis", b"mif1", b"MiHE"])
+def test_every_brand_of_heic_is_read(photo: Path, brand: bytes) -> None:
+    whole = photo.read_bytes()
+    assert whole[4:8] == b"ftyp"
+    photo.write_bytes(whole[:8] + brand + whole[12:])
+    assert read_photo(photo).pixels.shape == RGB.shape
+
+
+@pytest.mark.parametrize("name", ["DSC00001.HIF", "dsc00001.hif", "a.HEIC", "b.Heif"])
+def test_cameras_names_are_those_of_photos(name: str) -> None:
+    assert Path(name).suffix.lower() in SUPPORTED_SUFFIXES
+    assert output_name(Path(name)) == f"{Path(name).stem}.jpg"
+
+
+def test_messages_of_its_decoder_stand_on_one_line(photo: Path) -> None:
+    photo.write_bytes(photo.read_bytes()[:200])
+    with pytest.raises(PhotoError) as error:
+        read_photo(photo)
+    assert str(error.value).isprintable()
+    assert "\\n" not in str(error.value)
 
 
 def test_alpha_is_kept(tmp_path: Path) -> None:

@@ -77,12 +77,12 @@ def says(path: Path) -> list[str]:
     found = ["bytes"] if MARKER.encode() in path.read_bytes() else []
     with Image.open(path) as image:
         image.load()
-        found += [
-            key for key in image.info if key in ("exif", "xmp", "comment", "photoshop", "XML:com.adobe.xmp")
-        ]
+        found += [key for key in image.info if key in ("xmp", "comment", "photoshop", "XML:com.adobe.xmp")]
         found += list(getattr(image, "text", {}))
         exif = image.getexif()
         found += [str(tag) for tag in (MAKE, ARTIST, EXIF_IFD, GPS_IFD, 270, 700, IPTC) if tag in exif]
+        if "exif" in image.info and dict(exif) != {ORIENTATION: 6}:  # a copy lies as its original does
+            found.append("exif")
     return found
 
 

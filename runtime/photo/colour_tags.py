@@ -1,0 +1,107 @@
+"""Where files tell their colours besides ICC: PNG's chunks, HEIF's nclx, EXIF and TIFF tags."""
+
+import struct
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from PIL.ExifTags import IFD, Base
+from PIL.ImageFile import ImageFile
+
+from runtime.photo.chunks import png_chunk, png_chunks
+from runtime.photo.colours import Colours, adobe_rgb, of_codes, of_gamma, of_primaries, of_tables, srgb
+from runtime.photo.jpeg_segments import Data
+
+_PNG_COLOURS = {b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32, b"mDCV": 24, b"cLLI": 8}
+"""Chunks and their sizes; all stand before the palette and the samples."""
+_SRGB_CODES = b"\x01\x0d"
+_TRANSFER_FUNCTION, _WHITE_POINT, _PRIMARIES = 301, 318, 319
+_INTEROP_INDEX = 1
+_UNIT = 100_000
+"""Of cHRM and gAMA."""
+
+
+def png_colours(data: Data) -> dict[bytes, bytes]:
+    """Return the well-formed colour chunks of a PNG besides iCCP, the first of each, as they stand in it."""
+    found: dict[bytes, bytes] = {}
+    for chunk in png_chunks(data):
+        if chunk.name in (b"IDAT", b"PLTE"):
+            break
+        if chunk.size == _PNG_COLOURS.get(chunk.name):
+            found.setdefault(chunk.name, data[chunk.body : chunk.body + chunk.size])
+    return found
+
+
+def of_png(chunks: dict[bytes, bytes], *, has_profile: bool) -> Colours | None:
+    """Return what a PNG's chunks say of its colours; None for sRGB, or what the profile says.
+
+    cICP comes before iCCP, that before sRGB, and that before gAMA and cHRM (PNG, third edition, section 4.3).
+    For an HDR picture the file's own profile is the better answer where cICP cannot be written.
+    """
+    cicp = chunks.get(b"cICP")
+    if cicp and cicp[2] == 0:
+        colours = of_codes(cicp[0], cicp[1], full_range=cicp[3] != 0)
+        if colours and not (colours.cicp and has_profile):
+            return colours
+        if cicp[:2] == _SRGB_CODES:
+            return srgb() if has_profile else None
+    if has_profile or b"sRGB" in chunks:
+        return None
+    (gamma,) = struct.unpack(">I", chunks.get(b"gAMA", bytes(4)))
+    xy = struct.unpack(">8I", chunks[b"cHRM"]) if b"cHRM" in chunks else ()
+    white, red, green, blue = (
+        ((xy[i] / _UNIT, xy[i + 1] / _UNIT) for i in range(0, 8, 2)) if xy else [(0, 0)] * 4
+    )
+    primaries = (red, green, blue, white) if xy else None
+    if gamma:
+        return of_gamma(_UNIT / gamma, primaries)
+    return of_primaries(primaries) if primaries else None
+
+
+def as_png_chunks(chunks: dict[bytes, bytes]) -> bytes:
+    """Return whole PNG chunks, those first that come before others."""
+    return b"".join(png_chunk(name, chunks[name]) for name in _PNG_COLOURS if name in chunks)
+
+
+def of_heif(image: ImageFile) -> tuple[Colours | None, dict[bytes, bytes]]:
+    """Return what a HEIF's nclx box says of its colours, and the same as PNG's cICP chunk."""
+    nclx = image.info.get("nclx_profile") or {}
+    try:
+        primaries, transfer = int(nclx["color_primaries"]), int(nclx["transfer_characteristics"])
+    except (KeyError, TypeError, ValueError):
+        return None, {}
+    colours = of_codes(primaries, transfer)  # the decoder has widened a narrow range
+    return colours, {b"cICP": bytes([primaries, transfer, 0, 1])} if colours else {}
+
+
+def of_exif(image: ImageFile) -> Colours | None:
+    """Return Adobe RGB where EXIF names it as cameras do, by R03 (DCF 2.0, section 6.2); else None."""
+    try:
+        index = image.getexif().get_ifd(IFD.Interop).get(_INTEROP_INDEX)
+    except Exception:  # broken EXIF
+        return None
+    return adobe_rgb() if str(index).startswith("R03") else None
+
+
+def of_tiff(tags: Any) -> Colours | None:
+    """Return what a TIFF's tags say of its colours (TIFF 6.0, section 20); None where they say nothing."""
+    try:
+        table, white, colours = (tags.get(tag) for tag in (_TRANSFER_FUNCTION, _WHITE_POINT, _PRIMARIES))
+        primaries = None
+        if white and colours:
+            x0, y0, x1, y1, x2, y2 = (float(value) for value in colours)
+            primaries = ((x0, y0), (x1, y1), (x2, y2), (float(white[0]), float(white[1])))
+        if table:
+            levels = 2 ** int(tags.get(Base.BitsPerSample, (8,))[0])
+            if len(table) in (levels, 3 * levels):
+                return of_tables([*np.reshape(table, (-1, levels))], primaries)
+        return of_gamma(2.2, primaries) if primaries else None
+    except (TypeError, ValueError, ArithmeticError):
+        return None
+
+
+def with_orientation_only(orientation: int) -> bytes:
+    """Return an EXIF block, without JPEG's header, that says how the picture is turned and nothing else."""
+    exif = Image.Exif()
+    exif[Base.Orientation] = orientation
+    return exif.tobytes().removeprefix(b"Exif\0\0")

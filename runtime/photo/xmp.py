@@ -1,0 +1,140 @@
+"""XMP packets: what they say stays, but for what is untrue of a restored photo."""
+
+import re
+from typing import TypeAlias
+from xml.dom import expatbuilder, minidom
+from xml.parsers.expat import ExpatError
+
+Parent: TypeAlias = minidom.Document | minidom.Element
+
+_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)([0-9])")
+_CAMERA = "http://ns.google.com/photos/1.0/camera/"
+_XMP, _EXTENDED = "http://ns.adobe.com/xap/1.0/", "http://ns.adobe.com/xmp/note/"
+_FURTHER = "further parts"
+VIDEO = "a motion photo's video"
+"""What is lost of a motion photo, in words for the user."""
+# Namespaces that speak of parts after or beside the main picture, which a result does not have.
+_PARTS = {
+    "http://ns.google.com/photos/1.0/container/": _FURTHER,
+    "http://ns.google.com/photos/1.0/container/item/": _FURTHER,
+    "http://ns.google.com/photos/dd/1.0/container/": _FURTHER,
+    "http://ns.google.com/photos/dd/1.0/item/": _FURTHER,
+    "http://ns.google.com/photos/dd/1.0/device/": _FURTHER,
+    "http://ns.adobe.com/hdr-gain-map/1.0/": "a gain map",
+    "http://ns.apple.com/HDRGainMap/1.0/": "a gain map",
+    "http://ns.apple.com/pixeldatainfo/1.0/": _FURTHER,
+    "http://ns.oppo.com/photos/1.0/camera/": VIDEO,
+}
+_USUAL = {
+    "Container": "http://ns.google.com/photos/1.0/container/",
+    "GContainer": "http://ns.google.com/photos/1.0/container/",
+    "Item": "http://ns.google.com/photos/1.0/container/item/",
+    "hdrgm": "http://ns.adobe.com/hdr-gain-map/1.0/",
+    "HDRGainMap": "http://ns.apple.com/HDRGainMap/1.0/",
+    "xmp": _XMP,
+    "xmpNote": _EXTENDED,
+}
+"""Prefixes of packets that do not declare theirs."""
+_DECLARATIONS = "http://www.w3.org/2000/xmlns/"
+_ABOUT_VIDEO = re.compile(r"(MotionPhoto|MicroVideo)")
+_MENTIONED = re.compile(
+    rb"MotionPhoto|MicroVideo|Container:|hdrgm:|photos/(?:dd/)?1\.0/|hdr-gain-map|HDRGainMap|pixeldatainfo|ns\.oppo\.com|Thumbnails"
+)
+_LONGEST = 1 << 24
+"""Bytes of a packet that is looked into."""
+
+
+def orientation_in(xmp: bytes) -> int | None:
+    """Return the orientation (0…9) that a packet names; None where it names none."""
+    found = _ORIENTATION.search(xmp)
+    return int(found[2]) if found else None
+
+
+def upright(xmp: bytes) -> bytes:
+    """Return a packet that says that the picture is upright, where it spoke of its orientation."""
+    return _ORIENTATION.sub(rb"\g<1>1", xmp)
+
+
+def without_parts(xmp: bytes, *, extended: bool = True) -> tuple[bytes | None, frozenset[str]]:
+    """Return a packet without what it says of parts that a result lacks, and what these were.
+
+    Those parts are a motion photo's video, gain maps, containers of several pictures, and thumbnails, which
+    show the face as it was. A packet that mentions none of them stays byte for byte; one that mentions them
+    and is no XML is dropped.
+
+    extended  whether the packet's second part goes along
+    """
+    if not _MENTIONED.search(xmp) and (extended or b"HasExtendedXMP" not in xmp):
+        return xmp, frozenset()
+    if len(xmp) > _LONGEST or b"<!DOCTYPE" in xmp or b"<!ENTITY" in xmp:
+        return None, frozenset({_FURTHER})
+    document = _parsed(xmp.rstrip(b"\0 \r\n\t"))
+    if document is None:
+        return None, frozenset({_FURTHER})
+    found: set[str] = set()
+    _clean(document, found, extended=extended)
+    if not found:
+        return xmp, frozenset()
+    _drop_declarations(document, _used_namespaces(document))
+    return "".join(node.toxml() for node in document.childNodes).encode(), frozenset(
+        found - {""} - ({_FURTHER} if found - {_FURTHER, ""} else set())
+    )
+
+
+def _parsed(xmp: bytes) -> minidom.Document | None:
+    """Return a packet as a document; None for what is no XML. Some packets declare no namespaces."""
+    for namespaces in (True, False):
+        try:
+            return expatbuilder.parseString(xmp, namespaces=namespaces)
+        except (ExpatError, ValueError, LookupError):
+            continue
+    return None
+
+
+def _clean(node: Parent, found: set[str], *, extended: bool) -> None:
+    for child in [*node.childNodes]:
+        if not isinstance(child, minidom.Element):
+            continue
+        if (part := _part(child, extended)) is not None:
+            found.add(part)
+            node.removeChild(child)
+            continue
+        for name in [*child.attributes.keys()]:
+            if (part := _part(child.attributes[name], extended)) is not None:
+                found.add(part)
+                child.removeAttribute(name)
+        _clean(child, found, extended=extended)
+
+
+def _used_namespaces(node: Parent) -> set[str]:
+    used: set[str] = set()
+    for child in node.childNodes:
+        if isinstance(child, minidom.Element):
+            attributes = [child.attributes[name] for name in child.attributes.keys()]  # noqa: SIM118
+            used |= {each.namespaceURI or "" for each in (child, *attributes)} | _used_namespaces(child)
+    return used
+
+
+def _drop_declarations(node: Parent, used: set[str]) -> None:
+    """Remove the declarations of namespaces that only said what was removed."""
+    for child in node.childNodes:
+        if not isinstance(child, minidom.Element):
+            continue
+        for name, value in [*child.attributes.items()]:
+            removable = value in _PARTS or value == _CAMERA
+            if child.attributes[name].namespaceURI == _DECLARATIONS and removable and value not in used:
+                child.removeAttribute(name)
+        _drop_declarations(child, used)
+
+
+def _part(node: minidom.Element | minidom.Attr, extended: bool) -> str | None:
+    """Return what part an element or attribute speaks of, "" for a thumbnail; None for anything else."""
+    prefix, _, after = node.nodeName.partition(":")
+    namespace, name = node.namespaceURI or _USUAL.get(prefix), node.localName or after
+    if _ABOUT_VIDEO.match(name):
+        return VIDEO
+    if (namespace, name) == (_XMP, "Thumbnails") or (
+        (namespace, name) == (_EXTENDED, "HasExtendedXMP") and not extended
+    ):
+        return ""
+    return _PARTS.get(namespace or "")
