@@ -11,6 +11,8 @@ from skimage import data
 from engines.errors import PhotoError
 from runtime.one_photo import file_remarks
 from runtime.photo.reader import read_photo
+from runtime.restore import main
+from runtime.watch import main as watch
 
 PORTRAIT = np.asarray(Image.fromarray(data.astronaut()[:400, 60:440]).resize((190, 200)))
 KINDS = [
@@ -100,3 +102,34 @@ def test_what_has_no_picture_is_refused_all_the_same(tmp_path: Path, content: by
     with pytest.raises(PhotoError) as error:
         read_photo(written(tmp_path / "a.jpg", content), accept_damaged=True)
     assert "--accept-damaged" not in str(error.value)
+
+
+# On the command line and in the hot folder
+
+
+@pytest.fixture
+def cut(tmp_path: Path) -> Path:
+    (tmp_path / "in").mkdir()
+    return written(tmp_path / "in" / "cut.jpg", coded()[: int(len(coded()) * 0.9)])
+
+
+def test_the_command_refuses_a_cut_photo_and_restores_it_when_asked(
+    tiny_package: Path, cut: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = [str(cut), "-o", str(tmp_path / "out.jpg"), "--model", str(tiny_package), "--threads", "1"]
+    assert main(said) == 2
+    assert "--accept-damaged" in capsys.readouterr().err
+    assert not (tmp_path / "out.jpg").exists()
+    assert main([*said, "--accept-damaged"]) == 0
+    assert "cut.jpg: the file is damaged or cut short" in capsys.readouterr().err
+    assert read_photo(tmp_path / "out.jpg").pixels.shape == PORTRAIT.shape
+
+
+def test_the_hot_folder_too(tiny_package: Path, cut: Path, tmp_path: Path) -> None:
+    said = ["--once", "--settle", "0", "--model", str(tiny_package), "--threads", "1"]
+    assert watch([str(cut.parent), str(tmp_path / "out"), *said]) == 0
+    reason = (tmp_path / "out" / "failed" / "cut.jpg.json").read_text()
+    assert "--accept-damaged" in reason
+    (tmp_path / "out" / "failed" / "cut.jpg").rename(cut)
+    assert watch([str(cut.parent), str(tmp_path / "out2"), *said, "--accept-damaged"]) == 0
+    assert (tmp_path / "out2" / "cut.jpg").is_file()

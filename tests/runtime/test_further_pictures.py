@@ -1,5 +1,6 @@
 """Files of several pictures: every page of a TIFF, the first frame of an animation, and a word about it."""
 
+import json
 import struct
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from engines.errors import PhotoError
 from runtime.one_photo import check_size, file_remarks
 from runtime.photo.reader import read_photo
 from runtime.photo.writer import left_out, write_photo
+from runtime.restore import main
 
 RNG = np.random.default_rng(8)
 PAGES = [RNG.integers(0, 256, (20 + i, 30 - i, 3), np.uint8) for i in range(3)]
@@ -119,3 +121,34 @@ def test_a_stereo_picture_is_told_from_a_cameras_preview(tmp_path: Path) -> None
     assert data.count(entry) == 1
     path.write_bytes(data.replace(entry, struct.pack("<I", 0x010001) + entry[4:]))  # a large thumbnail
     assert list(file_remarks(read_photo(path), tmp_path / "out.jpg")) == []
+
+
+# On the command line
+
+
+@pytest.mark.parametrize("options", [[], ["--face", "0,1"], ["--upscale", "2"]])
+def test_the_faces_of_every_page_are_restored(
+    tiny_package: Path, portrait_file: Path, tmp_path: Path, options: list[str]
+) -> None:
+    with Image.open(portrait_file) as image:
+        portrait = np.asarray(image.convert("RGB"))
+    two = np.hstack([portrait, portrait])  # two faces; the further pages have one, none, and one
+    pages = [two, portrait, np.full((50, 60, 3), 128, np.uint8), portrait[:, ::-1]]
+    path, out = save(tmp_path / "in.tif", *pages), tmp_path / "out.tif"
+    said = ["--model", str(tiny_package), "--threads", "1", "--report", str(tmp_path / "r.json")]
+    assert main([str(path), "-o", str(out), *said, *options]) == 0
+    photo = read_photo(out)
+    factor = 2 if "2" in options else 1
+    changed = []
+    for before, after in zip(pages, (photo, *photo.pages), strict=True):
+        assert after.pixels.shape[:2] == (factor * before.shape[0], factor * before.shape[1])
+        changed.append(not np.array_equal(after.pixels, before))
+    assert changed == [True, True, factor == 2, True]
+    (entry,) = json.loads((tmp_path / "r.json").read_text())["photos"]
+    assert [(face.get("page", 1), face["index"]) for face in entry["faces"]] == [
+        (1, 0),
+        (1, 1),
+        (2, 0),
+        (4, 0),
+    ]
+    assert all(face["passes"] for face in entry["faces"])
