@@ -1,10 +1,10 @@
 """Read a photo: any common file in, upright RGB pixels out, with what is needed to write it back alike."""
 
 import io
-import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -182,12 +182,16 @@ def _read(file: BinaryIO, name: str, max_megapixels: float, *, damaged: bool = F
     return _read_picture(image, file, lambda: _open_header(file, name), damaged)
 
 
-def _read_picture(image: ImageFile, file: BinaryIO, reopen: Callable[[], ImageFile], damaged: bool) -> Photo:
+def _read_picture(
+    image: ImageFile, file: BinaryIO, reopen: Callable[[], ImageFile], damaged: bool, *, last: bool = True
+) -> Photo:
+    """Decode a picture, and collect what is kept of its file; the last one is closed."""
     if isinstance(image, JpegImageFile) and not damaged:
         image = _with_its_end(image, file)
     samples = decode_samples(image, reopen)
     source = source_of(image, file, grey=samples.shape[2] < 3)
-    image.close()  # frees the second copy of the pixels, not the file
+    if last:
+        image.close()  # frees the second copy of the pixels, not the file
     pixels, alpha = _split_alpha(turn_upright(samples, source.orientation))
     return Photo(pixels, alpha, replace(source, damaged=damaged))
 
@@ -220,17 +224,20 @@ def _read_pages(
         pixels += image.width * image.height
         if len(numbers) > 1:
             _check_pages(len(numbers), pixels, name, max_megapixels)
+    again: ImageFile | None = None
+
+    def reopened(number: int) -> ImageFile:
+        nonlocal again
+        again = again or _open_header(file, name)
+        again.seek(number)
+        return again
+
     for number in numbers:
-
-        def reopened(number: int = number) -> ImageFile:
-            again = _open_header(file, name)
-            again.seek(number)
-            return again
-
-        with os.fdopen(os.dup(file.fileno()), "rb") as own:  # closed with its page
-            page = _open_header(own, name)
-            page.seek(number)
-            yield _read_picture(page, file, reopened, damaged)
+        if image.tell() != number:
+            image.info = {}  # of the page before
+            image.seek(number)
+        last = number == numbers[-1]
+        yield _read_picture(image, file, partial(reopened, number), damaged, last=last)
 
 
 def _check_pages(pages: int, pixels: int, name: str, max_megapixels: float) -> None:
