@@ -100,10 +100,11 @@ def _multiply_scale(graph: "_Graph", product: NodeProto, shapes: Mapping[str, Sh
     value, factor = product.input
     while (blur := graph.maker(value)) and _is_blur(blur, shapes) and graph.is_read_once(blur):
         value = blur.input[0]
-    halves = _dequantised(graph, value)
+    parts = _dequantised(graph, value)
+    halves = [half for half, _ in parts]
     if len({_scale_of(graph, half) for half in halves}) != 1:
         return
-    blurred, levels = product.input[0], [half.input[0] for half in halves]
+    blurred, levels = product.input[0], [_levels(graph, half, pads) for half, pads in parts]
     if len(halves) == 4:
         shape = shapes[value]
         whole = _interleaved(graph, levels, shape, f"{product.name}_levels")
@@ -138,19 +139,33 @@ def _stacked(graph: "_Graph", parts: Sequence[str], axis: int, name: str) -> str
     return graph.add("Concat", layers, name, axis=axis)
 
 
-def _dequantised(graph: "_Graph", value: str) -> list[NodeProto]:
-    """Return the nodes that made floats of all that a value consists of; none if anything else is in it."""
+def _dequantised(graph: "_Graph", value: str) -> list[tuple[NodeProto, str | None]]:
+    """Return the nodes that made floats of all that a value consists of; none if anything else is in it.
+
+    With each its padding by zeros, as the name of a constant, where it was padded right after.
+    """
     node = graph.maker(value)
     if node is None or not graph.is_read_once(node):
         return []
     if node.op_type == "DequantizeLinear":
-        return [node]
+        return [(node, None)]
+    if node.op_type == "Pad":
+        half = graph.maker(node.input[0])
+        plain = half is not None and half.op_type == "DequantizeLinear" and graph.is_read_once(half)
+        return [(half, node.input[1])] if half is not None and plain else []
     if node.op_type not in MOVING:
         return []
     found = [
         _dequantised(graph, part) for part in (node.input if node.op_type == "Concat" else node.input[:1])
     ]
     return [half for halves in found for half in halves] if all(found) else []
+
+
+def _levels(graph: "_Graph", half: NodeProto, pads: str | None) -> str:
+    """Return the levels that a node makes floats of, padded by the level that stands for zero."""
+    if pads is None:
+        return half.input[0]
+    return graph.add("Pad", (half.input[0], pads, half.input[2]), f"{half.input[0]}_padded")
 
 
 def _scale_of(graph: "_Graph", half: NodeProto) -> tuple[float, int]:

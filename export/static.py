@@ -106,11 +106,13 @@ class Doubling:
         """Convolve parts that lie side by side, each B×C×H×W, to B×C′×2H×2W."""
         x = torch.cat(parts, 1)
         # One more than H×W: even lines reach beyond both ends, odd lines get a last one of zeros, which is
-        # the first that the blur sees beyond the end.
-        pads = ((1, 1, 1, 1), (0, 1, 1, 1), (1, 1, 0, 1), (0, 1, 0, 1))
+        # the first that the blur sees beyond the end. The 1×1 kernel's are added after it: OpenCV's DNN
+        # leaves the padding of a 1×1 convolution unwritten.
+        pads = ((1, 1, 1, 1), (0, 1, 1, 1), (1, 1, 0, 1), (0, 0, 0, 0))
         ee, eo, oe, oo = (
             F.conv2d(F.pad(x, pad), weight) for pad, weight in zip(pads, self.phases, strict=True)
         )
+        oo = F.pad(oo, (0, 1, 0, 1))
         _, channels, height, width = ee.shape
         rows = torch.stack((torch.stack((ee, eo), 4), torch.stack((oe, oo), 4)), 3)
         return blurred(rows.reshape(-1, channels, 2 * height, 2 * width), self.blur, pad=(1, 0))
