@@ -164,7 +164,7 @@ def _dequantised(graph: "_Graph", value: str) -> list[tuple[NodeProto, str | Non
 def _levels(graph: "_Graph", half: NodeProto, pads: str | None) -> str:
     """Return the levels that a node makes floats of, padded by the level that stands for zero."""
     if pads is None:
-        return half.input[0]
+        return str(half.input[0])
     return graph.add("Pad", (half.input[0], pads, half.input[2]), f"{half.input[0]}_padded")
 
 

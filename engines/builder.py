@@ -162,7 +162,7 @@ def key_of(package: Package, graph: GraphName, settled: Settled) -> EngineKey:
         version=settled.api.version,
         target=settled.target,
         precision=package.manifest.precision,
-        max_batch=settled.options.max_batch,
+        max_batch=package.manifest.batch or settled.options.max_batch,
     )
 
 
@@ -255,7 +255,7 @@ def _build(
         runtime=api.runtime,
         graph=str(package.graph(key.graph)),
         output=str(file),
-        max_batch=options.max_batch,
+        max_batch=key.max_batch,
         targets=settled.targets,
         portable=options.portable,
         workspace_mib=options.workspace_mib,

@@ -42,7 +42,7 @@ class Port:
     name: str
     dtype: Literal["float32", "float16"]
     shape: tuple[int | str, ...]
-    """Lengths; the batch is the string "batch"."""
+    """Lengths; the batch is the string "batch" where any will do."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,8 @@ class Manifest:
     winograd: bool = False
     """Wide layers are computed by Winograd's filtering: made for CPUs, slower on GPUs."""
     opset: int
+    batch: Literal[1] | None = None
+    """The only batch that the graphs take, in static shapes; None where any will do. Not of `parsing`."""
     weights: Literal["fp32", "fp16"] = "fp32"
     """How the weights lie in the files: stored as FP16 they are cast to FP32 before use."""
     loop: Loop | None = None

@@ -53,6 +53,12 @@ def main(arguments: list[str] | None = None) -> int:
         "(moved, unless python -m calibration latents finds that held is better)",
     )
     add("--opset", type=int, default=17, choices=range(17, 21), help="ONNX opset (17)")
+    add(
+        "--batch",
+        type=int,
+        choices=(1,),
+        help="1: graphs of static shapes, for tools that need them; faces then go through one by one (any)",
+    )
     add("--overwrite", action="store_true", help="replace a package that is there")
     options = parser.parse_args(arguments)
     return command_line.run(lambda: _export(options))
@@ -76,6 +82,7 @@ def _export(options: argparse.Namespace) -> int:
             opset=options.opset,
             store=options.store,
             loop=options.loop,
+            batch=options.batch,
             overwrite=options.overwrite,
             progress=lambda step: bar.update(task, advance=1, description=step),
         )

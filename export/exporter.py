@@ -45,6 +45,7 @@ def export_package(
     opset: int = 17,
     store: Literal["fp32", "fp16"] = "fp32",
     loop: Loop | None = None,
+    batch: Literal[1] | None = None,
     overwrite: bool = False,
     progress: Progress = lambda _: None,
 ) -> tuple[Package, dict[GraphName, Parity]]:
@@ -60,6 +61,8 @@ def export_package(
     store     how weights of FP32 layers lie in the files: "fp16" halves them, and they are computed with in
               FP32 still
     loop      what the weights were trained for; None leaves it to `python -m calibration latents`
+    batch     1: every graph takes one crop, in shapes that are numbers throughout, for tools that cannot do
+              with less; None: any number of crops
 
     Raises CheckpointError and PackageError, and GpenEdgeError when a graph does not compute what it should or
     options contradict each other. Nothing is left behind then.
@@ -77,10 +80,11 @@ def export_package(
         graphs = traced_graphs(network, fused=fused, winograd=winograd, half=half, renewed=renewed)
         for graph_name, traced in graphs.items():
             progress(f"tracing the {graph_name}")
-            model = to_onnx(traced, opset)
+            model = to_onnx(traced, opset, batch)
             models[graph_name] = store_halved(model) if store == "fp16" else model
         progress("comparing with the published network")
-        parities = parity.measure(models, network, _tolerance(precision, store), renewed=renewed)
+        batches = (batch,) if batch else (1, 2)
+        parities = parity.measure(models, network, _tolerance(precision, store), batches, renewed=renewed)
         progress("writing")
         manifest = Manifest(
             name=name or checkpoint.stem,
@@ -88,6 +92,7 @@ def export_package(
             precision=precision,
             winograd=winograd,
             opset=opset,
+            batch=batch,
             weights=store,
             loop=loop,
             source=Source(loaded.sha256, licence),

@@ -130,8 +130,11 @@ def traced_graphs(
     return graphs
 
 
-def to_onnx(graph: TracedGraph, opset: int) -> ModelProto:
-    """Trace a graph to a checked, simplified ONNX model whose batch is dynamic."""
+def to_onnx(graph: TracedGraph, opset: int, batch: int | None = None) -> ModelProto:
+    """Trace a graph to a checked, simplified ONNX model.
+
+    batch  the only batch that it takes, in shapes that are numbers throughout; None leaves it dynamic
+    """
     names = [*graph.inputs, *graph.outputs]
     buffer = io.BytesIO()
     with torch.no_grad(), warnings.catch_warnings():
@@ -146,12 +149,21 @@ def to_onnx(graph: TracedGraph, opset: int) -> ModelProto:
             opset_version=opset,
             dynamo=False,
         )
-    model: ModelProto = onnxsim.simplify(onnx.load_from_string(buffer.getvalue()))[0]
+    traced = onnx.load_from_string(buffer.getvalue())
+    if batch is not None:
+        _fix_batch(traced.graph, batch)
+    model: ModelProto = onnxsim.simplify(traced)[0]
     del model.metadata_props[:]  # the simplifier's diary
     model.ir_version = IR_VERSION
     _name_constants(model.graph)
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _fix_batch(graph: GraphProto, batch: int) -> None:
+    for port in (*graph.input, *graph.output):
+        port.type.tensor_type.shape.dim[0].dim_value = batch
+    del graph.value_info[:]  # shapes of values on the way, where the batch is a name
 
 
 def _name_constants(graph: GraphProto) -> None:

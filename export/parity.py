@@ -49,6 +49,7 @@ def measure(
     models: dict[GraphName, ModelProto],
     network: Gpen,
     tolerance: float = TOLERANCE,
+    batches: tuple[int, ...] = (1, 2),
     *,
     renewed: bool = False,
 ) -> dict[GraphName, Parity]:
@@ -57,7 +58,7 @@ def measure(
     renewed  the step is that of the renewed loop
     """
     expected = partial(_expected, network, renewed=renewed)
-    return compare(models, expected, network.layout.size, tolerance)
+    return compare(models, expected, network.layout.size, tolerance, batches)
 
 
 def compare(
@@ -65,16 +66,20 @@ def compare(
     expected: Callable[[Tensor], Expected],
     size: int,
     tolerance: float = TOLERANCE,
+    batches: tuple[int, ...] = (1, 2),
 ) -> dict[GraphName, Parity]:
-    """Compare every graph with what the published network gives, for batches of one and two.
+    """Compare every graph with what the published network gives.
 
     expected  what it gives for crops, B×3×S×S in [−1, 1]
     size      S
+    batches   B of each comparison, 2 at most
 
     Raises GpenEdgeError when a graph differs by more than the tolerance or gives values that are not finite.
     """
     sessions = {name: _session(model) for name, model in models.items()}
-    random, real = (_differences(sessions, expected, crops) for crops in (noise(size), portrait(size)))
+    random, real = (
+        _differences(sessions, expected, crops, batches) for crops in (noise(size), portrait(size))
+    )
     result = {name: Parity(random[name], real[name]) for name in models}
     for name, parity in result.items():
         worst = max(parity.random, parity.real)
@@ -90,9 +95,10 @@ def _differences(
     sessions: dict[GraphName, onnxruntime.InferenceSession],
     expected: Callable[[Tensor], Expected],
     crops: Tensor,
+    batches: tuple[int, ...],
 ) -> dict[GraphName, float]:
     worst = dict.fromkeys(sessions, 0.0)
-    for batch in (1, 2):
+    for batch in batches:
         for name, (inputs, wanted) in expected(crops[:batch]).items():
             if name in sessions:
                 found = sessions[name].run(None, {key: value.numpy() for key, value in inputs.items()})

@@ -54,6 +54,17 @@ def tiny_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
+def static_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """A package of the same network whose graphs take one crop."""
+    from export.exporter import export_package
+
+    return once(
+        "tiny64-static",
+        lambda folder: export_package(DATA / "tiny64.pth", folder, fused=True, batch=1, name="tiny64"),
+    )
+
+
+@pytest.fixture(scope="session")
 def half_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """A package of the same network in half precision."""
     from export.exporter import export_package

@@ -15,6 +15,9 @@ from runtime.backends import Batch, Move, Provider
 from runtime.backends.sessions import session_options
 from runtime.one_line import cause_of
 
+MAX_BATCH = 4
+"""Most crops that go through together."""
+
 _CPU: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
 
 
@@ -44,7 +47,6 @@ class OnnxRuntimeBackend:
     """The graphs of a package in ONNX Runtime."""
 
     name = "onnxruntime"
-    max_batch = 4
 
     def __init__(
         self,
@@ -62,6 +64,7 @@ class OnnxRuntimeBackend:
         Raises BackendError when ONNX Runtime, the provider or the device is not there.
         """
         self.device, self.why = device, why
+        self.max_batch = package.manifest.batch or MAX_BATCH
         self._package, self._threads, self._provider = package, threads, provider or "cuda"
         first: tuple[GraphName, ...] = ("encoder", "mapping", "generator")
         self._sessions = {graph: self._open(graph) for graph in first}

@@ -136,6 +136,11 @@ def test_without_targets_the_engine_is_portable(tiny_package, folder):
     assert built == [True, False]
 
 
+def test_an_engine_of_a_graph_for_one_face_is_for_one_face(static_package, folder):
+    engine = engine_for(open_package(static_package), "step", settle(ADA))
+    assert engine.cached.record.key.max_batch == 1
+
+
 def test_an_engine_made_ahead_is_found_for_a_gpu_that_it_covers(tiny_package, folder, monkeypatch):
     package = open_package(tiny_package)
     made = engine_for(package, "mapping", settle(ADA))

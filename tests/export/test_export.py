@@ -72,6 +72,29 @@ def test_opencvs_dnn_computes_the_fused_graph_each_time(exported, batch):
         same(network.forward(), golden["output"][:batch])
 
 
+def test_batch_1_makes_every_length_of_every_graph_a_number(static_package):
+    package, golden = open_package(static_package), np.load(DATA / "tiny64.npz")
+    assert package.manifest.batch == 1
+    for name in GRAPHS:
+        model = onnx.shape_inference.infer_shapes(onnx.load(package.graph(name)))
+        values = (*model.graph.input, *model.graph.value_info, *model.graph.output)
+        lengths = [dim for value in values for dim in value.type.tensor_type.shape.dim]
+        assert lengths
+        assert all(dim.WhichOneof("value") == "dim_value" and dim.dim_value > 0 for dim in lengths)
+        assert "Shape" not in {node.op_type for node in model.graph.node}
+        ports = (*package.manifest.graphs[name].inputs, *package.manifest.graphs[name].outputs)
+        assert {port.shape[0] for port in ports} == {1}
+    for crop, output in zip(golden["input"], golden["output"], strict=True):
+        same(run(session(package.graph("fused")), crop[None])[0], output[None])
+
+
+def test_another_fixed_batch_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main([str(TINY), "-o", str(tmp_path / "p"), "--batch", "4"])
+    assert "--batch: invalid choice: 4" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_step_graph_is_the_formula_of_the_design(exported):
     _, sessions, checkpoint, golden = exported
     loaded = load_checkpoint(checkpoint)

@@ -29,6 +29,16 @@ def group(portrait: Pixels) -> Pixels:
     return photo
 
 
+def test_a_package_that_takes_one_face_at_a_time_restores_a_group(
+    restorer: Restorer, static_package: Path, group: Pixels
+) -> None:
+    with Restorer.open(static_package) as one_by_one:
+        assert one_by_one.backend.max_batch == 1
+        found, expected = one_by_one.restore(group), restorer.restore(group)
+    assert len(found.faces) == 2
+    assert np.abs(found.photo.astype(int) - expected.photo).max() <= 1
+
+
 def test_only_face_rectangles_change(restorer: Restorer, group: Pixels) -> None:
     result = restorer.restore(group)
     assert len(result.faces) == 2
