@@ -1,10 +1,13 @@
 """Reading checkpoints without executing what they hold."""
 
+import codecs
 import pickle
+import re
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import safetensors.torch
@@ -13,13 +16,21 @@ from torch import Tensor
 
 from engines.errors import CheckpointError
 from engines.package import sha256
-from export.layout import Layout, read_layout
+from export.layout import TENSOR_NAMES, Layout, read_layout
 from export.shapes import Shape
+from export.state_dict import find_state
 
 AnyLayout = TypeVar("AnyLayout")
 
-KEYS = ("g_ema", "params_ema")
-"""Where training code puts the averaged weights; a bare state dict is taken as it is."""
+_START = 512
+"""Bytes of a file that say what it is."""
+_LONGEST_HEADER = 100_000_000
+"""Bytes; of safetensors' own reader."""
+_POINTER = re.compile(r"version https?://(git-lfs\.github\.com|hawser\.github\.com|git-media\.io)/")
+_PAGE = re.compile(r"(?i)(<!--|<\?xml|<!doctype|<html|<head|<body|<script|<meta|<title)")
+
+_PACKED = {b"\x1f\x8b": "gzip", b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"\xfd7zXZ": "xz", b"BZh": "bzip2"}
+"""How archives begin. Of ZIP, which PyTorch saves as, see `_no_tensors`."""
 
 
 @dataclass(frozen=True)
@@ -32,20 +43,21 @@ class Checkpoint:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a GPEN network's `.pth` or `.safetensors` file, as `load_tensors` does."""
-    layout, state = load_tensors(path, read_layout)
+    """Read a GPEN network's checkpoint, as `load_tensors` does."""
+    layout, state = load_tensors(path, read_layout, TENSOR_NAMES)
     return Checkpoint(layout, state, sha256(path))
 
 
 def load_tensors(
-    path: Path, read_layout: Callable[[Mapping[str, Shape]], AnyLayout]
+    path: Path, read_layout: Callable[[Mapping[str, Shape]], AnyLayout], names: re.Pattern[str]
 ) -> tuple[AnyLayout, dict[str, Tensor]]:
-    """Read a `.pth` or `.safetensors` file: return the layout of its tensors, and them as float32.
+    """Read a checkpoint: return the layout of its tensors, and them as float32 under the layout's names.
 
-    Pickles go through PyTorch's restricted unpickler: it builds tensors and plain containers, and refuses
-    everything else before running any of it.
+    What kind of file it is follows from its content. Pickles go through PyTorch's restricted unpickler: it
+    builds tensors and plain containers, and refuses everything else before running any of it.
 
     read_layout  reads a layout off the shapes, or raises CheckpointError
+    names        matches the whole name of a tensor of the network (`find_state`)
 
     Raises CheckpointError when the file cannot be read, holds more than data, or its tensors do not form the
     network (naming the first that does not fit).
@@ -54,7 +66,7 @@ def load_tensors(
         what = "is a folder" if path.is_dir() else "does not exist"
         raise CheckpointError(f"checkpoint {path} {what}: give a .pth or .safetensors file")
     try:
-        state = _state(_read(path))
+        state = find_state(_read(path), names)
         layout = read_layout({name: tuple(tensor.shape) for name, tensor in state.items()})
         for name, tensor in state.items():
             if not torch.isfinite(tensor).all():
@@ -66,36 +78,72 @@ def load_tensors(
 
 def _read(path: Path) -> Any:
     try:
-        if path.suffix == ".safetensors":
+        with path.open("rb") as file:
+            start = file.read(_START)
+        if _is_safetensors(start):
             return safetensors.torch.load_file(path)
-        with warnings.catch_warnings():
+        if reason := _no_weights(start) or _no_tensors(path):
+            raise CheckpointError(reason)
+        with path.open("rb") as file, warnings.catch_warnings():  # a path would be told by its suffix
             warnings.simplefilter("ignore")  # about old pickles: what was read is checked afterwards
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             "not a file of tensors alone, and nothing in it was executed: "
             "save its state dict with torch.save, or as .safetensors"
         ) from error
     except Exception as error:  # a damaged file makes the readers raise nearly anything
-        raise CheckpointError(f"damaged, or not a checkpoint ({type(error).__name__}: {error})") from error
+        raise CheckpointError(
+            f"damaged, or not a checkpoint ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+        ) from error
 
 
-def _state(content: Any) -> dict[str, Tensor]:
-    """Find the state dict in what a file holds."""
-    if isinstance(content, Mapping):
-        content = next((content[key] for key in KEYS if isinstance(content.get(key), Mapping)), content)
-    if not isinstance(content, Mapping):
-        raise CheckpointError(f"it holds no state dict, neither bare nor under {' or '.join(KEYS)}")
-    for name, tensor in content.items():
-        if not (isinstance(tensor, Tensor) and _is_plain(tensor)):
-            raise CheckpointError(
-                f"{name!r} is not a tensor of floats: a bare state dict, or one under "
-                f"{' or '.join(KEYS)}, is expected"
-            )
-    return {str(name): tensor.float() for name, tensor in content.items()}
+def _is_safetensors(start: bytes) -> bool:
+    """Return whether a file begins as safetensors: with the length of a JSON object, in 8 bytes, and that."""
+    return start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= _LONGEST_HEADER
 
 
-def _is_plain(tensor: Tensor) -> bool:
-    counts = tensor.dtype == torch.int64 and tensor.dim() == 0  # as a batch norm counts its batches
-    floats = tensor.is_floating_point() or counts
-    return floats and tensor.layout == torch.strided and tensor.device.type == "cpu"
+def _no_weights(start: bytes) -> str | None:
+    """Say what a file is that was downloaded in place of weights; None if nothing speaks against weights."""
+    if not start:
+        return "the file is empty: download it again"
+    if kind := next((kind for magic, kind in _PACKED.items() if start.startswith(magic)), None):
+        return f"a {kind} archive: unpack it, and give the weights that are in it"
+    text = _as_text(start)
+    if text is None:
+        return None
+    if _POINTER.match(text):
+        return (
+            "a Git LFS pointer, not the weights that it points to: run `git lfs pull`, or download the file "
+            "from its page"
+        )
+    if _PAGE.match(text):
+        return (
+            "a web page, not weights: open it in a browser to see what it says, and download the file itself"
+        )
+    beginning = " ".join(text.split())[:60]
+    return f"a text, not weights (it begins with {beginning!r}): download the file itself"
+
+
+def _no_tensors(path: Path) -> str | None:
+    """Say what a ZIP archive is that PyTorch did not save tensors in; None if it did, or it is none."""
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        names = [PurePosixPath(name) for name in archive.namelist()]
+    if any(name.name == "constants.pkl" for name in names):
+        return "a TorchScript program, not a file of tensors alone: save its state dict with torch.save"
+    if not any(name.name == "data.pkl" for name in names):
+        return f"a ZIP archive of other files ({names[0] if names else 'none'}): unpack it first"
+    return None
+
+
+def _as_text(start: bytes) -> str | None:
+    """Return the beginning of a text file; None if it is none."""
+    utf16 = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = start.decode("utf-16" if utf16 else "utf-8-sig", errors="ignore")
+    control = sum(not (char.isprintable() or char.isspace()) for char in text)
+    lost = len(start) - len(text.encode("utf-16" if utf16 else "utf-8"))
+    return text.strip() if not control and lost < 4 else None

@@ -1,10 +1,17 @@
 """The published layout: every tensor's name and shape follow from five numbers, and they from the shapes."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from engines.errors import CheckpointError
 from export.shapes import Shape, check_shapes, highest, lengths, most_frequent
+
+TENSOR_NAMES = re.compile(
+    r"(ecd\d+\.\d+\.\d+|final_linear\.0|generator\.(style\.\d+|input|conv1|convs\.\d+|to_rgb1|to_rgbs\.\d+)"
+    r"(\.(conv|modulation|blur|upsample|noise|activate))*)\.(weight|bias|kernel|input)"
+)
+"""Matches the whole name of a tensor of any GPEN network."""
 
 SIZES = (64, 128, 256, 512, 1024, 2048)
 

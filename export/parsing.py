@@ -17,7 +17,7 @@ from export.checkpoint import load_tensors
 from export.exporter import write_graph
 from export.graphs import TracedGraph, to_onnx
 from export.parity import Expected, Parity
-from export.parsing_layout import read_parsing_layout
+from export.parsing_layout import TENSOR_NAMES, read_parsing_layout
 from export.parsing_network import ParseNet, class_scores, fold
 
 PUBLISHED_LICENCE = (
@@ -52,7 +52,7 @@ def add_parsing(
     manifest = open_package(folder).manifest
     if "parsing" in manifest.graphs and not overwrite:
         raise PackageError(f"package {folder} has a face-parsing network already: --overwrite replaces it")
-    layout, state = load_tensors(checkpoint, read_parsing_layout)
+    layout, state = load_tensors(checkpoint, read_parsing_layout, TENSOR_NAMES)
     network = ParseNet.from_state(layout, state)
     crop = torch.zeros(2, 3, layout.size, layout.size)
     traced = TracedGraph(partial(class_scores, fold(network)), {"crop": crop}, ("scores",))

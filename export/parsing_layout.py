@@ -5,11 +5,18 @@ facexlib as `parsing_parsenet.pth`.
 """
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from engines.errors import CheckpointError
 from export.shapes import Shape, check_shapes, highest, lengths, most_frequent
+
+TENSOR_NAMES = re.compile(
+    r"(out_(img|mask)_conv|(encoder|body|decoder)\.\d+(\.(conv[12]|shortcut_func))?)"
+    r"(\.conv2d|\.norm\.norm)\.(weight|bias|running_mean|running_var|num_batches_tracked)"
+)
+"""Matches the whole name of a tensor of any ParseNet."""
 
 CLASSES = 19
 """Of CelebAMask-HQ, the data set that ParseNet was trained on."""
