@@ -56,7 +56,9 @@ def _run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, *arguments]
     # As for a user, modules are compiled once and not at every start.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", check=False, cwd=ROOT, env=environment
+    )
     if done.returncode:
         raise GpenEdgeError(
             f"the restoration failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}"

@@ -64,6 +64,7 @@ class FormProcess:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
+                errors="replace",
                 cwd=ROOT,
                 env={**os.environ, **environment},
             )

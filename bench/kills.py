@@ -233,7 +233,9 @@ class Shop:
         command += ["--originals", self.series.originals, "--latent-step-decay", "1"]
         if self.settings.package:
             command += ["--model", self.settings.package]
-        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        return subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=300, check=False
+        )
 
     def _run(self, point: str) -> bool:
         """Return whether one was killed."""

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 def peak_of(module: str, *arguments: str | Path) -> float:
     """Return the peak of a module's process, in MiB. Raises GpenEdgeError when it fails."""
     command = [sys.executable, "-m", "bench.peak", module, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, cwd=ROOT)
     if done.returncode:
         raise GpenEdgeError(f"{module} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
     return float(done.stdout.splitlines()[-1])

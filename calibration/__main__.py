@@ -17,13 +17,17 @@ from runtime.backends import open_backend
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
+    return command_line.run(lambda: _run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m calibration", description=__doc__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_latents(commands)
     add_audit(commands)
     add_int8(commands)
     options = parser.parse_args(arguments)
-    return command_line.run(lambda: options.run(options))
+    return int(options.run(options))
 
 
 def _add_latents(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -21,8 +21,11 @@ from engines.tensorrt_api import RuntimeName
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
-    options = _parser().parse_args(arguments)
-    return command_line.run(lambda: int(options.command(options)))
+    return command_line.run(lambda: _run(_parser().parse_args(arguments)))
+
+
+def _run(options: argparse.Namespace) -> int:
+    return int(options.command(options))
 
 
 def _parser() -> argparse.ArgumentParser:

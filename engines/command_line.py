@@ -1,5 +1,6 @@
-"""What all command lines share: one line for an error the user can mend, and the exit status."""
+"""What all command lines share: one line for an error the user can mend, the exit status, and the console."""
 
+import io
 import sys
 from collections.abc import Callable
 
@@ -15,8 +16,10 @@ INTERRUPTED = 130
 def run(command: Callable[[], int]) -> int:
     """Run a command and return its exit status, 2 after an error the user can mend, 130 when interrupted.
 
-    SIGTERM and SIGHUP interrupt it as Ctrl-C does.
+    SIGTERM and SIGHUP interrupt it as Ctrl-C does. Reading the arguments is part of the command: help and mistakes
+    are shown too.
     """
+    _escape_what_the_console_lacks()
     try:
         with interruptible():
             return command()
@@ -26,3 +29,10 @@ def run(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
+
+
+def _escape_what_the_console_lacks() -> None:
+    """Have characters that standard output or error cannot show written as escapes, in place of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

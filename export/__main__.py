@@ -22,9 +22,12 @@ from export.parity import Parity
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    return command_line.run(lambda: _run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(arguments: list[str]) -> int:
     if arguments[:1] == ["parsing"]:
-        return parsing.main(arguments[1:])
+        return parsing.command(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
     add = parser.add_argument
     add("checkpoint", type=Path, help=".pth or .safetensors; its sizes are read off the tensors")
@@ -60,8 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="1: graphs of static shapes, for tools that need them; faces then go through one by one (any)",
     )
     add("--overwrite", action="store_true", help="replace a package that is there")
-    options = parser.parse_args(arguments)
-    return command_line.run(lambda: _export(options))
+    return _export(parser.parse_args(arguments))
 
 
 def _export(options: argparse.Namespace) -> int:

@@ -18,7 +18,8 @@ import onnxsim
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import version_converter
 
-from engines.errors import CheckpointError, GpenEdgeError
+from engines import command_line
+from engines.errors import CheckpointError
 
 OPSET = 17
 IR_VERSION = 8
@@ -108,6 +109,10 @@ def _difference(published: onnx.ModelProto, dynamic: onnx.ModelProto) -> float:
 
 def main(arguments: list[str] | None = None) -> int:
     """Convert the file named on the command line; return the exit status."""
+    return command_line.run(lambda: _convert(arguments))
+
+
+def _convert(arguments: list[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m export.detector", description="Make the bundled face detector."
     )
@@ -116,12 +121,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="the converted file")
     given = parser.parse_args(arguments)
-    try:
-        make_dynamic(given.source, given.output)
-    except GpenEdgeError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 2
-    return 0
+    make_dynamic(given.source, given.output)
+    return command_line.DONE
 
 
 if __name__ == "__main__":

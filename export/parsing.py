@@ -69,8 +69,8 @@ def add_parsing(
     return Package(folder, changed), parities["parsing"]
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command line; return its exit status."""
+def command(arguments: list[str]) -> int:
+    """Do what the command line says; return its exit status. Raises as `add_parsing` does."""
     parser = argparse.ArgumentParser(
         prog="python -m export parsing", description="Add a face-parsing network to a model package."
     )
@@ -80,8 +80,7 @@ def main(arguments: list[str]) -> int:
     add("--name", help="a new name for the package")
     add("--licence", default=PUBLISHED_LICENCE, help="licence of these weights, for the manifest")
     add("--overwrite", action="store_true", help="replace a face-parsing network that is there")
-    options = parser.parse_args(arguments)
-    return command_line.run(lambda: _add(options))
+    return _add(parser.parse_args(arguments))
 
 
 def _add(options: argparse.Namespace) -> int:

@@ -23,12 +23,16 @@ MOST_MEBIBYTES = 2048
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status. After fuzzing, libFuzzer ends the process itself."""
+    return command_line.run(lambda: _run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fuzz", description="Look for hostile input.")
     parser.add_argument("target", choices=NAMES)
     parser.add_argument("--seconds", type=int, default=600, help="how long (%(default)s)")
     parser.add_argument("-o", "--output", type=Path, default=Path("fuzz-out"), help="folder (%(default)s)")
     options = parser.parse_args(arguments)
-    return command_line.run(lambda: _fuzz(options.target, options.seconds, options.output))
+    return _fuzz(options.target, options.seconds, options.output)
 
 
 def _fuzz(target: str, seconds: int, output: Path) -> int:

@@ -30,9 +30,8 @@ PATIENCE = 600.0
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
-    options = _parser().parse_args(arguments)
     warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, which is dropped
-    return run(lambda: _check(options))
+    return run(lambda: _check(_parser().parse_args(arguments)))
 
 
 def _parser() -> argparse.ArgumentParser:

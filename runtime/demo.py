@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.command_line import run
 from runtime import restore
 
 FOLDER = Path("demo-out")
@@ -19,6 +20,10 @@ JPEG_QUALITY = 80
 
 def main() -> int:
     """Write the degraded portrait, restore it, and print where the before/after picture is."""
+    return run(_demo)
+
+
+def _demo() -> int:
     from skimage.data import astronaut  # Eileen Collins, NASA, public domain
 
     FOLDER.mkdir(exist_ok=True)

@@ -18,6 +18,10 @@ from training.prepare import REASONS, SIZE, Filter, Index, find_photos, prepare
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
+    return command_line.run(lambda: _command(arguments))
+
+
+def _command(arguments: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     _add_prepare(commands.add_parser("prepare", help="make aligned portraits of a folder of photos"))
@@ -40,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     join.add_argument("folder", type=Path, metavar="RUN", help="folder of the parts")
     join.set_defaults(command=_join)
     options = parser.parse_args(arguments)
-    return command_line.run(lambda: int(options.command(options)))
+    return int(options.command(options))
 
 
 def _add_prepare(parser: argparse.ArgumentParser) -> None:
