@@ -23,7 +23,7 @@ from engines.record import EngineRecord
 pytest.importorskip("tensorrt_rtx")
 
 ADA = EngineOptions(runtime="rtx", targets=("sm_89",))
-TIMEOUT = 300
+TIMEOUT = 600
 
 
 @pytest.fixture

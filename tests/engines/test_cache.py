@@ -324,7 +324,7 @@ def test_processes_that_want_an_engine_at_once_build_it_once(tmp_path):
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)
     ]
     for process in processes:
-        out, error = process.communicate(timeout=120)
+        out, error = process.communicate(timeout=600)
         assert (process.returncode, out, error) == (0, "has it\n", "")
     assert log.read_text() == "begin end "
 

@@ -27,7 +27,7 @@ def of_rtx(folder):
     """Write stubs as pybind11-stubgen reads them off the installed TensorRT-RTX."""
     name = "tensorrt_rtx_bindings.tensorrt_rtx"
     command = [sys.executable, "-m", "pybind11_stubgen", name, "-o", str(folder), "--ignore-all-errors"]
-    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    subprocess.run(command, check=True, capture_output=True, timeout=600)
     stubs = (folder / "tensorrt_rtx_bindings" / "tensorrt_rtx.pyi").read_text()
     stubs = re.sub(r"\bin: ", "in_: ", stubs)  # no name for a parameter
     stubs = re.sub(r"^bool: .*$", "", stubs, flags=re.MULTILINE)  # would hide Python's own
@@ -54,7 +54,7 @@ def test_the_seam_fits_the_types(tmp_path, write):
     )
     command = [sys.executable, "-m", "mypy", "--config-file", str(tmp_path / "mypy.ini")]
     command += ["--cache-dir", str(tmp_path / "cache"), *SEAM, str(tmp_path / "wrong.py")]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     told = [line for line in result.stdout.splitlines() if ": error: " in line and "/stubs/" not in line]
     # Just the mistake that is made on purpose: so the types are looked at.
     assert len(told) == 1, result.stdout

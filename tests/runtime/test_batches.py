@@ -154,7 +154,7 @@ def test_an_interruption_leaves_whole_photos_and_no_others(
     while not (out / "001.png").exists():
         assert process.poll() is None
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=600)
     assert process.returncode == 130
     hint = "what is done is whole; the same command with --resume goes on"
     assert said.splitlines()[-2:] == [hint, "interrupted"]

@@ -43,7 +43,7 @@ def run_watched(folder: Path, *command: object) -> tuple[subprocess.CompletedPro
     seen = folder / "seen"
     seen.touch()
     program = AUDIT.format(seen=str(seen), command=[str(word) for word in command])
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=300, check=False)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=600, check=False)
     return ended, seen.read_text().splitlines()
 
 

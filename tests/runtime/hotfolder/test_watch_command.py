@@ -49,7 +49,7 @@ class Watcher:
         return [line for line in lines if line["event"] == event]
 
     def wait_for(self, what: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while not what():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline
@@ -57,7 +57,7 @@ class Watcher:
 
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(600)
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def test_a_folder_has_one_watcher(start, tmp_path: Path, capsys: pytest.CaptureF
     watcher.process.kill()
     watcher.process.wait()
     again = start("--once")
-    assert again.process.wait(60) == 0
+    assert again.process.wait(600) == 0
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_an_output_folder_that_turns_read_only_ends_it_with_one_line_and_loses_n
         for folder in folders:
             folder.chmod(0o555)
         shutil.copy(portrait_file, watcher.photos / "b.png")
-        assert watcher.process.wait(120) == 2
+        assert watcher.process.wait(600) == 2
     finally:
         for folder in folders:
             folder.chmod(0o755)
@@ -278,7 +278,7 @@ def test_an_output_folder_that_turns_read_only_ends_it_with_one_line_and_loses_n
     assert "cannot be worked with" in line
     assert (watcher.photos / "b.png").exists()
     again = start("--once")
-    assert again.process.wait(120) == 0
+    assert again.process.wait(600) == 0
     names = {str(path.relative_to(again.output)) for path in again.output.rglob("*.png")}
     assert names == {"a.png", "b.png", "done/a.png", "done/b.png"}
     assert not list(again.output.rglob(".*.tmp"))
