@@ -106,7 +106,7 @@ def test_every_form_of_a_network_that_runs_here_computes_the_same(opener):
 def test_a_package_takes_more_faces_than_its_backend_at_once(tiny_package):
     crops = np.random.default_rng(0).uniform(-1, 1, (5, 3, 64, 64)).astype(np.float32)
     restore = WAYS["package"].open(tiny_package, 1)
-    np.testing.assert_allclose(restore(crops)[4:], restore(crops[4:]), atol=1e-5)
+    np.testing.assert_allclose(restore(crops)[4:], restore(crops[4:]), atol=1e-4)
 
 
 def test_a_row_that_cannot_run_says_why():

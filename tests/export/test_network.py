@@ -66,7 +66,7 @@ def test_both_forms_agree_for_random_weights(layout):
     crop = torch.rand(2, 3, layout.size, layout.size) * 2 - 1
     expected = network(crop)
     found = static.restore(static.fold(network), crop)
-    assert (found - expected).abs().max() <= 1e-5 * max(1, expected.abs().max())
+    assert (found - expected).abs().max() <= 1e-4 * max(1, expected.abs().max())
 
 
 def test_gradients_flow_through_the_fold_as_through_the_published_form():

@@ -26,7 +26,7 @@ def test_winograd_is_the_convolution(batch: int, height: int, width: int) -> Non
     x = torch.randn(batch, 10, height, width, generator=random)
     weight = torch.randn(6, 10, 3, 3, generator=random)
     found = winograd(weight)(list(torch.split(x, [4, 6], 1)))
-    assert torch.allclose(found, F.conv2d(x, weight, padding=1), atol=2e-4, rtol=0)
+    assert torch.allclose(found, F.conv2d(x, weight, padding=1), atol=2e-3, rtol=0)
 
 
 def test_only_wide_layers_that_keep_the_resolution_are_quickened() -> None:
