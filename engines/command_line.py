@@ -16,8 +16,8 @@ INTERRUPTED = 130
 def run(command: Callable[[], int]) -> int:
     """Run a command and return its exit status, 2 after an error the user can mend, 130 when interrupted.
 
-    SIGTERM and SIGHUP interrupt it as Ctrl-C does. Reading the arguments is part of the command: help and mistakes
-    are shown too.
+    SIGTERM and SIGHUP interrupt it as Ctrl-C does. Reading the arguments is part of the command: help and
+    mistakes are shown too.
     """
     _escape_what_the_console_lacks()
     try:
