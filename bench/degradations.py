@@ -32,7 +32,11 @@ class Degradation:
     """Drawn at random from these ranges instead."""
 
 
+UNDEGRADED = "undegraded"
+"""The portrait as it is."""
+
 DEGRADATIONS = (
+    Degradation(UNDEGRADED),
     Degradation("nearly-clean", blur=0.8, noise=1, jpeg=95),
     Degradation("blur-light", blur=2),
     Degradation("blur-medium", blur=4),
@@ -51,6 +55,8 @@ DEGRADATIONS = (
     Degradation("mixed-heavy", blur=5, shrink=4, noise=12, jpeg=60),
     Degradation("training-range", ranges=RANGES),
 )
+
+MIXED = ("mixed-light", "mixed-medium", "mixed-heavy")
 
 NAMES = tuple(degradation.name for degradation in DEGRADATIONS)
 

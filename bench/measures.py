@@ -6,11 +6,13 @@ Structure is measured on brightness, as the papers do; pictures are H×W×3 uint
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from skimage.measure import blur_effect
 
 from runtime.align import TEMPLATES
 from runtime.paste import FEATHER
@@ -30,9 +32,12 @@ TITLES = {
     "texture": "texture: correlation of the fine detail of skin",
     "skin_psnr": "PSNR of skin, dB",
     "features_psnr": "PSNR of eyes and lips, dB",
-    "variation": "total variation, levels per pixel",
+    "blur": "blur effect, 0 sharp to 1 blurred",
+    "skin_statistics": "texture statistics of skin, octaves from the truth's",
+    "hair_statistics": "texture statistics of hair, octaves from the truth's",
 }
-"""The measures of `measure`; more is better in all but the last, which is best when it is the truth's."""
+"""The measures of `measure`. More is better in all but the last three: the blur effect is best when it is
+the truth's, the distance of the statistics when it is 0."""
 
 SKIN = ("cheek", "forehead", "nose")
 FEATURES = ("eye", "lip")
@@ -45,6 +50,10 @@ VIF_NOISE = 2.0
 """Variance of the eye's own noise, in squared levels."""
 TEXTURE_SIGMA = 2.0
 """Fine detail is what a Gaussian blur of so many pixels takes away."""
+BANDS = (1.0, 2.0, 4.0)
+"""σ in pixels of the Gaussian blurs that cut detail into bands, the finest first."""
+FAINTEST = 0.25
+"""Levels below which a band is taken for empty: what rounding to 8 bits leaves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +62,7 @@ class Ground:
 
     inside: tuple[slice, slice]
     skin: Weights
+    hair: Weights
     features: Weights
 
 
@@ -62,7 +72,7 @@ def ground(size: int) -> Ground:
     inside = (slice(margin, size - margin),) * 2
     masks = region_masks(TEMPLATES["published"] * size, size)
     skin, features = (sum(masks[name] for name in names) for names in (SKIN, FEATURES))
-    return Ground(inside, np.asarray(skin)[inside], np.asarray(features)[inside])
+    return Ground(inside, np.asarray(skin)[inside], masks["hair"][inside], np.asarray(features)[inside])
 
 
 def measure(picture: Crop, truth: Crop, where: Ground) -> dict[str, float]:
@@ -77,7 +87,9 @@ def measure(picture: Crop, truth: Crop, where: Ground) -> dict[str, float]:
         "texture": texture(x, y, where.skin),
         "skin_psnr": psnr(picture, truth, where.skin),
         "features_psnr": psnr(picture, truth, where.features),
-        "variation": variation(x),
+        "blur": blur(picture),
+        "skin_statistics": octaves_apart(x, y, where.skin),
+        "hair_statistics": octaves_apart(x, y, where.hair),
     }
 
 
@@ -149,12 +161,38 @@ def texture(x: Plane, y: Plane, weights: Weights) -> float:
     return float((weights * x * y).sum()) / math.sqrt(power) if power else 0.0
 
 
-def variation(x: Plane) -> float:
-    """Return how much neighbouring pixels differ on average, across and down together.
+def blur(picture: Crop) -> float:
+    """Return the blur effect, 0 for sharp to 1 for blurred: how little a blur changes the picture.
 
-    Needs no truth: wax has little of it, noise much.
+    F. Crete et al., "The blur effect: perception and estimation with a new no-reference perceptual blur
+    metric", 2007, as scikit-image has it. Needs no truth. Noise counts as sharpness; a flat picture has none.
     """
-    return float(np.abs(np.diff(x, axis=0)).mean() + np.abs(np.diff(x, axis=1)).mean())
+    if not np.ptp(brightness(picture)):
+        return 1.0
+    return float(blur_effect(picture, channel_axis=-1))  # type: ignore[no-untyped-call]
+
+
+def detail(x: Plane, weights: Weights) -> float:
+    """Return the RMS of the finest band in levels: wax has little of it, noise much. Needs no truth."""
+    return float(2 ** _statistics(x, weights)[0])
+
+
+def octaves_apart(x: Plane, y: Plane, weights: Weights) -> float:
+    """Return how far the texture statistics of two pictures are apart: a mean of octaves, 0 for the same.
+
+    Texture may lie elsewhere, but must be as strong in each band, and as evenly spread: what a cartoon
+    keeps of a band's energy lies in a few strong edges, and its mean magnitude falls.
+    """
+    return float(np.abs(_statistics(x, weights) - _statistics(y, weights)).mean())
+
+
+def _statistics(x: Plane, weights: Weights) -> NDArray[np.float64]:
+    """Return the logarithms to base 2 of each band's RMS, then of each band's mean magnitude, in levels."""
+    blurred = [x, *(cv2.GaussianBlur(x, (0, 0), sigma) for sigma in BANDS)]
+    magnitudes = [np.abs(fine - coarse) for fine, coarse in pairwise(blurred)]
+    rms = [math.sqrt(np.average(magnitude**2, weights=weights)) for magnitude in magnitudes]
+    means = [float(np.average(magnitude, weights=weights)) for magnitude in magnitudes]
+    return np.asarray(np.log2(np.maximum([*rms, *means], FAINTEST)), np.float64)
 
 
 def _similarity(x: Plane, y: Plane) -> tuple[Plane, Plane]:

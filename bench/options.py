@@ -13,9 +13,10 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_portraits(parser: argparse.ArgumentParser) -> None:
+def add_portraits(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     """Add the options that say which portraits a package is measured on."""
-    parser.add_argument("portraits", type=Path, help="folder of square, aligned portraits")
+    how_many = "?" if optional else None
+    parser.add_argument("portraits", type=Path, nargs=how_many, help="folder of square, aligned portraits")
     parser.add_argument("--package", type=Path, help="measure this package instead of the bundled default")
     parser.add_argument("--first", type=int, default=0, help="leave out the portraits before this one (0)")
 

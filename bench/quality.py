@@ -1,42 +1,43 @@
-"""How near restored faces are to the truth: every degradation, every preset, every measure."""
+"""How near restored faces are to the truth: every degradation, preset, number of passes and measure.
+
+Photos without a truth are measured by `bench/quality_photos.py`.
+"""
 
 import argparse
-import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
-from bench import claims, training_range
+from bench import quality_photos, training_range
+from bench.claims import Measured
 from bench.degradations import NAMES, TEXTURE, Degradation, degrade, named
-from bench.measure import Measure
-from bench.measures import TITLES, Ground, ground, measure, psnr
+from bench.measures import Ground, ground, measure, psnr
 from bench.options import add_output, add_portraits, name_list, positive
+from bench.passes import methods_by_passes, restored
 from bench.portraits import load_truths, open_restorer
-from bench.quality_sheet import write_sheet
-from bench.report import Report, Row, Table, measured
+from bench.quality_photos import PhotosSettings, photo_paths
+from bench.quality_report import CONTROLLED, quality_report
+from bench.quality_sheet import check_folder, write_sheet
+from bench.report import Report, measured
 from engines import command_line
-from engines.errors import PhotoError
+from engines.errors import SettingsError
 from engines.package import open_package
 from runtime.compose import compose, face_noise
 from runtime.overwriting import Source, Target, check_targets
-from runtime.presets import PRESETS, preset
 from runtime.regions import region_weights
-from runtime.restorer import Restorer
 from runtime.result import RestoreResult
 from runtime.schedule import kappa
 from training.degradation import Crop
 from training.portraits import portrait_paths
 
 CONTROLLED_EVERY = 4
-"""Outside the rows of TEXTURE the controlled presets, of many passes, see one portrait in so many."""
+"""Outside the rows of TEXTURE all methods but `classic`, of many passes, see one portrait in so many."""
 SHEET = "mixed-medium"
 """The degradation whose faces are shown, where it is measured."""
-CONTROLLED = tuple(name for name in PRESETS if name != "classic")
 
 Found = dict[str, dict[str, list[dict[str, float]]]]
 """By degradation, method and measure name, a list over portraits."""
@@ -68,38 +69,42 @@ def steps(settings: QualitySettings) -> int:
 
 
 def run(settings: QualitySettings, tick: Callable[[], None]) -> Report:
-    """Degrade portraits, restore them with every preset, measure, and judge the claims.
+    """Degrade portraits, restore them with every preset and number of passes, measure, and judge the claims.
 
     Each portrait is a photo of S×S pixels that goes the product's whole way, from regions to paste.
     Raises PhotoError when there are no portraits, SettingsError, PackageError and BackendError.
     """
     degradations = named(settings.categories)
-    if settings.sheet and not settings.sheet.parent.is_dir():  # told now, not when all is measured
-        raise PhotoError(f"no folder for the sheet {settings.sheet}: make {settings.sheet.parent} first")
+    check_folder(settings.sheet)
     package = open_package(settings.package)
+    by_passes = methods_by_passes(package.manifest)
+    more = tuple(dict.fromkeys((*by_passes.values(), *CONTROLLED)))
     size = package.manifest.size
     truths = load_truths(settings.portraits, size, settings.first, settings.limit)
     where = ground(size)
+    best = [measure(truth, truth, where) for truth in truths]
     first: Found = defaultdict(lambda: defaultdict(list))
     controlled: Found = defaultdict(lambda: defaultdict(list))
     blends: Found = defaultdict(lambda: defaultdict(list))
     shown = _shown(settings, degradations)
     rows: list[Faces] = []
     with open_restorer(package) as restorer:
-        model = training_range.measure(restorer.backend, truths, tick)
+        model = training_range.measure(package.manifest, restorer.backend, truths, tick)
         for degradation in degradations:
             name = degradation.name
             for i, truth in enumerate(truths):
                 photo = degrade(truth, degradation, settings.first + i)
                 every = name in TEXTURE or name == shown or i % CONTROLLED_EVERY == 0
-                results = _restored(restorer, photo, ("classic", *CONTROLLED) if every else ("classic",))
+                methods = ("classic", *more) if every else ("classic",)
+                results = {method: restored(restorer, photo, method) for method in methods}
                 faces: Faces = {"input": photo}
                 faces |= {method: np.asarray(result.photo, np.uint8) for method, result in results.items()}
                 values = {method: measure(face, truth, where) for method, face in faces.items()}
+                values["truth"] = best[i]
                 for method in ("input", "classic"):
                     first[name][method].append(values[method])
                 if every:
-                    for method in faces:
+                    for method in values:
                         controlled[name][method].append(values[method])
                     for method in CONTROLLED:
                         if pair := _blends(photo, results[method], truth, where):
@@ -109,13 +114,17 @@ def run(settings: QualitySettings, tick: Callable[[], None]) -> Report:
                 tick()
     if settings.sheet:
         write_sheet(settings.sheet, rows)
-    measured = claims.Measured(_means(first), _means(controlled), _means(blends), model)
-    return _report(settings, package.manifest.name, measured, _truth(truths, where))
-
-
-def _restored(restorer: Restorer, photo: Crop, presets: Iterable[str]) -> dict[str, RestoreResult]:
-    """Restore a photo with presets, however long each takes."""
-    return {name: restorer.restore(photo, replace(preset(name), budget=math.inf)) for name in presets}
+    return quality_report(
+        package.manifest,
+        Measured(_means(first), _means(controlled), _means(blends), model),
+        by_passes,
+        {
+            "portraits": len(truths),
+            "first": settings.first,
+            "degradations": degradations,
+            "controlled_every": CONTROLLED_EVERY,
+        },
+    )
 
 
 def _blends(photo: Crop, result: RestoreResult, truth: Crop, where: Ground) -> dict[str, float] | None:
@@ -152,133 +161,14 @@ def _means(found: Found) -> dict[str, dict[str, dict[str, float]]]:
     }
 
 
-def _truth(truths: Sequence[Crop], where: Ground) -> dict[str, float]:
-    values = [measure(truth, truth, where) for truth in truths]
-    return {key: float(np.mean([value[key] for value in values])) for key in TITLES}
-
-
-def _report(
-    settings: QualitySettings, package: str, measured: claims.Measured, truth: dict[str, float]
-) -> Report:
-    judged = claims.claims(measured)
-    held = [claim.holds for claim in judged if claim.holds is not None]
-    count = len(portrait_paths(settings.portraits)[settings.first :][: settings.limit])
-    model = measured.model
-    gain = model["restored"]["psnr"] - model["degraded"]["psnr"]
-    held_of = f"{sum(held)} of {len(held)} claims hold"
-    return Report(
-        name="quality",
-        title=f"Quality of {package}: {count} portraits, PSNR in dB by degradation",
-        headings=("degraded by", "input", "classic", *(f"{name} − classic" for name in CONTROLLED)),
-        rows=tuple(_by_degradation(measured)),
-        summary=f"Classic gains {gain:+.2f} dB over the training ranges; {held_of}.",
-        figures={
-            "package": package,
-            "portraits": count,
-            "first": settings.first,
-            "degradations": msgspec.to_builtins(named(settings.categories)),
-            "model": model,
-            "by_degradation": measured.first,
-            "controlled_every": CONTROLLED_EVERY,
-            "controlled": measured.controlled,
-            "blends": measured.blends,
-            "truth": truth,
-            "claims": [asdict(claim) | {"holds": claim.holds} for claim in judged],
-        },
-        measures=tuple(
-            Measure(f"{name}: {method}", values["psnr"], "dB", more_is_better=True)
-            for name, methods in measured.controlled.items()
-            for method, values in methods.items()
-            if method != "input"
-        ),
-        conditions={"package": package, "portraits": count, "first": settings.first},
-        more=(
-            Table(
-                "Claims, each with its least figure",
-                ("claim", "wanted", "measured", "holds"),
-                tuple(claims.row(claim) for claim in judged),
-            ),
-            Table(
-                f"Classic on whole crops, {training_range.SEEDS} random degradations of each",
-                ("portraits", "PSNR, dB", "SSIM"),
-                tuple(
-                    (title, f"{model[name]['psnr']:.2f}", f"{model[name]['ssim']:.3f}")
-                    for name, title in training_range.TITLES.items()
-                ),
-            ),
-            Table(
-                "Every measure, means over " + ", ".join(_texture(measured)),
-                ("measure", "input", "classic", *CONTROLLED, "truth"),
-                tuple(_by_measure(measured, truth)),
-            ),
-            *(
-                Table(
-                    f"{title}: means over the portraits that every preset restored",
-                    ("degraded by", "input", "classic", *CONTROLLED),
-                    tuple(_of_measure(measured, key)),
-                    shown=False,
-                )
-                for key, title in TITLES.items()
-            ),
-            Table(
-                "Cored hand-back over a plain blend with the same κ, PSNR in dB",
-                ("degraded by", *CONTROLLED),
-                tuple(_of_blends(measured)),
-                shown=False,
-            ),
-        ),
-    )
-
-
-def _by_degradation(measured: claims.Measured) -> Iterable[Row]:
-    for name, methods in measured.first.items():
-        together = measured.controlled[name]
-        gains = (together[preset]["psnr"] - together["classic"]["psnr"] for preset in CONTROLLED)
-        yield (
-            name,
-            *(f"{methods[method]['psnr']:.2f}" for method in ("input", "classic")),
-            *(f"{gain:+.2f}" for gain in gains),
-        )
-
-
-def _texture(measured: claims.Measured) -> list[str]:
-    """Return the degradations that the controls are judged by, or what else was measured."""
-    return [name for name in measured.controlled if name in TEXTURE] or list(measured.controlled)
-
-
-def _by_measure(measured: claims.Measured, truth: dict[str, float]) -> Iterable[Row]:
-    names = _texture(measured)
-    for key, title in TITLES.items():
-        cells = (
-            _figure(key, float(np.mean([measured.controlled[name][method][key] for name in names])))
-            for method in ("input", "classic", *CONTROLLED)
-        )
-        yield title, *cells, _figure(key, truth[key]) if truth[key] < 90 else "—"
-
-
-def _of_measure(measured: claims.Measured, key: str) -> Iterable[Row]:
-    for name, methods in measured.controlled.items():
-        yield name, *(_figure(key, methods[method][key]) for method in ("input", "classic", *CONTROLLED))
-
-
-def _of_blends(measured: claims.Measured) -> Iterable[Row]:
-    for name, presets in measured.blends.items():
-        cells = (
-            f"{presets[preset]['cored'] - presets[preset]['plain']:+.3f}" if preset in presets else "—"
-            for preset in CONTROLLED
-        )
-        yield name, *cells
-
-
-def _figure(key: str, value: float) -> str:
-    return f"{value:.2f}" if "psnr" in key or key == "variation" else f"{value:.3f}"
-
-
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare `python -m bench quality`."""
-    add_portraits(parser)
+    add_portraits(parser, optional=True)
     parser.add_argument(
-        "--limit", type=positive, help="measure this many portraits at most, for a quick look"
+        "--photos", type=Path, metavar="FOLDER", help="measure real photos, which have no truth, instead"
+    )
+    parser.add_argument(
+        "--limit", type=positive, help="measure this many portraits or photos at most, for a quick look"
     )
     parser.add_argument("--categories", type=name_list, help="these degradations only: NAME[,NAME]")
     parser.add_argument("--sheet", type=Path, help="write a PNG of the restored faces, to look at")
@@ -288,9 +178,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if (options.portraits is None) == (options.photos is None):
+        raise SettingsError("give a folder of aligned portraits, or photos without a truth: --photos FOLDER")
+    if options.photos and (options.first or options.categories):
+        raise SettingsError("--first and --categories are for portraits: leave them out with --photos")
     if options.sheet:
-        sources = [Source(path, "the portrait") for path in portrait_paths(options.portraits)]
+        paths = photo_paths(options.photos) if options.photos else portrait_paths(options.portraits)
+        sources = [Source(path, "the photo" if options.photos else "the portrait") for path in paths]
         check_targets(sources, [Target(options.sheet, "the sheet")], overwrite=options.overwrite)
+    if options.photos:
+        photos = PhotosSettings(options.photos, options.package, options.sheet, options.limit)
+        measured("photos", quality_photos.steps(photos), partial(quality_photos.run, photos), options.output)
+        return command_line.DONE
     settings = QualitySettings(
         portraits=options.portraits,
         package=options.package,

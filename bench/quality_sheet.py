@@ -7,12 +7,19 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from engines.errors import PhotoError
 from runtime.atomic import write_atomically
 from runtime.compare import INK, LABEL, MARGIN, PAPER
 from training.degradation import Crop
 
 FACE = 256
 GAP = 4
+
+
+def check_folder(sheet: Path | None) -> None:
+    """Raise PhotoError when a sheet's folder is missing: before all is measured, not after."""
+    if sheet and not sheet.parent.is_dir():
+        raise PhotoError(f"no folder for the sheet {sheet}: make {sheet.parent} first")
 
 
 def write_sheet(path: Path, rows: Sequence[Mapping[str, Crop]], most: int = FACE) -> None:

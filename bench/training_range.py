@@ -1,51 +1,48 @@
-"""The model by itself, at full strength: portraits damaged as in training, and portraits that are good."""
+"""The model by itself, on whole crops: portraits damaged as in training, by the passes it takes."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from bench.degradations import RANGES
-from bench.measures import brightness, psnr, ssim
+from bench.measures import blur, brightness, psnr, ssim
+from bench.passes import epsilon_for, methods_by_passes, settings_of
+from engines.package import Manifest
 from runtime.backends import Backend
 from runtime.loop import restore_crops
-from runtime.presets import preset
 from training.degradation import Crop, degrade
 
 SEEDS = 4
 """Degradations of each portrait; the same each time."""
 
-TITLES = {
-    "degraded": "degraded over the training ranges",
-    "restored": "the same, restored",
-    "untouched": "undegraded, restored once",
-    "second": "its second restoration against its first",
-}
-
 Figures = dict[str, dict[str, float]]
-"""By the names of TITLES: the mean `psnr` in dB and the mean `ssim`."""
+"""By method, `degraded`, `restored` (by `classic`) and `truth` among them: the mean `psnr` in dB, `ssim` and
+`blur`, the blur effect."""
 
 
-def measure(backend: Backend, truths: Sequence[Crop], tick: Callable[[], None]) -> Figures:
-    """Restore whole crops with `classic`; tick after each portrait."""
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in TITLES}
+def measure(package: Manifest, backend: Backend, truths: Sequence[Crop], tick: Callable[[], None]) -> Figures:
+    """Restore whole crops with `classic`, and with more passes; tick after each portrait."""
+    more = {method: passes for passes, method in methods_by_passes(package).items() if passes > 1}
+    found: dict[str, list[tuple[float, float, float]]] = {
+        name: [] for name in ("degraded", "restored", *more, "truth")
+    }
     for i, truth in enumerate(truths):
         degraded = [degrade(truth, np.random.default_rng((seed, i)), RANGES) for seed in range(SEEDS)]
-        once, *restored = _restore(backend, [truth, *degraded])
-        (twice,) = _restore(backend, [once])
-        found["degraded"] += [_near(crop, truth) for crop in degraded]
-        found["restored"] += [_near(crop, truth) for crop in restored]
-        found["untouched"].append(_near(once, truth))
-        found["second"].append(_near(twice, once))
+        crops = {"degraded": degraded, "restored": _restore(backend, degraded, "classic", 1)}
+        crops |= {method: _restore(backend, degraded, method, passes) for method, passes in more.items()}
+        for name, these in (crops | {"truth": [truth]}).items():
+            found[name] += [(*_near(crop, truth), blur(crop)) for crop in these]
         tick()
     means = {name: np.mean(values, axis=0).tolist() for name, values in found.items()}
-    return {name: {"psnr": mean[0], "ssim": mean[1]} for name, mean in means.items()}
+    return {name: dict(zip(("psnr", "ssim", "blur"), mean, strict=True)) for name, mean in means.items()}
 
 
 def _near(crop: Crop, truth: Crop) -> tuple[float, float]:
     return psnr(crop, truth), ssim(brightness(crop), brightness(truth))
 
 
-def _restore(backend: Backend, crops: Sequence[Crop]) -> list[Crop]:
+def _restore(backend: Backend, crops: Sequence[Crop], method: str, passes: int) -> list[Crop]:
     unit = np.stack(crops).astype(np.float32) / np.float32(255)
-    results = restore_crops(backend, unit, np.ones(unit.shape[:3], np.float32), preset("classic"))
+    rho = np.ones(unit.shape[:3], np.float32)
+    results = restore_crops(backend, unit, rho, settings_of(method), epsilon=epsilon_for(passes))
     return [np.asarray(np.rint(result.restored * 255), np.uint8) for result in results]

@@ -48,6 +48,8 @@ class Restorer:
         self.detector = detector
         self.parser = parser
         self.domain = open_domain(package)
+        self.epsilon = epsilon_of(package)
+        """The pass threshold ε, which decides how many passes of the network a face takes."""
 
     @classmethod
     def open(
@@ -171,9 +173,7 @@ class Restorer:
         loops: dict[int, LoopResult] = {}
         for group in in_common_batches(wanted):
             together = np.stack([crops[i] for i in group]), np.stack([rho[i] for i in group])
-            results = restore_crops(
-                self.backend, *together, wanted[group[0]], epsilon=epsilon_of(self.package)
-            )
+            results = restore_crops(self.backend, *together, wanted[group[0]], epsilon=self.epsilon)
             loops |= zip(group, results, strict=True)
         return {i: loops[i] for i in crops}
 
@@ -197,7 +197,7 @@ class Restorer:
             above=above,
             domain=self.domain,
             far=far,
-            epsilon=epsilon_of(self.package),
+            epsilon=self.epsilon,
         )
         if self.parser and aligned and not aligned.parsed:
             warnings = (*warnings, not_parsed())

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.degradations import DEGRADATIONS, NAMES, RANGES, TEXTURE, degrade, named
+from bench.degradations import DEGRADATIONS, MIXED, NAMES, RANGES, TEXTURE, UNDEGRADED, degrade, named
 from bench.measures import psnr
 from engines.errors import SettingsError
 from training.degradation import degrade as degrade_at_random
@@ -22,7 +22,7 @@ def truth():
 def test_the_table_covers_every_kind_and_severity_and_the_rows_of_the_design_once():
     assert len(set(NAMES)) == len(NAMES)
     assert {f"{kind}-{severity}" for kind in KINDS for severity in ("light", "medium", "heavy")} < set(NAMES)
-    assert set(TEXTURE) < set(NAMES)
+    assert {*TEXTURE, *MIXED, UNDEGRADED} < set(NAMES)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -39,7 +39,7 @@ def test_a_portrait_is_always_degraded_alike_and_the_truth_is_kept(degradation, 
     np.testing.assert_array_equal(once, again)
     np.testing.assert_array_equal(truth, before)
     assert (once.shape, once.dtype) == (truth.shape, np.uint8)
-    assert not np.array_equal(once, truth)
+    assert np.array_equal(once, truth) == (degradation.name == UNDEGRADED)
 
 
 def test_noise_has_its_deviation_and_is_another_for_another_portrait():
@@ -68,5 +68,5 @@ def test_the_training_range_is_what_training_does_with_seed_0(truth):
 
 
 def test_an_unknown_name_is_refused_with_those_there_are():
-    with pytest.raises(SettingsError, match="no degradation 'rain': give some of nearly-clean"):
+    with pytest.raises(SettingsError, match="no degradation 'rain': give some of undegraded, nearly-clean"):
         named(("blur-light", "rain"))

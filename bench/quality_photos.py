@@ -1,0 +1,184 @@
+"""How faces in real, damaged photos come out, without a truth: blur effect, detail, a sheet to look at."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.measures import Ground, blur, brightness, detail, ground
+from bench.passes import restored
+from bench.quality_sheet import check_folder, write_sheet
+from bench.report import Report, Table
+from engines.errors import PhotoError
+from engines.package import Manifest
+from runtime.align import Pixels, align
+from runtime.faces import Face
+from runtime.photo.reader import SUPPORTED_SUFFIXES, read_photo
+from runtime.presets import PRESETS
+from runtime.restorer import Restorer
+from training.degradation import Crop
+
+BEFORE = "before"
+METHODS = (BEFORE, "classic", "standard", *(name for name in PRESETS if name not in ("classic", "standard")))
+SHOWN = (BEFORE, "classic", "standard")
+"""On the sheet."""
+
+TITLES = {
+    "blur": "blur effect, 0 sharp to 1 blurred",
+    "skin_detail": "finest band of skin, RMS in levels",
+    "hair_detail": "finest band of hair, RMS in levels",
+    "change": "change, RMS in levels",
+    "passes": "passes",
+}
+
+
+@dataclass(frozen=True)
+class PhotosSettings:
+    """What is restored."""
+
+    folder: Path
+    package: Path | None = None
+    sheet: Path | None = None
+    """A PNG of the faces: before, classic, standard."""
+    limit: int | None = None
+    """Photos at most."""
+
+
+@dataclass(frozen=True)
+class FaceFigures:
+    """One face of one photo."""
+
+    photo: str
+    index: int
+    """0 is the photo's largest face."""
+    width: float
+    """In pixels of the photo."""
+    values: Mapping[str, Mapping[str, float]]
+    """By method, `before` among them, and measure of TITLES."""
+
+
+def photo_paths(folder: Path) -> list[Path]:
+    """Return the photos of a folder in the order of their names. Raises PhotoError where there are none."""
+    if not folder.is_dir():
+        raise PhotoError(f"{folder} is not a folder: give one of photos")
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUPPORTED_SUFFIXES and p.is_file())
+    if not paths:
+        raise PhotoError(f"the folder {folder} holds no photo: name another")
+    return paths
+
+
+def steps(settings: PhotosSettings) -> int:
+    """Return how often `run` ticks. Raises PhotoError."""
+    return len(photo_paths(settings.folder)[: settings.limit])
+
+
+def run(settings: PhotosSettings, tick: Callable[[], None]) -> Report:
+    """Restore photos with every preset and measure each face, cut out as the network sees it.
+
+    Raises PhotoError for a photo that cannot be read, or when no face of any was restored; PackageError and
+    BackendError.
+    """
+    paths = photo_paths(settings.folder)[: settings.limit]
+    check_folder(settings.sheet)
+    faces: list[FaceFigures] = []
+    rows: list[dict[str, Crop]] = []
+    left_alone = 0
+    with Restorer.open(settings.package) as restorer:
+        package = restorer.package.manifest
+        for path in paths:
+            photo = read_photo(path).pixels
+            found = restorer.detect(photo)
+            results = {name: restored(restorer, photo, name, found) for name in METHODS if name != BEFORE}
+            for i, face in enumerate(found):
+                if results["standard"].faces[i].loop is None:
+                    left_alone += 1
+                    continue
+                crops = {BEFORE: _cut(photo, face, package.size)}
+                crops |= {name: _cut(result.photo, face, package.size) for name, result in results.items()}
+                values = _measured(crops, ground(package.size))
+                for name, result in results.items():
+                    loop = result.faces[i].loop
+                    values[name]["passes"] = loop.passes if loop else 0
+                faces.append(FaceFigures(path.name, i, face.width, values))
+                rows.append({name: crops[name] for name in SHOWN})
+            tick()
+    if not faces:
+        raise PhotoError(
+            f"no face was restored in {settings.folder}: give photos of faces 24 pixels wide or more"
+        )
+    if settings.sheet:
+        write_sheet(settings.sheet, rows)
+    return _report(package, len(paths), faces, left_alone)
+
+
+def _cut(pixels: Pixels, face: Face, size: int) -> Crop:
+    """Return a face as the network would see it, in 8 bits: blur effect depends on the scale."""
+    return np.asarray(np.rint(255 * align(pixels, face, size).crop), np.uint8)
+
+
+def _measured(crops: Mapping[str, Crop], where: Ground) -> dict[str, dict[str, float]]:
+    """Return the figures of one face by method."""
+    before = crops[BEFORE][where.inside].astype(np.float64)
+    found: dict[str, dict[str, float]] = {}
+    for name, crop in crops.items():
+        inside = crop[where.inside]
+        light = brightness(inside)
+        found[name] = {
+            "blur": blur(inside),
+            "skin_detail": detail(light, where.skin),
+            "hair_detail": detail(light, where.hair),
+            "change": float(np.sqrt(np.mean((inside - before) ** 2))),
+            "passes": 0,
+        }
+    return found
+
+
+def _report(package: Manifest, photos: int, faces: Sequence[FaceFigures], left_alone: int) -> Report:
+    means = {
+        name: {key: float(np.mean([face.values[name][key] for face in faces])) for key in TITLES}
+        for name in METHODS
+    }
+    return Report(
+        name="quality-photos",
+        title=f"Faces in real photos, restored by {package.name}: means over {len(faces)}",
+        headings=("restored by", *TITLES.values()),
+        rows=tuple(
+            (
+                name,
+                *(
+                    f"{means[name][key]:.{digits}f}"
+                    for key, digits in zip(TITLES, (3, 2, 2, 2, 1), strict=True)
+                ),
+            )
+            for name in METHODS
+        ),
+        summary=f"Standard takes the mean blur effect from {means[BEFORE]['blur']:.3f} to "
+        f"{means['standard']['blur']:.3f}; faces left alone: {left_alone}.",
+        figures={
+            "package": package.name,
+            "loop": package.loop_kind,
+            "photos": photos,
+            "left_alone": left_alone,
+            "means": means,
+            "faces": [
+                {"photo": f.photo, "face": f.index, "width": f.width, "values": f.values} for f in faces
+            ],
+        },
+        conditions={"package": package.name, "photos": photos},
+        more=(
+            Table(
+                "Blur effect of each face",
+                ("photo, face", "pixels wide", *METHODS),
+                tuple(
+                    (
+                        f"{face.photo}, {face.index}",
+                        f"{face.width:.0f}",
+                        *(f"{face.values[name]['blur']:.3f}" for name in METHODS),
+                    )
+                    for face in faces
+                ),
+                shown=False,
+            ),
+        ),
+    )
