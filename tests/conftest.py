@@ -27,6 +27,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 DATA = Path(__file__).parent / "data"
 
 
+@pytest.fixture
+def any_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing be said of the colours of a network that is random."""
+    monkeypatch.setattr("runtime.restorer.colours_are_far", lambda *_: False)
+
+
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
     """Give what fills a folder of that name once for all the processes of the suite, and returns its path."""

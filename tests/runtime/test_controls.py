@@ -15,6 +15,8 @@ from runtime.paste import face_rectangle
 from runtime.presets import PRESETS
 from runtime.regions import crop_landmarks, region_masks
 
+pytestmark = pytest.mark.usefixtures("any_colours")
+
 Pixels = NDArray[np.uint8]
 PATIENT = RestoreSettings(budget=600)
 

@@ -25,7 +25,7 @@ from runtime.degrade import degrade
 from runtime.detect import open_detector
 from runtime.loop import LEAST, LoopResult, own_part, restore_crops
 from runtime.regions import region_weights
-from runtime.report import describe_photo, write_report
+from runtime.report import describe_photo, describe_run, write_report
 from runtime.schedule import HELD, gain, kappa, pass_schedule
 
 GOLDEN = Path(__file__).parents[1] / "data" / "tiny64.npz"
@@ -314,7 +314,8 @@ def test_a_photo_is_restored_with_all_passes_and_the_report_has_what_each_change
     with Restorer.open(renewed_package, "onnxruntime", device="cpu", threads=1) as restorer:
         result = restorer.restore(portrait, PATIENT)
         described = describe_photo(Path("a"), Path("b"), result.faces, result.timings)
-        write_report(tmp_path / "report.json", restorer, {"settings": {}}, [described])
+        header = describe_run(restorer, {"settings": {}})
+        write_report(tmp_path / "report.json", header, {}, [described])
     told = json.loads((tmp_path / "report.json").read_text())
     assert told["package"]["loop"] == "renewed"
     (face,) = told["photos"][0]["faces"]

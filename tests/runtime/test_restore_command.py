@@ -14,6 +14,8 @@ from PIL import Image
 from runtime.photo.reader import read_photo
 from runtime.restore import main
 
+pytestmark = pytest.mark.usefixtures("any_colours")
+
 Pixels = NDArray[np.uint8]
 
 

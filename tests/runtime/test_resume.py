@@ -43,6 +43,8 @@ sys.exit(status)
 """
 """Runs the command line, and sends itself a signal when the files in a folder are touched so many times."""
 
+pytestmark = pytest.mark.usefixtures("any_colours")
+
 
 @pytest.fixture
 def restore(tiny_package: Path, capsys: pytest.CaptureFixture[str]) -> Restore:
