@@ -87,11 +87,13 @@ class Judge(nn.Module):
 
 
 def fooling_loss(
-    judge: nn.Module, degraded: Tensor, restored: Tensor, target: Tensor, damaged: Tensor, matching: float
+    judge: nn.Module, degraded: Tensor, restored: Tensor, target: Tensor, weights: Tensor, matching: float
 ) -> Tensor:
     """Return the restorer's part: non-saturating, and matching what the layers see in the target.
 
-    Counts the crops that were damaged (B bool). Matching: Wang et al., pix2pixHD, CVPR 2018, equation 3.
+    weights   B, how much each crop counts: on the way to the truth ever more, since the first pass is to
+              return the mean of what may have been, and the last ones a sharp sample
+    matching  weight of the layers: Wang et al., pix2pixHD, CVPR 2018, equation 3
     """
     with torch.no_grad():
         real = judge(degraded, target)
@@ -101,7 +103,7 @@ def fooling_loss(
         loss = loss + F.softplus(-seen[-1].float()).mean((1, 2, 3)) / len(made)
         for a, b in zip(seen[:-1], expected[:-1], strict=True):
             loss = loss + matching * (a - b).abs().float().mean((1, 2, 3)) / (len(made) * (len(seen) - 1))
-    return (loss * damaged).mean()
+    return (loss * weights).mean()
 
 
 def judging_loss(judge: nn.Module, degraded: Tensor, restored: Tensor, target: Tensor) -> Tensor:

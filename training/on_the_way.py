@@ -21,20 +21,21 @@ LEAPS = (3, 4, 6, 15)
 """Steps of the standard schedule, 30 of η = 0.1 with five passes, from one pass to the next."""
 
 
-def mixed(batch: Batch, rng: Generator) -> Tensor:
-    """Return crops (1 − t) x + t y between the target x and the damaged crop y."""
+def mixed(batch: Batch, rng: Generator) -> tuple[Tensor, Tensor]:
+    """Return crops (1 − t) x + t y between the target x and the damaged crop y, and t, B."""
     count = len(batch.degraded)
     share = rng.uniform(LEAST, 1, count)
     share[rng.random(count) < WHOLE] = 1
     t = torch.from_numpy(share).to(batch.degraded)[:, None, None, None]
-    return batch.target + t * (batch.degraded - batch.target)
+    return batch.target + t * (batch.degraded - batch.target), t.flatten()
 
 
 @torch.no_grad()
-def own_estimate(network: Growing, degraded: Tensor, rng: Generator) -> Tensor:
-    """Return where the loop would stand after one or two passes of the network."""
+def own_estimate(network: Growing, degraded: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
+    """Return where the loop would stand after one or two passes of the network, and the share left, B."""
     leaps = [int(leap) for leap in rng.choice(LEAPS, rng.integers(1, 3))]
-    return after(network, degraded, leaps)
+    left = torch.full((len(degraded),), (1 - ETA) ** sum(leaps), device=degraded.device)
+    return after(network, degraded, leaps), left
 
 
 @torch.no_grad()

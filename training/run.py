@@ -208,7 +208,7 @@ def _step(state: State, config: TrainingConfig, part: float, batch: Batch, rng: 
     fast = _in_bfloat16(batch.target.device)
     with fast:
         own = rng.random() < phase.own
-        given = own_estimate(state.averaged, batch.degraded, rng) if own else mixed(batch, rng)
+        given, left = own_estimate(state.averaged, batch.degraded, rng) if own else mixed(batch, rng)
         if given.is_cuda:
             given = given.contiguous(memory_format=torch.channels_last)
         made = state.network(given)
@@ -226,7 +226,7 @@ def _step(state: State, config: TrainingConfig, part: float, batch: Batch, rng: 
                 given,
                 restored,
                 batch.target,
-                ~batch.untouched,
+                ~batch.untouched * (1 - left),
                 phase.adversarial.matching,
             )
             state.adversary.network.requires_grad_(True)

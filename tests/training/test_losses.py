@@ -91,7 +91,7 @@ class Brightness(torch.nn.Module):
 
 def test_both_parts_of_the_game_go_by_the_logits() -> None:
     dark, bright = torch.full((2, 3, 8, 8), -1.0), torch.full((2, 3, 8, 8), 1.0)
-    judge, damaged = Brightness(), torch.ones(2, dtype=torch.bool)
+    judge, damaged = Brightness(), torch.ones(2)
     right, wrong = math.log1p(math.exp(-1)), math.log1p(math.exp(1))
     assert float(judging_loss(judge, dark, dark, bright)) == pytest.approx(2 * right, rel=1e-5)
     assert float(judging_loss(judge, dark, bright, dark)) == pytest.approx(2 * wrong, rel=1e-5)
@@ -99,7 +99,7 @@ def test_both_parts_of_the_game_go_by_the_logits() -> None:
     assert float(fooling_loss(judge, dark, dark, bright, damaged, 0.0)) == pytest.approx(wrong, rel=1e-5)
     # Matching adds how far the layer's output is from the target's, times its weight.
     assert float(fooling_loss(judge, dark, dark, bright, damaged, 3.0)) == pytest.approx(wrong + 6, rel=1e-5)
-    assert float(fooling_loss(judge, dark, dark, bright, ~damaged, 3.0)) == 0
+    assert float(fooling_loss(judge, dark, dark, bright, 0 * damaged, 3.0)) == 0
 
 
 def test_the_adversary_sees_patches_at_each_scale_and_can_be_descended(
