@@ -1,6 +1,5 @@
 """Hand part of the photo back to a restored face: its texture, but not its noise (design §4)."""
 
-import math
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
@@ -12,6 +11,9 @@ from runtime.align import AlignedFace, Pixels
 
 Picture: TypeAlias = NDArray[np.float32]
 """H×W×3 in [0, 1], RGB; or a difference of two."""
+
+Sigma: TypeAlias = float | NDArray[np.float32]
+"""A standard deviation, of all colour channels or one of each, 3."""
 
 B3_SPLINE = np.array([1, 4, 6, 4, 1], np.float32) / 16
 
@@ -84,7 +86,7 @@ class HandBack:
     kappa: NDArray[np.float32]
     """κ, S×S in [0, 1]: the share that is left to the photo."""
 
-    sigma: float
+    sigma: Sigma
     """Standard deviation of the noise that is held back, of 1; 0 hands noise back as well (grain)."""
 
     grain: tuple[float, ...] | None = None
@@ -110,7 +112,7 @@ class HandBack:
     None where the photo is no finer than the crop."""
 
 
-def compose(photo: Picture, restored: Picture, kappa: NDArray[np.float32], sigma: float) -> Picture:
+def compose(photo: Picture, restored: Picture, kappa: NDArray[np.float32], sigma: Sigma) -> Picture:
     """Return photo′ = r↑ + κ↑ ⊙ C_σ(photo − r↑).
 
     Where κ is 0 that is the restored pixel, and where κ is 1 the photo's own, both to the last bit: as κ
@@ -139,21 +141,21 @@ def repair_share(kappa: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(share**2 * (3 - 2 * share), np.float32)
 
 
-def noise_of(difference: Picture, sigma: float) -> Picture:
+def noise_of(difference: Picture, sigma: Sigma) -> Picture:
     """Return difference − C_σ(difference), what coring takes for noise: no more than (1 − gain) of each band.
 
-    Each colour channel is cored by itself, all with the same σ.
+    Each colour channel is cored by itself.
     """
     noise = np.zeros_like(difference)
-    if sigma > 0:
+    if np.any(sigma):
         *bands, _ = wavelet(difference)
         for band, band_noise in zip(bands, BAND_NOISE, strict=True):
             noise += (1 - wiener_gain(band, band_noise * sigma)) * band
     return noise
 
 
-def wiener_gain(c: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    """Return c² / (c² + (1.5 σ)²), in [0, 1]; σ > 0 is that of the band."""
+def wiener_gain(c: NDArray[np.float32], sigma: Sigma) -> NDArray[np.float32]:
+    """Return c² / (c² + (1.5 σ)²), in [0, 1]; σ is that of the band."""
     power = c * c
     total = power + np.maximum(np.float32((CORING * sigma) ** 2), np.finfo(np.float32).tiny)
     return np.asarray(np.divide(power, total, out=power), np.float32)
@@ -181,16 +183,20 @@ def _smoothed(picture: Picture, gap: int) -> Picture:
     return smooth.astype(np.float32, copy=False)
 
 
-def face_noise(photo: Pixels, aligned: AlignedFace) -> float:
-    """Return the standard deviation of the noise of a photo at a face, of 1.
+def face_noise(
+    photo: Pixels, aligned: AlignedFace, gain: NDArray[np.floating] | float = 1.0
+) -> NDArray[np.float32]:
+    """Return the standard deviation of the noise of a photo at a face, of 1, in each colour channel: 3.
 
     Measured in the photo's own pixels, where it is cored; a crop's noise has changed with its size. What a
     clean photo's texture looks like to the measure is taken off.
 
     photo    H×W×3 uint8 or uint16 RGB, not enlarged
     aligned  a face of that photo
+    gain     what brings its channels to studio light, 3: texture is fainter in channels that need more
     """
-    return math.sqrt(max(0.0, noise_sigma(around_middle(photo, aligned)) ** 2 - TEXTURE**2))
+    noise = noise_sigmas(around_middle(photo, aligned))
+    return np.asarray(np.sqrt(np.maximum(0, noise**2 - (TEXTURE / np.asarray(gain)) ** 2)), np.float32)
 
 
 def around_middle(photo: Pixels, aligned: AlignedFace) -> Picture:
@@ -211,23 +217,41 @@ def middle_of(aligned: AlignedFace) -> tuple[int, int, int, int]:
 
 
 def noise_sigma(picture: Picture) -> float:
-    """Return the standard deviation of a picture's noise, of 1: 0 for one without.
+    """Return the standard deviation of a picture's noise, of 1, over all colour channels; 0 where none is."""
+    return _deviation(_noisy_coefficients(picture).ravel())
 
-    The median of the finest wavelet band (D. L. Donoho and I. M. Johnstone, "Ideal spatial adaptation by
-    wavelet shrinkage", Biometrika 81, 1994), where the coarser bands show least structure and no pixel is
-    clipped, over all colour channels at once.
+
+def noise_sigmas(picture: Picture) -> NDArray[np.float64]:
+    """Return the standard deviation of a picture's noise, of 1, in each colour channel: 3."""
+    return np.array([_deviation(channel) for channel in _noisy_coefficients(picture).T])
+
+
+def _deviation(coefficients: NDArray[np.float32]) -> float:
+    """Return the σ of white noise whose finest wavelet coefficients these are.
+
+    By their median: D. L. Donoho and I. M. Johnstone, "Ideal spatial adaptation by wavelet shrinkage",
+    Biometrika 81, 1994.
+    """
+    if not len(coefficients):
+        return 0.0
+    return float(np.median(np.abs(coefficients))) / (0.6745 * BAND_NOISE[0])
+
+
+def _noisy_coefficients(picture: Picture) -> NDArray[np.float32]:
+    """Return the finest wavelet coefficients where coarser bands show least structure and nothing is clipped.
+
+    N×3; none for an empty picture, and for one that is clipped everywhere
     """
     if not picture.size:
-        return 0.0
+        return np.empty((0, 3), np.float32)
     finest, *coarser, _ = wavelet(picture)
     energy = np.sum([cv2.transform(band * band, np.ones((1, 3), np.float32)) for band in coarser], axis=0)
     structure = cv2.blur(energy, (9, 9))
     shown = unclipped(picture)
     if not shown.any():
-        return 0.0
+        return np.empty((0, 3), np.float32)
     flat = shown & (structure <= np.quantile(structure[shown], FLAT))
-    of_flat = np.compress(flat.ravel(), finest.reshape(-1, 3), axis=0)
-    return float(np.median(np.abs(of_flat))) / (0.6745 * BAND_NOISE[0])
+    return np.asarray(np.compress(flat.ravel(), finest.reshape(-1, 3), axis=0), np.float32)
 
 
 def unclipped(picture: Picture) -> NDArray[np.bool_]:

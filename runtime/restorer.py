@@ -34,6 +34,7 @@ from runtime.schedule import epsilon_of, kappa, progress
 from runtime.scratches import mended_face
 from runtime.settings import RestoreSettings
 from runtime.timing import timed
+from runtime.tone import UNCHANGED, Tone, tone_of
 from runtime.warnings import face_warnings, is_tiny, not_parsed
 
 
@@ -134,8 +135,14 @@ class Restorer:
             if hole and wanted[i].fill_missing:
                 seen[i] = replace(seen[i], crop=fill_missing(seen[i].crop, hole))
         with timed(timings, "network"):
-            loops = self._restore({i: face.crop for i, face in seen.items()}, rho, wanted)
-        far = {i for i, loop in loops.items() if _are_far(seen[i], loop)}
+            tones = for_each(wanted, lambda i: _tone(seen[i], wanted[i]))
+            shown = {i: tones[i].standard(face.crop) for i, face in seen.items()}
+            loops = self._restore(shown, rho, wanted)
+        far = {i for i, loop in loops.items() if _are_far(seen[i], shown[i], loop)}
+        loops = {
+            i: replace(loop, restored=tones[i].original(loop.restored, seen[i].crop))
+            for i, loop in loops.items()
+        }
         with timed(timings, "paste"):
             pasted = _enlarged(photo, settings.upscale)
             placed = [(scaled(seen[i], settings.upscale), loop.restored) for i, loop in loops.items()]
@@ -143,7 +150,15 @@ class Restorer:
             kept = for_each(
                 loops,
                 lambda i: _hand_back(
-                    photo, seen[i], rho[i], loops[i], wanted[i], patches.get(i), missing[i], above[i]
+                    photo,
+                    seen[i],
+                    tones[i],
+                    rho[i],
+                    loops[i],
+                    wanted[i],
+                    patches.get(i),
+                    missing[i],
+                    above[i],
                 ),
             )
             paste_all(pasted, placed, kept.values())
@@ -231,9 +246,15 @@ def choose(found: tuple[Face, ...], settings: RestoreSettings, by_face: ByFace) 
     return {i: own for i, own in chosen.items() if own is not None and not is_tiny(found[i])}
 
 
+def _tone(aligned: AlignedFace, settings: RestoreSettings) -> Tone:
+    """Return what the face's crop goes through before the network; the published pass takes it as it is."""
+    return UNCHANGED if settings.latent_step_decay == 1 else tone_of(aligned)
+
+
 def _hand_back(
     photo: Pixels,
     aligned: AlignedFace,
+    tone: Tone,
     rho: Map,
     loop: LoopResult,
     settings: RestoreSettings,
@@ -249,7 +270,7 @@ def _hand_back(
         return None
     return HandBack(
         left,
-        0.0 if settings.grain else face_noise(photo, aligned),
+        0.0 if settings.grain else face_noise(photo, aligned, tone.gain),
         grain=face_grain(photo, aligned, settings.upscale) if settings.grain else None,
         mended=mended.enlarged(settings.upscale) if mended else None,
         filled=fill,
@@ -265,8 +286,8 @@ def _noise_above(above: Above, settings: RestoreSettings) -> Bands:
     return WHOLE if settings.grain else enlarged_noise(above.noise, settings.upscale)
 
 
-def _are_far(seen: AlignedFace, loop: LoopResult) -> bool:
-    return colours_are_far(seen.crop, loop.restored, crop_landmarks(seen))
+def _are_far(face: AlignedFace, shown: NDArray[np.float32], loop: LoopResult) -> bool:
+    return colours_are_far(shown, loop.restored, crop_landmarks(face))
 
 
 def _eight_bit(photo: Pixels) -> NDArray[np.uint8]:
