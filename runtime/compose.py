@@ -217,7 +217,7 @@ def middle_of(aligned: AlignedFace) -> tuple[int, int, int, int]:
 
 
 def noise_sigma(picture: Picture) -> float:
-    """Return the standard deviation of a picture's noise, of 1, over all colour channels; 0 where none is."""
+    """Return the standard deviation of a picture's noise, of 1, over all channels; 0 for one without."""
     return _deviation(_noisy_coefficients(picture).ravel())
 
 
@@ -238,9 +238,9 @@ def _deviation(coefficients: NDArray[np.float32]) -> float:
 
 
 def _noisy_coefficients(picture: Picture) -> NDArray[np.float32]:
-    """Return the finest wavelet coefficients where coarser bands show least structure and nothing is clipped.
+    """Return, N×3, the finest wavelet coefficients where the coarser bands show least structure.
 
-    N×3; none for an empty picture, and for one that is clipped everywhere
+    No clipped pixel is among those, so a picture that is clipped everywhere has none.
     """
     if not picture.size:
         return np.empty((0, 3), np.float32)

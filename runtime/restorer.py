@@ -25,6 +25,7 @@ from runtime.faces import Face
 from runtime.grain import face_grain
 from runtime.loop import LoopResult, restore_crops
 from runtime.missing import Missing, fill_missing, find_missing, keep_missing
+from runtime.monochrome import find_tonings, in_grey, is_grey, put_back
 from runtime.parallel import for_each
 from runtime.parsing import Parser, open_parser
 from runtime.paste import paste_all
@@ -34,7 +35,8 @@ from runtime.schedule import epsilon_of, kappa, progress
 from runtime.scratches import mended_face
 from runtime.settings import RestoreSettings
 from runtime.timing import timed
-from runtime.tone import UNCHANGED, Tone, tone_of
+from runtime.tone import Tone
+from runtime.view import View, published_view, view_of
 from runtime.warnings import face_warnings, is_tiny, not_parsed
 
 
@@ -125,34 +127,43 @@ class Restorer:
         with timed(timings, "regions"):
             rho = for_each(wanted, lambda i: region_weights(aligned[i], wanted[i].face_mask_weights))
             missing = for_each(wanted, lambda i: find_missing(aligned[i], found[:i] + found[i + 1 :]))
-        seen, patches = dict(aligned), dict[int, Patch | None]()
+        with timed(timings, "tone"):
+            tonings = find_tonings(photo, aligned)
+            given, photo = photo, in_grey(photo, aligned, tonings)
+            own = {
+                i: replace(face, crop=tonings[i].grey(face.crop)) if i in tonings else face
+                for i, face in aligned.items()
+            }
+        seen, patches = dict(own), dict[int, Patch | None]()
         scratched = [i for i in wanted if wanted[i].soften_scratches]
         if scratched:
             with timed(timings, "scratches"):
-                for i, mended in for_each(scratched, lambda i: mended_face(photo, aligned[i])).items():
+                for i, mended in for_each(scratched, lambda i: mended_face(photo, own[i])).items():
                     seen[i], patches[i] = mended
-        for i, hole in missing.items():
-            if hole and wanted[i].fill_missing:
-                seen[i] = replace(seen[i], crop=fill_missing(seen[i].crop, hole))
+        holes = {i: hole for i, hole in missing.items() if hole and wanted[i].fill_missing}
+        for i, hole in holes.items():
+            seen[i] = replace(seen[i], crop=fill_missing(seen[i].crop, hole))
         with timed(timings, "network"):
-            tones = for_each(wanted, lambda i: _tone(seen[i], wanted[i]))
-            shown = {i: tones[i].standard(face.crop) for i, face in seen.items()}
-            loops = self._restore(shown, rho, wanted)
-        far = {i for i, loop in loops.items() if _are_far(seen[i], shown[i], loop)}
-        loops = {
-            i: replace(loop, restored=tones[i].original(loop.restored, seen[i].crop))
-            for i, loop in loops.items()
-        }
+            views = for_each(wanted, lambda i: view_of(seen[i], wanted[i], grey=i in tonings))
+            for i in tonings:
+                if views[i].published and not patches.get(i):
+                    crop = aligned[i].crop
+                    views[i] = published_view(
+                        fill_missing(crop, holes[i]) if i in holes else crop, tonings[i]
+                    )
+            loops = self._restore({i: view.shown for i, view in views.items()}, rho, wanted)
+            restored = {i: views[i].restored(loop.restored) for i, loop in loops.items()}
+        far = {i for i, loop in loops.items() if _are_far(seen[i], views[i], loop)}
         with timed(timings, "paste"):
             pasted = _enlarged(photo, settings.upscale)
-            placed = [(scaled(seen[i], settings.upscale), loop.restored) for i, loop in loops.items()]
-            above = for_each(loops, lambda i: find_above(photo, aligned[i]))
+            placed = {i: scaled(seen[i], settings.upscale) for i in loops}
+            above = for_each(loops, lambda i: find_above(photo, own[i]))
             kept = for_each(
                 loops,
                 lambda i: _hand_back(
                     photo,
                     seen[i],
-                    tones[i],
+                    views[i].tone,
                     rho[i],
                     loops[i],
                     wanted[i],
@@ -161,7 +172,14 @@ class Restorer:
                     above[i],
                 ),
             )
-            paste_all(pasted, placed, kept.values())
+            paste_all(pasted, [(placed[i], restored[i]) for i in loops], kept.values())
+            if tonings:
+                originals = (_enlarged(whole, settings.upscale) for whole in (photo, given))
+                pasted = put_back(pasted, lambda: (next(originals), next(originals)), placed, tonings)
+        loops = {
+            i: loop if views[i].published else replace(loop, restored=restored[i])
+            for i, loop in loops.items()
+        }
         faces = tuple(
             self._face_result(
                 face,
@@ -246,11 +264,6 @@ def choose(found: tuple[Face, ...], settings: RestoreSettings, by_face: ByFace) 
     return {i: own for i, own in chosen.items() if own is not None and not is_tiny(found[i])}
 
 
-def _tone(aligned: AlignedFace, settings: RestoreSettings) -> Tone:
-    """Return what the face's crop goes through before the network; the published pass takes it as it is."""
-    return UNCHANGED if settings.latent_step_decay == 1 else tone_of(aligned)
-
-
 def _hand_back(
     photo: Pixels,
     aligned: AlignedFace,
@@ -286,8 +299,8 @@ def _noise_above(above: Above, settings: RestoreSettings) -> Bands:
     return WHOLE if settings.grain else enlarged_noise(above.noise, settings.upscale)
 
 
-def _are_far(face: AlignedFace, shown: NDArray[np.float32], loop: LoopResult) -> bool:
-    return colours_are_far(shown, loop.restored, crop_landmarks(face))
+def _are_far(face: AlignedFace, view: View, loop: LoopResult) -> bool:
+    return colours_are_far(view.shown, loop.restored, crop_landmarks(face))
 
 
 def _eight_bit(photo: Pixels) -> NDArray[np.uint8]:
@@ -299,5 +312,8 @@ def _enlarged(photo: Pixels, factor: int) -> Pixels:
     if factor == 1:
         return cast(Pixels, photo.copy())
     height, width = photo.shape[:2]
-    enlarged = cv2.resize(photo, (width * factor, height * factor), interpolation=cv2.INTER_LANCZOS4)
-    return cast(Pixels, enlarged)
+    size = (width * factor, height * factor)
+    if is_grey(photo):  # in one channel: of three, floating-point sums might differ
+        grey = cv2.resize(photo[..., 0], size, interpolation=cv2.INTER_LANCZOS4)
+        return cast(Pixels, cv2.merge([grey] * 3))
+    return cast(Pixels, cv2.resize(photo, size, interpolation=cv2.INTER_LANCZOS4))

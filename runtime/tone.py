@@ -88,14 +88,18 @@ class Tone:
 UNCHANGED = Tone(np.ones(3), np.zeros(3))
 
 
-def tone_of(aligned: AlignedFace) -> Tone:
-    """Return what brings a face to the tone of the median portrait; UNCHANGED in ordinary light."""
+def tone_of(aligned: AlignedFace, *, grey: bool = False) -> Tone:
+    """Return what brings a face to the tone of the median portrait; UNCHANGED in ordinary light.
+
+    grey  its crop is grey, and the median portrait is to be
+    """
+    usual = GREY_MEDIAN if grey else MEDIAN
     measured = _measured(aligned)
-    share = _share(measured)
+    share = _share(measured, usual)
     if share == 0:
         return UNCHANGED
-    gain = np.clip((RANGE / measured.range) ** share, LEAST_GAIN, GREATEST_GAIN)
-    level = measured.level + share * (LEVEL - measured.level)
+    gain = np.clip((usual.range / measured.range) ** share, LEAST_GAIN, GREATEST_GAIN)
+    level = measured.level + share * (usual.level - measured.level)
     return Tone(gain, level - gain * measured.level)
 
 
@@ -107,8 +111,12 @@ class _Measured:
     """Median of the face."""
     range: Channels
     """From dark to light in the head."""
-    white: float
+    white: float = 0.0
     """Share of the face that is white."""
+
+
+MEDIAN = _Measured(LEVEL, RANGE)
+GREY_MEDIAN = _Measured(np.full(3, LEVEL @ LUMA), np.full(3, RANGE @ LUMA))
 
 
 def _measured(aligned: AlignedFace) -> _Measured:
@@ -118,19 +126,19 @@ def _measured(aligned: AlignedFace) -> _Measured:
     face = small[np.sum([masks[region] for region in FACE], axis=0) > 0.5]
     head = small[masks["other"] < 0.5]
     if not len(face):
-        return _Measured(LEVEL, RANGE, 0.0)
+        return MEDIAN
     dark, light = np.quantile(head, (0.02, 0.98), axis=0)
     level = np.maximum(np.median(face, axis=0), LEAST)
     return _Measured(level, np.maximum(light - dark, LEAST), float((face.min(axis=1) > WHITEST).mean()))
 
 
-def _share(measured: _Measured) -> float:
-    """Return how far a face is to be brought to the median portrait: 0 in ordinary light, at most 1."""
+def _share(measured: _Measured, usual: _Measured) -> float:
+    """Return how far a face is to be brought to the usual tone: 0 in ordinary light, at most 1."""
     strange = max(
-        _ramp(float((LEVEL - measured.level) @ LUMA), DARKER),
-        _ramp(-float(np.log(measured.range @ LUMA / (RANGE @ LUMA))), FLATTER),
-        _ramp(_tint(measured.level / LEVEL, LEVEL_SPREAD), TINTED),
-        _ramp(_tint(measured.range / RANGE, RANGE_SPREAD), TINTED),
+        _ramp(float((usual.level - measured.level) @ LUMA), DARKER),
+        _ramp(-float(np.log(measured.range @ LUMA / (usual.range @ LUMA))), FLATTER),
+        _ramp(_tint(measured.level / usual.level, LEVEL_SPREAD), TINTED),
+        _ramp(_tint(measured.range / usual.range, RANGE_SPREAD), TINTED),
     )
     return strange * (1 - _ramp(measured.white, WHITE))
 
