@@ -101,7 +101,7 @@ def find_tonings(photo: Pixels, faces: Mapping[int, AlignedFace]) -> dict[int, T
             whole = _off_curve(_reduced(photo, GRID))
         limit = NOISY if whole is not None and whole <= OFF_WHOLE_CURVE else OFF_CURVE
         if off <= limit:
-            found[i] = toning_of(_reduced(around, LARGEST))
+            found[i] = toning_of(_of_one(around[_every(around, LARGEST)]))
     return found
 
 
@@ -183,7 +183,10 @@ def _colour(photo: Pixels, before: NDArray[np.integer], after: NDArray[np.intege
 
 
 def toning_of(picture: Colours) -> Toning:
-    """Return the curve that the colours of a monochrome picture lie on: H×W×3 in [0, 1], no single pixel."""
+    """Return the curve that the colours of a monochrome picture lie on: H×W×3 in [0, 1].
+
+    It ends at the darkest and the lightest of them, since nothing is known of what would lie beyond.
+    """
     colours = picture.reshape(-1, 3).astype(np.float64)
     if np.median(np.ptp(colours, axis=1)) <= NEARLY_GREY:
         return replace(GREY, stray=STRAY)
@@ -196,6 +199,9 @@ def toning_of(picture: Colours) -> Toning:
     # The luma that a colour stands for, by least squares with the eye's weights; then the strongest channel.
     weights = slope[strongest] * LUMA * slope / (LUMA @ slope**2)
     offset = float(start[strongest] - weights @ start)
+    grey = colours @ weights + offset
+    least, most = min(0.0, float(grey.min())), max(1.0, float(grey.max()))  # of a bent curve, beyond 0 and 1
+    weights, offset = weights / (most - least), (offset - least) / (most - least)
     grey = np.clip(colours @ weights + offset, 0, 1)
     fit = _fitted(grey, colours)
     off = colours - np.column_stack([np.polyval(c, grey) for c in fit])
@@ -209,6 +215,8 @@ def toning_of(picture: Colours) -> Toning:
     for c in range(3):
         sums = _spread(np.bincount(level, off[near, c], minlength=LEVELS))
         curve[:, c] = np.clip(np.polyval(fit[c], points) + sums / (count + 0.1), 0, 1)
+    ends = int(level.min()), int(level.max())
+    curve[: ends[0]], curve[ends[1] :] = curve[ends[0]], curve[ends[1]]
     return Toning(weights.astype(np.float32), offset, curve, stray)
 
 
@@ -255,6 +263,12 @@ def _fitted(x: NDArray[np.float64], colours: NDArray[np.float64]) -> NDArray[np.
         far = np.abs(colours - powers @ fit).max(axis=1)
         weight = 1 / np.maximum(1, far / max(1.5 * float(np.median(far)), 1e-5))
     return np.asarray(fit.T, np.float64)
+
+
+def _every(pixels: Pixels, most: int) -> tuple[slice, slice]:
+    """Return what picks at most so many pixels a side, as they are: an average may lie off the curve."""
+    height, width = pixels.shape[:2]
+    return np.s_[:: -(-height // most), :: -(-width // most)]
 
 
 def _reduced(pixels: Pixels, side: int) -> Colours:
