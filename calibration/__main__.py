@@ -31,7 +31,7 @@ def _run(arguments: list[str] | None) -> int:
 
 
 def _add_latents(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    about = "measure where the latents of portraits lie, for the warning out-of-domain"
+    about = "measure whether the loop gains by moving the latent"
     parser = commands.add_parser("latents", help=about, description=about)
     parser.add_argument("package", metavar="PACKAGE", help="folder, or name of a bundled package; is changed")
     add_portraits(parser)
@@ -45,14 +45,12 @@ def _latents(options: argparse.Namespace) -> int:
     detector = detector_of(options)
     backend = open_backend("auto", package, threads=options.threads)
     size = package.manifest.size
-    with progress_bar("encoding portraits", len(pictures) + moving.STEPS) as tick:
+    with progress_bar("reading portraits", len(pictures) + moving.STEPS) as tick:
         found = latents.measure(backend, size, options.images, detector, seed=options.seed, tick=tick)
     backend.close()
     latents.write(package, found)
-    far = ", ".join(f"{share}: {level:.2f}" for share, level in found.quantiles.items())
     Console().print(
-        f"{found.portraits} portraits, {found.pictures} pictures; shrinkage {found.shrinkage:.3f}; "
-        f"distance by share of portraits that lie nearer: {far}",
+        f"{found.portraits} portraits",
         _loop_line(open_package(package.folder), found.gain_of_moving),
         f"written into {package.folder}",
         sep="\n",

@@ -137,9 +137,8 @@ def to_int8(
             },
             quantisation=quantisation,
         )
-        for kept in (package.manifest.graphs.get("parsing"), package.manifest.latents):
-            if kept is not None:
-                copyfile(package.folder / kept.file, target / kept.file)
+        if (parsing := package.manifest.graphs.get("parsing")) is not None:
+            copyfile(package.folder / parsing.file, target / parsing.file)
         (target / QUANTISATION_CHART).write_bytes(chart(manifest.name, quantisation))
         write_manifest(target, manifest)
     return Package(folder, manifest)

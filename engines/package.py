@@ -16,8 +16,8 @@ from engines.errors import PackageError
 SCHEMA = 1
 """Version of the manifest's form; raised when a reader of the old form would misread a new one."""
 MANIFEST = "manifest.json"
-LATENTS = "latents-"
-"""How the file of the latent statistics begins; the start of its SHA-256 follows."""
+OLDER_LATENTS = "latents-*.npy"
+"""Latent statistics that older versions kept in a package; nothing reads them."""
 QUANTISATION_CHART = "quantisation.png"
 """The trade-off of an INT8 package, to look at."""
 BUNDLED = Path(__file__).parent / "packages"
@@ -65,21 +65,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Latents:
-    """What the encoder says of portraits: the statistics that `out-of-domain` goes by.
+    """What portraits showed of the latent: written by `python -m calibration latents`."""
 
-    Written by `python -m calibration latents`.
-    """
-
-    file: str
-    """(1 + D)×D float32 .npy: mean and covariance of portraits' normalised latents; D: style width."""
-    sha256: str
     portraits: int
-    pictures: int
-    """The portraits and their degraded versions."""
-    shrinkage: float
-    """The share, 0 to 1, of the covariance that was put evenly on its diagonal."""
-    quantiles: dict[str, float]
-    """Of the distance of portraits left out of the statistics, by the share that lies nearer: "0.99"."""
+    """How many were measured."""
     gain_of_moving: float = 0.0
     """dB that damaged portraits won by moving their latent in the loop (in the renewed loop, by its further
     passes), at the damage where it was least."""
@@ -171,7 +160,7 @@ class Manifest:
     """Where the face-parsing network comes from, if the package has one."""
     graphs: dict[GraphName, Graph]
     latents: Latents | None = None
-    """None where nobody has measured them: then no face is out of domain."""
+    """None where nobody has measured them: then the loop moves the latent."""
     quantisation: Quantisation | None = None
     """Of an INT8 package."""
 
@@ -229,8 +218,6 @@ def open_package(where: str | Path | None = None) -> Package:
                 )
         for graph in manifest.graphs.values():
             _check(folder, graph)
-        if manifest.latents is not None:
-            _check(folder, manifest.latents)
     except OSError as error:
         raise PackageError(
             f"cannot read the package {where or DEFAULT}: {error.strerror or error}"
@@ -313,7 +300,7 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
 
 def _is_ours(path: Path) -> bool:
     return path.is_file() and (
-        path.name in (MANIFEST, QUANTISATION_CHART) or path.suffix == ".onnx" or path.match(f"{LATENTS}*.npy")
+        path.name in (MANIFEST, QUANTISATION_CHART) or path.suffix == ".onnx" or path.match(OLDER_LATENTS)
     )
 
 
@@ -369,7 +356,7 @@ class _Schema(msgspec.Struct):
     schema: int
 
 
-def _check(folder: Path, graph: Graph | Latents) -> None:
+def _check(folder: Path, graph: Graph) -> None:
     if Path(graph.file).name != graph.file:
         raise PackageError(f"package {folder}: its file {graph.file!r} lies outside the package")
     path, name = folder / graph.file, graph.file if graph.file.isprintable() else ascii(graph.file)

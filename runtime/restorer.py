@@ -20,7 +20,6 @@ from runtime.by_face import ByFace, check_by_face, in_common_batches
 from runtime.colours import colours_are_far
 from runtime.compose import HandBack, Patch, face_noise
 from runtime.detect import Detector, open_detector
-from runtime.domain import open_domain
 from runtime.faces import Face
 from runtime.grain import face_grain
 from runtime.loop import LoopResult, restore_crops
@@ -50,7 +49,6 @@ class Restorer:
         self.backend = backend
         self.detector = detector
         self.parser = parser
-        self.domain = open_domain(package)
         self.epsilon = epsilon_of(package)
         """The pass threshold ε, which decides how many passes of the network a face takes."""
 
@@ -228,7 +226,6 @@ class Restorer:
             settings,
             missing=missing,
             above=above,
-            domain=self.domain,
             far=far,
             epsilon=self.epsilon,
         )

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from runtime.above import Above
-from runtime.domain import Domain, is_far
 from runtime.faces import Face
 from runtime.loop import LoopResult
 from runtime.missing import Missing
@@ -51,7 +50,6 @@ def face_warnings(
     *,
     missing: Missing | None = None,
     above: Above | None = None,
-    domain: Domain | None = None,
     far: bool = False,
     epsilon: float = EPSILON,
 ) -> tuple[FaceWarning, ...]:
@@ -60,7 +58,6 @@ def face_warnings(
     loop     None for a face that was left alone
     missing  where it holds no information, if anywhere
     above    what it holds above the crop's resolution, if the photo is finer
-    domain   the portraits that the package's model is known to serve, if they were measured
     far      the network's colours are far from the photo's
     epsilon  ε of the loop
     """
@@ -71,8 +68,6 @@ def face_warnings(
         found.append(_missing(missing, filled=settings.fill_missing))
     if above and above.is_much:
         found.append(_LARGER_THAN_MODEL)
-    if is_far(domain, loop.first_latent):
-        found.append(_OUT_OF_DOMAIN)
     if far:
         found.append(_IMPLAUSIBLE_COLOURS)
     if settings.degradation_scale > INVENTS:
@@ -89,13 +84,6 @@ def _tiny(face: Face) -> FaceWarning:
         f"the face is {face.width:.0f} pixels wide, under {TINY}, too few to restore: it was left alone"
     )
     return FaceWarning("tiny-face", sentence)
-
-
-_OUT_OF_DOMAIN = FaceWarning(
-    "out-of-domain",
-    "this looks unlike all portraits that the model is known to serve (a painting, a statue, no face at "
-    "all?): compare closely, or leave it out with --face",
-)
 
 
 _LARGER_THAN_MODEL = FaceWarning(

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from calibration.moving import TOLERATED, gain_of_moving
-from engines.package import MANIFEST, Latents, manifest_bytes, open_package, sha256
+from engines.package import MANIFEST, Latents, manifest_bytes, open_package
 from runtime import Restorer, RestoreSettings
 from runtime.backends import open_backend
 
@@ -38,10 +38,7 @@ def test_the_loop_moves_the_latent_unless_the_package_holds_it(
     opened = open_package(tiny_package)
     for file in tiny_package.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
-    width = opened.manifest.style_dim
-    rows = np.vstack([np.zeros(width), 1e6 * np.eye(width)]).astype(np.float32)
-    np.save(folder / "latents-0.npy", rows)
-    latents = Latents("latents-0.npy", sha256(folder / "latents-0.npy"), 8, 32, 0.1, {"0.995": 99}, -1, held)
+    latents = Latents(portraits=8, gain_of_moving=-1, held=held)
     (folder / MANIFEST).write_bytes(manifest_bytes(replace(opened.manifest, latents=latents)))
     with Restorer.open(folder) as restorer:
         (face,) = restorer.restore(portrait, RestoreSettings(budget=600)).faces
