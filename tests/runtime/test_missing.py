@@ -180,6 +180,22 @@ def test_what_is_covered_or_blown_out_keeps_its_pixels_bit_for_bit(
     assert not np.array_equal(result.photo, photo)
 
 
+@pytest.mark.parametrize("light", [(1.0, 0.12, 0.12), (0.15, 0.2, 1.0), (0.15, 0.15, 0.15)])
+@pytest.mark.parametrize("name", ["standard", "film-scan", "low-light"])
+def test_what_is_covered_in_strange_light_keeps_its_pixels_bit_for_bit(
+    default: Restorer, portrait: Pixels, light: tuple[float, ...], name: str
+) -> None:
+    photo = np.rint(portrait * np.array(light)).astype(np.uint8)
+    found = default.detect(portrait)
+    (left, y0), (right, y1) = np.rint(found[0].landmarks[:2]).astype(int).tolist()
+    bar = np.s_[min(y0, y1) - 14 : max(y0, y1) + 15, left - 20 : right + 21]
+    photo[bar] = (120, 130, 110)
+    result = default.restore(photo, preset(name, budget=600), found=found)
+    assert "missing-information" in [warning.code for warning in result.faces[0].warnings]
+    assert np.array_equal(result.photo[bar], photo[bar])
+    assert not np.array_equal(result.photo, photo)
+
+
 def near_face(photo: Pixels, face: Face) -> NDArray[np.bool_]:
     """Where eyes, nose and mouth lie, and a little around them."""
     (x0, y0), (x1, y1) = face.landmarks.min(axis=0) - 8, face.landmarks.max(axis=0) + 8

@@ -76,6 +76,12 @@ def off_curve(photo: NDArray[np.generic], curve: Curve, top: float = 255) -> flo
     return float(distances.max())
 
 
+def bar_over_the_eyes(face: Face, margin: int = 0) -> tuple[slice, slice]:
+    (left, y0), (right, y1) = np.rint(face.landmarks[:2]).astype(int).tolist()
+    x, y = 14 - margin, 9 - margin
+    return np.s_[min(y0, y1) - y : max(y0, y1) + y + 1, left - x : right + x + 1]
+
+
 ALL = [preset(name, budget=600.0) for name in PRESETS]
 MORE = [
     preset("standard", budget=600.0, upscale=2),
@@ -166,6 +172,49 @@ def test_a_region_of_weight_0_keeps_its_pixels_in_a_toned_photo(
         photo, RestoreSettings(face_mask_weights={"face": 0}, budget=600), found=(face,)
     )
     assert np.array_equal(result.photo, photo)
+
+
+@pytest.mark.parametrize("name", ["grey", *TONED])
+@pytest.mark.parametrize("settings", ALL, ids=PRESETS)
+def test_what_is_covered_in_a_monochrome_photo_keeps_its_pixels_bit_for_bit(
+    restorer: Restorer, grey: Grey, face: Face, name: str, settings: RestoreSettings
+) -> None:
+    covered = grey.copy()
+    covered[bar_over_the_eyes(face)] = 8
+    bar = bar_over_the_eyes(face, 4)  # four pixels are one of the tiny package's crop
+    photo = as_photo([covered] * 3 if name == "grey" else TONED[name](covered))
+    assert toning(photo, face)
+    result = restorer.restore(photo, settings, found=(face,))
+    assert "missing-information" in [warning.code for warning in result.faces[0].warnings]
+    assert np.array_equal(result.photo[bar], photo[bar])
+    assert not np.array_equal(result.photo, photo)
+    assert name != "grey" or is_grey(result.photo)
+
+
+def test_a_coloured_bar_over_the_eyes_of_a_grey_photo_keeps_its_pixels_bit_for_bit(
+    restorer: Restorer, grey: Grey, face: Face
+) -> None:
+    photo = as_photo([grey] * 3)
+    photo[bar_over_the_eyes(face)] = (200, 30, 60)
+    bar = bar_over_the_eyes(face, 4)
+    result = restorer.restore(photo, preset("standard", budget=600.0), found=(face,))
+    assert np.array_equal(result.photo[bar], photo[bar])
+    assert not np.array_equal(result.photo, photo)
+
+
+def test_a_covered_part_of_a_monochrome_photo_that_is_filled_is_filled_in_its_colours(
+    restorer: Restorer, grey: Grey, face: Face
+) -> None:
+    covered = grey.copy()
+    bar = bar_over_the_eyes(face)
+    covered[bar] = 8
+    settings = preset("standard", budget=600.0, fill_missing=True)
+    plain = restorer.restore(as_photo([covered] * 3), settings, found=(face,)).photo
+    assert is_grey(plain)
+    assert plain[bar].mean() > 30
+    sepia = restorer.restore(as_photo(TONED["sepia"](covered)), settings, found=(face,)).photo
+    assert sepia[bar].mean() > 30
+    assert off_curve(sepia, TONED["sepia"]) <= 1.1
 
 
 def test_a_grey_portrait_beside_one_in_colour_stays_grey(
