@@ -43,8 +43,6 @@ class LoopResult:
     renewed: bool
     """Whether each pass encoded the present estimate."""
     over_budget: bool
-    first_latent: NDArray[np.float32]
-    """z₀, D: what the encoder said of the degraded crop."""
 
 
 def restore_crops(
@@ -88,8 +86,7 @@ def _restore_batch(
     moves = [Move(gain(eta * rho, k)[:, None], progress(eta, k)) for k in lengths]
     state = backend.encode(_to_network(degraded), moves)
     try:
-        z = backend.first_latent(state)
-        batch = _Batch(backend, state, degraded, rho, eta, schedule.steps, lengths, z)
+        batch = _Batch(backend, state, degraded, rho, eta, schedule.steps, lengths)
         return _make_passes(batch, deadline, settled)
     finally:
         backend.release(state)
@@ -109,7 +106,6 @@ class _Batch:
     """The steps after each pass."""
     lengths: Sequence[int]
     """The numbers of steps of the state's moves."""
-    first_latent: NDArray[np.float32]
 
     def move(self, steps: int) -> NDArray[np.float32]:
         """Make steps towards r; return what they changed, B."""
@@ -131,8 +127,7 @@ class _Batch:
     ) -> LoopResult:
         """Return what came of the crop of an index."""
         picture, change = np.clip(pictures[i], 0, 1), tuple(float(change[i]) for change in changes)
-        renewed = self.backend.renews
-        return LoopResult(picture, passes, steps, change, renewed, over_budget, self.first_latent[i])
+        return LoopResult(picture, passes, steps, change, self.backend.renews, over_budget)
 
 
 def _make_passes(batch: _Batch, deadline: float, settled: float) -> list[LoopResult]:

@@ -57,9 +57,6 @@ class Backend(Protocol):
     def encode(self, crops: Batch, moves: Sequence[Move] = ()) -> Any:
         """Take in a batch u₀ and what its steps will move: return a state with its features F and w₀."""
 
-    def first_latent(self, state: Any) -> NDArray[np.float32]:
-        """Return z₀, B×D: what the encoder said of the crops when they came in, before the mapping."""
-
     def generate(self, state: Any) -> None:
         """Make r = G(w, F), what the prior makes of the state's latent and features.
 

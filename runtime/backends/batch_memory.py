@@ -18,7 +18,7 @@ CROP = "crop"
 MOVED = {"next_estimate": CROP, "next_w": "w"}
 """What a step writes, and what that becomes: TensorRT does not promise that a graph may write its inputs."""
 _SAME = {"estimate": CROP}
-DOWNLOADED = ("restored", "change", "z")
+DOWNLOADED = ("restored", "change")
 _LANDS_AS = {CROP: "restored"}
 """A batch brings down either r or u, which are alike: both to the same place."""
 

@@ -25,8 +25,6 @@ _CPU: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
 class State:
     """A batch between two half passes: arrays on the device, made once and written again by every pass."""
 
-    first_latent: NDArray[np.float32]
-    """z₀"""
     estimate: Any
     """u"""
     w: Any
@@ -86,7 +84,6 @@ class OnnxRuntimeBackend:
         }
         self._encode(estimate, z, w, features)
         return State(
-            first_latent=self._download(z),
             estimate=estimate,
             w=w,
             features=features,
@@ -102,10 +99,6 @@ class OnnxRuntimeBackend:
                 for move in moves
             ],
         )
-
-    def first_latent(self, state: State) -> NDArray[np.float32]:
-        """Return z₀, B×D."""
-        return state.first_latent
 
     def generate(self, state: State) -> None:
         """Make r of the state's latent and features."""

@@ -119,17 +119,11 @@ class TensorRtBackend:
                 memory.upload(state.batch, contents, state.moves)
                 self._launch("encoder", state)
                 self._launch("mapping", state)
-                memory.download("z", state.batch)
                 gpu.wait()
         except BaseException:
             self.release(state)
             raise
         return state
-
-    def first_latent(self, state: State) -> NDArray[np.float32]:
-        """Return z₀, B×D."""
-        with self._at_work(state):
-            return self._memory_for(state).downloaded("z", state.batch)
 
     def generate(self, state: State) -> None:
         """Make r of the state's latent and features."""
