@@ -7,7 +7,7 @@ is restored: without its noise, which the network took out of the rest.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -27,8 +27,11 @@ from runtime.compose import (
     wavelet,
 )
 
-Bands: TypeAlias = tuple[float, ...]
-"""Of the noise in each wavelet band, the finest first: its standard deviation, of 1."""
+Bands: TypeAlias = NDArray[np.float32]
+"""Of the noise in each wavelet band, the finest first, and each colour channel: its standard deviation, of 1.
+
+3×3.
+"""
 
 LARGER = 1.0
 """Photo pixels to a crop pixel from which on a face has detail above its crop."""
@@ -49,7 +52,13 @@ AROUND = 5
 REACH = SUPPORT + AROUND // 2
 """How far around a pixel the photo is looked at, in pixels."""
 
-WHOLE: Bands = (0.0,) * len(BAND_NOISE)
+QUIETEST = 0.1
+"""A channel with less noise than so much of the noisiest one's counts as this noisy when they are pooled."""
+
+LEAST = 1e-6
+"""Noise under this, of 1, is none."""
+
+WHOLE: Bands = np.zeros((len(BAND_NOISE), 3), np.float32)
 """Nothing of the detail is noise."""
 
 MUCH = 3 / 255
@@ -57,12 +66,12 @@ MUCH = 3 / 255
 crop have 4 to 8 levels, the same enlarged from the crop's size 2."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Above:
     """What a face holds above its crop's resolution."""
 
     noise: Bands
-    """Of the photo, in each wavelet band."""
+    """Of the photo, in each wavelet band and colour channel."""
     detail: float
     """Root mean square of what is not noise, of 1."""
 
@@ -72,13 +81,14 @@ class Above:
         return self.detail >= MUCH
 
 
-def find_above(photo: Pixels, aligned: AlignedFace) -> Above | None:
+def find_above(photo: Pixels, aligned: AlignedFace, gain: NDArray[np.floating] | float = 1.0) -> Above | None:
     """Return what a face holds above its crop's resolution; None where the photo is no finer than the crop.
 
     Looks at the middle of the face only, so that a large one costs no more.
 
     photo    H×W×3 uint8 or uint16 RGB, not enlarged
     aligned  a face of that photo
+    gain     what brings its channels to studio light, 3
     """
     picture = around_middle(photo, aligned)
     if not (aligned.scale > LARGER and picture.size):
@@ -87,7 +97,7 @@ def find_above(photo: Pixels, aligned: AlignedFace) -> Above | None:
     size = (picture.shape[1], picture.shape[0])
     to_picture = joined(shift(-x, -y), aligned.to_photo)
     seen = warp(aligned.crop, to_picture, size, border=cv2.BORDER_REPLICATE)
-    noise = noise_bands(picture)
+    noise = noise_bands(picture, gain)
     return Above(noise, float(np.sqrt(np.mean(np.square(above_crop(picture, seen, noise))))))
 
 
@@ -103,7 +113,7 @@ def above_crop(own: Picture, seen: Picture, noise: Bands) -> Picture:
     noise  of the photo; all 0 keeps noise as well (grain)
     """
     lost = own - seen
-    if any(noise):
+    if noise.any():
         *bands, kept = wavelet(lost)
         for band, sigma in zip(bands, noise, strict=True):
             kept += in_colours(_local_gain(band, sigma)) * band
@@ -111,33 +121,40 @@ def above_crop(own: Picture, seen: Picture, noise: Bands) -> Picture:
     return lost
 
 
-def _local_gain(band: Picture, sigma: float) -> NDArray[np.float32]:
-    """Return, H×W, the share of a band that is not noise."""
-    power = cv2.blur(cv2.transform(band * band, np.full((1, 3), 1 / 3, np.float32)), (AROUND, AROUND))
-    noise = np.float32(FIRM * sigma**2)
+def _local_gain(band: Picture, sigma: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return, H×W, the share of a band that is not noise; each channel's power counts in units of its noise.
+
+    sigma  of the band's noise in each channel, 3
+    """
+    unit = np.maximum(sigma, max(QUIETEST * sigma.max(), LEAST))
+    power = cv2.blur(cv2.transform(band * band, 1 / (3 * unit[None] ** 2)), (AROUND, AROUND))
+    noise = np.float32(FIRM * np.mean((sigma / unit) ** 2))
     return np.asarray(np.maximum(power - noise, 0) / np.maximum(power, np.finfo(np.float32).tiny), np.float32)
 
 
-def noise_bands(picture: Picture) -> Bands:
-    """Return the noise of a picture, H×W×3, in each wavelet band: 0 for one without.
+def noise_bands(picture: Picture, gain: NDArray[np.floating] | float = 1.0) -> Bands:
+    """Return the noise of a picture, H×W×3, in each wavelet band and colour channel: 0 for one without.
 
     Two things tell noise from texture. It is white, while texture has ever less power in finer bands; and it
     differs between the colours, while pores, stubble and hair darken all of them alike. Grain that does
     neither cannot be told from pores, and is not counted.
+
+    gain  what brings its channels to studio light, 3, in which texture is alike in all
     """
     shown = unclipped(picture)
     if not shown.any():
         return WHOLE
-    *bands, _ = wavelet(picture)
+    to_studio = np.asarray(np.broadcast_to(gain, 3), np.float32)
+    *bands, _ = wavelet(picture * to_studio)
     structure = cv2.blur(np.sum([_power(band) for band in bands[1:]], axis=0), (9, 9))
     flat = shown & (structure <= np.quantile(structure[shown], FLAT))
     places = [np.compress(flat.ravel(), band.reshape(-1, 3), axis=0) for band in bands]
-    finest, second, _ = (_deviation(band) / unit for band, unit in zip(places, BAND_NOISE, strict=True))
-    white = max(0.0, (finest**2 - FALLING * second**2) / (1 - FALLING) - TEXTURE**2)
-    tinted = (max(0.0, _tint(band) ** 2 - TINT**2) for band in places)
-    return tuple(
-        max(unit**2 * white, of_colours) ** 0.5 for unit, of_colours in zip(BAND_NOISE, tinted, strict=True)
-    )
+    units = np.array(BAND_NOISE)[:, None]
+    finest, second, _ = np.array([_deviation(band) for band in places]) / units
+    white = (finest**2 - FALLING * second**2) / (1 - FALLING) - TEXTURE**2
+    tinted = np.array([_tint(band) for band in places]) - TINT**2
+    noise = np.sqrt(np.maximum(np.maximum(units**2 * white, tinted), 0))
+    return np.asarray(noise / to_studio, np.float32)
 
 
 def enlarged_noise(noise: Bands, upscale: int) -> Bands:
@@ -145,27 +162,31 @@ def enlarged_noise(noise: Bands, upscale: int) -> Bands:
     if upscale == 1:
         return noise
     # What was in the finer bands is in the coarser ones now.
-    sigma = max(of_band / unit for of_band, unit in zip(noise, BAND_NOISE, strict=True))
-    return tuple(unit * sigma for unit in _enlarged_units(upscale))
+    sigma = (noise / np.array(BAND_NOISE)[:, None]).max(axis=0)
+    return np.asarray(np.outer(_enlarged_units(upscale), sigma), np.float32)
 
 
 def _power(band: Picture) -> Picture:
     return np.asarray(cv2.transform(band * band, np.ones((1, 3), np.float32)), np.float32)
 
 
-def _deviation(values: Picture) -> float:
-    """Return the standard deviation of values around 0, by their median (Donoho and Johnstone, 1994)."""
-    return float(np.median(np.abs(values))) / 0.6745
+def _deviation(values: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
+    """Return the standard deviation of values around 0, N×3, by their median (Donoho and Johnstone, 1994)."""
+    return np.asarray(np.median(np.abs(values), axis=0) / 0.6745)
 
 
-def _tint(colours: Picture) -> float:
-    """Return the standard deviation of a band's noise, N×3, by how its colours differ."""
+def _tint(colours: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
+    """Return the variance of a band's noise in each channel, by how its colours, N×3, differ.
+
+    Two channels differ by the sum of their variances, so three differences tell them all.
+    """
     red, green, blue = colours.T
-    return _deviation(np.stack([red - green, blue - green])) / 2**0.5
+    others = _deviation(np.stack([green - blue, blue - red, red - green], axis=1)) ** 2
+    return np.asarray(others.sum() / 2 - others)
 
 
 @lru_cache(maxsize=4)
-def _enlarged_units(upscale: int) -> Bands:
+def _enlarged_units(upscale: int) -> tuple[float, ...]:
     """Return what white noise of σ = 1 leaves in each wavelet band, enlarged by a factor as photos are."""
     noise = np.random.default_rng(0).normal(0, 1, (128, 128, 3)).astype(np.float32)
     larger = cv2.resize(noise, None, fx=upscale, fy=upscale, interpolation=cv2.INTER_LANCZOS4)

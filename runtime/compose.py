@@ -89,8 +89,8 @@ class HandBack:
     sigma: Sigma
     """Standard deviation of the noise that is held back, of 1; 0 hands noise back as well (grain)."""
 
-    grain: tuple[float, ...] | None = None
-    """Of the grain that returns whole, in each wavelet band; None keeps no more of it than κ."""
+    grain: NDArray[np.float32] | None = None
+    """Of the grain that returns whole, in each wavelet band and channel; None keeps no more of it than κ."""
 
     mended: Patch | None = None
     """The photo without its scratches, where they were softened."""
@@ -104,12 +104,15 @@ class HandBack:
     ringing: bool = False
     """Ringing is clamped."""
 
+    gain: NDArray[np.floating] | float = 1.0
+    """What brings the photo's channels to studio light, 3: contrast is fainter in channels that need more."""
+
     multiscale: bool = False
     """The border is blended at several scales."""
 
-    above: tuple[float, ...] | None = None
-    """Of the noise in each wavelet band of what lies above the crop's resolution, which is the photo's;
-    None where the photo is no finer than the crop."""
+    above: NDArray[np.float32] | None = None
+    """Of the noise in each wavelet band and channel of what lies above the crop's resolution, which is the
+    photo's; None where the photo is no finer than the crop."""
 
 
 def compose(photo: Picture, restored: Picture, kappa: NDArray[np.float32], sigma: Sigma) -> Picture:

@@ -193,7 +193,7 @@ def _composed(photo: Pixels, layer: _Layer, part: Rectangle) -> NDArray[np.float
         own += in_colours(repair_share(kappa) * filled) * (seen - own)
     if hand_back.above is not None:
         restored += above_crop(own, seen, hand_back.above)
-    if hand_back.grain:
+    if hand_back.grain is not None:
         restored += grain_of(own - restored, hand_back.grain)
     composed = np.clip(compose(own, restored, kappa, hand_back.sigma)[inside], 0, 1)
     finished = _finished(composed, photo, layer, part)
@@ -208,7 +208,7 @@ def _finished(composed: Crop, photo: Pixels, layer: _Layer, part: Rectangle) -> 
     if hand_back and hand_back.ringing:
         reach = ringing_reach(scale)
         around, inside = _around(photo, part, reach)
-        composed = clamp_ringing(composed, _pixels(photo, around), inside, reach)
+        composed = clamp_ringing(composed, _pixels(photo, around), inside, reach, hand_back.gain)
     if hand_back and hand_back.fringes:
         reach = fringe_reach(scale * len(layer.restored))
         around, inside = _around(photo, part, fringe_margin(reach))

@@ -155,7 +155,7 @@ class Restorer:
         with timed(timings, "paste"):
             pasted = _enlarged(photo, settings.upscale)
             placed = {i: scaled(seen[i], settings.upscale) for i in loops}
-            above = for_each(loops, lambda i: find_above(photo, own[i]))
+            above = for_each(loops, lambda i: find_above(photo, own[i], views[i].tone.gain))
             kept = for_each(
                 loops,
                 lambda i: _hand_back(
@@ -281,11 +281,12 @@ def _hand_back(
     return HandBack(
         left,
         0.0 if settings.grain else face_noise(photo, aligned, tone.gain),
-        grain=face_grain(photo, aligned, settings.upscale) if settings.grain else None,
+        grain=face_grain(photo, aligned, settings.upscale, tone.gain) if settings.grain else None,
         mended=mended.enlarged(settings.upscale) if mended else None,
         filled=fill,
         fringes=settings.desaturate_fringes,
         ringing=settings.clamp_ringing,
+        gain=tone.gain,
         multiscale=settings.multiscale_blend,
         above=_noise_above(above, settings) if above else None,
     )

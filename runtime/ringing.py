@@ -8,6 +8,7 @@ import math
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime.align import Pixels
 from runtime.compose import Picture
@@ -28,7 +29,13 @@ def ringing_reach(scale: float) -> int:
     return min(FARTHEST, math.ceil(REACH * max(1.0, scale)))
 
 
-def clamp_ringing(composed: Picture, photo: Pixels, inside: tuple[slice, slice], reach: int) -> Picture:
+def clamp_ringing(
+    composed: Picture,
+    photo: Pixels,
+    inside: tuple[slice, slice],
+    reach: int,
+    gain: NDArray[np.floating] | float = 1.0,
+) -> Picture:
     """Return the composed pixels, none of them brighter or darker than the photo nearby.
 
     Each colour channel by itself. Within the range nothing changes but its last few levels, which bend to it.
@@ -37,13 +44,14 @@ def clamp_ringing(composed: Picture, photo: Pixels, inside: tuple[slice, slice],
     photo     uint8 or uint16, with a margin that may be looked at
     inside    where in `photo` the composed pixels lie
     reach     how far around a pixel its range is found, in pixels
+    gain      what brings the photo's channels to studio light, 3
     """
     square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     to_one = 1 / np.float32(np.iinfo(photo.dtype).max)
     least, most = (
         np.asarray(of(photo, square)[inside] * to_one, np.float32) for of in (cv2.erode, cv2.dilate)
     )
-    soft = np.minimum(SOFT * (most - least), np.float32(SOFTEST))
+    soft = np.minimum(SOFT * (most - least), np.asarray(SOFTEST / gain, np.float32))
     clamped = _bent(composed, most, soft)
     return np.asarray(-_bent(-clamped, -least, soft), np.float32)
 

@@ -60,6 +60,14 @@ def test_what_lies_well_within_the_range_is_not_touched():
     np.testing.assert_allclose(clamp_ringing(composed, photo, np.s_[0:9, 0:9], 2), composed, atol=1e-6)
 
 
+def test_in_faint_channels_the_bend_is_as_much_smaller():
+    light = np.array([1, 0.1, 0.2])
+    photo = np.rint(edge(np.uint16) * light).astype(np.uint16)
+    rings = sharpened(edge(np.uint16)) * light.astype(np.float32)
+    alike = clamp_ringing(rings, photo, ALL, 3, 1 / light) / light
+    np.testing.assert_allclose(alike[..., 1:], alike[..., :1].repeat(2, axis=2), atol=1e-3)
+
+
 def test_a_ramp_is_clamped_without_a_corner():
     photo = np.full((3, 400, 3), 60, np.uint8)
     photo[::2] = 200
