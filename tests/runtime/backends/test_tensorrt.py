@@ -186,9 +186,8 @@ def test_renewed_pictures_go_up_once_and_come_down_once_whatever_the_number_of_p
     places = renewed._tensors.upload_places(count, gains)
     assert up == [max(place.offset + place.size for place in places.values())]
     assert set(places) == {"crop", *(f"picture_gain {i}" for i in range(gains))}
-    style = renewed._package.manifest.style_dim
     moves = passes if passes > 1 else 0  # one more than further passes: the last steps are made as well
-    assert down == [count * style * 4] + [count * 4] * moves + [count * PICTURE]
+    assert down == [count * 4] * moves + [count * PICTURE]
 
 
 def test_renewed_features_are_written_in_place_into_memory_that_is_made_once(renewed, gpu):
