@@ -43,6 +43,8 @@ def plan(
     *,
     recursive: bool = False,
     earlier: Mapping[Path, Path] | None = None,
+    resume: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[Job]:
     """Return what is to be done: each photo, in the order of their names within a folder, and its outputs.
 
@@ -53,12 +55,17 @@ def plan(
     that is named twice is restored once.
 
     earlier  by absolute path, where an earlier run that is resumed has put photos: there they stay
+    resume   results and sheets that such a run has put among the photos are no photos
+    say      is told of them
 
     Raises PhotoError when a folder holds no photo or cannot be read.
     """
     if len(photos) == 1 and not photos[0].is_dir():
         return [_single(photos[0], output, sheet)]
-    found = _named_apart(_without_repeats(_found(photos, output, sheet, recursive)))
+    found = _without_repeats(_found(photos, output, sheet, recursive))
+    if resume:
+        found = _without_results(found, output, sheet, earlier or {}, say)
+    found = _named_apart(found)
     outputs = _outputs(found, output, earlier or {})
     sheets = _sheets(found, sheet) if sheet else [None] * len(found)
     return [
@@ -134,6 +141,37 @@ def _without_repeats(found: Iterable[_Found]) -> list[_Found]:
     for each in found:
         first.setdefault(os.path.abspath(each.photo), each)  # noqa: PTH100
     return list(first.values())
+
+
+def _without_results(
+    found: list[_Found],
+    output: Path,
+    sheet: Path | None,
+    earlier: Mapping[Path, Path],
+    say: Callable[[str], None],
+) -> list[_Found]:
+    """Leave out what an earlier run has put among its photos, where OUT or the sheets' folder is theirs."""
+    results = set()
+    for each in found:
+        wanted = output / each.inside / output_name(each.photo)
+        result = _place(earlier.get(Path(os.path.abspath(each.photo)), wanted))  # noqa: PTH100
+        results |= {result} - {_place(each.photo)}
+        if sheet:
+            results.add(_place(sheet / each.inside / _sheet_name(each.photo)))
+    left_out = [each for each in found if _place(each.photo) in results and not _has_result(each, earlier)]
+    if left_out:
+        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        say(f"{one_line(left_out[0].name)}{more}: made of other photos by an earlier run, no photos")
+    return [each for each in found if each not in left_out]
+
+
+def _has_result(found: _Found, earlier: Mapping[Path, Path]) -> bool:
+    return Path(os.path.abspath(found.photo)) in earlier  # noqa: PTH100
+
+
+def _place(path: Path) -> Path:
+    """Return the path with the links of its folder followed, not its own."""
+    return Path(os.path.realpath(path.parent)) / path.name
 
 
 def _named_apart(found: list[_Found]) -> list[_Found]:

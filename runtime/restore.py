@@ -189,6 +189,8 @@ def _jobs(options: argparse.Namespace, earlier: Earlier) -> list[Job]:
         *(options.photos, options.output, options.compare),
         recursive=options.recursive,
         earlier=earlier.outputs,
+        resume=options.resume,
+        say=_say,
     )
 
 

@@ -276,6 +276,30 @@ def test_a_photo_keeps_its_result_when_a_twin_arrives(restore: Restore, album: P
         assert later.size == (50, 20)
 
 
+@pytest.mark.parametrize("has_report", [True, False])
+def test_results_and_sheets_among_the_photos_are_not_taken_for_photos(
+    restore: Restore, portrait: Pixels, tmp_path: Path, has_report: bool
+) -> None:
+    folder, link = tmp_path / "album", tmp_path / "link"
+    folder.mkdir()
+    link.symlink_to(folder)
+    small = Image.fromarray(portrait[::2, ::2])
+    for i in range(3):
+        small.rotate(i).save(folder / f"{i}.gif")
+    options = ("-o", folder, "--compare", link, *(("--report", tmp_path / "r.json") if has_report else ()))
+    assert restore(folder, *options)[0] == 0
+    whole = files(folder)
+    assert len(whole) == 9
+    (folder / "1.png").unlink()
+    for _ in range(2):
+        status, said = restore(folder, *options, "--resume")
+        assert status == 0, said
+        assert "made of other photos by an earlier run" in said
+        assert files(folder) == whole
+    if has_report:
+        assert list(entries(tmp_path / "r.json")) == [str(folder / f"{i}.gif") for i in range(3)]
+
+
 def test_the_report_is_found_again_from_another_folder(
     restore: Restore, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
