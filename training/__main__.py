@@ -82,6 +82,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     length.add_argument("--steps", type=int, help="steps in all, over the configuration's")
     length.add_argument("--minutes", type=float, help="time for all steps, over the configuration's")
     add("--start", type=Path, help="begin with another run's folder, or with weights in the published layout")
+    add("--wake", action="store_true", help="have features that those weights have silenced work again")
     add("--workers", type=int, help="processes that make crops, over the configuration's")
     add("--held-out", type=int, default=36, help="last portraits kept for validation (36)")
     add("--threads", type=int, help="CPU threads")
@@ -125,6 +126,7 @@ def _run(options: argparse.Namespace) -> int:
         held_out=options.held_out,
         threads=options.threads,
         start=options.start,
+        wake=options.wake,
     )
     Console().print(f"weights: {weights}", soft_wrap=True)
     return command_line.DONE

@@ -31,6 +31,8 @@ SOFT = 0.3
 """How often a portrait smaller than the crop is drawn, next to one that is as large: enlarged, it is soft."""
 PATIENCE = 120.0
 """Seconds without a block after which the processes are given up."""
+LOOK = 5.0
+"""Seconds without work after which a process looks whether the trainer is still there."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ def _work(
     stages: Sequence[Stage],
     seed: tuple[int, int],
 ) -> None:
-    """Fill blocks until the process is ended."""
+    """Fill blocks until the process is ended, or the trainer is no more."""
     cv2.setNumThreads(0)
     flat = np.frombuffer(portraits, np.uint8)
     ends = np.cumsum([3 * edge * edge for edge in edges])
@@ -187,9 +189,14 @@ def _work(
         flat[end - 3 * edge * edge : end].reshape(edge, edge, 3)
         for end, edge in zip(ends, edges, strict=True)
     ]
-    rng = np.random.default_rng(seed)
+    rng, trainer = np.random.default_rng(seed), multiprocessing.parent_process()
     while True:
-        number, stage = free.get(), wanted.value
+        try:
+            number, stage = free.get(timeout=LOOK), wanted.value
+        except queue.Empty:
+            if trainer is None or not trainer.is_alive():
+                return
+            continue
         block = _block(blocks, number, stages[stage].size, stages)
         for pair in block:
             pair[:] = make_pair(views, stages[stage], rng)

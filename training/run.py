@@ -54,6 +54,7 @@ def train(
     held_out: int,
     threads: int | None = None,
     start: Path | None = None,
+    wake: bool = False,
 ) -> Path:
     """Train until the end of the last phase and return the file of averaged weights.
 
@@ -63,6 +64,7 @@ def train(
     held_out    portraits at the end of the first folder that are kept for validation
     threads     CPU threads; None leaves PyTorch's default
     start       what a new run begins with: another run, or weights in the published layout
+    wake        have features that those weights have silenced work again
 
     Raises PhotoError, and CheckpointError when there are too few portraits, the run is of another
     configuration, or the loss is no longer a number.
@@ -90,7 +92,7 @@ def train(
     ) as reservoir:
         torch.backends.cudnn.benchmark = True
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
-        state = open_state(run, config, device, start)
+        state = open_state(run, config, device, start, wake=wake)
         with Log(run / "log.csv", LOG_COLUMNS) as log:
             _Run(run, config, state, reservoir, kept, log).go_on()
     weights = run / "weights.safetensors"

@@ -15,6 +15,7 @@ from training.adversary import Adversarial, Judge
 from training.checkpoints import CHECKPOINT, found
 from training.config import TrainingConfig
 from training.growing import Growing
+from training.reviving import revive
 
 EPSILON = 1e-12
 """Of Adam: gradients of a mean over pixels, by weights that are scaled when used, are 1e-8 to 1e-7 here."""
@@ -61,10 +62,18 @@ class State:
         return self.adversary
 
 
-def open_state(run: Path, config: TrainingConfig, device: torch.device, start: Path | None = None) -> State:
+def open_state(
+    run: Path,
+    config: TrainingConfig,
+    device: torch.device,
+    start: Path | None = None,
+    *,
+    wake: bool = False,
+) -> State:
     """Return a run's state: that of its checkpoint, or its beginning.
 
     start  what a new run begins with: the checkpoint of another run, or weights in the published layout
+    wake   have silenced features of those weights work again (`training.reviving`)
 
     Raises CheckpointError when a checkpoint is damaged or of another layout.
     """
@@ -86,6 +95,8 @@ def open_state(run: Path, config: TrainingConfig, device: torch.device, start: P
     if loaded.layout != config.layout:
         raise CheckpointError(f"{start} is of another layout than the configuration: {loaded.layout}")
     network.network.load_state_dict(loaded.state, strict=False)  # constant kernels need not be there
+    if wake:
+        revive(network.network)
     return _new_state(network.to(device))
 
 
