@@ -43,8 +43,12 @@ hair 0.03 to 0.1 in portraits. White noise has as much in both."""
 TINT = 0.75 / 255
 """How much the colours of clean skin differ from pixel to pixel, in each band; noise differs more."""
 
-FIRM = 1.7
-"""A band with less than so many times the noise's power is noise alone: few pixels tell its power roughly."""
+UNSEEN = 1.5 / 255
+"""White noise that nobody sees in studio light: its standard deviation. Pores would go with it."""
+
+NOISE_ALONE, FIRM = 1.5, 2.0
+"""A band with less than so many times the noise's power is noise alone, from the second number on there is
+detail for certain; between them it comes in smoothly, since few pixels tell a band's power roughly."""
 
 AROUND = 5
 """Side of the square in which a band's power is measured, in pixels."""
@@ -128,8 +132,10 @@ def _local_gain(band: Picture, sigma: NDArray[np.float32]) -> NDArray[np.float32
     """
     unit = np.maximum(sigma, max(QUIETEST * sigma.max(), LEAST))
     power = cv2.blur(cv2.transform(band * band, 1 / (3 * unit[None] ** 2)), (AROUND, AROUND))
-    noise = np.float32(FIRM * np.mean((sigma / unit) ** 2))
-    return np.asarray(np.maximum(power - noise, 0) / np.maximum(power, np.finfo(np.float32).tiny), np.float32)
+    noise = np.float32(max(float(np.mean((sigma / unit) ** 2)), LEAST**2))
+    sure = np.clip((power / noise - NOISE_ALONE) / (FIRM - NOISE_ALONE), 0, 1)
+    share = np.maximum(power - noise, 0) / np.maximum(power, noise)
+    return np.asarray(share * sure * sure * (3 - 2 * sure), np.float32)
 
 
 def noise_bands(picture: Picture, gain: NDArray[np.floating] | float = 1.0) -> Bands:
@@ -152,7 +158,7 @@ def noise_bands(picture: Picture, gain: NDArray[np.floating] | float = 1.0) -> B
     units = np.array(BAND_NOISE)[:, None]
     finest, second, _ = np.array([_deviation(band) for band in places]) / units
     white = (finest**2 - FALLING * second**2) / (1 - FALLING) - TEXTURE**2
-    tinted = np.array([_tint(band) for band in places]) - TINT**2
+    tinted = np.array([_tint(band) for band in places]) - np.maximum(TINT, units * UNSEEN) ** 2
     noise = np.sqrt(np.maximum(np.maximum(units**2 * white, tinted), 0))
     return np.asarray(noise / to_studio, np.float32)
 

@@ -13,7 +13,7 @@ from bench.portraits import AlignedPortraits
 from engines.package import open_package
 from runtime import Restorer, preset
 from runtime.above import REACH, WHOLE, above_crop, enlarged_noise, find_above, noise_bands
-from runtime.align import TEMPLATES, align
+from runtime.align import TEMPLATES, AlignedFace, align, warp
 from runtime.backends import open_backend
 from runtime.compose import BAND_NOISE, wavelet
 from runtime.presets import PRESETS
@@ -92,6 +92,26 @@ def test_noise_does_not_come_back_with_the_detail(restorer: Restorer, sigma: flo
     assert finest(restored, skin) - finest(soft, skin) < 0.03 * finest(photo, skin)
     whole = restorer.restore(photo, preset("standard", budget=600, grain=True)).photo
     assert finest(whole, skin) > 0.8 * finest(photo, skin)
+
+
+@pytest.mark.parametrize("sigma", [1.0, 1.5, 2.0])
+def test_a_nearly_clean_face_comes_out_no_worse(sigma: float) -> None:
+    """Slightly soft and with noise that nobody sees: its pores are worth more than the noise disturbs."""
+    truth = sharp(512)
+    photo = noisy(rounded(cv2.GaussianBlur(truth.astype(np.float32), (0, 0), 0.5)), sigma)
+    (face,) = AlignedPortraits().detect(photo)
+    lost, wanted = (_lost(picture, align(picture, face, 256)) for picture in (photo, truth))
+    above = find_above(photo, align(photo, face, 256))
+    assert above is not None
+    kept = above_crop(lost, np.zeros_like(lost), above.noise)
+    before, after = (((own - wanted)[of_face(512)] ** 2).mean() for own in (lost, kept))
+    assert after < 1.05 * before
+
+
+def _lost(photo: Pixels, aligned: AlignedFace) -> NDArray[np.float32]:
+    """What of a photo lies above the crop's resolution, with its noise."""
+    seen = warp(aligned.crop, aligned.to_photo, photo.shape[1::-1], border=cv2.BORDER_REPLICATE)
+    return np.asarray(photo / np.float32(255) - seen, np.float32)
 
 
 def test_a_soft_or_a_small_face_is_not_called_larger_than_the_model(restorer: Restorer) -> None:
