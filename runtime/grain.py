@@ -30,7 +30,7 @@ def grain_of(difference: Picture, sigmas: NDArray[np.float32]) -> Picture:
     *bands, _ = wavelet(difference)
     grain = np.zeros_like(difference)
     for c, sigma in zip(bands, sigmas, strict=True):
-        if sigma.any():
+        if np.any(sigma):
             squared = np.square(c / np.maximum(np.float32(OUTSTANDING) * sigma, LEAST))
             grain += c / (1 + np.square(squared))  # two squares: ** 4 takes many times as long
     return grain

@@ -67,7 +67,8 @@ def test_a_photo_is_restored_with_sheet_and_report(restore, portrait_file: Path,
     assert told["backend"] == "onnxruntime"
     assert told["settings"]["upscale"] == 1
     assert photo["output"] == str(out)
-    assert set(photo["milliseconds"]) == {"read", "detect", "align", "regions", "network", "paste", "write"}
+    stages = {"read", "detect", "align", "regions", "tone", "network", "paste", "write"}
+    assert set(photo["milliseconds"]) == stages
     assert (face["index"], face["passes"]) == (0, 5)
     assert [warning["code"] for warning in face["warnings"]] == ["face-larger-than-model"]
     assert (face["progress"], len(face["latent_changes"])) == (0.9576, 4)
