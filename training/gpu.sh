@@ -9,7 +9,7 @@ shift $(($# > 4 ? 4 : $#))
 run=${RUN:-/tmp/gpen-edge-run} python=${PYTHON:-python3}
 mkdir -p "$out"
 rm -rf "$run-rehearsal"
-"$python" -m training run "$pack"/*/ -o "$run-rehearsal" --config rehearsal --minutes 0.2 "$@" --workers 2 || exit 1
+"$python" -m training run "$pack"/*/ -o "$run-rehearsal" --config rehearsal --minutes "${REHEARSAL:-0.2}" "$@" --workers 2 || exit 1
 "$python" -m training run "$pack"/*/ -o "$run" --config "$config" --minutes "$minutes" "$@"
 status=$?
 "$python" -m training split "$run" -o "$out" --light

@@ -283,7 +283,7 @@ def test_the_command_for_a_lent_gpu_rehearses_trains_and_leaves_parts(eight: Pat
             "1",
         ],
         cwd=root,
-        env={**os.environ, "RUN": str(tmp_path / "run"), "PYTHON": sys.executable},
+        env={**os.environ, "RUN": str(tmp_path / "run"), "PYTHON": sys.executable, "REHEARSAL": "0.02"},
         capture_output=True,
         text=True,
         check=False,
