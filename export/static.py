@@ -215,13 +215,18 @@ def map_latent(net: StaticGpen, z: Tensor) -> Tensor:
 
 def generate(net: StaticGpen, w: Tensor, features: list[Tensor]) -> Tensor:
     """Return the restored crop, B×3×S×S, of a latent w and the encoder's features."""
+    return pictures(net, w, features)[-1]
+
+
+def pictures(net: StaticGpen, w: Tensor, features: list[Tensor]) -> list[Tensor]:
+    """Return the picture, B×3×r×r, at each resolution r that there is a feature of, from 4 on."""
     x = net.styled[0]([net.constant], w, features[0])
-    rgb = net.rgbs[0](x, w, None)
-    for i, to_rgb in enumerate(net.rgbs[1:], start=1):
+    rgbs = [net.rgbs[0](x, w, None)]
+    for i, feature in enumerate(features[1:], start=1):
         for layer in net.styled[2 * i - 1 : 2 * i + 1]:
-            x = layer(x, w, features[i])
-        rgb = to_rgb(x, w, rgb)
-    return rgb
+            x = layer(x, w, feature)
+        rgbs.append(net.rgbs[i](x, w, rgbs[-1]))
+    return rgbs
 
 
 def restore(net: StaticGpen, crop: Tensor) -> Tensor:
@@ -258,7 +263,7 @@ def fold(network: Gpen) -> StaticGpen:
     generator = network.generator
     first, *others = generator.styled_convs
     return StaticGpen(
-        stages=tuple(_fold_stage(*stage) for stage in network.encoder_stages),
+        stages=tuple(fold_stage(*stage) for stage in network.encoder_stages),
         final=_fold_activated(network.final_linear[0]),
         mapping=tuple(_fold_activated(layer) for layer in list(generator.style)[1:]),
         constant=generator.input.input,
@@ -277,7 +282,8 @@ def _fold_activated(layer: nn.Module) -> Linear:
     return Linear(linear.weight * GAIN, linear.bias * GAIN)
 
 
-def _fold_stage(*modules: nn.Module) -> Stage:
+def fold_stage(*modules: nn.Module) -> Stage:
+    """Return the constants of an encoder stage: blur (of all but the first), convolution, activation."""
     *before, last, activation = modules
     conv, bias = cast(EqualConv, last), cast(Bias, activation).bias
     blurs = [_fold_blur(cast(Blur, blur).kernel, conv.weight.shape[1]) for blur in before]

@@ -18,12 +18,10 @@ from numpy.typing import NDArray
 from runtime.align import AlignedFace, Pixels, surroundings
 from runtime.paste import face_rectangle
 from runtime.regions import crop_landmarks, region_masks
+from runtime.tone import LUMA
 
 Colours = NDArray[np.float32]
 """…×3, RGB in [0, 1]."""
-
-LUMA = np.array([0.299, 0.587, 0.114])
-"""ITU-R BT.601."""
 
 GRID = 64
 """Colours are compared in a picture of so many pixels a side, in which noise has averaged out."""

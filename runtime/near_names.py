@@ -1,20 +1,15 @@
 """Names that a user mistyped: the known one that is meant."""
 
 import difflib
-import unicodedata
 from collections.abc import Iterable
 
 from runtime.one_line import one_line
+from runtime.same_file import folded
 
 ALIKE = 0.65
 """Least likeness of two names, from 0 to 1, for one to be taken for the other mistyped."""
 LONGEST = 100
 """Characters of a name that are compared."""
-
-
-def folded(name: str) -> str:
-    """Return a name as it is compared: without regard to case or to how accents are encoded."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

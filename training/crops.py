@@ -80,7 +80,7 @@ class Reservoir:
     ) -> None:
         """Start the processes, which wait for `begin`.
 
-        capacity  pairs that are kept; reduced to what the device is given room for
+        capacity  pairs that are kept, two blocks of them at least
         seed      of what is drawn
         """
         context = multiprocessing.get_context("spawn")

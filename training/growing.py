@@ -13,11 +13,10 @@ so that each can be compared with the target: a path of their own for the deep l
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from export import static
@@ -66,29 +65,15 @@ class Growing(nn.Module):
         fold = dense.fold if crops.is_cuda else static.fold
         with torch.autocast(crops.device.type, enabled=False):
             net = fold(self.network)
-        sizes = self.network.layout.resolutions
-        stages = list(net.stages)
         if self.entrance is not None:
-            first, bias = cast(EqualConv, self.entrance[0]), cast(Bias, self.entrance[1])
-            own = static.Stage(None, first.weight * (first.scale * GAIN), bias.bias * GAIN)
-            stages = [own, *stages[len(sizes) - sizes.index(self.resolution) :]]
-        features: list[Tensor] = []
-        x = crops
-        for stage in stages:
-            x = stage(x)
-            features.insert(0, x)
-        z = F.leaky_relu(net.final(x.flatten(1)), LEAK)
+            below = self.network.layout.resolutions.index(self.resolution)
+            own = static.fold_stage(*self.entrance)
+            net = replace(net, stages=(own, *net.stages[len(net.stages) - below :]))
+        z, features = static.encode(net, crops)
         with torch.autocast(crops.device.type, enabled=False):
             w = static.map_latent(net, z.float())
-        levels: list[Tensor] = []
-        x_parts = net.styled[0]([net.constant.expand(len(crops), -1, -1, -1)], w, features[0])
-        rgb = net.rgbs[0](x_parts, w, None)
-        for i, feature in enumerate(features[1:], start=1):
-            levels.append(rgb)
-            for layer in net.styled[2 * i - 1 : 2 * i + 1]:
-                x_parts = layer(x_parts, w, feature)
-            rgb = net.rgbs[i](x_parts, w, rgb)
-        return Restored(rgb if self.entrance is None else crops + rgb, tuple(levels))
+        *levels, added = static.pictures(net, w, features)
+        return Restored(added if self.entrance is None else crops + added, tuple(levels))
 
     def grow(self) -> None:
         """Double the resolution; what the network computes stays what it was."""

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from engines.errors import PhotoError
 from runtime.atomic import write_atomically
-from training.portraits import load_portraits, portrait_paths
+from training.portraits import load_portraits, no_finer, portrait_paths
 
 
 def pack(portraits: Path, output: Path, edge: int, quality: int) -> int:
@@ -21,10 +20,9 @@ def pack(portraits: Path, output: Path, edge: int, quality: int) -> int:
         raise PhotoError(f"cannot make the folder {output}: {error.strerror}") from error
     total = 0
     for path, portrait in zip(portrait_paths(portraits), load_portraits(portraits), strict=True):
-        if len(portrait) > edge:
-            shrunk = cv2.resize(portrait, (edge, edge), interpolation=cv2.INTER_AREA)
-            portrait = np.asarray(shrunk, np.uint8)
-        _, data = cv2.imencode(".jpg", portrait[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        _, data = cv2.imencode(
+            ".jpg", no_finer(portrait, edge)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality]
+        )
         with write_atomically(output / f"{path.stem}.jpg") as file:
             file.write(data.tobytes())
         total += len(data)

@@ -36,6 +36,13 @@ def _load(path: Path) -> Crop:
     return np.asarray(picture[..., ::-1], np.uint8)
 
 
+def no_finer(portrait: Crop, edge: int) -> Crop:
+    """Return a portrait of at most edge×edge pixels."""
+    if len(portrait) <= edge:
+        return portrait
+    return np.asarray(cv2.resize(portrait, (edge, edge), interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def to_tensor(crops: list[Crop]) -> Tensor:
     """Return B×3×S×S float32 in [−1, 1]."""
     return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous()

@@ -8,7 +8,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.random import Generator
@@ -25,7 +24,7 @@ from training.growing import Growing
 from training.log import Log, progress_bar
 from training.losses import level_difference, reconstruction_loss
 from training.on_the_way import mixed, own_estimate
-from training.portraits import load_portraits
+from training.portraits import load_portraits, no_finer
 from training.state import Adversary, State, open_state, save_state
 from training.validation import COLUMNS, Examples, examples, judge, write_sheet
 
@@ -83,7 +82,7 @@ def train(
     run.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with Reservoir(
-        [_no_finer(crop, DETAIL * config.size) for crop in learning],
+        [no_finer(crop, DETAIL * config.size) for crop in learning],
         stages,
         capacity=config.reservoir,
         workers=config.workers,
@@ -264,12 +263,6 @@ def _teach(
 
 def _in_bfloat16(device: torch.device) -> Any:
     return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
-
-
-def _no_finer(portrait: Crop, size: int) -> Crop:
-    if len(portrait) <= size:
-        return portrait
-    return np.asarray(cv2.resize(portrait, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _keep_freed_memory() -> None:

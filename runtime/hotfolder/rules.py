@@ -7,9 +7,10 @@ from pathlib import Path
 from engines.errors import SettingsError
 from runtime.hotfolder.folders import Originals
 from runtime.in_force import InForce
-from runtime.near_names import folded, nearest
+from runtime.near_names import nearest
 from runtime.one_line import one_line
 from runtime.one_photo import check_megapixels
+from runtime.same_file import folded
 
 LONGEST_WAIT = 60.0
 """Seconds between two attempts, at most."""
