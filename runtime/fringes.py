@@ -5,7 +5,6 @@ are of another hue.
 """
 
 import math
-from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from runtime.align import Pixels
 from runtime.compose import Picture, in_colours
+from runtime.regions import smoothstep
 
 HUES = (235.0, 260.0, 315.0, 338.0)
 """Degrees: purple begins at the first, is full from the second to the third, and ends at the last."""
@@ -62,7 +62,7 @@ def fringe_map(photo: Pixels, reach: int) -> NDArray[np.float32]:
     chroma = cv2.max(cv2.max(red, green), blue) - cv2.min(cv2.min(red, green), blue)
     start, full, last, end = HUES
     purple: NDArray[np.float32] = (
-        chroma * _smoothstep((hue - start) / (full - start)) * _smoothstep((end - hue) / (end - last))
+        chroma * smoothstep((hue - start) / (full - start)) * smoothstep((end - hue) / (end - last))
     )
     if not purple.any():
         return purple
@@ -72,10 +72,5 @@ def fringe_map(photo: Pixels, reach: int) -> NDArray[np.float32]:
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     change = cv2.dilate(grey, around) - cv2.erode(grey, around)
     weak, strong = EDGE
-    share = _smoothstep((change - weak) / (strong - weak)) * thin / np.maximum(chroma, np.float32(0.02))
+    share = smoothstep((change - weak) / (strong - weak)) * thin / np.maximum(chroma, np.float32(0.02))
     return np.asarray(cv2.GaussianBlur(share, (0, 0), reach / 6), np.float32)
-
-
-def _smoothstep(x: NDArray[Any]) -> NDArray[np.float32]:
-    x = np.clip(x, 0, 1)
-    return np.asarray(x * x * (3 - 2 * x), np.float32)

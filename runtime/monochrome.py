@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from runtime.align import AlignedFace, Pixels, surroundings
 from runtime.paste import face_rectangle
-from runtime.regions import crop_landmarks, region_masks
+from runtime.regions import crop_landmarks, region_masks, smoothstep
 from runtime.tone import LUMA
 
 Colours = NDArray[np.float32]
@@ -175,7 +175,7 @@ def _colour(photo: Pixels, before: NDArray[np.integer], after: NDArray[np.intege
         old, new = (toning.coloured(_of_one(greys[rows])) for greys in (before, after))
         off = _of_one(photo[rows]) - old
         far = np.sqrt((off * off).max(axis=2)) / np.float32(toning.stray)
-        noise = inside[rows] * (1 - _smoothstep(far - 1))
+        noise = inside[rows] * (1 - smoothstep(far - 1))
         colours = np.rint(np.clip(new + off * (1 - noise)[..., None], 0, 1) * top)
         photo[rows] = np.where(changed[rows][..., None], colours.astype(photo.dtype), photo[rows])
 
@@ -281,8 +281,3 @@ def _reduced(pixels: Pixels, side: int) -> Colours:
 
 def _of_one(pixels: NDArray[np.integer]) -> NDArray[np.float32]:
     return np.asarray(pixels / np.float32(np.iinfo(pixels.dtype).max), np.float32)
-
-
-def _smoothstep(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    x = np.clip(x, 0, 1)
-    return np.asarray(x * x * (3 - 2 * x), np.float32)

@@ -127,7 +127,7 @@ def edge_mask(crop: NDArray[np.float32]) -> Map:
     slope_x, slope_y = (cv2.Scharr(smooth, cv2.CV_32F, *axis, scale=1 / 32) for axis in ((1, 0), (0, 1)))
     slope = np.hypot(slope_x, slope_y)
     weak = max(EDGE_LEAST, EDGE_OVER_MEDIAN * float(np.median(slope)))
-    return enlarged(_smoothstep(slope / weak - 1), size)
+    return enlarged(smoothstep(slope / weak - 1), size)
 
 
 def masks_in_force(aligned: AlignedFace) -> dict[str, Map]:
@@ -256,9 +256,10 @@ def cover(part: Ellipsoid, pose: Pose, size: int, *, softness: float = SOFTNESS)
     b = (pixel_y * axis_x - pixel_x * axis_y) / high
     # How deep inside the ellipse a² + b² = 1, to first order: its equation over the length of its gradient.
     depth = (1 - a * a - b * b) / (2 * np.sqrt((a / wide) ** 2 + (b / high) ** 2) + 1e-6)
-    return slice(y0, y1), slice(x0, x1), _smoothstep(depth / softness + 0.5)
+    return slice(y0, y1), slice(x0, x1), smoothstep(depth / softness + 0.5)
 
 
-def _smoothstep(x: NDArray[Any]) -> Map:
+def smoothstep(x: NDArray[Any]) -> Map:
+    """Return 0 for x up to 0, 1 from 1 on, and 3x² − 2x³ between them."""
     x = np.clip(x, 0, 1)
     return np.asarray(x * x * (3 - 2 * x), np.float32)
