@@ -4,7 +4,7 @@ import argparse
 import sys
 from importlib import import_module
 
-from engines import command_line
+from base import command_line
 
 COMMANDS = {
     "latency": "one face, against the published form in eager PyTorch",

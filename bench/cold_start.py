@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from engines.errors import GpenEdgeError
+from base.errors import GpenEdgeError
 
 ROOT = Path(__file__).parents[1]
 MODULES = "import runtime.restore, onnxruntime"

@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
+from base import command_line
+from base.errors import GpenEdgeError
+from base.text import cause_of, one_line
 from bench.measure import Measure
 from bench.report import Report, Row, show
-from engines import command_line
-from engines.errors import GpenEdgeError
-from runtime.one_line import cause_of, one_line
 
 GOT_WORSE = 1
 """Exit status of a comparison in which a figure got worse."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 from onnx import ModelProto, NodeProto
 
-from engines.errors import PackageError
+from base.errors import PackageError
 
 Shape = tuple[int, ...]
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.errors import SettingsError
+from base.errors import SettingsError
 from training.degradation import Crop, Ranges, compressed
 from training.degradation import degrade as degrade_at_random
 

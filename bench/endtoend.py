@@ -12,6 +12,7 @@ from typing import Any
 
 from PIL import Image
 
+from base import command_line
 from bench import cold_start
 from bench.claims import Claim, row
 from bench.cold_start import Start
@@ -22,9 +23,8 @@ from bench.peak import peak_of
 from bench.photos import photo_with_faces
 from bench.report import Report, Row, Table, measured
 from bench.timing import median
-from engines import command_line
 from runtime import Restorer, RestoreSettings
-from runtime.faces import Face
+from runtime.faces.face import Face
 from runtime.photo.reader import read_photo
 from runtime.photo.writer import write_photo
 
@@ -217,7 +217,7 @@ def _face(settings: EndToEndSettings, restorer: Restorer) -> FaceTimes | None:
         return None
     face_work(photo, found[0])
     done = [face_work(photo, found[0]) for _ in range(max(5, settings.runs))]
-    from runtime.align import align
+    from runtime.faces.align import align
 
     scale = align(photo, found[0], SIZE).scale
     return FaceTimes(scale, tuple(stages for stages, _ in done), tuple(cpu for _, cpu in done))

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from base.files import write_atomically
 from bench.report import Report
-from runtime.atomic import write_atomically
 
 
 def write_chart(path: Path, report: Report) -> None:

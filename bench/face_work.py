@@ -9,14 +9,14 @@ import numpy as np
 
 from bench.photos import Photo
 from runtime import preset
-from runtime.align import align
-from runtime.compose import HandBack, face_noise
-from runtime.degrade import degrade
-from runtime.faces import Face
-from runtime.missing import find_missing, keep_missing
-from runtime.paste import paste_all
-from runtime.regions import region_weights
-from runtime.schedule import kappa
+from runtime.faces.align import align
+from runtime.faces.face import Face
+from runtime.faces.no_information import find_missing, keep_missing
+from runtime.faces.regions import region_weights
+from runtime.finish.compose import HandBack, face_noise
+from runtime.finish.paste import paste_all
+from runtime.network.degrade import degrade
+from runtime.network.schedule import kappa
 
 SIZE = 512
 """S of the crop."""

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from base.errors import GpenEdgeError
 from bench.device_memory import used_memory
 from bench.forms import WAYS, Array, peak_memory
-from engines.errors import GpenEdgeError
 
 ROOT = Path(__file__).parents[1]
 

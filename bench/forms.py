@@ -113,7 +113,7 @@ def _package(
     provider: str | None = None,
 ) -> Form:
     from engines.package import open_package
-    from runtime.backends import BackendName, Provider, open_backend
+    from runtime.network.backends import BackendName, Provider, open_backend
 
     opened = open_backend(
         cast(BackendName, backend),

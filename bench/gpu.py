@@ -17,8 +17,8 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from engines import command_line
-from engines.errors import BackendError
+from base import command_line
+from base.errors import BackendError
 from export import static
 from export.half import halve
 from export.layout import Layout

@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from base import command_line
 from bench.options import add_output, positive
 from bench.portraits import load_truths
 from bench.report import Report, Row, measured
-from engines import command_line
 from export import static
 from export.checkpoint import load_checkpoint
 from export.graphs import TracedGraph, to_onnx

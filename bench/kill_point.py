@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runtime import watch
-from runtime.hotfolder import delivery, engine, journal, moving
+from runtime import warm_restorer, watch
+from runtime.hotfolder import delivery, journal, moving
 
 _WATCHED = frozenset({"open", "os.chmod", "os.mkdir", "os.remove", "os.rename", "os.utime"})
 
@@ -85,7 +85,7 @@ def main() -> int:
     for module in (delivery, moving):
         _count_calls(module, "rename_new", steps)
     _count_calls(os, "fsync", steps)
-    _count_calls(engine.Engine, "restore", steps, after=True)
+    _count_calls(warm_restorer.WarmRestorer, "restore", steps, after=True)
     sys.addaudithook(steps.audit)
     status = watch.main(sys.argv[2:])
     os.write(2, f"steps: {steps.count}\n".encode())

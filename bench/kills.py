@@ -26,10 +26,10 @@ import numpy as np
 from PIL import Image
 from skimage.data import astronaut
 
+from base import command_line
+from base.errors import GpenEdgeError
 from bench.options import add_output, positive
 from bench.report import Report, measured
-from engines import command_line
-from engines.errors import GpenEdgeError
 from runtime.hotfolder.folders import Originals
 
 NAMES = ("portrait.png", "portrait.png", "film-scan/portrait.png", "portrait.gif", "scan 1.tiff", "a/b/c.bmp")

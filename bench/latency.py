@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from base import command_line
+from base.errors import GpenEdgeError
 from bench.entries import BASELINES, Entry, network_entries, package_entries
 from bench.form_process import FormError, FormProcess
 from bench.latency_report import latency_report
 from bench.options import add_output, counts, name_list, positive
 from bench.report import Report, measured
 from bench.turns import check_room, first_results, take_batches, take_turns
-from engines import command_line
-from engines.errors import GpenEdgeError
 from engines.package import DEFAULT, Package, open_package
 from export.layout import Layout
 

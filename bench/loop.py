@@ -13,20 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from base import command_line
 from bench.degradations import Degradation, degrade, named
 from bench.measure import Measure
 from bench.measures import psnr
 from bench.options import add_output, add_portraits, positive
 from bench.portraits import AlignedPortraits, load_truths
 from bench.report import Report, Row, Table, measured
-from engines import command_line
 from engines.package import Manifest, open_package
-from runtime.align import AlignedFace, align
-from runtime.backends import Backend, open_backend
-from runtime.compose import compose, face_noise
-from runtime.loop import SETTLED, LoopResult, restore_crops
-from runtime.schedule import EPSILON, epsilon_of, kappa
-from runtime.settings import RestoreSettings
+from runtime.faces.align import AlignedFace, align
+from runtime.finish.compose import compose, face_noise
+from runtime.network.backends import Backend, open_backend
+from runtime.network.loop import SETTLED, LoopResult, restore_crops
+from runtime.network.schedule import EPSILON, epsilon_of, kappa
+from runtime.settings.settings import RestoreSettings
 from training.degradation import Crop
 from training.portraits import portrait_paths
 

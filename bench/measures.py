@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import blur_effect
 
-from runtime.align import TEMPLATES
-from runtime.paste import FEATHER
-from runtime.regions import region_masks
+from runtime.faces.align import TEMPLATES
+from runtime.faces.regions import region_masks
+from runtime.finish.paste import FEATHER
 from training.degradation import Crop
 
 Plane: TypeAlias = NDArray[np.float64]

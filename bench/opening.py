@@ -10,11 +10,11 @@ import onnx
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from base.errors import GpenEdgeError
 from bench.entries import Entry, FileKind
 from bench.form_process import FormError, FormProcess
 from bench.forms import WAYS
 from engines.cache import FOLDER_VARIABLE
-from engines.errors import GpenEdgeError
 from export.checkpoint import load_checkpoint
 from export.exporter import export_package
 from export.graphs import to_onnx, traced_graphs

@@ -4,12 +4,12 @@ from dataclasses import replace
 from math import inf
 
 from engines.package import Manifest
-from runtime.align import Pixels
-from runtime.faces import Face
-from runtime.presets import preset
+from runtime.faces.align import Pixels
+from runtime.faces.face import Face
 from runtime.restorer import Restorer
 from runtime.result import RestoreResult
-from runtime.settings import RestoreSettings
+from runtime.settings.presets import preset
+from runtime.settings.settings import RestoreSettings
 
 STANDARD_PASSES = 5
 """What `standard` takes at most: it takes fewer where the loop settles earlier."""

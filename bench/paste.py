@@ -7,14 +7,14 @@ from functools import partial
 
 import numpy as np
 
+from base import command_line
 from bench import timing
 from bench.measure import of_times
 from bench.options import add_output, positive
 from bench.report import Report, measured
-from engines import command_line
-from runtime.align import TEMPLATES, Pixels, align
-from runtime.faces import Face
-from runtime.paste import paste_all
+from runtime.faces.align import TEMPLATES, Pixels, align
+from runtime.faces.face import Face
+from runtime.finish.paste import paste_all
 
 CANVASES = {"2 megapixels": (1250, 1600), "48 megapixels": (6000, 8000)}
 """Heights and widths."""

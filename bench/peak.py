@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from base.errors import GpenEdgeError
 from bench.forms import peak_memory
-from engines.errors import GpenEdgeError
 
 ROOT = Path(__file__).parents[1]
 

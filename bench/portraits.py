@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.errors import PhotoError
+from base.errors import PhotoError
 from engines.package import Package
-from runtime.align import TEMPLATES, AlignedFace
-from runtime.backends import open_backend
-from runtime.faces import Face
-from runtime.parsed import ParsedFace
-from runtime.regions import crop_landmarks, region_masks
+from runtime.faces.align import TEMPLATES, AlignedFace
+from runtime.faces.face import Face
+from runtime.faces.parsed import ParsedFace
+from runtime.faces.regions import crop_landmarks, region_masks
+from runtime.network.backends import open_backend
 from runtime.restorer import Restorer
 from training.degradation import Crop
 from training.portraits import load_portraits

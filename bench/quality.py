@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from base import command_line
+from base.errors import SettingsError
 from bench import quality_photos, training_range
 from bench.claims import Measured
 from bench.degradations import NAMES, TEXTURE, Degradation, degrade, named
@@ -23,14 +25,12 @@ from bench.quality_photos import PhotosSettings, photo_paths
 from bench.quality_report import CONTROLLED, quality_report
 from bench.quality_sheet import check_folder, write_sheet
 from bench.report import Report, measured
-from engines import command_line
-from engines.errors import SettingsError
 from engines.package import open_package
-from runtime.compose import compose, face_noise
-from runtime.overwriting import Source, Target, check_targets
-from runtime.regions import region_weights
+from runtime.commands.overwriting import Source, Target, check_targets
+from runtime.faces.regions import region_weights
+from runtime.finish.compose import compose, face_noise
+from runtime.network.schedule import kappa
 from runtime.result import RestoreResult
-from runtime.schedule import kappa
 from training.degradation import Crop
 from training.portraits import portrait_paths
 

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
+from base.errors import PhotoError
 from bench.measures import Ground, blur, brightness, detail, ground
 from bench.passes import restored
 from bench.quality_sheet import check_folder, write_sheet
 from bench.report import Report, Table
-from engines.errors import PhotoError
 from engines.package import Manifest
-from runtime.align import Pixels, align
-from runtime.faces import Face
+from runtime.faces.align import Pixels, align
+from runtime.faces.face import Face
 from runtime.photo.reader import SUPPORTED_SUFFIXES, read_photo
-from runtime.presets import PRESETS
 from runtime.restorer import Restorer
+from runtime.settings.presets import PRESETS
 from training.degradation import Crop
 
 BEFORE = "before"

@@ -14,7 +14,7 @@ from bench.measure import Measure
 from bench.measures import TITLES
 from bench.report import Report, Row, Table
 from engines.package import Manifest
-from runtime.presets import PRESETS
+from runtime.settings.presets import PRESETS
 
 CONTROLLED = tuple(name for name in PRESETS if name != "classic")
 PERFECT = 90.0

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from engines.errors import PhotoError
-from runtime.atomic import write_atomically
-from runtime.compare import INK, LABEL, MARGIN, PAPER
+from base.errors import PhotoError
+from base.files import write_atomically
+from runtime.sheets.before_after import INK, LABEL, MARGIN, PAPER
 from training.degradation import Crop
 
 FACE = 256

@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
+from base.errors import GpenEdgeError
 from bench.environment import Moment, environment, moment, told
 from bench.measure import Measure
-from engines.errors import GpenEdgeError
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from base import command_line
 from bench import timing
 from bench.counting import GraphWork, count
 from bench.measure import of_times
 from bench.options import add_output, positive
 from bench.report import Report, Row, Table, measured
-from engines import command_line
 from engines.package import Package, open_package
-from runtime.backends.sessions import session_options
+from runtime.network.backends.sessions import session_options
 
 PRODUCT = 2048
 """Rows and columns of the matrices whose product shows the machine's peak."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from runtime.faces import Face
+from runtime.faces.face import Face
 from training.degradation import Crop, compressed
 from training.noises import Noise, add_noise
 from training.scratching import Mark, scratch

@@ -8,16 +8,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from base import command_line
+from base.errors import PhotoError
 from bench.quality_sheet import write_sheet
 from bench.report import progress_bar
 from bench.scenario_photos import SCENARIOS
-from engines import command_line
-from engines.errors import PhotoError
-from runtime.faces import Face
-from runtime.overwriting import Source, Target, check_targets
+from runtime.commands.overwriting import Source, Target, check_targets
+from runtime.faces.face import Face
 from runtime.photo.reader import read_photo
-from runtime.presets import preset
 from runtime.restorer import Restorer
+from runtime.settings.presets import preset
 from training.degradation import Crop
 
 SIDE = 320

@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from base import command_line
+from base.errors import GpenEdgeError, PhotoError
 from bench.measure import Measure
 from bench.options import add_output, positive
 from bench.photos import photo_with_faces
 from bench.report import Report, measured
-from engines import command_line
-from engines.errors import GpenEdgeError, PhotoError
 from runtime.photo.reader import read_photo
 from runtime.photo.writer import write_photo
 from runtime.restorer import Restorer

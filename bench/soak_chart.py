@@ -4,8 +4,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from base.files import write_atomically
 from bench.report import Report
-from runtime.atomic import write_atomically
 
 _NAMES = {"memory": "resident memory, MiB", "handles": "file handles", "threads": "threads"}
 

@@ -8,8 +8,8 @@ from bench.degradations import RANGES
 from bench.measures import blur, brightness, psnr, ssim
 from bench.passes import epsilon_for, methods_by_passes, settings_of
 from engines.package import Manifest
-from runtime.backends import Backend
-from runtime.loop import restore_crops
+from runtime.network.backends import Backend
+from runtime.network.loop import restore_crops
 from training.degradation import Crop, degrade
 
 SEEDS = 4

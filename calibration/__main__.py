@@ -5,14 +5,14 @@ import sys
 
 from rich.console import Console
 
+from base import command_line
 from calibration import latents, moving
 from calibration.audit_command import add_audit
 from calibration.int8_command import add_int8
 from calibration.options import add_portraits, check, detector_of, progress_bar
 from calibration.portraits import pictures_in
-from engines import command_line
 from engines.package import Package, open_package
-from runtime.backends import open_backend
+from runtime.network.backends import open_backend
 
 
 def main(arguments: list[str] | None = None) -> int:

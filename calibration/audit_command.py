@@ -5,17 +5,17 @@ from pathlib import Path
 
 from rich.console import Console
 
+from base import command_line
+from base.errors import SettingsError
+from base.files import write_atomically
+from base.text import one_line
 from calibration import audit_report
 from calibration.audit import audit
 from calibration.options import add_limit, add_portraits, check, detector_of, progress_bar
 from calibration.portraits import LEAST, pictures_in
 from calibration.samples import samples
-from engines import command_line
-from engines.errors import SettingsError
 from engines.package import open_package
-from runtime.atomic import write_atomically
-from runtime.one_line import one_line
-from runtime.overwriting import Source, Target, check_targets
+from runtime.commands.overwriting import Source, Target, check_targets
 
 PORTRAITS = 16
 FORMS = {".json": audit_report.as_json, ".png": audit_report.plot}

@@ -8,6 +8,7 @@ from shutil import copyfile
 import onnx
 from onnx import ModelProto
 
+from base.errors import GpenEdgeError, PackageError
 from calibration.cpu_form import side_by_side
 from calibration.insertion import Target, quantised
 from calibration.linear_weights import store_linear_weights
@@ -17,7 +18,6 @@ from calibration.samples import Sample
 from calibration.trade_off import WAY, Judge, Quality, TradeOff, weigh
 from calibration.trade_off_chart import chart
 from calibration.watching import unpacked
-from engines.errors import GpenEdgeError, PackageError
 from engines.package import (
     QUANTISATION_CHART,
     Graph,

@@ -8,14 +8,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from base import command_line
+from base.errors import PhotoError, SettingsError
+from base.text import one_line
 from calibration.int8 import Int8Settings, check_source, to_int8
 from calibration.options import add_limit, add_portraits, check, detector_of, progress_bar
 from calibration.portraits import LEAST, pictures_in
 from calibration.samples import samples
-from engines import command_line
-from engines.errors import PhotoError, SettingsError
 from engines.package import Package, Quantisation, check_free, open_package
-from runtime.one_line import one_line
 
 PORTRAITS = 40
 

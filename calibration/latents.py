@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from base.files import write_atomically
 from calibration import moving
 from calibration.portraits import Crop, check_count, crops_of, pictures_in
 from engines.package import MANIFEST, Latents, Package, manifest_bytes
-from runtime.atomic import write_atomically
-from runtime.backends import Backend
-from runtime.detect import Detector
+from runtime.faces.detect import Detector
+from runtime.network.backends import Backend
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.damage import Damage, damaged
-from runtime.backends import Backend
-from runtime.loop import restore_crops
-from runtime.schedule import EPSILON, HELD
-from runtime.settings import RestoreSettings
+from runtime.network.backends import Backend
+from runtime.network.loop import restore_crops
+from runtime.network.schedule import EPSILON, HELD
+from runtime.settings.settings import RestoreSettings
 
 Crops = NDArray[np.float32]
 """B×S×S×3 in [0, 1], RGB."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from engines.errors import SettingsError
-from runtime.detect import Detector, open_detector
+from base.errors import SettingsError
+from runtime.faces.detect import Detector, open_detector
 
 
 def add_portraits(parser: argparse.ArgumentParser) -> None:

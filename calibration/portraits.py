@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.errors import PhotoError
-from runtime.align import Pixels, align
-from runtime.detect import Detector
-from runtime.one_line import one_line
+from base.errors import PhotoError
+from base.text import one_line
+from runtime.face_warnings import is_tiny
+from runtime.faces.align import Pixels, align
+from runtime.faces.detect import Detector
 from runtime.photo.reader import SUPPORTED_SUFFIXES, read_photo
-from runtime.warnings import is_tiny
 
 Crop = NDArray[np.float32]
 """S×S×3 in [0, 1], RGB."""

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from calibration.damage import DAMAGES, damaged
 from calibration.portraits import Crop, check_count, crops_of, pictures_in
-from runtime.degrade import degrade
-from runtime.detect import Detector
+from runtime.faces.detect import Detector
+from runtime.network.degrade import degrade
 
 Sample = NDArray[np.float32]
 """1×3×S×S in [−1, 1], RGB."""

@@ -7,11 +7,11 @@ from typing import get_args
 
 from rich.console import Console
 
-from engines import command_line
+from base import command_line
+from base.errors import EngineError
 from engines.builder import DEFAULT_MAX_BATCH, EngineOptions, engine_for, settle
 from engines.cache import EngineCache
 from engines.engine_files import ENGINE
-from engines.errors import EngineError
 from engines.inspection import engine_report, engines_table, package_report
 from engines.package import REQUIRED, GraphName, open_package
 from engines.progress import shown

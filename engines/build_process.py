@@ -20,8 +20,8 @@ from typing import IO
 
 import msgspec
 
+from base.errors import EngineError, GpenEdgeError
 from engines.construction import BuildRequest, Built, construct
-from engines.errors import EngineError, GpenEdgeError
 
 _ROOT = Path(__file__).resolve().parent.parent
 _OFTEN = 0.1

@@ -8,11 +8,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from base.errors import EngineError, PackageError
 from engines import tensorrt_api
 from engines.build_process import build_apart
 from engines.cache import CachedEngine, EngineCache
 from engines.construction import BuildRequest
-from engines.errors import EngineError, PackageError
 from engines.gpu import Gpu, find_gpu
 from engines.package import GraphName, Package
 from engines.record import EngineKey, EngineRecord

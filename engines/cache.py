@@ -14,6 +14,7 @@ from pathlib import Path
 import filelock
 import platformdirs
 
+from base.errors import EngineError
 from engines.engine_files import (
     DRAFT,
     ENGINE,
@@ -25,7 +26,6 @@ from engines.engine_files import (
     told,
     write_whole,
 )
-from engines.errors import EngineError
 from engines.gpu import Gpu
 from engines.record import EngineKey, EngineRecord, encode_record
 from engines.targets import covers

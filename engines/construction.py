@@ -6,8 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from base.errors import EngineError
 from engines import tensorrt_api, turing
-from engines.errors import EngineError
 from engines.layers import EngineLayer, layers_of_json, layers_of_log
 from engines.phases import Phases
 from engines.tensorrt_api import RuntimeName, Severity, TensorRt

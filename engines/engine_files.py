@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engines.errors import EngineError
+from base.errors import EngineError
 from engines.record import EngineRecord, decode_record
 
 ENGINE, RECORD, KERNELS = ".engine", ".json", ".kernels"

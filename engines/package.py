@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from engines.errors import PackageError
+from base.errors import PackageError
 
 SCHEMA = 1
 """Version of the manifest's form; raised when a reader of the old form would misread a new one."""

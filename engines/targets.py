@@ -8,7 +8,7 @@ Orin sm_87 16 SMs       this very GPU (TensorRT)
 import re
 from collections.abc import Sequence
 
-from engines.errors import EngineError
+from base.errors import EngineError
 from engines.gpu import Gpu
 
 AMPERE_PLUS = "ampere+"

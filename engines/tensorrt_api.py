@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from engines.errors import EngineError
+from base.errors import EngineError
 
 if TYPE_CHECKING:
     import tensorrt as typed

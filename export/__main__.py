@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from engines import command_line
+from base import command_line
 from engines.package import GraphName, Loop, Package
 from export import parsing
 from export.exporter import PUBLISHED_LICENCE, export_package, step_count

@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from engines.errors import CheckpointError
+from base.errors import CheckpointError
 from engines.package import sha256
 from export.layout import TENSOR_NAMES, Layout, read_layout
 from export.shapes import Shape

@@ -18,13 +18,13 @@ import onnxsim
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import version_converter
 
-from engines import command_line
-from engines.errors import CheckpointError
+from base import command_line
+from base.errors import CheckpointError
 
 OPSET = 17
 IR_VERSION = 8
 
-# Published tensor name → the name in the converted file, which is what runtime/detect.py asks for.
+# Published tensor name → the name in the converted file, which is what runtime/faces/detect.py asks for.
 NAMES = {"input.1": "photo", "537": "heatmap", "538": "scale", "539": "offset", "540": "landmarks"}
 
 _PARITY = 1e-3  # landmarks and log sizes are of order 1; folding the batch norms moves them by about 1e-5

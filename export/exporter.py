@@ -7,7 +7,7 @@ from typing import Literal
 
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
-from engines.errors import GpenEdgeError
+from base.errors import GpenEdgeError
 from engines.package import (
     Graph,
     GraphName,

@@ -13,7 +13,7 @@ from onnx import ModelProto, TensorProto
 from PIL import Image
 from torch import Tensor
 
-from engines.errors import GpenEdgeError
+from base.errors import GpenEdgeError
 from engines.package import GraphName
 from export.network import Gpen
 from export.rounding import rounding_session

@@ -9,8 +9,8 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from engines import command_line
-from engines.errors import PackageError
+from base import command_line
+from base.errors import PackageError
 from engines.package import Package, Source, changed_package, open_package, sha256, write_manifest
 from export import parity
 from export.checkpoint import load_tensors

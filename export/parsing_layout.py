@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from engines.errors import CheckpointError
+from base.errors import CheckpointError
 from export.shapes import Shape, check_shapes, highest, lengths, most_frequent
 
 TENSOR_NAMES = re.compile(

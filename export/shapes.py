@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
-from engines.errors import CheckpointError
+from base.errors import CheckpointError
 
 Shape = tuple[int, ...]
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engines.errors import CheckpointError
+from base.errors import CheckpointError
 
 WRAPPERS = frozenset({"module", "_orig_mod"})
 """Parts of names that `DataParallel`, `AveragedModel` and `torch.compile` add wherever they wrap a module."""

@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from engines import command_line
-from engines.errors import GpenEdgeError
+from base import command_line
+from base.errors import GpenEdgeError
 
 CORPUS = Path(__file__).parents[1] / "tests" / "fuzz" / "corpus"
 NAMES = ("photo", "manifest", "config", "settings")

@@ -7,13 +7,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from engines.errors import GpenEdgeError, PackageError, PhotoError, SettingsError
+from base.errors import GpenEdgeError, PackageError, PhotoError, SettingsError
 from engines.package import MANIFEST, REQUIRED, open_package
-from runtime.config import read_config
-from runtime.in_force import in_force, lines
-from runtime.options import parser, what_is_wanted
+from runtime.commands.options import parser, what_is_wanted
 from runtime.photo.reader import read_photo
 from runtime.photo.writer import write_photo
+from runtime.settings.config_file import read_config
+from runtime.settings.resolved import in_force, lines
 
 MEGAPIXELS = 0.5
 """What the photo reader is allowed, so that a run is quick."""

@@ -13,7 +13,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from engines.errors import PhotoError
+from base.errors import PhotoError
 from runtime.photo.reader import allowed_bytes, read_photo
 
 MEGAPIXELS = 1.0

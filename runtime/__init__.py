@@ -6,7 +6,7 @@ with Restorer.open() as restorer:
 All errors are GpenEdgeErrors, whose message is one line: what was given, what was expected and what to do.
 """
 
-from engines.errors import (
+from base.errors import (
     BackendError,
     EngineError,
     GpenEdgeError,
@@ -15,11 +15,11 @@ from engines.errors import (
     PixelsError,
     SettingsError,
 )
-from runtime.presets import preset
+from runtime.face_warnings import FaceWarning
 from runtime.restorer import Restorer
 from runtime.result import FaceResult, RestoreResult
-from runtime.settings import RestoreSettings
-from runtime.warnings import FaceWarning
+from runtime.settings.presets import preset
+from runtime.settings.settings import RestoreSettings
 
 __all__ = [
     "BackendError",

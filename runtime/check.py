@@ -9,20 +9,20 @@ from typing import Any, get_args
 
 import msgspec
 
-from engines.command_line import DONE, run
-from engines.errors import PhotoError, SettingsError
-from runtime.align import TEMPLATES, Pixels, align, cut_out, scaled
-from runtime.atomic import write_atomically
-from runtime.backends import BackendName
-from runtime.check_sheet import CheckedFace, write_check_sheet
-from runtime.one_line import one_line
-from runtime.one_photo import check_megapixels
-from runtime.overwriting import Source, Target, check_targets
+from base.command_line import DONE, run
+from base.errors import PhotoError, SettingsError
+from base.files import write_atomically
+from base.text import one_line
+from runtime.commands.one_photo import check_megapixels
+from runtime.commands.overwriting import Source, Target, check_targets
+from runtime.faces.align import TEMPLATES, Pixels, align, cut_out, scaled
+from runtime.network.backends import BackendName
 from runtime.photo.reader import read_photo
-from runtime.presets import preset
 from runtime.quick_checks import SIDE, Finding, check_face, find_places
 from runtime.restorer import Restorer
-from runtime.settings import RestoreSettings, Upscale, parse_faces
+from runtime.settings.presets import preset
+from runtime.settings.settings import RestoreSettings, Upscale, parse_faces
+from runtime.sheets.quick_checks import CheckedFace, write_check_sheet
 
 PATIENCE = 600.0
 """Seconds that the classic restoration may take: there is nothing to compare with when it is cut short."""

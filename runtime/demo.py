@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.command_line import run
+from base.command_line import run
 from runtime import restore
 
 FOLDER = Path("demo-out")

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.align import AlignedFace
-from runtime.compose import noise_sigma
-from runtime.regions import Map, crop_landmarks, region_masks
+from runtime.faces.align import AlignedFace
+from runtime.faces.regions import Map, crop_landmarks, region_masks
+from runtime.finish.compose import noise_sigma
 
 Crop = NDArray[np.float32]
 """S×S×3 in [0, 1], RGB, with S = SIDE."""

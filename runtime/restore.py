@@ -10,30 +10,37 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeGuard, TypeVar
 
-from engines.command_line import DONE, SOME_FAILED, run
-from engines.errors import PhotoError
-from runtime.atomic import sweep, vanishing
-from runtime.causes import cause_behind
-from runtime.compare import write_sheet
-from runtime.face_list import face_table, write_face_sheet
-from runtime.grouped_warnings import OF_SETTINGS, shared_warnings
-from runtime.in_force import InForce, as_json, lines
-from runtime.jobs import Job, make_folders, plan, remaining
-from runtime.masks_sheet import write_masks_sheet
-from runtime.one_line import cause_of, one_line
-from runtime.one_photo import check_megapixels, check_size, file_remarks, keeps_name, remarks, restored
-from runtime.options import Wanted, open_restorer, parser, what_is_wanted
-from runtime.overwriting import Source, Target, check_new, check_targets
-from runtime.pages import restore_pages
+from base.command_line import DONE, SOME_FAILED, run
+from base.errors import PhotoError
+from base.files import sweep, vanishing
+from base.text import cause_of, one_line
+from runtime.commands.failure_cause import cause_behind
+from runtime.commands.grouped_warnings import OF_SETTINGS, shared_warnings
+from runtime.commands.jobs import Job, make_folders, plan, remaining
+from runtime.commands.one_photo import (
+    check_megapixels,
+    check_size,
+    file_remarks,
+    keeps_name,
+    remarks,
+    restored,
+)
+from runtime.commands.options import Wanted, open_restorer, parser, what_is_wanted
+from runtime.commands.overwriting import Source, Target, check_new, check_targets
+from runtime.commands.pages import restore_pages
+from runtime.commands.pipeline import pipelined
+from runtime.commands.report import Header, describe_photo, describe_run
+from runtime.commands.report_journal import Earlier, read_earlier
+from runtime.commands.run_record import RunRecord
 from runtime.photo.reader import Photo, read_photo
 from runtime.photo.writer import check_output, check_place, write_photo
-from runtime.pipeline import pipelined
-from runtime.presets_sheet import candidates, faces_to_show, write_presets_sheet
-from runtime.report import Header, describe_photo, describe_run
-from runtime.report_journal import Earlier, read_earlier
 from runtime.restorer import Restorer
 from runtime.result import RestoreResult
-from runtime.run_record import RunRecord
+from runtime.settings.resolved import InForce, as_json, lines
+from runtime.sheets.before_after import write_sheet
+from runtime.sheets.numbered_faces import face_table, write_face_sheet
+from runtime.sheets.presets import candidates, faces_to_show, write_presets_sheet
+from runtime.sheets.regions import write_masks_sheet
 from runtime.timing import timed
 
 Step = TypeVar("Step")

@@ -9,34 +9,34 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from base.errors import SettingsError
+from base.parallel import for_each
 from engines.builder import Watch
-from engines.errors import SettingsError
 from engines.package import Package, open_package
-from runtime.above import WHOLE, Above, Bands, enlarged_noise, find_above
-from runtime.align import AlignedFace, Pixels, align, scaled
-from runtime.array_check import check_pixels
-from runtime.backends import Backend, BackendName, Provider, open_backend
-from runtime.by_face import ByFace, check_by_face, in_common_batches
-from runtime.colours import colours_are_far
-from runtime.compose import HandBack, Patch, face_noise
-from runtime.detect import Detector, open_detector
-from runtime.faces import Face
-from runtime.grain import face_grain
-from runtime.loop import LoopResult, restore_crops
-from runtime.missing import Missing, fill_missing, find_missing, keep_missing
-from runtime.monochrome import find_tonings, in_grey, is_grey, put_back
-from runtime.parallel import for_each
-from runtime.parsing import Parser, open_parser
-from runtime.paste import paste_all
-from runtime.regions import Map, crop_landmarks, region_weights
+from runtime.face_warnings import face_warnings, is_tiny, not_parsed
+from runtime.faces.align import AlignedFace, Pixels, align, scaled
+from runtime.faces.detect import Detector, open_detector
+from runtime.faces.face import Face
+from runtime.faces.no_information import Missing, fill_missing, find_missing, keep_missing
+from runtime.faces.parsing import Parser, open_parser
+from runtime.faces.regions import Map, crop_landmarks, region_weights
+from runtime.finish.compose import HandBack, Patch, face_noise
+from runtime.finish.fine_detail import WHOLE, Above, Bands, enlarged_noise, find_above
+from runtime.finish.grain import face_grain
+from runtime.finish.paste import paste_all
+from runtime.finish.scratches import mended_face
+from runtime.network.backends import Backend, BackendName, Provider, open_backend
+from runtime.network.implausible_colours import colours_are_far
+from runtime.network.loop import LoopResult, restore_crops
+from runtime.network.monochrome import find_tonings, in_grey, is_grey, put_back
+from runtime.network.schedule import epsilon_of, kappa, progress
+from runtime.network.tone import Tone
+from runtime.network.view import View, published_view, view_of
+from runtime.photo.array_check import check_pixels
 from runtime.result import FaceResult, RestoreResult
-from runtime.schedule import epsilon_of, kappa, progress
-from runtime.scratches import mended_face
-from runtime.settings import RestoreSettings
+from runtime.settings.per_face import ByFace, check_by_face, in_common_batches
+from runtime.settings.settings import RestoreSettings
 from runtime.timing import timed
-from runtime.tone import Tone
-from runtime.view import View, published_view, view_of
-from runtime.warnings import face_warnings, is_tiny, not_parsed
 
 
 class Restorer:

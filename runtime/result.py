@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.align import AlignedFace
-from runtime.faces import Face
-from runtime.loop import LoopResult
-from runtime.settings import RestoreSettings
-from runtime.warnings import FaceWarning
+from runtime.face_warnings import FaceWarning
+from runtime.faces.align import AlignedFace
+from runtime.faces.face import Face
+from runtime.network.loop import LoopResult
+from runtime.settings.settings import RestoreSettings
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,14 +12,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, get_args
 
-from engines.command_line import DONE, INTERRUPTED, run
-from runtime.hotfolder.folders import RESERVED, Originals, holding
-from runtime.hotfolder.log import Log, LogFormat
-from runtime.hotfolder.rules import RULES, Forces, Rules, preset_by_folder
-from runtime.in_force import in_force, lines
-from runtime.missing_extra import needs_extra
-from runtime.one_line import one_line, utf8
-from runtime.options import (
+from base.command_line import DONE, INTERRUPTED, run
+from base.missing_extra import needs_extra
+from base.text import one_line, utf8
+from runtime.commands.options import (
     Wanted,
     add_accept_damaged,
     add_machine,
@@ -29,7 +25,11 @@ from runtime.options import (
     said,
     wanted_by,
 )
+from runtime.hotfolder.folders import RESERVED, Originals, holding
+from runtime.hotfolder.log import Log, LogFormat
+from runtime.hotfolder.rules import RULES, Forces, Rules, preset_by_folder
 from runtime.restorer import Restorer
+from runtime.settings.resolved import in_force, lines
 
 if TYPE_CHECKING:
     from runtime.hotfolder.station import Station
@@ -117,12 +117,12 @@ def _parser() -> argparse.ArgumentParser:
 def _watch(options: argparse.Namespace) -> int:
     with needs_extra("watch", "python -m runtime.watch"):
         import watchdog.observers  # noqa: F401
-    from runtime.hotfolder.engine import Engine
     from runtime.hotfolder.journal import Journal
     from runtime.hotfolder.means import Means
     from runtime.hotfolder.metrics import LOOPBACK, serving
     from runtime.hotfolder.station import Station
     from runtime.hotfolder.status import Heartbeat, Status
+    from runtime.warm_restorer import WarmRestorer
 
     rules = Rules(**{name: getattr(options, name) for name in RULES})
     wanted = wanted_by(options)
@@ -132,7 +132,7 @@ def _watch(options: argparse.Namespace) -> int:
         folders = stack.enter_context(holding(options.photos, options.output, rules.originals))
         journal = stack.enter_context(closing(Journal(folders.state / "journal.sqlite")))
         forces = preset_by_folder(presets, wanted.force, partial(_warn_of_folder, log))
-        engine = Engine(lambda: open_restorer(wanted), partial(_say_backend, log, status))
+        engine = WarmRestorer(lambda: open_restorer(wanted), partial(_say_backend, log, status))
         station = Station(Means(folders, journal, rules, forces, engine, status, log))
         stopped_by = stack.enter_context(_stopping_at_signals(station))
         file = options.heartbeat or folders.state / "heartbeat.json"

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from engines import command_line
-from runtime.detect import open_detector
+from base import command_line
+from runtime.faces.detect import open_detector
 from training import checkpoints
 from training.config import read_config
 from training.prepare import REASONS, SIZE, Filter, Index, find_photos, prepare

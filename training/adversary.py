@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.errors import SettingsError
+from base.errors import SettingsError
 
 
 class Adversarial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from engines.errors import SettingsError
+from base.errors import SettingsError
 from training.blurring import Picture
 from training.tones import LUMA
 

@@ -8,9 +8,9 @@ from typing import BinaryIO
 
 import msgspec
 
-from engines.errors import CheckpointError
+from base.errors import CheckpointError
+from base.files import write_atomically
 from engines.package import sha256
-from runtime.atomic import write_atomically
 
 CHECKPOINT = "checkpoint.pt"
 PARTS = CHECKPOINT + ".parts.json"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from engines.errors import SettingsError
+from base.errors import SettingsError
 from export.layout import SIZES, Layout
 from training.adversary import Adversarial
 from training.augmentation import Augmentation

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from engines.errors import SettingsError
+from base.errors import SettingsError
 
 Crop = NDArray[np.uint8]
 """S×S×3, RGB."""

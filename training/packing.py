@@ -4,8 +4,8 @@ from pathlib import Path
 
 import cv2
 
-from engines.errors import PhotoError
-from runtime.atomic import write_atomically
+from base.errors import PhotoError
+from base.files import write_atomically
 from training.portraits import load_portraits, no_finer, portrait_paths
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engines.errors import PhotoError
+from base.errors import PhotoError
 from training.degradation import Crop
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}

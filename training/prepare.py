@@ -14,11 +14,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.errors import GpenEdgeError, PhotoError, SettingsError
-from runtime.align import Matrix, align
-from runtime.atomic import write_atomically
-from runtime.detect import Detector
-from runtime.faces import Face
+from base.errors import GpenEdgeError, PhotoError, SettingsError
+from base.files import write_atomically
+from runtime.faces.align import Matrix, align
+from runtime.faces.detect import Detector
+from runtime.faces.face import Face
 from runtime.photo.reader import read_photo
 from training.degradation import Crop
 

@@ -14,7 +14,7 @@ from numpy.random import Generator
 from safetensors.torch import save_file
 from torch import Tensor
 
-from engines.errors import CheckpointError
+from base.errors import CheckpointError
 from training.adversary import fooling_loss, judging_loss, r1_penalty
 from training.checkpoints import CHECKPOINT
 from training.config import Phase, TrainingConfig

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from engines.errors import CheckpointError
+from base.errors import CheckpointError
 from export.checkpoint import load_checkpoint
 from training.adversary import Adversarial, Judge
 from training.checkpoints import CHECKPOINT, found

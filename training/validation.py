@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from runtime.atomic import write_atomically
+from base.files import write_atomically
 from training.degradation import Crop, Ranges, degrade
 from training.growing import Growing
 from training.losses import psnr

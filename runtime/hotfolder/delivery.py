@@ -16,14 +16,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from runtime.atomic import sync_folder
-from runtime.causes import Cause
+from base.files import sync_folder
+from runtime.commands.failure_cause import Cause
+from runtime.commands.one_photo import output_name, result_name
 from runtime.hotfolder.folders import Folders, Originals
 from runtime.hotfolder.journal import Entry, Journal
 from runtime.hotfolder.moving import rename_new
 from runtime.hotfolder.names import DRAFT, first_free, is_refused, make_folder, numbered, plain
 from runtime.hotfolder.originals import Keeper
-from runtime.one_photo import output_name, result_name
 from runtime.photo.reader import Photo
 from runtime.photo.writer import write_draft
 

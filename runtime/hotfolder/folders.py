@@ -9,8 +9,8 @@ from typing import Literal
 
 import filelock
 
-from engines.errors import WatchError
-from runtime.one_line import cause_of, one_line
+from base.errors import WatchError
+from base.text import cause_of, one_line
 
 Originals = Literal["move", "leave"]
 

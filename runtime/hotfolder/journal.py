@@ -8,10 +8,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from engines.errors import WatchError
-from runtime.causes import Cause
+from base.errors import WatchError
+from base.text import cause_of, one_line
+from runtime.commands.failure_cause import Cause
 from runtime.hotfolder.signature import Signature, read_signature
-from runtime.one_line import cause_of, one_line
 
 State = Literal["started", "delivering", "delivered", "done", "failing", "failed"]
 OPEN: tuple[State, ...] = ("started", "delivering", "delivered", "failing")

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from runtime.hotfolder.engine import Engine
 from runtime.hotfolder.folders import Folders
 from runtime.hotfolder.journal import Journal
 from runtime.hotfolder.log import Log
 from runtime.hotfolder.rules import Forces, Rules
 from runtime.hotfolder.status import Status
+from runtime.warm_restorer import WarmRestorer
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,6 @@ class Means:
     journal: Journal
     rules: Rules
     forces: Forces
-    engine: Engine
+    engine: WarmRestorer
     status: Status
     log: Log

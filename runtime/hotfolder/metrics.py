@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from engines.errors import WatchError
+from base.errors import WatchError
+from base.missing_extra import needs_extra
+from base.text import cause_of
 from runtime.hotfolder.status import Status
-from runtime.missing_extra import needs_extra
-from runtime.one_line import cause_of
 
 LOOPBACK = "127.0.0.1"
 

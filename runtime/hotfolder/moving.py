@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from runtime.atomic import draft_beside, sync_folder, vanishing, write_new
+from base.files import draft_beside, sync_folder, vanishing, write_new
 from runtime.hotfolder.names import DRAFT
 from runtime.hotfolder.signature import signature_of
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from runtime.atomic import sync_folder
+from base.files import sync_folder
 
 DRAFT = "watch-"
 """What the watcher's temporary files begin with, after a dot."""

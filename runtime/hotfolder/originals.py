@@ -9,13 +9,13 @@ from pathlib import Path
 
 import msgspec
 
-from runtime.atomic import draft_beside, sync_folder, vanishing, write_new
+from base.files import draft_beside, sync_folder, vanishing, write_new
+from base.text import utf8
 from runtime.hotfolder.folders import Folders, Originals
 from runtime.hotfolder.journal import Entry, Journal
 from runtime.hotfolder.moving import copy_new, move_new
 from runtime.hotfolder.names import DRAFT, first_free, is_refused, make_folder, numbered, plain
 from runtime.hotfolder.signature import Signature, sha256_of, signature_of
-from runtime.one_line import utf8
 
 
 @dataclass(frozen=True)

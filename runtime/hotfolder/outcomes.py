@@ -5,8 +5,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from engines.errors import WatchError
-from runtime.causes import PASSING, Cause, Stage, cause_behind
+from base.errors import WatchError
+from base.text import cause_of, one_line, utf8
+from runtime.commands.failure_cause import PASSING, Cause, Stage, cause_behind
 from runtime.hotfolder.arrivals import Arrivals
 from runtime.hotfolder.delivery import Delivery
 from runtime.hotfolder.journal import Entry
@@ -14,7 +15,6 @@ from runtime.hotfolder.means import Means
 from runtime.hotfolder.signature import signature_of
 from runtime.hotfolder.space import Space
 from runtime.hotfolder.unmoved import Unmoved
-from runtime.one_line import cause_of, one_line, utf8
 
 
 @dataclass(frozen=True)

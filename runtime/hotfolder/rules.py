@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from engines.errors import SettingsError
+from base.errors import SettingsError
+from base.near_names import nearest
+from base.text import one_line
+from runtime.commands.one_photo import check_megapixels
+from runtime.commands.same_file import folded
 from runtime.hotfolder.folders import Originals
-from runtime.in_force import InForce
-from runtime.near_names import nearest
-from runtime.one_line import one_line
-from runtime.one_photo import check_megapixels
-from runtime.same_file import folded
+from runtime.settings.resolved import InForce
 
 LONGEST_WAIT = 60.0
 """Seconds between two attempts, at most."""

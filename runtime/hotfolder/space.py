@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from engines.errors import WatchError
-from runtime.causes import cause_behind
+from base.errors import WatchError
+from base.text import cause_of, one_line
+from runtime.commands.failure_cause import cause_behind
 from runtime.hotfolder.means import Means
-from runtime.one_line import cause_of, one_line
 
 TICK = 0.5
 """Seconds after which a watcher looks around at least: for a signal, and for folders that vanish."""

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+from base.text import cause_of
 from runtime.hotfolder.arrivals import Arrivals
 from runtime.hotfolder.delivery import Delivery
 from runtime.hotfolder.events import Events
@@ -15,7 +16,6 @@ from runtime.hotfolder.signature import Signature
 from runtime.hotfolder.space import TICK, Space, identity_of
 from runtime.hotfolder.taking import Taking
 from runtime.hotfolder.unmoved import Unmoved
-from runtime.one_line import cause_of
 
 _DAY = 86_400.0
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from engines.errors import WatchError
-from runtime.atomic import vanishing, write_new
+from base.errors import WatchError
+from base.files import vanishing, write_new
+from base.text import cause_of, one_line, utf8
 from runtime.hotfolder.names import DRAFT
-from runtime.one_line import cause_of, one_line, utf8
 
 
 @dataclass

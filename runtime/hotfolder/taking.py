@@ -3,7 +3,9 @@
 import sqlite3
 from pathlib import Path
 
-from runtime.causes import Stage
+from runtime.commands.failure_cause import Stage
+from runtime.commands.one_photo import check_size, file_remarks, remarks, restored, result_name
+from runtime.commands.pages import restore_pages
 from runtime.hotfolder.arrivals import Arrivals
 from runtime.hotfolder.delivery import Delivery
 from runtime.hotfolder.journal import Entry
@@ -12,8 +14,6 @@ from runtime.hotfolder.outcomes import Outcomes, Restoration
 from runtime.hotfolder.signature import Signature, sha256_of, signature_in, signature_of
 from runtime.hotfolder.space import Space
 from runtime.hotfolder.unmoved import Unmoved
-from runtime.one_photo import check_size, file_remarks, remarks, restored, result_name
-from runtime.pages import restore_pages
 from runtime.photo.reader import Photo, largest_file, read_photo
 from runtime.timing import timed
 

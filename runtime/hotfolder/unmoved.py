@@ -3,12 +3,12 @@
 import logging
 import time
 
-from runtime.causes import cause_behind
+from base.text import cause_of, one_line, utf8
+from runtime.commands.failure_cause import cause_behind
 from runtime.hotfolder.delivery import Delivery
 from runtime.hotfolder.journal import Entry
 from runtime.hotfolder.means import Means
 from runtime.hotfolder.space import Space
-from runtime.one_line import cause_of, one_line, utf8
 
 
 class Unmoved:

@@ -17,8 +17,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from engines.errors import PhotoError
-from runtime.one_line import cause_of, one_line
+from base.errors import PhotoError
+from base.text import cause_of, one_line
 from runtime.photo.bombs import MOST_SCANS, has_endless_scans, webp_size
 from runtime.photo.damaged import accepting_damage, has_its_end, with_its_end
 from runtime.photo.original import Original, signature_of

@@ -21,9 +21,9 @@ from PIL.TiffImagePlugin import (
 )
 from PIL.TiffTags import BYTE, UNDEFINED
 
-from engines.errors import PhotoError
-from runtime.atomic import draft_beside, write_atomically, write_new
-from runtime.one_line import cause_of, one_line
+from base.errors import PhotoError
+from base.files import draft_beside, write_atomically, write_new
+from base.text import cause_of, one_line
 from runtime.photo.captions import (
     IPTC_TAG,
     RESOURCES_TAG,

@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
+from base.errors import SettingsError
 from bench.degradations import DEGRADATIONS, MIXED, NAMES, RANGES, TEXTURE, UNDEGRADED, degrade, named
 from bench.measures import psnr
-from engines.errors import SettingsError
 from training.degradation import degrade as degrade_at_random
 
 KINDS = ("blur", "noise", "jpeg", "low-resolution", "mixed")

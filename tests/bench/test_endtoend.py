@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from base.errors import GpenEdgeError
 from bench import cold_start
 from bench.__main__ import main
 from bench.claims import Claim, row
 from bench.peak import peak_of
 from bench.photos import photo_with_faces
-from engines.errors import GpenEdgeError
-from runtime.detect import open_detector
+from runtime.faces.detect import open_detector
 
 
 @pytest.mark.parametrize(("megapixels", "faces"), [(0.5, 1), (1, 5), (1, 29)])

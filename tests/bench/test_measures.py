@@ -23,7 +23,7 @@ from bench.measures import (
     texture,
     vif,
 )
-from runtime.paste import FEATHER
+from runtime.finish.paste import FEATHER
 
 FACE = np.ascontiguousarray(astronaut()[30:222, 130:322])
 RNG = np.random.default_rng(0)

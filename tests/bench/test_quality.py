@@ -13,9 +13,9 @@ from bench.measures import TITLES, blur
 from bench.passes import epsilon_for, methods_by_passes, restored
 from bench.portraits import open_restorer
 from engines.package import open_package
-from runtime.backends import open_backend
-from runtime.presets import PRESETS, preset
-from runtime.schedule import pass_schedule
+from runtime.network.backends import open_backend
+from runtime.network.schedule import pass_schedule
+from runtime.settings.presets import PRESETS, preset
 from training.degradation import Ranges, degrade
 
 

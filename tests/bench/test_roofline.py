@@ -9,9 +9,9 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
+from base.errors import PackageError
 from bench.__main__ import main
 from bench.counting import count
-from engines.errors import PackageError
 from engines.package import open_package
 from export import static
 from export.checkpoint import load_checkpoint

@@ -7,11 +7,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from base.errors import PhotoError
 from bench.scenario_photos import SCENARIOS, Scenario
 from bench.scenarios import SIDE, ScenarioSettings, steps, write_scenarios
-from engines.errors import PhotoError
-from runtime.faces import Face
-from runtime.presets import PRESETS
+from runtime.faces.face import Face
+from runtime.settings.presets import PRESETS
 
 LANDMARKS = np.array([(208, 108), (247, 106), (228, 130), (212, 149), (246, 147)], np.float32)
 FACE = Face((180, 60, 270, 180), LANDMARKS, 1.0)

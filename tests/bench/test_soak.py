@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from base import command_line
 from bench.__main__ import main
 from bench.soak import BLOCKS, ROUND, SMALL, Sample, look, trend
-from engines import command_line
 
 ROOT = Path(__file__).parents[2]
 

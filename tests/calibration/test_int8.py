@@ -29,8 +29,8 @@ from engines.__main__ import main as engines_main
 from engines.construction import BuildRequest, construct
 from engines.package import GraphName, open_package
 from runtime import RestoreSettings
-from runtime.backends import Move, open_backend
-from runtime.loop import restore_crops
+from runtime.network.backends import Move, open_backend
+from runtime.network.loop import restore_crops
 
 BAR = ("--psnr", "32", "--share", "0.8")
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from calibration.moving import TOLERATED, gain_of_moving
 from engines.package import MANIFEST, Latents, manifest_bytes, open_package
 from runtime import Restorer, RestoreSettings
-from runtime.backends import open_backend
+from runtime.network.backends import open_backend
 
 Pixels = NDArray[np.uint8]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from base.errors import EngineError, PackageError
 from engines import builder, tensorrt_api
 from engines.__main__ import main
 from engines.builder import EngineOptions, Watch, engine_for, key_of, open_engine, settle
 from engines.cache import EngineCache
-from engines.errors import EngineError, PackageError
 from engines.gpu import Gpu
 from engines.package import open_package
 from engines.record import EngineRecord

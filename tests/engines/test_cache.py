@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from base.errors import EngineError
 from engines.cache import EngineCache
-from engines.errors import EngineError
 from engines.gpu import Gpu
 from engines.record import EngineKey, EngineRecord, decode_record, encode_record
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from base.errors import PackageError
 from engines import package as package_module
-from engines.errors import PackageError
 from engines.package import (
     Graph,
     Manifest,

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.errors import EngineError
+from base.errors import EngineError
 from engines.gpu import Gpu, find_gpu
 from engines.targets import AMPERE_PLUS, check_targets, covers, of_gpu, parse_targets
 

@@ -14,9 +14,9 @@ from unittest.mock import Mock
 import pytest
 
 import engines
+from base.errors import EngineError
 from engines import tensorrt_api
 from engines.construction import BuildRequest, construct
-from engines.errors import EngineError
 from engines.layers import precisions
 
 tensorrt_rtx = pytest.importorskip("tensorrt_rtx")

@@ -6,7 +6,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from engines.errors import CheckpointError
+from base.errors import CheckpointError
 from engines.package import sha256
 from export.checkpoint import load_checkpoint
 from export.layout import Layout

@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from engines.errors import CheckpointError
+from base.errors import CheckpointError
 from export.detector import NAMES, main, make_dynamic
 
 BUNDLED = Path(__file__).parents[2] / "runtime" / "data" / "centerface.onnx"

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 import torch
 
-from engines.errors import GpenEdgeError
+from base.errors import GpenEdgeError
 from engines.package import open_package
 from export.__main__ import main
 from export.checkpoint import load_checkpoint

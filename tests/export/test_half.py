@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from engines.errors import GpenEdgeError
+from base.errors import GpenEdgeError
 from engines.package import open_package
 from export import parity, static
 from export.__main__ import main

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.errors import CheckpointError
+from base.errors import CheckpointError
 from export.layout import SIZES, Layout, check_tensors, read_layout
 
 DATA = Path(__file__).parents[1] / "data"

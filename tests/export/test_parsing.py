@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 import torch
 
-from engines.errors import CheckpointError, GpenEdgeError, PackageError
+from base.errors import CheckpointError, GpenEdgeError, PackageError
 from engines.package import open_package, sha256
 from export.__main__ import main
 from export.checkpoint import load_tensors

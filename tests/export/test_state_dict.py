@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from engines.errors import CheckpointError
+from base.errors import CheckpointError
 from export import layout, parsing_layout
 from export.checkpoint import load_checkpoint, load_tensors
 from export.state_dict import find_state

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines import command_line
-from engines.errors import PhotoError
+from base import command_line
+from base.errors import PhotoError
 from fuzz.mutations import MUTATIONS
 from fuzz.pictures import HEIGHT, WIDTH, pictures, png_chunk
 from fuzz.trial import MEGAPIXELS

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines import command_line
+from base import command_line
 from fuzz import targets
 from fuzz.__main__ import CORPUS, NAMES, main
 from fuzz.pictures import pictures
 from fuzz.targets import TARGETS
-from runtime.regions import WEIGHT_NAMES
+from runtime.faces.regions import WEIGHT_NAMES
 
 FILES = sorted(path for path in CORPUS.rglob("*") if path.is_file())
 

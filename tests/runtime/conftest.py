@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engines.package import open_package
-from runtime.backends import Backend, open_backend
+from runtime.network.backends import Backend, open_backend
 
 
 @pytest.fixture(scope="module")

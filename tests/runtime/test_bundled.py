@@ -14,7 +14,7 @@ from export import static
 from export.checkpoint import load_checkpoint
 from export.network import Gpen
 from runtime import Restorer
-from runtime.backends import open_backend
+from runtime.network.backends import open_backend
 
 Pixels = NDArray[np.uint8]
 WEIGHTS = Path(training.__file__).parent / "weights" / "default.safetensors"

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engines.errors import SettingsError
+from base.errors import SettingsError
 from runtime import Restorer, RestoreSettings, preset
-from runtime.paste import face_rectangle
-from runtime.presets import PRESETS
-from runtime.regions import crop_landmarks, region_masks
+from runtime.faces.regions import crop_landmarks, region_masks
+from runtime.finish.paste import face_rectangle
+from runtime.settings.presets import PRESETS
 
 pytestmark = pytest.mark.usefixtures("any_colours")
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runtime.align import AlignedFace, align
-from runtime.detect import open_detector
+from runtime.faces.align import AlignedFace, align
+from runtime.faces.detect import open_detector
 from runtime.quick_checks import SIDE, Crop, Finding, Places, check_face, find_places
 
 Change = Callable[[Crop], Crop]

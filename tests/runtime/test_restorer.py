@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engines.errors import SettingsError
+from base.errors import SettingsError
 from runtime import Restorer, RestoreSettings, preset
-from runtime.paste import face_rectangle
+from runtime.finish.paste import face_rectangle
 
 Pixels = NDArray[np.uint8]
 

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from bench.portraits import AlignedPortraits
 from engines.package import open_package
 from runtime import Restorer, RestoreSettings
-from runtime.backends import Backend, open_backend
-from runtime.compose import HandBack, compose
-from runtime.degrade import degrade
-from runtime.head import head_shape
-from runtime.loop import restore_crops
-from runtime.paste import FEATHER, paste_all
-from runtime.regions import region_weights
-from runtime.schedule import kappa
+from runtime.faces.regions import region_weights
+from runtime.finish.compose import HandBack, compose
+from runtime.finish.head import head_shape
+from runtime.finish.paste import FEATHER, paste_all
+from runtime.network.backends import Backend, open_backend
+from runtime.network.degrade import degrade
+from runtime.network.loop import restore_crops
+from runtime.network.schedule import kappa
 
 S = 64
 Array = NDArray[np.float32]

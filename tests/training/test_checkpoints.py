@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.errors import CheckpointError
+from base.errors import CheckpointError
 from training.__main__ import main
 from training.checkpoints import CHECKPOINT, PARTS, found, join, split
 

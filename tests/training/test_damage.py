@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engines.errors import SettingsError
+from base.errors import SettingsError
 from training.augmentation import Augmentation, View, augment, draw_view
 from training.blurring import Blur, blur
 from training.crops import Stage, make_pair

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runtime.align import TEMPLATES, crop_matrix
-from runtime.detect import CenterFaceDetector
+from runtime.faces.align import TEMPLATES, crop_matrix
+from runtime.faces.detect import CenterFaceDetector
 from training.__main__ import main
 from training.portraits import load_portraits
 from training.prepare import (

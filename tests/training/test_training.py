@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 import training
-from engines.errors import CheckpointError, PhotoError, SettingsError
+from base.errors import CheckpointError, PhotoError, SettingsError
 from export import static
 from export.checkpoint import load_checkpoint
 from export.layout import Layout

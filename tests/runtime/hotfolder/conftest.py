@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runtime.hotfolder.engine import Engine
 from runtime.hotfolder.folders import holding
 from runtime.hotfolder.journal import Entry, Journal
 from runtime.hotfolder.log import Log
@@ -18,14 +17,15 @@ from runtime.hotfolder.means import Means
 from runtime.hotfolder.rules import Forces, Rules
 from runtime.hotfolder.station import Station
 from runtime.hotfolder.status import Status
-from runtime.in_force import InForce
 from runtime.restorer import Restorer
+from runtime.settings.resolved import InForce
+from runtime.warm_restorer import WarmRestorer
 
 
 class HotFolder:
     """The two folders, and what a test asks of them."""
 
-    def __init__(self, folder: Path, engine: Engine) -> None:
+    def __init__(self, folder: Path, engine: WarmRestorer) -> None:
         self.photos, self.output, self.engine = folder / "in", folder / "out", engine
         self.photos.mkdir()
 
@@ -41,7 +41,7 @@ class HotFolder:
     def work(
         self,
         *,
-        engine: Engine | None = None,
+        engine: WarmRestorer | None = None,
         forces: Forces = lambda path: InForce(),
         before: Callable[[Station], None] | None = None,
         status: Status | None = None,
@@ -104,7 +104,7 @@ def restorer(tiny_package: Path) -> Iterator[Restorer]:
         yield opened
 
 
-class WarmEngine(Engine):
+class WarmEngine(WarmRestorer):
     """Stays open from test to test."""
 
     def close(self) -> None:
@@ -112,10 +112,10 @@ class WarmEngine(Engine):
 
 
 @pytest.fixture
-def engine(restorer: Restorer) -> Engine:
+def engine(restorer: Restorer) -> WarmRestorer:
     return WarmEngine(lambda: restorer)
 
 
 @pytest.fixture
-def hot(tmp_path: Path, engine: Engine) -> HotFolder:
+def hot(tmp_path: Path, engine: WarmRestorer) -> HotFolder:
     return HotFolder(tmp_path, engine)

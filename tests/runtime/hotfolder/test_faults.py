@@ -12,24 +12,24 @@ from pathlib import Path
 
 import pytest
 
-from engines.errors import BackendError, PackageError, SettingsError, WatchError
-from runtime.align import Pixels
+from base.errors import BackendError, PackageError, SettingsError, WatchError
+from runtime.faces.align import Pixels
 from runtime.hotfolder import delivery, moving, taking
-from runtime.hotfolder.engine import Engine
 from runtime.hotfolder.journal import Journal
 from runtime.hotfolder.moving import rename_new
 from runtime.hotfolder.station import Station
 from runtime.hotfolder.status import Status
-from runtime.in_force import InForce
 from runtime.photo.reader import Photo
 from runtime.restorer import Restorer
 from runtime.result import RestoreResult
+from runtime.settings.resolved import InForce
+from runtime.warm_restorer import WarmRestorer
 
 
-class FailingEngine(Engine):
+class FailingEngine(WarmRestorer):
     """Raises instead of restoring, while there are errors; `is_well` asks the networks themselves."""
 
-    def __init__(self, engine: Engine, errors: list[Exception | None]) -> None:
+    def __init__(self, engine: WarmRestorer, errors: list[Exception | None]) -> None:
         super().__init__(engine.warm)
         self.errors = errors
 
@@ -43,10 +43,10 @@ class FailingEngine(Engine):
         self._restorer = None
 
 
-class BetweenEngine(Engine):
+class BetweenEngine(WarmRestorer):
     """Does something while a photo is restored."""
 
-    def __init__(self, engine: Engine, between: Callable[[], object]) -> None:
+    def __init__(self, engine: WarmRestorer, between: Callable[[], object]) -> None:
         super().__init__(engine.warm)
         self.between: Callable[[], object] | None = between
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.errors import WatchError
+from base.errors import WatchError
 from runtime.hotfolder import journal as journal_module
 from runtime.hotfolder.journal import OPEN, Entry, Journal
 from runtime.hotfolder.signature import Signature

@@ -11,8 +11,8 @@ from PIL import Image
 from runtime.hotfolder import journal, station
 from runtime.hotfolder.rules import preset_by_folder
 from runtime.hotfolder.status import Status
-from runtime.in_force import InForce
-from runtime.settings import RestoreSettings
+from runtime.settings.resolved import InForce
+from runtime.settings.settings import RestoreSettings
 
 
 def test_what_is_there_at_the_start_is_restored_and_moved_to_done(hot) -> None:

@@ -1,0 +1,69 @@
+"""Why a photo failed, in one word: what passes by itself is told from what does not."""
+
+import errno
+import re
+import sqlite3
+from collections.abc import Iterator
+from typing import Literal
+
+from base.errors import BackendError, EngineError, GpenEdgeError, PhotoError
+
+Stage = Literal["read", "restore", "write"]
+
+Cause = Literal[
+    "gone",  # the photo is not there any more
+    "unreadable",  # the system does not give it out: permission, a bad memory card
+    "photo",  # it is not a photo, damaged, too large, or cannot be written in its format
+    "memory",  # of the machine or the GPU
+    "engine",  # what runs the networks failed
+    "disk-full",
+    "output",  # the output folder cannot be written for another reason
+    "unexpected",  # a mistake of ours
+    "crash",  # the program ended in the middle of it, again and again
+]
+
+PASSING: frozenset[Cause] = frozenset({"unreadable", "memory", "engine", "disk-full"})
+"""Causes that may be over when the same photo is tried again."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_MEMORY = re.compile(
+    r"out of memory|outofmemory|not enough memory|insufficient memory|bad_alloc|failed to allocate", re.I
+)
+
+
+def cause_behind(error: BaseException, stage: Stage) -> Cause:
+    """Name the cause of an error that a stage raised, by what lies behind its message."""
+    behind = list(_chain(error))
+    numbers = [each.errno for each in behind if isinstance(each, OSError) and each.errno]
+    if any(number in _FULL for number in numbers) or any(map(_is_full_journal, behind)):
+        return "disk-full"
+    if errno.ENOMEM in numbers or any(map(_is_of_memory, behind)):
+        return "memory"
+    if any(isinstance(each, sqlite3.Error) for each in behind):
+        return "output"
+    if stage == "read" and numbers:
+        return "gone" if errno.ENOENT in numbers or errno.ENOTDIR in numbers else "unreadable"
+    if stage == "write" and numbers:
+        return "output" if errno.EFBIG not in numbers else "photo"
+    if any(isinstance(each, BackendError | EngineError) or _is_of_engine(each) for each in behind):
+        return "engine"
+    return "photo" if isinstance(error, GpenEdgeError) else "unexpected"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    names_file = isinstance(error, PhotoError) or (isinstance(error, OSError) and error.filename is not None)
+    return isinstance(error, MemoryError) or (not names_file and bool(_MEMORY.search(str(error))))
+
+
+def _is_full_journal(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and "is full" in str(error)
+
+
+def _is_of_engine(error: BaseException) -> bool:
+    return type(error).__module__.partition(".")[0] in ("onnxruntime", "pycuda", "tensorrt", "tensorrt_rtx")

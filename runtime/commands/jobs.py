@@ -1,0 +1,270 @@
+"""Which photos a run restores, and where each result goes."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from base.errors import PhotoError
+from base.text import cause_of, one_line
+from runtime.commands.one_photo import output_name
+from runtime.commands.same_file import folding_for
+from runtime.hotfolder.names import first_free, numbered
+from runtime.photo.reader import SUPPORTED_SUFFIXES
+
+_LONGEST_NAME = 255
+"""Bytes of a file's name."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photo and where its results go."""
+
+    photo: Path
+    output: Path
+    sheet: Path | None = None
+    """Where the before/after sheet goes, if one is wanted."""
+    name: str = ""
+    """What messages call the photo: its path below the input folder."""
+    copy: Path | None = None
+    """Where a photo goes in which nothing was restored, if its own suffix is not the output's."""
+
+    @property
+    def result(self) -> Path:
+        """Where the result lies, once it is written."""
+        return self.copy if self.copy and self.copy.is_file() else self.output
+
+
+def plan(
+    photos: list[Path],
+    output: Path,
+    sheet: Path | None,
+    *,
+    recursive: bool = False,
+    earlier: Mapping[Path, Path] | None = None,
+    resume: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Job]:
+    """Return what is to be done: each photo, in the order of their names within a folder, and its outputs.
+
+    One photo goes to the file `output`, or into it if it is a folder; a folder, or several photos, into the
+    folder `output`. With `recursive` the folders in a folder count too, and are mirrored in `output`. Of
+    results that would have one name, that of the photo with this very name has it; the others are numbered,
+    photo-2.jpg, in the order of the photos. A sheet has the whole name of its photo: photo.jpg.png. A photo
+    that is named twice is restored once.
+
+    earlier  by absolute path, where an earlier run that is resumed has put photos: there they stay
+    resume   results and sheets that such a run has put among the photos are no photos
+    say      is told of them
+
+    Raises PhotoError when a folder holds no photo or cannot be read.
+    """
+    if len(photos) == 1 and not photos[0].is_dir():
+        return [_single(photos[0], output, sheet)]
+    found = _without_repeats(_found(photos, output, sheet, recursive))
+    if resume:
+        found = _without_results(found, output, sheet, earlier or {}, say)
+    found = _named_apart(found)
+    outputs = _outputs(found, output, earlier or {})
+    sheets = _sheets(found, sheet) if sheet else [None] * len(found)
+    return [
+        _with_copy(Job(each.photo, target, before_after, each.name))
+        for each, target, before_after in zip(found, outputs, sheets, strict=True)
+    ]
+
+
+def remaining(jobs: list[Job]) -> list[Job]:
+    """Leave out the jobs whose output, or copy, exists.
+
+    Outputs appear whole, so there is nothing left to do for them. A job whose output would be the photo
+    itself stays, to be refused.
+    """
+    return [
+        job for job in jobs if not any(_is_done(path, job.photo) for path in (job.output, job.copy) if path)
+    ]
+
+
+def _is_done(result: Path, photo: Path) -> bool:
+    return result.is_file() and not _is_same(result, photo)
+
+
+def _with_copy(job: Job) -> Job:
+    suffix = job.photo.suffix
+    if suffix.lower() == job.output.suffix.lower():
+        return job
+    return replace(job, copy=job.output.with_suffix(suffix))
+
+
+def make_folders(folders: Iterable[Path]) -> None:
+    """Make those of some folders that do not exist. Raises PhotoError."""
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PhotoError(f"cannot make the folder {one_line(folder)}: {cause_of(error)}") from error
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A photo, the folder below the input folder that it lies in, and what messages call it."""
+
+    photo: Path
+    inside: Path
+    name: str
+
+
+def _single(photo: Path, output: Path, sheet: Path | None) -> Job:
+    if sheet and sheet.is_dir():
+        sheet = sheet / _sheet_name(photo)
+    if output.is_dir():
+        return _with_copy(Job(photo, output / output_name(photo), sheet, photo.name))
+    return Job(photo, output, sheet, photo.name)
+
+
+def _found(photos: list[Path], output: Path, sheet: Path | None, recursive: bool) -> Iterator[_Found]:
+    ours = [folder for folder in (output, sheet) if folder and folder.is_dir()]
+    for photo in photos:
+        if not photo.is_dir():
+            yield _Found(photo, Path(), photo.name)
+            continue
+        paths = list(_in_tree(photo, ours)) if recursive else _in_folder(photo)
+        if not paths:
+            raise PhotoError(_empty(photo, recursive, ours))
+        for path in paths:
+            inside = path.relative_to(photo)
+            yield _Found(path, inside.parent, str(inside if len(photos) == 1 else path))
+
+
+def _without_repeats(found: Iterable[_Found]) -> list[_Found]:
+    first: dict[str, _Found] = {}
+    for each in found:
+        first.setdefault(os.path.abspath(each.photo), each)  # noqa: PTH100
+    return list(first.values())
+
+
+def _without_results(
+    found: list[_Found],
+    output: Path,
+    sheet: Path | None,
+    earlier: Mapping[Path, Path],
+    say: Callable[[str], None],
+) -> list[_Found]:
+    """Leave out what an earlier run has put among its photos, where OUT or the sheets' folder is theirs."""
+    results = set()
+    for each in found:
+        wanted = output / each.inside / output_name(each.photo)
+        result = _place(earlier.get(Path(os.path.abspath(each.photo)), wanted))  # noqa: PTH100
+        results |= {result} - {_place(each.photo)}
+        if sheet:
+            results.add(_place(sheet / each.inside / _sheet_name(each.photo)))
+    left_out = [each for each in found if _place(each.photo) in results and not _has_result(each, earlier)]
+    if left_out:
+        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        say(f"{one_line(left_out[0].name)}{more}: made of other photos by an earlier run, no photos")
+    return [each for each in found if each not in left_out]
+
+
+def _has_result(found: _Found, earlier: Mapping[Path, Path]) -> bool:
+    return Path(os.path.abspath(found.photo)) in earlier  # noqa: PTH100
+
+
+def _place(path: Path) -> Path:
+    """Return the path with the links of its folder followed, not its own."""
+    return Path(os.path.realpath(path.parent)) / path.name
+
+
+def _named_apart(found: list[_Found]) -> list[_Found]:
+    """Name photos that would be called the same by their whole paths."""
+    counts = Counter(each.name for each in found)
+    return [replace(each, name=str(each.photo)) if counts[each.name] > 1 else each for each in found]
+
+
+def _outputs(found: list[_Found], folder: Path, earlier: Mapping[Path, Path]) -> list[Path]:
+    wanted = [folder / each.inside / output_name(each.photo) for each in found]
+    claimed: dict[int, Path] = {}
+    key = folding_for(wanted)
+    taken: set[str] = set()
+
+    def claim(i: int, path: Path) -> None:
+        if i not in claimed and key(str(path)) not in taken:
+            claimed[i] = path
+            taken.add(key(str(path)))
+
+    for i, each in enumerate(found):
+        before = earlier.get(Path(os.path.abspath(each.photo)))  # noqa: PTH100
+        if before and before.parent == Path(os.path.abspath(wanted[i].parent)):  # noqa: PTH100
+            claim(i, wanted[i].with_name(before.with_suffix(wanted[i].suffix).name))  # it may be a copy
+    for i, each in enumerate(found):
+        if wanted[i].name == each.photo.name:
+            claim(i, wanted[i])
+    for i, path in enumerate(wanted):
+        claim(i, _first_free(path, taken, key) if i not in claimed else path)
+    return [claimed[i] for i in range(len(found))]
+
+
+def _sheets(found: list[_Found], folder: Path) -> list[Path]:
+    wanted = [folder / each.inside / _sheet_name(each.photo) for each in found]
+    key = folding_for(wanted)
+    taken: set[str] = set()
+    sheets = []
+    for path in wanted:
+        sheets.append(_first_free(path, taken, key))
+        taken.add(key(str(sheets[-1])))
+    return sheets
+
+
+def _sheet_name(photo: Path) -> str:
+    name = f"{photo.name}.png"
+    return name if len(os.fsencode(name)) <= _LONGEST_NAME else numbered(Path(name), 1).name
+
+
+def _first_free(path: Path, taken: set[str], key: Callable[[str], str]) -> Path:
+    def name(number: int) -> Path:
+        return path if number == 1 else numbered(path, number)
+
+    return name(first_free(lambda number: key(str(name(number))) not in taken))
+
+
+def _empty(folder: Path, recursive: bool, ours: list[Path]) -> str:
+    said = f"the folder {one_line(folder)} holds no photo"
+    if not recursive and next(_in_tree(folder, ours), None):
+        return f"{said}, but the folders in it do: add --recursive"
+    return f"{said}: name another, or photos"
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if _is_photo(path))
+    except OSError as error:
+        raise PhotoError(f"cannot read the folder {one_line(folder)}: {cause_of(error)}") from error
+
+
+def _in_tree(folder: Path, ours: list[Path]) -> Iterator[Path]:
+    """Yield the photos of a folder and of those in it, but not of hidden ones, of links, and of results."""
+
+    def refuse(error: OSError) -> None:
+        raise PhotoError(f"cannot read the folder {one_line(error.filename)}: {cause_of(error)}") from error
+
+    for place, names, files in os.walk(folder, onerror=refuse):
+        here = Path(place)
+        names[:] = sorted(
+            name for name in names if not name.startswith(".") and not _is_any(here / name, ours)
+        )
+        yield from (here / name for name in sorted(files) if _is_photo(here / name))
+
+
+def _is_any(folder: Path, ours: list[Path]) -> bool:
+    return any(_is_same(folder, each) for each in ours)
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:  # one of them is gone
+        return False
+
+
+def _is_photo(path: Path) -> bool:
+    # Hidden ones are other systems' notes on photos, such as ._portrait.jpg.
+    return path.suffix.lower() in SUPPORTED_SUFFIXES and not path.name.startswith(".") and path.is_file()

@@ -1,0 +1,44 @@
+"""Restore a photo with all its pages."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+from base.errors import SettingsError
+from runtime.faces.align import Pixels
+from runtime.photo.reader import Photo
+from runtime.result import RestoreResult
+from runtime.settings.resolved import InForce
+
+Restore = Callable[[Pixels, InForce], RestoreResult]
+
+
+def restore_pages(restore: Restore, photo: Photo, force: InForce) -> RestoreResult:
+    """Restore a photo and the further pages of a TIFF; timings are sums.
+
+    Faces are numbered on each page anew; one that is asked for and that a further page lacks is passed over.
+    """
+    result = restore(photo.pixels, force)
+    pages = [_restore_page(restore, page.pixels, force, 2 + i) for i, page in enumerate(photo.pages)]
+    timings: Counter[str] = Counter()
+    for each in (result, *pages):
+        timings.update(each.timings)
+    return replace(result, timings=dict(timings), pages=tuple(pages))
+
+
+def _restore_page(restore: Restore, pixels: Pixels, force: InForce, number: int) -> RestoreResult:
+    try:
+        result = restore(pixels, force)
+    except SettingsError:
+        wanted = force.settings.faces
+        if not isinstance(wanted, tuple):
+            raise
+        if fewer := tuple(sorted(wanted)[:-1]):
+            return _restore_page(restore, pixels, _of_faces(force, fewer), number)
+        return RestoreResult(pixels, (), {}, force.settings)
+    return replace(result, faces=tuple(replace(face, page=number) for face in result.faces))
+
+
+def _of_faces(force: InForce, faces: tuple[int, ...]) -> InForce:
+    by_face = {i: own and replace(own, faces=faces) for i, own in force.by_face.items()}
+    return replace(force, settings=replace(force.settings, faces=faces), by_face=by_face)

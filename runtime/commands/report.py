@@ -1,0 +1,131 @@
+"""What was done to photos, as JSON."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from base.files import write_atomically
+from base.text import utf8
+from runtime.commands.grouped_warnings import worth_a_look
+from runtime.restorer import Restorer
+from runtime.result import FaceResult
+
+Entry = dict[str, Any]
+"""What the report has of one photo."""
+
+Header = dict[str, Any]
+"""What the report says of the run: what ran, and with which settings."""
+
+Outcome = Literal["restored", "no-face", "left-alone", "failed", "restored-earlier"]
+"""What became of a photo: `left-alone` if it has faces and none was restored, `restored-earlier` if its
+result exists and no report tells more of it."""
+
+
+def describe_photo(
+    photo: Path, output: Path, faces: Sequence[FaceResult], timings: dict[str, float]
+) -> Entry:
+    """Return one photo's entry of the report; the timings are milliseconds of each stage."""
+    return {
+        "photo": utf8(photo),
+        "output": utf8(output),
+        "outcome": _outcome(faces),
+        "look_at": worth_a_look(faces),
+        "faces": _describe_faces(faces),
+        "milliseconds": {stage: round(value, 1) for stage, value in timings.items()},
+    }
+
+
+def describe_failure(photo: Path, error: str) -> Entry:
+    """Return the entry of a photo that could not be restored."""
+    return {"photo": utf8(photo), "outcome": "failed", "error": error}
+
+
+def describe_earlier(photo: Path, output: Path) -> Entry:
+    """Return the entry of a photo whose result is of an earlier run that has left no report."""
+    return {"photo": utf8(photo), "output": utf8(output), "outcome": "restored-earlier"}
+
+
+def describe_run(restorer: Restorer, settings: dict[str, Any], **options: Any) -> Header:
+    """Return what the report says of a run.
+
+    settings  `settings` of all faces, and `settings_by_face`
+    options   other options that results depend on
+    """
+    from importlib.metadata import version  # here, as it takes long to import and most runs write no report
+
+    header = {
+        "version": version("gpen-edge"),
+        "folder": utf8(Path.cwd()),
+        "package": {
+            "folder": utf8(restorer.package.folder),
+            "name": restorer.package.manifest.name,
+            "loop": restorer.package.manifest.loop_kind,
+        },
+        "backend": restorer.backend.name,
+        "device": restorer.backend.device,
+        "backend_reason": restorer.backend.why,
+        **settings,
+        "options": options,
+    }
+    return msgspec.json.decode(msgspec.json.encode(header), type=dict[str, Any])
+
+
+def write_report(path: Path, header: Header, summary: dict[str, int], photos: Iterable[Entry]) -> None:
+    """Write the report of a run: what ran, how it ended, which results need a look, and each photo's entry.
+
+    Raises PhotoError.
+    """
+    photos = list(photos)
+    look_at = [
+        {"photo": entry["photo"], "output": entry.get("output"), "warnings": entry["look_at"]}
+        for entry in photos
+        if entry.get("look_at")
+    ]
+    report = {**header, "summary": summary, "look_at": look_at, "photos": photos}
+    with write_atomically(path) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+
+
+def _outcome(faces: Sequence[FaceResult]) -> Outcome:
+    if not faces:
+        return "no-face"
+    return "restored" if any(face.loop for face in faces) else "left-alone"
+
+
+def _describe_faces(faces: Iterable[FaceResult]) -> list[dict[str, Any]]:
+    """Describe faces; those of a TIFF's further pages say so, and their numbers count anew on each page."""
+    numbers: Counter[int] = Counter()
+    described = []
+    for face in faces:
+        page = {"page": face.page} if face.page > 1 else {}
+        described.append(_describe_face(numbers[face.page], face) | page)
+        numbers[face.page] += 1
+    return described
+
+
+def _describe_face(index: int, face: FaceResult) -> dict[str, Any]:
+    changes = [round(change, 6) for change in face.loop.changes] if face.loop else []
+    renewed = face.loop is not None and face.loop.renewed
+    return {
+        "index": index,
+        "box": [round(float(value), 1) for value in face.box],
+        "landmarks": [[round(float(value), 1) for value in point] for point in face.face.landmarks],
+        "score": round(float(face.face.score), 4),
+        "scale": None if face.aligned is None else round(face.aligned.scale, 4),
+        "regions": _drawn_by(face),
+        "passes": face.loop.passes if face.loop else 0,
+        "progress": round(face.progress, 4),
+        "latent_changes": [] if renewed else changes,
+        "estimate_changes": changes if renewed else [],
+        "warnings": [{"code": warning.code, "sentence": warning.sentence} for warning in face.warnings],
+    }
+
+
+def _drawn_by(face: FaceResult) -> str | None:
+    """Return what drew the regions of a face; None for one that was left alone."""
+    if face.aligned is None:
+        return None
+    return "parsing" if face.aligned.parsed else "landmarks"

@@ -1,0 +1,90 @@
+"""Whether two paths mean one file, before it exists: through links, and on file systems that ignore case."""
+
+import os
+import unicodedata
+from collections.abc import Callable, Hashable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from base.files import draft_beside
+
+Folding = Callable[[str], str]
+"""Maps the names that a folder takes for one to one."""
+
+
+def folded(name: str) -> str:
+    """Return what is alike for all names that some file system takes for this one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def exactly(name: str) -> str:
+    """Return the name itself: no two names are one."""
+    return name
+
+
+def identities(path: Path, folding: Folding = exactly) -> frozenset[Hashable]:
+    """Return what identifies the file that would be written at `path`: paths that share any are one file.
+
+    Symbolic links are followed, those of folders and those to nothing too; hard links are one file.
+
+    folding  how names of files that do not exist are compared
+    """
+    found: set[Hashable] = {name_identity(path, folding)}
+    if number := _number(path):
+        found.add(number)
+    return frozenset(found)
+
+
+def name_identity(path: Path, folding: Folding = exactly) -> Hashable:
+    """Return what identifies the name that would be written, symbolic links followed."""
+    real = Path(os.path.realpath(path))
+    folder = existing_folder(real.parent)
+    return _number(folder) or str(folder), folding(str(real.relative_to(folder)))
+
+
+def _number(path: Path) -> tuple[int, int] | None:
+    """Return what the system knows an existing file by; None where it has no such numbers."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if status.st_ino else None
+
+
+def existing_folder(folder: Path) -> Path:
+    """Return the nearest folder at or above this one that exists, links followed."""
+    folder = Path(os.path.realpath(folder))
+    return next((each for each in (folder, *folder.parents) if each.is_dir()), folder)
+
+
+def folding_for(paths: Iterable[Path]) -> Folding:
+    """Return how these names are compared; the disk is asked only if some differ in nothing but spelling."""
+    seen: dict[str, Path] = {}
+    for path in paths:
+        if seen.setdefault(folded(str(path)), path) != path:
+            return folding_of(existing_folder(path.parent))
+    return exactly
+
+
+def folding_of(folder: Path) -> Folding:
+    """Find out which names a folder takes for one, by writing an empty file for a moment.
+
+    Where nothing can be written, names are taken as they are: nothing can be overwritten there either.
+    """
+    draft = draft_beside(folder / "x", "gpen-edge-é")
+    try:
+        draft.touch(exist_ok=False)
+        ignores_case = draft.with_name(draft.name.replace("gpen", "GPEN")).exists()
+        normalises = draft.with_name(unicodedata.normalize("NFD", draft.name)).exists()
+    except (OSError, UnicodeEncodeError):
+        return exactly
+    finally:
+        with suppress(OSError, UnicodeEncodeError):
+            draft.unlink(missing_ok=True)
+    if ignores_case:
+        return folded
+    return _composed if normalises else exactly
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

@@ -1,0 +1,150 @@
+"""What a photographer should know about a face before trusting its restoration."""
+
+from dataclasses import dataclass
+
+from runtime.faces.face import Face
+from runtime.faces.no_information import Missing
+from runtime.finish.fine_detail import Above
+from runtime.network.loop import LoopResult
+from runtime.network.schedule import EPSILON, iterations_for, pass_schedule, progress
+from runtime.settings.settings import RestoreSettings
+
+TINY = 24
+"""Faces narrower than this many photo pixels hold too little to restore."""
+INVENTS = 1.1
+"""Above this degradation scale the prior starts to invent moles and scars."""
+HALFWAY = 0.5
+"""The progress under which the latent has hardly left the photo."""
+
+
+NAMES = {
+    "eye": "the eyes",
+    "brow": "the brows",
+    "nose": "the nose",
+    "lip": "the mouth",
+    "cheek": "the cheeks and chin",
+    "forehead": "the forehead",
+}
+"""What a photographer calls the regions of the face proper."""
+
+
+@dataclass(frozen=True)
+class FaceWarning:
+    """Something about a face that the user should know."""
+
+    code: str
+    """Short and stable, for programs: `tiny-face`."""
+    sentence: str
+    """For a photographer."""
+
+
+def is_tiny(face: Face) -> bool:
+    """Return whether a face is too small to restore."""
+    return face.width < TINY
+
+
+def face_warnings(
+    face: Face,
+    loop: LoopResult | None,
+    settings: RestoreSettings,
+    *,
+    missing: Missing | None = None,
+    above: Above | None = None,
+    far: bool = False,
+    epsilon: float = EPSILON,
+) -> tuple[FaceWarning, ...]:
+    """Return what is to be said of a face.
+
+    loop     None for a face that was left alone
+    missing  where it holds no information, if anywhere
+    above    what it holds above the crop's resolution, if the photo is finer
+    far      the network's colours are far from the photo's
+    epsilon  ε of the loop
+    """
+    if loop is None:
+        return (_tiny(face),) if is_tiny(face) else ()
+    found = []
+    if missing is not None:
+        found.append(_missing(missing, filled=settings.fill_missing))
+    if above and above.is_much:
+        found.append(_LARGER_THAN_MODEL)
+    if far:
+        found.append(_IMPLAUSIBLE_COLOURS)
+    if settings.degradation_scale > INVENTS:
+        found.append(_hallucination(settings.degradation_scale))
+    if loop.over_budget:
+        found.append(_over_budget(loop, settings))
+    elif progress(settings.latent_step_decay, settings.iterations) < HALFWAY:
+        found.append(_slow(settings, epsilon))
+    return tuple(found)
+
+
+def _tiny(face: Face) -> FaceWarning:
+    sentence = (
+        f"the face is {face.width:.0f} pixels wide, under {TINY}, too few to restore: it was left alone"
+    )
+    return FaceWarning("tiny-face", sentence)
+
+
+_LARGER_THAN_MODEL = FaceWarning(
+    "face-larger-than-model",
+    "much of this face is finer than the model's crop: that detail is the photo's own, freed of noise but "
+    "not restored, which takes a model of a larger size",
+)
+_IMPLAUSIBLE_COLOURS = FaceWarning(
+    "implausible-colours",
+    "the network's colours are far from the photo's: check that the package holds trained weights of this "
+    "network (--model), converted with the right layout, and expects this --template",
+)
+
+
+def _missing(missing: Missing, *, filled: bool) -> FaceWarning:
+    """Say where, how much and what was done, as a photographer would."""
+    names = [NAMES[region] for region in missing.regions]
+    where = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    share = "under 1%" if missing.share < 0.01 else f"{missing.share:.0%}"
+    done = (
+        "it was filled from its surroundings as far as these tell, and what is there now is a guess"
+        if filled
+        else "it was left as it is"
+    )
+    sentence = f"{share} of the face holds no picture ({where}; {missing.cause}): {done}"
+    return FaceWarning("missing-information", sentence)
+
+
+def _hallucination(scale: float) -> FaceWarning:
+    sentence = (
+        f"at degradation scale {scale:g} the network sees so little of the face that it may invent moles "
+        f"and scars: take {INVENTS:g} or less, or compare closely"
+    )
+    return FaceWarning("hallucination-risk", sentence)
+
+
+def _over_budget(loop: LoopResult, settings: RestoreSettings) -> FaceWarning:
+    sentence = (
+        f"the time budget of {settings.budget:g} s ended the restoration after {loop.steps} of "
+        f"{settings.iterations} iterations: the face is restored less than asked"
+    )
+    return FaceWarning("budget-exceeded", sentence)
+
+
+def _slow(settings: RestoreSettings, epsilon: float) -> FaceWarning:
+    eta = settings.latent_step_decay
+    needed = iterations_for(eta, HALFWAY)
+    after, before = (pass_schedule(eta, n, epsilon) for n in (needed, settings.iterations))
+    more = len(after.times) - len(before.times)
+    cost = f"at {more} more passes of the network" if more else "and take no longer"
+    sentence = (
+        f"{settings.iterations} iterations at step {eta:g} go only {progress(eta, settings.iterations):.0%} "
+        f"of the way: {needed} would go half of it, {cost}"
+    )
+    return FaceWarning("slow-convergence", sentence)
+
+
+def not_parsed() -> FaceWarning:
+    """Return what is to be said of a face in which the face-parsing network saw none."""
+    sentence = (
+        "the face-parsing network sees no face here that makes sense: the regions follow the five landmarks, "
+        "as without it, so hair and background are told apart only roughly"
+    )
+    return FaceWarning("not-parsed", sentence)

@@ -1,0 +1,226 @@
+"""Cut a face out of a photo, upright and in the place where the network expects it."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from base.errors import PhotoError
+from runtime.faces.face import Face
+from runtime.faces.parsed import ParsedFace
+
+Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+Matrix: TypeAlias = NDArray[np.float64]
+"""2×3; maps (x, y) as OpenCV counts: the middle of the first pixel is (0, 0)."""
+
+Template: TypeAlias = Literal["published", "ffhq"]
+
+HARDLY_FINER = 0.25
+"""A picture that is finer than the result by this share is interpolated as it is: averaging two by two would
+take four times as long, and sharpness."""
+
+TEMPLATES: dict[Template, NDArray[np.float64]] = {
+    # GPEN, face_model/align_faces.py: the ArcFace points for a 96×112 crop, moved right, given a margin.
+    "published": (
+        np.array(
+            [
+                (30.29459953, 51.69630051),
+                (65.53179932, 51.50139999),
+                (48.02519989, 71.73660278),
+                (33.54930115, 92.3655014),
+                (62.72990036, 92.20410156),
+            ]
+        )
+        + (8, 0)
+        + 28
+    )
+    / 168,
+    # The mean landmarks of FFHQ, as facexlib, utils/face_restoration_helper.py, has them.
+    "ffhq": np.array(
+        [
+            (192.98138, 239.94708),
+            (318.90277, 240.1936),
+            (256.63416, 314.01935),
+            (201.26117, 371.41043),
+            (313.08905, 371.15118),
+        ]
+    )
+    / 512,
+}
+"""Where left eye, right eye, nose and mouth corners lie in a crop of size 1: 5×2, (x, y)."""
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedFace:
+    """A face cut out of its photo."""
+
+    face: Face
+
+    crop: NDArray[np.float32]
+    """S×S×3 in [0, 1], RGB."""
+
+    to_photo: Matrix
+    """2×3, crop → photo."""
+
+    parsed: ParsedFace | None = None
+    """What a face-parsing network sees in the crop, if one was asked and made sense."""
+
+    @property
+    def scale(self) -> float:
+        """Return how many photo pixels wide a crop pixel is."""
+        return _scale(self.to_photo)
+
+
+def align(photo: Pixels, face: Face, size: int, template: Template = "published") -> AlignedFace:
+    """Cut a face out of the photo.
+
+    photo  H×W×3 uint8 or uint16 RGB
+    size   S, the side of the crop in pixels
+
+    Raises PhotoError when the face's landmarks coincide.
+    """
+    to_photo = inverted(crop_matrix(face.landmarks, size, template))
+    return AlignedFace(face, cut_out(photo, to_photo, size), to_photo)
+
+
+def cut_out(
+    photo: Pixels, to_photo: Matrix, size: int, *, border: int = cv2.BORDER_REFLECT
+) -> NDArray[np.float32]:
+    """Return the crop, S×S×3 in [0, 1], that a crop → photo matrix stands for.
+
+    Reads only the face's surroundings, so the cost does not depend on the photo.
+
+    border  what lies beyond the photo's edge: one of OpenCV's BORDER_…; by default the photo is mirrored
+    """
+    x0, y0, x1, y1 = surroundings(to_photo, size, photo.shape)
+    region: NDArray[Any] = photo[y0:y1, x0:x1]
+    scale = _scale(to_photo)
+    if scale > 2:  # averaged in whole numbers first, so that floats need memory for the crop only
+        width, height = (math.ceil(2 * side / scale) for side in (x1 - x0, y1 - y0))
+        region = cv2.resize(region, (width, height), interpolation=cv2.INTER_AREA)
+    to_region = joined(resizing(region.shape[1] / (x1 - x0), region.shape[0] / (y1 - y0)), shift(-x0, -y0))
+    crop = warp(
+        region.astype(np.float32) / np.float32(np.iinfo(photo.dtype).max),
+        inverted(joined(to_region, to_photo)),
+        (size, size),
+        border=border,
+    )
+    return np.clip(crop, 0, 1)
+
+
+def crop_matrix(landmarks: ArrayLike, size: int, template: Template = "published") -> Matrix:
+    """Return the photo → crop similarity that brings five landmarks nearest to the template.
+
+    Least squares, without reflection: S. Umeyama, "Least-squares estimation of transformation parameters
+    between two point patterns", IEEE PAMI 13(4), 1991, equations 40 to 43.
+
+    landmarks  5×2, (x, y) in photo pixels
+
+    Raises PhotoError when the landmarks coincide, so that no similarity fits.
+    """
+    x = np.asarray(landmarks, np.float64)
+    y = TEMPLATES[template] * size
+    mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
+    variance_x = ((x - mean_x) ** 2).sum(axis=1).mean()
+    covariance = (y - mean_y).T @ (x - mean_x) / len(x)
+    if not (np.isfinite(covariance).all() and variance_x > 1e-6):
+        raise PhotoError(
+            f"a face cannot be aligned by the landmarks {x.round(1).tolist()}: they must lie apart"
+        )
+    U, D, Vt = np.linalg.svd(covariance)
+    S = np.array([1.0, np.sign(np.linalg.det(U) * np.linalg.det(Vt))])
+    R = (U * S) @ Vt
+    c = (D * S).sum() / variance_x
+    if not c > 0:
+        raise PhotoError(
+            f"a face cannot be aligned by the landmarks {x.round(1).tolist()}: they are mirrored"
+        )
+    return np.column_stack([c * R, mean_y - c * R @ mean_x])
+
+
+def scaled(aligned: AlignedFace, factor: float) -> AlignedFace:
+    """Return the aligned face as it lies in the photo enlarged by a factor."""
+    face, enlarging = aligned.face, resizing(factor, factor)
+    x0, y0, x1, y1 = face.box
+    larger = Face(
+        (factor * x0, factor * y0, factor * x1, factor * y1),
+        np.asarray(face.landmarks @ enlarging[:, :2].T + enlarging[:, 2], np.float32),
+        face.score,
+    )
+    return replace(aligned, face=larger, to_photo=joined(enlarging, aligned.to_photo))
+
+
+def warp(
+    picture: NDArray[np.float32],
+    matrix: Matrix,
+    size: tuple[int, int],
+    *,
+    interpolation: int = cv2.INTER_CUBIC,
+    border: int,
+) -> NDArray[np.float32]:
+    """Return a picture seen through a similarity; where it is finer than the result, average it.
+
+    matrix  picture → result
+    size    width and height of the result
+    border  what lies beyond the picture: one of OpenCV's BORDER_…
+    """
+    width, height = size
+    finer = max(1, math.ceil(1 / np.hypot(*matrix[:, 0]) - HARDLY_FINER))
+    result = cv2.warpAffine(
+        picture,
+        joined(resizing(finer, finer), matrix),
+        (finer * width, finer * height),
+        flags=interpolation,
+        borderMode=border,
+    )
+    if finer > 1:
+        result = cv2.resize(result, size, interpolation=cv2.INTER_AREA)
+    return result.astype(np.float32, copy=False)
+
+
+def resizing(wide: float, high: float) -> Matrix:
+    """Return the matrix of cv2.resize by two factors: the corner of the first pixel stays, not its middle."""
+    return np.array([[wide, 0, (wide - 1) / 2], [0, high, (high - 1) / 2]])
+
+
+def shift(x: float, y: float) -> Matrix:
+    """Return the matrix that moves by (x, y)."""
+    return np.array([[1, 0, x], [0, 1, y]], np.float64)
+
+
+def joined(second: Matrix, first: Matrix) -> Matrix:
+    """Return the matrix that does what `first` does and then what `second` does."""
+    return np.column_stack([second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]])
+
+
+def inverted(matrix: Matrix) -> Matrix:
+    """Return the matrix that undoes another."""
+    back = np.linalg.inv(matrix[:, :2])
+    return np.column_stack([back, -back @ matrix[:, 2]])
+
+
+def _scale(matrix: Matrix) -> float:
+    return float(np.hypot(matrix[0, 0], matrix[1, 0]))
+
+
+def bounds(to_photo: Matrix, size: int) -> tuple[int, int, int, int]:
+    """Return x0, y0, x1, y1 of the whole photo pixels around a crop; they may lie outside the photo."""
+    corners = np.array([(x, y, 1) for x in (-0.5, size - 0.5) for y in (-0.5, size - 0.5)]) @ to_photo.T
+    x0, y0 = np.floor(corners.min(axis=0) + 0.5).astype(int).tolist()
+    x1, y1 = np.ceil(corners.max(axis=0) + 0.5).astype(int).tolist()
+    return x0, y0, x1, y1
+
+
+def surroundings(to_photo: Matrix, size: int, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Return x0, y0, x1, y1 of the pixels that a crop is made of; a face outside gets the nearest one."""
+    height, width = shape[:2]
+    x0, y0, x1, y1 = bounds(to_photo, size)
+    margin = 3 + 3 * math.ceil(np.hypot(*to_photo[:, 0]))  # what the interpolation looks at beyond the edge
+    x0, y0 = (min(max(0, low - margin), side - 1) for low, side in ((x0, width), (y0, height)))
+    x1, y1 = (
+        max(min(side, high + margin), low + 1) for high, side, low in ((x1, width, x0), (y1, height, y0))
+    )
+    return x0, y0, x1, y1

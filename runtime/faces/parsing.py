@@ -1,0 +1,215 @@
+"""Follow the parts of a face from pixel to pixel, with the face-parsing network of a package that has one.
+
+ParseNet knows the 19 classes of CelebAMask-HQ (Lee et al., "MaskGAN", CVPR 2020). Each pixel goes to the
+class with the highest score, each class to a region:
+
+- eyebrows, nose, ears and hair are regions as they are; upper lip, lower lip and the open mouth are `lip`;
+- skin is `forehead` above the eyes, by the landmarks, and `cheek` below;
+- the network's eyes are the eyeballs, so `eye` takes a rim of skin for lids and lashes; and glasses, as it is
+  the eye behind them that a weight is given for;
+- earrings go with the `ear` they hang on;
+- hat, necklace, neck, clothes and background are `other`.
+
+Pasted is what belongs to the head: all but background, clothes and hat. The neck is pasted too, as it has the
+face's skin.
+"""
+
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from base.errors import BackendError, PackageError
+from base.text import one_line
+from engines.package import Package
+from runtime.faces.align import AlignedFace
+from runtime.faces.parsed import ParsedFace
+from runtime.faces.regions import GRID, REGIONS, Map, Pose, crop_landmarks, enlarged, head_pose, region_masks
+from runtime.finish.compose import B3_SPLINE
+from runtime.network.backends.sessions import session_options
+
+Labels = NDArray[np.uint8]
+"""G×G, an index into CLASSES or REGIONS for each pixel."""
+
+CLASSES = {
+    "background": "other",
+    "skin": "cheek",
+    "nose": "nose",
+    "glasses": "eye",
+    "left eye": "eye",
+    "right eye": "eye",
+    "left brow": "brow",
+    "right brow": "brow",
+    "left ear": "ear",
+    "right ear": "ear",
+    "mouth": "lip",
+    "upper lip": "lip",
+    "lower lip": "lip",
+    "hair": "hair",
+    "hat": "other",
+    "earring": "ear",
+    "necklace": "other",
+    "neck": "other",
+    "clothes": "other",
+}
+"""The network's classes, in the order of its scores, and the region of each; skin is divided afterwards.
+
+The order is that of CelebAMask-HQ's own label maps, as GPEN (face_parse/face_parsing.py) has it; other
+face-parsing networks have others.
+"""
+NOT_PASTED = ("background", "clothes", "hat")
+FACE_REGIONS = ("cheek", "forehead", "nose", "eye", "brow", "lip")
+"""What the middle of a face is made of."""
+
+FOREHEAD_ENDS = -0.1  # below the line of the eyes, in face units: between lids and brows
+LID = 0.06  # how far lids and lashes reach beyond the eyeball, in face units
+FEATHER = 0.04  # width of the paste mask's soft edge, which lies inside the head, in crops
+OUTERMOST = 1.5  # pixels of the grid: even diagonally beside the background nothing is pasted
+LEAST_FACE = 0.3  # of the landmarks' face must be seen as a face,
+MOST_FACE = 0.8  # and at most this much of the whole crop, or the network does not know what it sees
+
+
+class Parser(Protocol):
+    """What tells the parts of a face from pixel to pixel."""
+
+    def parse(self, aligned: AlignedFace) -> ParsedFace | None:
+        """Return where the parts of a face lie; None where what is seen makes no sense as a face."""
+
+
+class FaceParser:
+    """A package's face-parsing network in ONNX Runtime, on the CPU."""
+
+    def __init__(self, package: Package, *, threads: int | None = None) -> None:
+        graph = package.manifest.graphs["parsing"]
+        inputs, outputs = (
+            [(port.name, *port.shape) for port in ports] for ports in (graph.inputs, graph.outputs)
+        )
+        self.size = int(side) if isinstance(side := inputs[0][-1], int) else 0
+        square = (self.size, self.size)
+        expected = [("crop", "batch", 3, *square)], [("scores", "batch", len(CLASSES), *square)]
+        if (inputs, outputs) != expected or self.size.bit_count() != 1:
+            raise PackageError(
+                f"package {package.folder}: {graph.file} is not a face-parsing network of {len(CLASSES)} "
+                "classes: add one with python -m export parsing"
+            )
+        self._session = _open(package, threads)
+
+    def parse(self, aligned: AlignedFace) -> ParsedFace | None:
+        """Return where the parts of a face lie; None where what the network sees makes no sense as a face.
+
+        Raises BackendError when the network fails.
+        """
+        return parsed_face(self.scores(aligned.crop), aligned)
+
+    def scores(self, crop: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return each class's score at each pixel, 19×P×P, of a crop, S×S×3 in [0, 1]."""
+        size = self.size
+        shrinks = len(crop) > size
+        picture = cv2.resize(
+            crop, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        )
+        batch = np.ascontiguousarray(picture.transpose(2, 0, 1)[None] * 2 - 1, np.float32)
+        try:
+            return np.asarray(self._session.run(["scores"], {"crop": batch})[0][0], np.float32)
+        except Exception as error:  # ONNX Runtime's own exceptions have no common public base
+            raise BackendError(f"the face-parsing network failed: {one_line(str(error))}") from error
+
+
+def open_parser(package: Package, *, threads: int | None = None) -> FaceParser | None:
+    """Open a package's face-parsing network; None when it has none.
+
+    threads  of the CPU; None is one per core
+
+    Raises PackageError when the graph is another network, BackendError when it cannot run.
+    """
+    return FaceParser(package, threads=threads) if "parsing" in package.manifest.graphs else None
+
+
+def parsed_face(scores: NDArray[np.float32], aligned: AlignedFace) -> ParsedFace | None:
+    """Return where the parts of a face lie; None where the scores make no sense as a face.
+
+    scores  19×P×P, P a power of two: of the classes, for the face's crop
+    """
+    size, side = len(aligned.crop), scores.shape[-1]
+    grid = min(size, side, GRID)
+    if not np.isfinite(scores).all():
+        return None
+    landmarks = (crop_landmarks(aligned) + 0.5) * (grid / size) - 0.5
+    blocks = scores.reshape(len(scores), grid, side // grid, grid, side // grid)
+    classes = blocks.mean((2, 4)).argmax(0).astype(np.uint8)
+    if not _makes_sense(classes, landmarks):
+        return None
+    labels = _regions(classes, head_pose(landmarks))
+    return ParsedFace(
+        {name: enlarged(_softened(labels == i), size) for i, name in enumerate(REGIONS)},
+        enlarged(_paste_mask(classes), size),
+    )
+
+
+def _makes_sense(classes: Labels, landmarks: NDArray[np.float64]) -> bool:
+    """Return whether the network sees a face where the landmarks put one, and not everywhere.
+
+    landmarks  5×2, (x, y) in pixels of the classes
+    """
+    painted = region_masks(landmarks, len(classes))
+    there = np.sum([painted[region] for region in FACE_REGIONS], axis=0) > 0.5
+    seen = np.isin(np.array(list(CLASSES.values()))[classes], FACE_REGIONS)
+    return bool(seen[there].sum() >= LEAST_FACE * there.sum() and seen.mean() <= MOST_FACE)
+
+
+def _regions(classes: Labels, pose: Pose) -> Labels:
+    """Return the index of each pixel's region."""
+    labels = np.array([REGIONS.index(region) for region in CLASSES.values()], np.uint8)[classes]
+    skin = classes == _class("skin")
+    reach = 2 * round(LID * pose.unit) + 1
+    rim = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    eyeballs = _among(classes, ("left eye", "right eye"))
+    lids = cv2.dilate(eyeballs.astype(np.uint8), rim) > 0
+    labels[skin & _above_eyes(pose, len(classes))] = REGIONS.index("forehead")
+    labels[skin & lids] = REGIONS.index("eye")
+    return labels
+
+
+def _above_eyes(pose: Pose, grid: int) -> NDArray[np.bool_]:
+    down = np.array([-pose.right[1], pose.right[0]])
+    x, y = np.arange(grid), np.arange(grid)[:, None]
+    eyes = pose.anchors["eyes"]
+    return np.asarray(((x - eyes[0]) * down[0] + (y - eyes[1]) * down[1]) / pose.unit < FOREHEAD_ENDS)
+
+
+def _softened(inside: NDArray[np.bool_]) -> Map:
+    """Soften an outline. Exact, as the taps are sixteenths: softened masks still sum to 1 to the last bit."""
+    taps = B3_SPLINE
+    soft = cv2.sepFilter2D(inside.astype(np.float32), -1, taps, taps, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(soft, np.float32)
+
+
+def _paste_mask(classes: Labels) -> Map:
+    """Return 1 well inside the head, 0 beyond it and on its outermost pixels."""
+    head = ~_among(classes, NOT_PASTED)
+    if head.all():
+        return np.ones(classes.shape, np.float32)
+    depth = cv2.distanceTransform(head.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    share = np.clip((depth - OUTERMOST) / (FEATHER * len(classes)), 0, 1)
+    return np.asarray(share**2 * (3 - 2 * share), np.float32)
+
+
+def _among(classes: Labels, names: tuple[str, ...]) -> NDArray[np.bool_]:
+    return np.isin(classes, [_class(name) for name in names])
+
+
+def _class(name: str) -> int:
+    return list(CLASSES).index(name)
+
+
+def _open(package: Package, threads: int | None) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BackendError("the face-parsing network needs ONNX Runtime: pip install onnxruntime") from error
+    graph, providers = package.graph("parsing"), ["CPUExecutionProvider"]
+    try:
+        return onnxruntime.InferenceSession(str(graph), session_options(threads), providers=providers)
+    except Exception as error:  # ONNX Runtime's own exceptions have no common public base
+        raise BackendError(f"ONNX Runtime does not take {graph}: {one_line(str(error))}") from error

@@ -1,0 +1,1 @@
+"""From restored crops back to the photo: composition, finishing steps, pasting."""

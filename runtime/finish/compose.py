@@ -1,0 +1,263 @@
+"""Hand part of the photo back to a restored face: its texture, but not its noise (design §4)."""
+
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.faces.align import AlignedFace, Pixels
+
+Picture: TypeAlias = NDArray[np.float32]
+"""H×W×3 in [0, 1], RGB; or a difference of two."""
+
+Sigma: TypeAlias = float | NDArray[np.float32]
+"""A standard deviation, of all colour channels or one of each, 3."""
+
+B3_SPLINE = np.array([1, 4, 6, 4, 1], np.float32) / 16
+
+BAND_NOISE = (0.8908, 0.2007, 0.0855)
+"""What white noise of σ = 1 leaves in each wavelet band: the norm of the band's 2-D filter.
+
+J.-L. Starck and F. Murtagh, "Automatic noise estimation from the multiresolution support", PASP 110, 1998,
+find them by simulation.
+"""
+
+SUPPORT = 14
+"""How far the wavelets look, in pixels: 2·(1 + 2 + 4)."""
+
+CORING = 1.5
+"""Coefficients of this many σ are halved (design §4)."""
+
+UNCORED = 0.1
+"""Coring fades out where κ comes this near to 1, so that weight 0 keeps pixels without a visible border."""
+
+FLAT = 0.2
+"""The share of a picture in which its noise is measured."""
+
+TEXTURE = 1.5 / 255
+"""As much noise is measured in clean portraits, whose pores and stubble look like it: 0.7 to 1.9 levels."""
+
+BLACK, WHITE = (1e-6,) * 3, (1 - 1e-6,) * 3
+"""The least and the greatest that is neither, in each channel: half a level of 16 bits is more."""
+
+WIDEST = 512
+"""Noise is measured in at most this many pixels square, so that a large face costs no more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """A piece of a photo."""
+
+    x: int
+    y: int
+    """Where in the photo its first pixel lies."""
+
+    pixels: Pixels
+
+    def change(self, photo: Pixels, rectangle: tuple[int, int, int, int]) -> Picture:
+        """Return this piece less the photo, of 1, in x0, y0, x1, y1 of the photo; 0 outside the piece."""
+        x0, y0, x1, y1 = rectangle
+        change = np.zeros((y1 - y0, x1 - x0, 3), np.float32)
+        height, width = self.pixels.shape[:2]
+        left, right = max(x0, self.x), min(x1, self.x + width)
+        top, bottom = max(y0, self.y), min(y1, self.y + height)
+        if left < right and top < bottom:
+            piece = self.pixels[top - self.y : bottom - self.y, left - self.x : right - self.x]
+            within = np.s_[top - y0 : bottom - y0, left - x0 : right - x0]
+            change[within] = piece.astype(np.float32) - photo[top:bottom, left:right]
+        return np.asarray(change / np.float32(np.iinfo(photo.dtype).max), np.float32)
+
+    def enlarged(self, factor: int) -> "Patch":
+        """Return the piece as it lies in the photo enlarged by a factor."""
+        if factor == 1:
+            return self
+        height, width = self.pixels.shape[:2]
+        size = (width * factor, height * factor)
+        larger = cv2.resize(self.pixels, size, interpolation=cv2.INTER_LANCZOS4)
+        return Patch(self.x * factor, self.y * factor, cast(Pixels, larger))
+
+
+@dataclass(frozen=True, eq=False)
+class HandBack:
+    """What a face gets back of its photo, and how it is finished."""
+
+    kappa: NDArray[np.float32]
+    """κ, S×S in [0, 1]: the share that is left to the photo."""
+
+    sigma: Sigma
+    """Standard deviation of the noise that is held back, of 1; 0 hands noise back as well (grain)."""
+
+    grain: NDArray[np.float32] | None = None
+    """Of the grain that returns whole, in each wavelet band and channel; None keeps no more of it than κ."""
+
+    mended: Patch | None = None
+    """The photo without its scratches, where they were softened."""
+
+    filled: NDArray[np.float32] | None = None
+    """S×S in [0, 1]: where the crop was filled, and the photo is taken to be as the crop; None is nowhere."""
+
+    fringes: bool = False
+    """Purple fringes are desaturated."""
+
+    ringing: bool = False
+    """Ringing is clamped."""
+
+    gain: NDArray[np.floating] | float = 1.0
+    """What brings the photo's channels to studio light, 3: contrast is fainter in channels that need more."""
+
+    multiscale: bool = False
+    """The border is blended at several scales."""
+
+    above: NDArray[np.float32] | None = None
+    """Of the noise in each wavelet band and channel of what lies above the crop's resolution, which is the
+    photo's; None where the photo is no finer than the crop."""
+
+
+def compose(photo: Picture, restored: Picture, kappa: NDArray[np.float32], sigma: Sigma) -> Picture:
+    """Return photo′ = r↑ + κ↑ ⊙ C_σ(photo − r↑).
+
+    Where κ is 0 that is the restored pixel, and where κ is 1 the photo's own, both to the last bit: as κ
+    comes near to 1, coring fades out. Each pixel depends on those within SUPPORT of it.
+
+    photo, restored  H×W×3 in [0, 1]
+    kappa            H×W in [0, 1]
+    sigma            of the photo's noise, of 1; 0 hands noise back as well (grain)
+    """
+    if not kappa.any():
+        return restored
+    kappa = in_colours(kappa)
+    held_back = noise_of(photo - restored, sigma)
+    held_back *= repair_share(kappa)
+    return (1 - kappa) * restored + kappa * (photo - held_back)
+
+
+def in_colours(values: NDArray[np.float32]) -> Picture:
+    """Return a map, H×W, as H×W×3: NumPy is slow to broadcast along so short an axis."""
+    return np.asarray(cv2.merge([values] * 3), np.float32)
+
+
+def repair_share(kappa: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how far what repairs a face may go where κ is left to the photo: 0 at κ = 1, else soon 1."""
+    share = np.minimum((1 - kappa) / UNCORED, 1)
+    return np.asarray(share**2 * (3 - 2 * share), np.float32)
+
+
+def noise_of(difference: Picture, sigma: Sigma) -> Picture:
+    """Return difference − C_σ(difference), what coring takes for noise: no more than (1 − gain) of each band.
+
+    Each colour channel is cored by itself.
+    """
+    noise = np.zeros_like(difference)
+    if np.any(sigma):
+        *bands, _ = wavelet(difference)
+        for band, band_noise in zip(bands, BAND_NOISE, strict=True):
+            noise += (1 - wiener_gain(band, band_noise * sigma)) * band
+    return noise
+
+
+def wiener_gain(c: NDArray[np.float32], sigma: Sigma) -> NDArray[np.float32]:
+    """Return c² / (c² + (1.5 σ)²), in [0, 1]; σ is that of the band."""
+    power = c * c
+    total = power + np.maximum(np.float32((CORING * sigma) ** 2), np.finfo(np.float32).tiny)
+    return np.asarray(np.divide(power, total, out=power), np.float32)
+
+
+def wavelet(picture: Picture) -> list[Picture]:
+    """Split a picture into three bands, the finest first, and the smooth rest; their sum is the picture.
+
+    The à-trous transform with the B3 spline: J.-L. Starck, F. Murtagh and A. Bijaoui, "Image Processing and
+    Data Analysis: The Multiscale Approach", 1998, chapter 1. Beyond its edge the picture is mirrored.
+    """
+    bands = []
+    for level in range(len(BAND_NOISE)):
+        smoother = _smoothed(picture, gap=2**level)
+        bands.append(picture - smoother)
+        picture = smoother
+    return [*bands, picture]
+
+
+def _smoothed(picture: Picture, gap: int) -> Picture:
+    """Smooth with the B3 spline, its taps this many pixels apart."""
+    taps = np.zeros(4 * gap + 1, np.float32)
+    taps[::gap] = B3_SPLINE
+    smooth = cv2.sepFilter2D(picture, -1, taps, taps, borderType=cv2.BORDER_REFLECT)
+    return smooth.astype(np.float32, copy=False)
+
+
+def face_noise(
+    photo: Pixels, aligned: AlignedFace, gain: NDArray[np.floating] | float = 1.0
+) -> NDArray[np.float32]:
+    """Return the standard deviation of the noise of a photo at a face, of 1, in each colour channel: 3.
+
+    Measured in the photo's own pixels, where it is cored; a crop's noise has changed with its size. What a
+    clean photo's texture looks like to the measure is taken off.
+
+    photo    H×W×3 uint8 or uint16 RGB, not enlarged
+    aligned  a face of that photo
+    gain     what brings its channels to studio light, 3: texture is fainter in channels that need more
+    """
+    noise = noise_sigmas(around_middle(photo, aligned))
+    return np.asarray(np.sqrt(np.maximum(0, noise**2 - (TEXTURE / np.asarray(gain)) ** 2)), np.float32)
+
+
+def around_middle(photo: Pixels, aligned: AlignedFace) -> Picture:
+    """Return the photo's own pixels around the middle of a face, at most WIDEST square; maybe none."""
+    x0, y0, x1, y1 = middle_of(aligned)
+    pixels = photo[y0:y1, x0:x1]
+    return np.asarray(pixels / np.float32(np.iinfo(photo.dtype).max), np.float32)
+
+
+def middle_of(aligned: AlignedFace) -> tuple[int, int, int, int]:
+    """Return x0, y0, x1, y1 of the pixels around the middle of a face; they may lie beyond the photo."""
+    size = len(aligned.crop)
+    middle = aligned.to_photo @ ((size - 1) / 2, (size - 1) / 2, 1)
+    half = min(WIDEST, size * aligned.scale) / 2
+    x0, y0 = np.maximum(0, np.rint(middle - half)).astype(int).tolist()
+    x1, y1 = np.maximum(0, np.rint(middle + half)).astype(int).tolist()
+    return x0, y0, x1, y1
+
+
+def noise_sigma(picture: Picture) -> float:
+    """Return the standard deviation of a picture's noise, of 1, over all channels; 0 for one without."""
+    return _deviation(_noisy_coefficients(picture).ravel())
+
+
+def noise_sigmas(picture: Picture) -> NDArray[np.float64]:
+    """Return the standard deviation of a picture's noise, of 1, in each colour channel: 3."""
+    return np.array([_deviation(channel) for channel in _noisy_coefficients(picture).T])
+
+
+def _deviation(coefficients: NDArray[np.float32]) -> float:
+    """Return the σ of white noise whose finest wavelet coefficients these are.
+
+    By their median: D. L. Donoho and I. M. Johnstone, "Ideal spatial adaptation by wavelet shrinkage",
+    Biometrika 81, 1994.
+    """
+    if not len(coefficients):
+        return 0.0
+    return float(np.median(np.abs(coefficients))) / (0.6745 * BAND_NOISE[0])
+
+
+def _noisy_coefficients(picture: Picture) -> NDArray[np.float32]:
+    """Return, N×3, the finest wavelet coefficients where the coarser bands show least structure.
+
+    No clipped pixel is among those, so a picture that is clipped everywhere has none.
+    """
+    if not picture.size:
+        return np.empty((0, 3), np.float32)
+    finest, *coarser, _ = wavelet(picture)
+    energy = np.sum([cv2.transform(band * band, np.ones((1, 3), np.float32)) for band in coarser], axis=0)
+    structure = cv2.blur(energy, (9, 9))
+    shown = unclipped(picture)
+    if not shown.any():
+        return np.empty((0, 3), np.float32)
+    flat = shown & (structure <= np.quantile(structure[shown], FLAT))
+    return np.asarray(np.compress(flat.ravel(), finest.reshape(-1, 3), axis=0), np.float32)
+
+
+def unclipped(picture: Picture) -> NDArray[np.bool_]:
+    """Return, H×W, where no black or white, which hide noise, is among the pixels of the finest band."""
+    inside = cv2.inRange(picture, BLACK, WHITE)
+    return cv2.erode(inside, np.ones((5, 5), np.uint8)) > 0

@@ -1,0 +1,76 @@
+"""Desaturate purple fringes, which lenses wide open draw beside strong edges.
+
+A fringe is a thin band of purple or magenta where bright and dark meet. A purple dress is no band, and lips
+are of another hue.
+"""
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.faces.align import Pixels
+from runtime.faces.regions import smoothstep
+from runtime.finish.compose import Picture, in_colours
+
+HUES = (235.0, 260.0, 315.0, 338.0)
+"""Degrees: purple begins at the first, is full from the second to the third, and ends at the last."""
+
+WIDTH = 1 / 64
+"""Of the widest fringe, in crops; what is wider keeps its colour."""
+WIDEST = 16
+"""And at most, in pixels of the photo."""
+
+EDGE = (0.2, 0.4)
+"""A change of brightness nearby where an edge begins to be strong, and where it is."""
+
+MOST = 0.9
+"""The share of its colour that a fringe loses at most."""
+
+
+def fringe_reach(crop_width: float) -> int:
+    """Return how wide a fringe may be, in photo pixels; the crop is `crop_width` of them wide."""
+    return max(2, min(WIDEST, math.ceil(WIDTH * crop_width)))
+
+
+def fringe_margin(reach: int) -> int:
+    """Return how far around a pixel the photo is looked at."""
+    return 3 * reach
+
+
+def desaturate_fringes(composed: Picture, photo: Pixels, inside: tuple[slice, slice], reach: int) -> Picture:
+    """Return the composed pixels, with less colour where the photo has purple fringes; brightness stays.
+
+    composed  H×W×3 in [0, 1]
+    photo     uint8 or uint16 RGB, with a margin that may be looked at
+    inside    where in `photo` the composed pixels lie
+    reach     width of the widest fringe in pixels
+    """
+    share = fringe_map(photo, reach)[inside]
+    if not share.any():
+        return composed
+    grey = in_colours(np.asarray(cv2.cvtColor(composed, cv2.COLOR_RGB2GRAY), np.float32))
+    return np.asarray(composed + in_colours(np.float32(MOST) * share) * (grey - composed), np.float32)
+
+
+def fringe_map(photo: Pixels, reach: int) -> NDArray[np.float32]:
+    """Return how much of each pixel's colour is a fringe's: H×W in [0, 1], without a step."""
+    picture = photo.astype(np.float32) / np.float32(np.iinfo(photo.dtype).max)
+    hue = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)[..., 0]
+    red, green, blue = cv2.split(picture)
+    chroma = cv2.max(cv2.max(red, green), blue) - cv2.min(cv2.min(red, green), blue)
+    start, full, last, end = HUES
+    purple: NDArray[np.float32] = (
+        chroma * smoothstep((hue - start) / (full - start)) * smoothstep((end - hue) / (end - last))
+    )
+    if not purple.any():
+        return purple
+    square = np.ones((reach + 1, reach + 1), np.uint8)
+    thin = cv2.morphologyEx(purple, cv2.MORPH_TOPHAT, square)  # without what is wider than a fringe
+    around = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    change = cv2.dilate(grey, around) - cv2.erode(grey, around)
+    weak, strong = EDGE
+    share = smoothstep((change - weak) / (strong - weak)) * thin / np.maximum(chroma, np.float32(0.02))
+    return np.asarray(cv2.GaussianBlur(share, (0, 0), reach / 6), np.float32)

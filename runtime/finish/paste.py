@@ -1,0 +1,266 @@
+"""Put restored faces back into their photo."""
+
+import itertools
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from base.parallel import parallel
+from runtime.faces.align import AlignedFace, Pixels, bounds, joined, shift, warp
+from runtime.finish.blend import coarse_blend, narrow_mask
+from runtime.finish.compose import SUPPORT, HandBack, compose, in_colours, repair_share
+from runtime.finish.fine_detail import REACH, above_crop
+from runtime.finish.fringes import desaturate_fringes, fringe_margin, fringe_reach
+from runtime.finish.grain import grain_of
+from runtime.finish.head import head_shape
+from runtime.finish.ringing import clamp_ringing, ringing_reach
+
+Crop: TypeAlias = NDArray[np.float32]
+"""S×S×3 in [0, 1], RGB."""
+
+Rectangle: TypeAlias = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in whole photo pixels; x1 and y1 lie just outside."""
+
+FEATHER = 52 / 512  # published: a rectangle 26 pixels inside a crop of 512, its edge blurred this wide
+OWN = 0.15  # how fast a face's claim to a pixel falls with the distance from its middle, in crops
+CELL = 256  # the photo is blended in squares of this side, whose floats fit a core's cache
+
+
+def paste(photo: Pixels, aligned: AlignedFace, restored: Crop) -> None:
+    """Blend one restored crop into the photo, in place: `paste_all` with a single face."""
+    paste_all(photo, [(aligned, restored)])
+
+
+def paste_all(
+    photo: Pixels,
+    faces: Iterable[tuple[AlignedFace, Crop]],
+    hand_backs: Iterable[HandBack | None] | None = None,
+) -> None:
+    """Blend restored crops into the photo, in place.
+
+    Touches only the rectangles that the crops cover, so the cost depends on the faces, not on the photo.
+    Where crops overlap, a pixel goes to the face whose middle is nearest, softly; the order of the faces
+    does not matter.
+
+    photo       H×W×3 uint8 or uint16 RGB
+    faces       each with its restored crop, S×S×3 float32 in [0, 1]
+    hand_backs  what each face gets back of the photo, and how it is finished; None, for one or for all, is
+                nothing: κ = 0
+    """
+    faces = list(faces)
+    if hand_backs is None:
+        hand_backs = [None] * len(faces)
+    layers = [
+        _layer(aligned, restored, hand_back, photo.shape)
+        for (aligned, restored), hand_back in zip(faces, hand_backs, strict=True)
+    ]
+    layers.sort(key=lambda layer: layer.aligned.to_photo.tolist())  # sums of floats depend on their order
+    waiting: deque[_Blended] = deque()  # coring looks into the neighbouring cells, untouched
+    cells = sorted({cell for layer in layers for cell in _cells(layer.rectangle)})
+    for blended in parallel(lambda cell: _blend(photo, cell, layers), cells):
+        while waiting and waiting[0].last_neighbour < blended.cell:
+            _write(photo, waiting.popleft())
+        waiting.append(blended)
+    for blended in waiting:
+        _write(photo, blended)
+
+
+def face_rectangle(aligned: AlignedFace, photo_shape: tuple[int, ...]) -> Rectangle:
+    """Return the part of the photo that a crop covers; x1 ≤ x0 or y1 ≤ y0 when the face lies outside."""
+    return _shared(bounds(aligned.to_photo, len(aligned.crop)), (0, 0, photo_shape[1], photo_shape[0]))
+
+
+def warp_to_photo(
+    picture: NDArray[np.float32], aligned: AlignedFace, rectangle: Rectangle
+) -> NDArray[np.float32]:
+    """Return a crop, or a map of it (S×S or S×S×C), as it lies in a rectangle of the photo.
+
+    Beyond its edges it goes on as it ends.
+    """
+    return _warped(picture, aligned, rectangle, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
+
+
+def _warped(
+    picture: NDArray[np.float32], aligned: AlignedFace, rectangle: Rectangle, interpolation: int, border: int
+) -> NDArray[np.float32]:
+    x0, y0, x1, y1 = rectangle
+    to_rectangle = joined(shift(-x0, -y0), aligned.to_photo)
+    return warp(picture, to_rectangle, (x1 - x0, y1 - y0), interpolation=interpolation, border=border)
+
+
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """A restored crop and where it goes."""
+
+    aligned: AlignedFace
+    restored: Crop
+    hand_back: HandBack | None
+    rectangle: Rectangle
+    masks: NDArray[np.float32]
+    """S×S×2: the mask of the crop, and its claim to contested pixels."""
+    coarse: NDArray[np.float32] | None
+    """S×S×3: what blending at several scales adds."""
+
+
+def _layer(
+    aligned: AlignedFace, restored: Crop, hand_back: HandBack | None, photo_shape: tuple[int, ...]
+) -> _Layer:
+    size = len(restored)
+    masks, coarse = _masks(size), None
+    if hand_back and hand_back.multiscale:
+        change = (1 - hand_back.kappa[..., None]) * (restored - aligned.crop)
+        masks = np.dstack([narrow_mask(size, FEATHER * size), masks[..., 1]])
+        coarse = coarse_blend(change, hand_back.kappa, FEATHER * size)
+    # Nothing but the head is touched.
+    head = (aligned.parsed.mask if aligned.parsed else head_shape(aligned))[:, :, None]
+    masks, coarse = masks * head, None if coarse is None else coarse * head
+    return _Layer(aligned, restored, hand_back, face_rectangle(aligned, photo_shape), masks, coarse)
+
+
+@dataclass(frozen=True, eq=False)
+class _Blended:
+    """New pixels of a cell, not yet in the photo."""
+
+    cell: Rectangle
+    rectangle: Rectangle
+    """What of the cell is new."""
+    pixels: NDArray[Any]
+
+    @property
+    def last_neighbour(self) -> Rectangle:
+        """Return the last cell whose blending looks at the old pixels."""
+        x, y = self.cell[2:]
+        return x, y, x + CELL, y + CELL
+
+
+def _blend(photo: Pixels, cell: Rectangle, layers: Iterable[_Layer]) -> _Blended:
+    """Blend all faces in one cell with the untouched photo."""
+    here = [(layer, part) for layer in layers if _area(part := _shared(layer.rectangle, cell))]
+    x0, y0 = (min(part[axis] for _, part in here) for axis in (0, 1))
+    x1, y1 = (max(part[axis] for _, part in here) for axis in (2, 3))
+    claims = np.zeros((y1 - y0, x1 - x0), np.float32)
+    warped = []
+    for layer, part in here:
+        inside = np.s_[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0]
+        mask, claim = cv2.split(
+            _warped(layer.masks, layer.aligned, part, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+        )
+        claims[inside] += claim
+        warped.append((layer, part, inside, mask * claim, claim))
+    own = photo[y0:y1, x0:x1]
+    top = np.iinfo(photo.dtype).max
+    blended = own.astype(np.float32)
+    for layer, part, inside, weight, claim in warped:
+        if layer.coarse is None and not weight.any():
+            continue  # beside the head
+        all_claims = np.maximum(claims[inside], np.finfo(np.float32).tiny)
+        change = top * _composed(photo, layer, part) - own[inside]
+        blended[inside] += in_colours(weight / all_claims) * change
+        if layer.coarse is not None:
+            coarse = _warped(layer.coarse, layer.aligned, part, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+            blended[inside] += in_colours(claim / all_claims * top) * coarse
+    pixels = np.rint(np.clip(blended, 0, top)).astype(photo.dtype)
+    return _Blended(cell, (x0, y0, x1, y1), pixels)
+
+
+def _write(photo: Pixels, blended: _Blended) -> None:
+    x0, y0, x1, y1 = blended.rectangle
+    photo[y0:y1, x0:x1] = blended.pixels
+
+
+def _composed(photo: Pixels, layer: _Layer, part: Rectangle) -> NDArray[np.float32]:
+    """Return part of the photo as it is with the face restored and its hand-back, in [0, 1]."""
+    hand_back = layer.hand_back
+    if hand_back is None:
+        return np.clip(warp_to_photo(layer.restored, layer.aligned, part), 0, 1)
+    margin = SUPPORT if hand_back.above is None else SUPPORT + REACH
+    around, inside = _around(photo, part, margin)
+    restored = np.clip(warp_to_photo(layer.restored, layer.aligned, around), 0, 1)
+    kappa = _warped(hand_back.kappa, layer.aligned, around, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
+    own = _pixels(photo, around).astype(np.float32) / np.float32(np.iinfo(photo.dtype).max)
+    if hand_back.mended:
+        own += in_colours(repair_share(kappa)) * hand_back.mended.change(photo, around)
+    if hand_back.filled is not None or hand_back.above is not None:
+        seen = warp_to_photo(layer.aligned.crop, layer.aligned, around)
+    if hand_back.filled is not None:
+        filled = _warped(hand_back.filled, layer.aligned, around, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+        own += in_colours(repair_share(kappa) * filled) * (seen - own)
+    if hand_back.above is not None:
+        restored += above_crop(own, seen, hand_back.above)
+    if hand_back.grain is not None:
+        restored += grain_of(own - restored, hand_back.grain)
+    composed = np.clip(compose(own, restored, kappa, hand_back.sigma)[inside], 0, 1)
+    finished = _finished(composed, photo, layer, part)
+    if finished is not composed:
+        composed += in_colours(repair_share(kappa[inside])) * (finished - composed)
+    return composed
+
+
+def _finished(composed: Crop, photo: Pixels, layer: _Layer, part: Rectangle) -> Crop:
+    """Return composed pixels without ringing and purple fringes, as far as the face's hand-back asks."""
+    hand_back, scale = layer.hand_back, layer.aligned.scale
+    if hand_back and hand_back.ringing:
+        reach = ringing_reach(scale)
+        around, inside = _around(photo, part, reach)
+        composed = clamp_ringing(composed, _pixels(photo, around), inside, reach, hand_back.gain)
+    if hand_back and hand_back.fringes:
+        reach = fringe_reach(scale * len(layer.restored))
+        around, inside = _around(photo, part, fringe_margin(reach))
+        composed = desaturate_fringes(composed, _pixels(photo, around), inside, reach)
+    return composed
+
+
+def _around(photo: Pixels, part: Rectangle, margin: int) -> tuple[Rectangle, tuple[slice, slice]]:
+    """Return a part of the photo grown by a margin, as far as there is one, and where the part lies in it."""
+    around = _shared(_grown(part, margin), (0, 0, photo.shape[1], photo.shape[0]))
+    x0, y0 = around[:2]
+    return around, np.s_[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0]
+
+
+def _pixels(photo: Pixels, rectangle: Rectangle) -> Pixels:
+    x0, y0, x1, y1 = rectangle
+    return photo[y0:y1, x0:x1]
+
+
+@lru_cache(maxsize=4)
+def _masks(size: int) -> NDArray[np.float32]:
+    """Return size×size×2: the feathered mask of a crop, 0 on its edge, and its claim to contested pixels."""
+    pixel = np.arange(size)
+    inside = np.clip(np.minimum(pixel, size - 1 - pixel) / (FEATHER * size), 0, 1)
+    feather = inside**2 * (3 - 2 * inside)
+    nearness = np.exp(-((((pixel + 0.5) / size - 0.5) / OWN) ** 2))
+    mask = np.outer(feather, feather)
+    masks = np.stack([mask, mask * np.outer(nearness, nearness)], axis=2).astype(np.float32)
+    masks.flags.writeable = False
+    return masks
+
+
+def _cells(rectangle: Rectangle) -> Iterable[Rectangle]:
+    """Return the squares of a fixed grid that a rectangle meets."""
+    x0, y0, x1, y1 = rectangle
+    if not _area(rectangle):
+        return []
+    corners = itertools.product(
+        *(range(low // CELL * CELL, high, CELL) for low, high in ((x0, x1), (y0, y1)))
+    )
+    return [(x, y, x + CELL, y + CELL) for x, y in corners]
+
+
+def _grown(rectangle: Rectangle, margin: int) -> Rectangle:
+    x0, y0, x1, y1 = rectangle
+    return x0 - margin, y0 - margin, x1 + margin, y1 + margin
+
+
+def _shared(one: Rectangle, other: Rectangle) -> Rectangle:
+    return max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])
+
+
+def _area(rectangle: Rectangle) -> int:
+    x0, y0, x1, y1 = rectangle
+    return max(0, x1 - x0) * max(0, y1 - y0)

@@ -1,0 +1,64 @@
+"""Clamp ringing: keep a restored face within what its photo holds nearby.
+
+A network that sharpens an edge shoots over on both sides of it. What overshoots is brighter or darker than
+all of the photo nearby, its own halos included.
+"""
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.faces.align import Pixels
+from runtime.finish.compose import Picture
+
+REACH = 3.0
+"""How far around a pixel the photo is looked at, in pixels of the crop: the width of a network's halo."""
+FARTHEST = 16
+"""And at most, in pixels of the photo."""
+
+SOFT = 0.15
+"""The share of the range, at either end, in which values are pressed together and not cut."""
+SOFTEST = 0.02
+"""And at most, of 1."""
+
+
+def ringing_reach(scale: float) -> int:
+    """Return how many photo pixels around one are looked at; a crop pixel is `scale` of them wide."""
+    return min(FARTHEST, math.ceil(REACH * max(1.0, scale)))
+
+
+def clamp_ringing(
+    composed: Picture,
+    photo: Pixels,
+    inside: tuple[slice, slice],
+    reach: int,
+    gain: NDArray[np.floating] | float = 1.0,
+) -> Picture:
+    """Return the composed pixels, none of them brighter or darker than the photo nearby.
+
+    Each colour channel by itself. Within the range nothing changes but its last few levels, which bend to it.
+
+    composed  H×W×3 in [0, 1]
+    photo     uint8 or uint16, with a margin that may be looked at
+    inside    where in `photo` the composed pixels lie
+    reach     how far around a pixel its range is found, in pixels
+    gain      what brings the photo's channels to studio light, 3
+    """
+    square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    to_one = 1 / np.float32(np.iinfo(photo.dtype).max)
+    least, most = (
+        np.asarray(of(photo, square)[inside] * to_one, np.float32) for of in (cv2.erode, cv2.dilate)
+    )
+    soft = np.minimum(SOFT * (most - least), np.asarray(SOFTEST / gain, np.float32))
+    clamped = _bent(composed, most, soft)
+    return np.asarray(-_bent(-clamped, -least, soft), np.float32)
+
+
+def _bent(values: Picture, limit: Picture, soft: Picture) -> Picture:
+    """Press what lies above limit − soft into that last bit, ever closer to the limit; without a corner."""
+    over = np.maximum(values - (limit - soft), 0)
+    return np.asarray(
+        values - over - soft * np.expm1(-over / np.maximum(soft, np.finfo(np.float32).tiny)), np.float32
+    )

@@ -1,0 +1,230 @@
+"""Soften scratches of a print or film: thin, long, straight lines across a face, brighter or darker than it.
+
+They are found in the photo's own pixels, before the network sees them, and filled from both sides.
+What tells them from a face's own lines: lashes, wrinkles and the line of the mouth are shorter than half a
+face, hair lies beside hair, and the edge of a shadow is no line. What runs from eye to eye may be glasses and
+is left alone, a scratch there as well; a hair that lies straight across a face is taken for a scratch.
+"""
+
+import math
+from dataclasses import replace
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.faces.align import AlignedFace, Pixels, cut_out, joined, shift, surroundings
+from runtime.faces.regions import region_weights
+from runtime.finish.compose import Patch
+
+Map = NDArray[np.float32]
+"""H×W, one value per pixel of the piece of the photo that a face lies in."""
+Segment = tuple[int, int, int, int]
+"""x0, y0, x1, y1 of its ends."""
+
+LARGEST = 1024
+"""Crops that cover more photo pixels than this are looked at reduced: no scratch is that fine."""
+
+# Lengths in crops, which are twice as wide as a face.
+THICKEST = 1 / 64
+BRIGHT_LENGTH = 0.22
+DARK_LENGTH = 0.28  # longer than the line of the mouth, lids, and most wrinkles
+GAP = 0.03  # that a scratch may have
+EYES_BAND = 0.1  # above and below the line of the eyes
+EYES_ANGLE = 25  # degrees to it
+
+CONTRAST = 16 / 255  # to what lies beside it, at least
+OVER_TEXTURE = 2.0  # and how much more than the face's fine lines have on average
+ISOLATED = 2.0  # how much more than what lies right beside it: hair lies beside hair
+SUPPORTED = 0.85  # share of its length on which it is seen
+EVEN = 0.5  # least strength there, as a share of what it usually has
+
+TOUCHED = 0.02
+"""Pixels that belong to a scratch by less are clean enough to fill from."""
+LEFT = 0.15
+"""The share of a scratch's brightness that stays, so that it passes softly; none of its colour."""
+
+
+def mended_face(photo: Pixels, aligned: AlignedFace) -> tuple[AlignedFace, Patch | None]:
+    """Return a face as it is without scratches, and that piece of the photo; the face itself if it has none.
+
+    photo  H×W×3 uint8 or uint16 RGB, not enlarged; not changed
+    """
+    size = len(aligned.crop)
+    x0, y0, x1, y1 = surroundings(aligned.to_photo, size, photo.shape)
+    to_piece = joined(shift(-x0, -y0), aligned.to_photo)
+    piece: Pixels = photo[y0:y1, x0:x1]
+    width = size * aligned.scale
+    oval = _oval(aligned, to_piece, piece.shape)
+    eyes = aligned.face.landmarks[:2] - np.array([x0, y0])
+    scratches = find_scratches(piece, oval, eyes, width)
+    if not scratches.any():
+        return aligned, None
+    mended = soften(piece, scratches, width)
+    return replace(aligned, crop=cut_out(mended, to_piece, size)), Patch(x0, y0, mended)
+
+
+def _oval(aligned: AlignedFace, to_piece: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return where the face's skin and features lie: lines in hair, clothes and background are their own."""
+    inside = region_weights(aligned, {"face": 1, "hair": 0, "ear": 0, "other": 0})
+    return cv2.warpAffine(inside, to_piece, (shape[1], shape[0]), flags=cv2.INTER_LINEAR) > 0.5
+
+
+def find_scratches(
+    piece: Pixels, oval: NDArray[np.bool_], eyes: NDArray[np.floating[Any]], width: float
+) -> Map:
+    """Return how far each pixel belongs to a scratch, in [0, 1].
+
+    piece  H×W×3 uint8 or uint16, the photo around a face
+    oval   H×W, where the face is: a scratch must cross it
+    eyes   2×2, where they are, (x, y): lines from one to the other are glasses, brows and lids
+    width  of the face's crop in pixels of the photo
+    """
+    shape = (piece.shape[1], piece.shape[0])
+    factor = min(1.0, LARGEST / width)
+    if factor < 1:
+        smaller = tuple(max(1, round(side * factor)) for side in shape)
+        piece = cast(Pixels, cv2.resize(piece, smaller, interpolation=cv2.INTER_AREA))
+        oval = cv2.resize(oval.astype(np.uint8), smaller, interpolation=cv2.INTER_NEAREST) > 0
+    found = np.zeros(piece.shape[:2], np.float32)
+    for lines, length in zip(_fine_lines(piece, width * factor), (BRIGHT_LENGTH, DARK_LENGTH), strict=True):
+        np.maximum(found, _scratches_among(lines, oval, eyes * factor, width * factor, length), out=found)
+    if factor < 1:
+        found = np.asarray(cv2.resize(found, shape, interpolation=cv2.INTER_LINEAR), np.float32)
+    return found
+
+
+def _fine_lines(piece: Pixels, width: float) -> tuple[Map, Map]:
+    """Return how much brighter, and darker, each pixel is than what lies beside the line it is on, of 1."""
+    eight_bit = piece if piece.dtype == np.uint8 else (piece // 257).astype(np.uint8)
+    smooth = cv2.GaussianBlur(eight_bit, (3, 3), 0)
+    square = np.ones((_thickest(width), _thickest(width)), np.uint8)
+    bright = cv2.morphologyEx(smooth, cv2.MORPH_TOPHAT, square)
+    dark = cv2.morphologyEx(smooth, cv2.MORPH_BLACKHAT, square)
+    # Any channel will do: a yellow line on light skin differs in blue alone.
+    return _strongest(bright), _strongest(dark)
+
+
+def _strongest(channels: NDArray[Any]) -> Map:
+    return np.asarray(channels.max(axis=2) / 255, np.float32)
+
+
+def _thickest(width: float) -> int:
+    return max(5, 2 * round(THICKEST * width / 2) + 1)
+
+
+def _scratches_among(
+    lines: Map, oval: NDArray[np.bool_], eyes: NDArray[np.floating[Any]], width: float, length: float
+) -> Map:
+    """Return which fine lines are scratches: those that long straight segments within the oval lie on."""
+    nothing = np.zeros_like(lines)
+    if not oval.any():
+        return nothing
+    least = max(CONTRAST, OVER_TEXTURE * float(np.median(lines[oval])))
+    on = ((lines > least) & oval).astype(np.uint8)
+    shortest = length * width
+    segments = cv2.HoughLinesP(
+        on, 1, math.pi / 180, round(shortest / 3), minLineLength=shortest, maxLineGap=GAP * width
+    )
+    if segments is None:
+        return nothing
+    ends: list[Segment] = segments.reshape(-1, 4).tolist()  # type: ignore[assignment]
+    true = [
+        segment
+        for segment in ends
+        if _is_scratch(segment, lines, least, width) and not _joins(segment, eyes, width)
+    ]
+    if not true:
+        return nothing
+    # A scratch goes on beyond the face: what continues a segment, on its line, belongs to it.
+    seeds, ways = np.zeros_like(on), np.zeros_like(on)
+    thick = _thickest(width)
+    for x0, y0, x1, y1 in true:
+        along = np.array([x1 - x0, y1 - y0]) * (width / math.hypot(x1 - x0, y1 - y0))
+        further = np.array([(x0, y0), (x1, y1)]) + np.outer((-1, 1), along)
+        before, after = np.rint(further).astype(int).tolist()
+        cv2.line(seeds, (x0, y0), (x1, y1), 1, thick)
+        cv2.line(ways, before, after, 1, thick)
+    seen = ((lines > least / 2) & (ways > 0)).astype(np.uint8)
+    gap = np.ones((max(thick, round(GAP * width)),) * 2, np.uint8)
+    _, parts = cv2.connectedComponents(cv2.morphologyEx(seen, cv2.MORPH_CLOSE, gap))
+    belongs = np.isin(parts, np.setdiff1d(np.unique(parts[(seeds > 0) & (seen > 0)]), [0])) & (seen > 0)
+    # Beside the brightest pixels of a line lie those it shades into.
+    wide = cv2.dilate(belongs.astype(np.float32), np.ones((3, 3), np.uint8))
+    return np.asarray(cv2.GaussianBlur(wide, (0, 0), 0.7), np.float32)
+
+
+def _joins(segment: Segment, eyes: NDArray[np.floating[Any]], width: float) -> bool:
+    """Tell whether a line runs from eye to eye, as the rims of glasses do."""
+    ends = np.array(segment, np.float64).reshape(2, 2)
+    right = (eyes[1] - eyes[0]) / max(float(np.hypot(*(eyes[1] - eyes[0]))), 1.0)
+    down = np.array([-right[1], right[0]])
+    level, drop = np.abs((ends[1] - ends[0]) @ np.column_stack([right, down]))
+    near = np.abs((ends - eyes.mean(axis=0)) @ down).min() < EYES_BAND * width
+    return bool(near and drop < math.tan(math.radians(EYES_ANGLE)) * level)
+
+
+def _is_scratch(segment: Segment, lines: Map, least: float, width: float) -> bool:
+    """Tell whether a line is seen all along a segment, evenly strong, and none beside it."""
+    x0, y0, x1, y1 = segment
+    long = math.hypot(x1 - x0, y1 - y0)
+    t = np.linspace(0, 1, max(2, round(long)), dtype=np.float32)
+    thick = _thickest(width)
+    offsets = np.arange(-2 * thick, 2 * thick + 1, dtype=np.float32)[:, None]
+    x = x0 + (x1 - x0) * t + offsets * np.float32((y0 - y1) / long)
+    y = y0 + (y1 - y0) * t + offsets * np.float32((x1 - x0) / long)
+    across = cv2.remap(lines, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    across = cv2.blur(across, (2 * thick + 1, 1))  # along the line, so that grain does not hide it
+    middle = across[2 * thick - 2 : 2 * thick + 3].max(axis=0)
+    beside = np.maximum(across[:thick].mean(axis=0), across[-thick:].mean(axis=0))
+    seen = (middle > least) & (middle > ISOLATED * beside)
+    even = np.quantile(middle, 1 - SUPPORTED) >= EVEN * np.median(middle)
+    return bool(seen.mean() >= SUPPORTED and even)
+
+
+def soften(piece: Pixels, scratches: Map, width: float) -> Pixels:
+    """Return a copy in which scratches are filled from beside them.
+
+    piece      H×W×3 uint8 or uint16
+    scratches  H×W in [0, 1], how far each pixel belongs to one
+    width      of the face's crop in pixels of the photo
+    """
+    reach = _thickest(width) / 2
+    margin = math.ceil(3 * reach)
+    mended = cast(Pixels, piece.copy())
+    for rows, columns in _tiles(piece.shape):
+        if not scratches[rows, columns].any():
+            continue
+        around = tuple(slice(max(0, s.start - margin), s.stop + margin) for s in (rows, columns))
+        inside = tuple(
+            slice(s.start - a.start, s.stop - a.start) for s, a in zip((rows, columns), around, strict=True)
+        )
+        share = scratches[around]
+        own = piece[around].astype(np.float32)
+        filled = _filled(piece[around], share > TOUCHED, reach)
+        remains = LEFT * (own - filled).mean(axis=2, keepdims=True)
+        soft = own + share[..., None] * (filled + remains - own)
+        top = np.iinfo(piece.dtype).max
+        mended[rows, columns] = np.rint(np.clip(soft, 0, top)).astype(piece.dtype)[inside]
+    return mended
+
+
+def _filled(piece: Pixels, holes: NDArray[np.bool_], reach: float) -> NDArray[np.float32]:
+    """Return a piece whose holes are filled from their borders inwards, along the edges that meet them.
+
+    Telea, "An image inpainting technique based on the fast marching method", 2004; channel by channel, since
+    OpenCV takes 16 bits no other way.
+    """
+    mask = holes.astype(np.uint8)
+    channels = [cv2.inpaint(channel, mask, reach, cv2.INPAINT_TELEA) for channel in cv2.split(piece)]
+    return np.dstack(channels).astype(np.float32)
+
+
+def _tiles(shape: tuple[int, ...], side: int = 512) -> list[tuple[slice, slice]]:
+    """Return squares that cover a picture, so that floats need little memory."""
+    return [
+        (slice(y, min(y + side, shape[0])), slice(x, min(x + side, shape[1])))
+        for y in range(0, shape[0], side)
+        for x in range(0, shape[1], side)
+    ]

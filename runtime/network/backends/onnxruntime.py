@@ -1,0 +1,260 @@
+"""ONNX Runtime, on the CPU or, by one of its execution providers, on an NVIDIA GPU."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base.errors import BackendError
+from base.text import cause_of
+from engines.package import GraphName, Package, Port
+from runtime.network.backends import Batch, Move, Provider
+from runtime.network.backends.sessions import session_options
+
+MAX_BATCH = 4
+"""Most crops that go through together."""
+
+_CPU: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
+
+
+@dataclass(eq=False)
+class State:
+    """A batch between two half passes: arrays on the device, made once and written again by every pass."""
+
+    estimate: Any
+    """u"""
+    w: Any
+    features: dict[str, Any]
+    restored: Any
+    """r"""
+    change: Any
+    next_estimate: Any
+    next_w: Any
+    """What the step writes; the encoder writes z here, which only the mapping reads."""
+    moves: list[tuple[Any, Any]]
+    """Of each move, the gain of the picture and of the latent."""
+    moved: bool = False
+    """Whether the estimate was moved since it was encoded."""
+
+
+class OnnxRuntimeBackend:
+    """The graphs of a package in ONNX Runtime."""
+
+    name = "onnxruntime"
+
+    def __init__(
+        self,
+        package: Package,
+        *,
+        device: str,
+        provider: Provider | None = None,
+        threads: int | None = None,
+        why: str = "asked for",
+    ) -> None:
+        """Open the graphs that every photo needs.
+
+        provider  on a GPU; None is `cuda`
+
+        Raises BackendError when ONNX Runtime, the provider or the device is not there.
+        """
+        self.device, self.why = device, why
+        self.max_batch = package.manifest.batch or MAX_BATCH
+        self._package, self._threads, self._provider = package, threads, provider or "cuda"
+        first: tuple[GraphName, ...] = ("encoder", "mapping", "generator")
+        self._sessions = {graph: self._open(graph) for graph in first}
+        self._closed = False
+        self._features = package.manifest.graphs["encoder"].outputs[1:]
+        self.renews = package.manifest.loop_kind == "renewed"
+
+    def encode(self, crops: Batch, moves: Sequence[Move] = ()) -> State:
+        """Take in B×3×S×S crops in [−1, 1], and what the steps to come will move."""
+        batch, style_dim = len(crops), self._package.manifest.style_dim
+        # A copy: an array on the CPU is not uploaded but shared, and later passes write into the estimate.
+        estimate, z, w = (
+            self._upload(crops.copy()),
+            self._empty(batch, style_dim),
+            self._empty(batch, style_dim),
+        )
+        features = {
+            port.name: self._empty(batch, *port.shape[1:], dtype=port.dtype) for port in self._features
+        }
+        self._encode(estimate, z, w, features)
+        return State(
+            estimate=estimate,
+            w=w,
+            features=features,
+            restored=self._empty(*crops.shape),
+            change=self._empty(batch, 1),
+            next_estimate=self._empty(*crops.shape),
+            next_w=z,  # z is done with
+            moves=[
+                (
+                    self._upload(move.picture_gain),
+                    self._upload(np.full((batch, 1), move.latent_gain, np.float32)),
+                )
+                for move in moves
+            ],
+        )
+
+    def generate(self, state: State) -> None:
+        """Make r of the state's latent and features."""
+        if self.renews and state.moved:
+            self._encode(state.estimate, state.next_w, state.w, state.features)
+            state.moved = False
+        self._run("generator", {"w": state.w, **state.features}, {"restored": state.restored})
+
+    def step(self, state: State, move: int) -> NDArray[np.float32]:
+        """Move the estimate and, unless it is encoded again, the latent; return the change, B."""
+        picture_gain, latent_gain = state.moves[move]
+        state.moved = True
+        if self.renews and self._package.manifest.moves_latent:
+            return self._move_here(state, self._download(picture_gain))
+        inputs = {"estimate": state.estimate, "restored": state.restored, "picture_gain": picture_gain}
+        outputs = {"next_estimate": state.next_estimate, "change": state.change}
+        if not self.renews:
+            inputs |= {"w": state.w, "latent_gain": latent_gain}
+            outputs |= {"next_w": state.next_w}
+        self._run("step", inputs, outputs)
+        state.estimate, state.next_estimate = state.next_estimate, state.estimate
+        if not self.renews:
+            state.w, state.next_w = state.next_w, state.w
+        return self._download(state.change)[:, 0]
+
+    def restored(self, state: State) -> Batch:
+        """Return the restored crops, B×3×S×S in [−1, 1] or a little beyond."""
+        return self._download(state.restored)
+
+    def estimate(self, state: State) -> Batch:
+        """Return the present estimate, B×3×S×S in [−1, 1] or a little beyond."""
+        return self._download(state.estimate)
+
+    def release(self, state: State) -> None:
+        """Do nothing: a state's memory goes with it."""
+
+    def close(self) -> None:
+        """Give back the sessions' memory."""
+        self._closed = True
+        self._sessions.clear()
+
+    def _encode(self, estimate: Any, z: Any, w: Any, features: dict[str, Any]) -> None:
+        self._run("encoder", {"crop": estimate}, {"z": z, **features})
+        self._run("mapping", {"z": z}, {"w": w})
+
+    def _move_here(self, state: State, gain: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Move the estimate without the package's step, which was exported for another loop."""
+        estimate, pixels = self.estimate(state), (1, 2, 3)
+        change = gain * (self.restored(state) - estimate)
+        state.estimate = self._upload(estimate + change)
+        moving = gain.mean(axis=pixels) / np.maximum(gain.max(axis=pixels), np.finfo(np.float32).tiny)
+        squares = np.square(change).mean(axis=pixels)
+        return np.asarray(np.sqrt(squares / np.maximum(moving, np.finfo(np.float32).tiny)) / 2, np.float32)
+
+    def _open(self, graph: GraphName) -> Any:
+        kind, index = _place(self.device)
+        ports = self._package.manifest.graphs[graph].inputs
+        chosen = providers(self._provider, index, ports, self.max_batch) if kind == "cuda" else [_CPU]
+        return _open(self._package.graph(graph), self.device, chosen, self._threads)
+
+    def _run(self, graph: GraphName, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+        """Run a graph from arrays on the device into arrays on the device."""
+        if self._closed:
+            raise BackendError("the backend is closed: open it again")
+        if graph not in self._sessions:  # the step: a single pass never steps
+            self._sessions[graph] = self._open(graph)
+        session = self._sessions[graph]
+        with _told(self.device):
+            binding = session.io_binding()
+            for name, value in inputs.items():
+                binding.bind_ortvalue_input(name, value)
+            for name, value in outputs.items():
+                binding.bind_ortvalue_output(name, value)
+            session.run_with_iobinding(binding)
+
+    def _upload(self, array: NDArray[np.float32]) -> Any:
+        import onnxruntime
+
+        with _told(self.device):
+            return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), *_place(self.device))
+
+    def _empty(self, *shape: int | str, dtype: str = "float32") -> Any:
+        import onnxruntime
+
+        with _told(self.device):
+            return onnxruntime.OrtValue.ortvalue_from_shape_and_type(
+                shape, np.dtype(dtype).type, *_place(self.device)
+            )
+
+    def _download(self, value: Any) -> NDArray[np.float32]:
+        with _told(self.device):
+            return np.array(value.numpy())
+
+
+@contextmanager
+def _told(device: str) -> Iterator[None]:
+    """Say in one line why ONNX Runtime failed. Raises BackendError."""
+    try:
+        yield
+    except Exception as error:  # ONNX Runtime's own exceptions have no common public base
+        hint = "" if device == "cpu" else "; if it stays so, take --device cpu"
+        raise BackendError(f"ONNX Runtime failed on {device}: {cause_of(error)}{hint}") from error
+
+
+def _place(device: str) -> tuple[str, int]:
+    """Return `cuda:1` as ONNX Runtime's ("cuda", 1)."""
+    kind, _, index = device.partition(":")
+    return kind, int(index or 0)
+
+
+def providers(
+    provider: Provider, index: int, ports: Sequence[Port], max_batch: int
+) -> list[tuple[str, dict[str, str]]]:
+    """Return the execution providers to ask for, the wanted one first, with their options.
+
+    FP32 stays FP32: no TF32. TensorRT is told the batches to come, or it would build again for each size.
+    """
+    cuda = ("CUDAExecutionProvider", {"device_id": str(index), "use_tf32": "0"})
+    if provider == "cuda":
+        return [cuda]
+    prefix, name = (
+        ("trt", "TensorrtExecutionProvider")
+        if provider == "tensorrt"
+        else ("nv", "NvTensorRTRTXExecutionProvider")
+    )
+    options = {"device_id": str(index)}
+    for bound, batch in (("min", 1), ("opt", 1), ("max", max_batch)):
+        shapes = (
+            f"{port.name}:{'x'.join(str(batch if isinstance(n, str) else n) for n in port.shape)}"
+            for port in ports
+        )
+        options[f"{prefix}_profile_{bound}_shapes"] = ",".join(shapes)
+    # What TensorRT cannot do goes to CUDA; TensorRT-RTX has no CUDA provider beside it.
+    return [(name, options), cuda] if provider == "tensorrt" else [(name, options)]
+
+
+def _open(graph: Path, device: str, chosen: list[tuple[str, dict[str, str]]], threads: int | None) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BackendError("ONNX Runtime is not installed: pip install 'gpen-edge[cpu]'") from error
+    wanted = chosen[0][0]
+    if wanted not in onnxruntime.get_available_providers():
+        how = (
+            "pip uninstall onnxruntime onnxruntime-gpu, then pip install onnxruntime-trt-rtx, or take "
+            "--provider cuda"
+            if wanted.startswith("Nv")
+            else "pip install 'gpen-edge[gpu]' in place of 'gpen-edge[cpu]', or take --device cpu"
+        )
+        raise BackendError(f"this ONNX Runtime cannot use {device}: it has no {wanted}: {how}")
+    try:
+        session = onnxruntime.InferenceSession(str(graph), session_options(threads), providers=chosen)
+    except Exception as error:  # ONNX Runtime's own exceptions have no common public base
+        raise BackendError(f"ONNX Runtime does not take {graph}: {str(error).splitlines()[0]}") from error
+    if session.get_providers()[0] != wanted:  # it falls back to the CPU without an error
+        raise BackendError(
+            f"ONNX Runtime could not start {wanted} on {device}: look at its driver, or take --device cpu"
+        )
+    return session

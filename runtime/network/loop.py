@@ -1,0 +1,200 @@
+"""The latent-decay loop: from crops to what the prior makes of them (design §4)."""
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.network.backends import Backend, Batch, BatchLostError, Move
+from runtime.network.degrade import degrade
+from runtime.network.schedule import EPSILON, Map, gain, kappa, pass_schedule, progress
+from runtime.settings.settings import RestoreSettings
+
+Crops = NDArray[np.float32]
+"""B×S×S×3, RGB in [0, 1]."""
+
+SETTLED = 1e-3
+"""A latent that changes by less than this, relatively, has arrived.
+
+So has a renewed estimate whose RMS change is less than this share of the range of pixels, a quarter of an
+8-bit level: the next pass would see the same picture.
+"""
+
+LEAST = np.float32(1e-3)
+"""1 − κ below which a renewed estimate is too near to the crop to tell what it was moved towards."""
+
+
+@dataclass(frozen=True, eq=False)
+class LoopResult:
+    """What came of one crop."""
+
+    restored: NDArray[np.float32]
+    """S×S×3 in [0, 1]: r of the last pass; in the renewed loop the weighted mean r̄ of all passes."""
+    passes: int
+    """Evaluations of the network."""
+    steps: int
+    """Iterations done: all that were asked for, unless the budget was exceeded."""
+    changes: tuple[float, ...]
+    """After each pass but the last: relative, of the latent; in the renewed loop, of the estimate."""
+    renewed: bool
+    """Whether each pass encoded the present estimate."""
+    over_budget: bool
+
+
+def restore_crops(
+    backend: Backend,
+    crops: Crops,
+    rho: NDArray[np.float32],
+    settings: RestoreSettings,
+    *,
+    epsilon: float = EPSILON,
+    settled: float = SETTLED,
+) -> list[LoopResult]:
+    """Restore crops, in batches that the backend takes.
+
+    rho      B×S×S, the region weights ρ: how fast each pixel of the estimate moves
+    epsilon  ε, the pass threshold; 0 is a pass for each step, HELD is one pass in all
+    settled  the change under which a latent or a renewed estimate has arrived; 0 never stops early
+    """
+    results: list[LoopResult] = []
+    while len(results) < len(crops):
+        part = slice(len(results), len(results) + backend.max_batch)
+        with suppress(BatchLostError):
+            results += _restore_batch(backend, crops[part], rho[part], settings, epsilon, settled)
+    return results
+
+
+def _restore_batch(
+    backend: Backend,
+    crops: Crops,
+    rho: NDArray[np.float32],
+    settings: RestoreSettings,
+    epsilon: float,
+    settled: float,
+) -> list[LoopResult]:
+    eta = settings.latent_step_decay
+    schedule = pass_schedule(eta, settings.iterations, epsilon)
+    deadline = time.perf_counter() + settings.budget * len(crops)
+    degraded = np.stack([degrade(crop, settings.degradation_scale) for crop in crops])
+    lengths = sorted(set(schedule.steps if backend.renews else schedule.steps[:-1]))
+    if len(schedule.times) == 1:
+        lengths = []  # a single pass moves nothing
+    moves = [Move(gain(eta * rho, k)[:, None], progress(eta, k)) for k in lengths]
+    state = backend.encode(_to_network(degraded), moves)
+    try:
+        batch = _Batch(backend, state, degraded, rho, eta, schedule.steps, lengths)
+        return _make_passes(batch, deadline, settled)
+    finally:
+        backend.release(state)
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """Crops on their way through the loop."""
+
+    backend: Backend
+    state: Any
+    start: Crops
+    """u₀"""
+    rho: NDArray[np.float32]
+    eta: float
+    stretches: tuple[int, ...]
+    """The steps after each pass."""
+    lengths: Sequence[int]
+    """The numbers of steps of the state's moves."""
+
+    def move(self, steps: int) -> NDArray[np.float32]:
+        """Make steps towards r; return what they changed, B."""
+        return self.backend.step(self.state, self.lengths.index(steps))
+
+    def kappa(self, steps: int) -> Map:
+        """Return what so many steps leave of u₀, B×S×S×1."""
+        return kappa(self.eta, self.rho, steps)[..., None]
+
+    def result(
+        self,
+        i: int,
+        pictures: Crops,
+        passes: int,
+        steps: int,
+        changes: Sequence[NDArray[np.float32]],
+        *,
+        over_budget: bool = False,
+    ) -> LoopResult:
+        """Return what came of the crop of an index."""
+        picture, change = np.clip(pictures[i], 0, 1), tuple(float(change[i]) for change in changes)
+        return LoopResult(picture, passes, steps, change, self.backend.renews, over_budget)
+
+
+def _make_passes(batch: _Batch, deadline: float, settled: float) -> list[LoopResult]:
+    """Make the passes of the schedule, until all crops settle or time runs out."""
+    backend, stretches, over_budget = batch.backend, batch.stretches, False
+    changes: list[NDArray[np.float32]] = []
+    arrived: dict[int, LoopResult] = {}
+    backend.generate(batch.state)
+    passes, pass_seconds = 1, 0.0
+    for k in stretches[:-1]:
+        start = time.perf_counter()
+        if start + pass_seconds > deadline:
+            stretches, over_budget = stretches[:passes], True
+            break
+        changes.append(batch.move(k))
+        now = {i for i, change in enumerate(changes[-1]) if change < settled} - arrived.keys()
+        if len(arrived) + len(now) == len(changes[-1]):
+            break
+        if now and backend.renews:  # among others a crop ends where it would alone
+            pictures, steps = _ahead(batch, passes, sum(stretches[:passes])), sum(stretches)
+            arrived |= {i: batch.result(i, pictures, passes, steps, changes) for i in now}
+        backend.generate(batch.state)
+        passes += 1
+        pass_seconds = time.perf_counter() - start
+    steps = sum(stretches)
+    pictures = _final(batch, passes, steps, stretches[len(changes) :])
+    return [
+        arrived.get(i) or batch.result(i, pictures, passes, steps, changes, over_budget=over_budget)
+        for i in range(len(batch.start))
+    ]
+
+
+def _final(batch: _Batch, passes: int, steps: int, rest: Sequence[int]) -> Crops:
+    """Return what the steps come to; the rest of them, those to make still, lead towards the last r."""
+    if not batch.backend.renews or passes == 1:
+        return _from_network(batch.backend.restored(batch.state))
+    for k in rest:
+        batch.move(k)
+    estimate = _from_network(batch.backend.estimate(batch.state))
+    return own_part(estimate, batch.start, batch.kappa(steps))
+
+
+def _ahead(batch: _Batch, passes: int, done: int) -> Crops:
+    """Return what all steps come to if they lead towards the present r, without making them."""
+    restored, steps = _from_network(batch.backend.restored(batch.state)), sum(batch.stretches)
+    if passes == 1:
+        return restored
+    estimate = _from_network(batch.backend.estimate(batch.state))
+    left = 1 - gain(batch.eta * batch.rho, steps - done)[..., None]
+    return own_part(restored + left * (estimate - restored), batch.start, batch.kappa(steps))
+
+
+def own_part(estimate: Crops, start: Crops, kappa: Map) -> Crops:
+    """Return r̄ = (u − κ u₀) / (1 − κ): the weighted mean of the pictures that the estimate was moved towards.
+
+    Where κ is 1 it was not moved, and r̄ is u₀. As 1 − κ falls below LEAST, r̄ approaches that, so that
+    the rounding of u is never magnified without bounds.
+
+    estimate, start  u and u₀, B×S×S×3
+    kappa            κ, B×S×S×1 in [0, 1]
+    """
+    return np.asarray(start + (estimate - start) / np.maximum(1 - kappa, LEAST), np.float32)
+
+
+def _to_network(crops: Crops) -> Batch:
+    return np.ascontiguousarray(crops.transpose(0, 3, 1, 2) * 2 - 1)
+
+
+def _from_network(batch: Batch) -> Crops:
+    return np.asarray((batch.transpose(0, 2, 3, 1) + 1) / 2, np.float32)

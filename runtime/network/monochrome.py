@@ -1,0 +1,283 @@
+"""Keep monochrome photos monochrome (design §4): grey, sepia, selenium, cyanotype.
+
+The colours of such a photo lie on one curve. The network sees the photo in grey, what it makes of it is grey,
+and each grey is put back as the colour that the photo has for it. Grey photos stay grey to the last bit.
+
+What is looked at is the surroundings of each face, so that a black-and-white portrait on the page of an album
+is found too.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.faces.align import AlignedFace, Pixels, surroundings
+from runtime.faces.regions import crop_landmarks, region_masks, smoothstep
+from runtime.finish.paste import face_rectangle
+from runtime.network.tone import LUMA
+
+Colours = NDArray[np.float32]
+"""…×3, RGB in [0, 1]."""
+
+GRID = 64
+"""Colours are compared in a picture of so many pixels a side, in which noise has averaged out."""
+SMOOTH = 1.5
+"""σ of the Gaussian, in pixels of the grid, that takes more of the noise from what is off the curve."""
+SHARE = 0.9
+"""What so many of the pixels stay under is how far a picture is off the curve."""
+OFF_CURVE = 0.055
+"""How far that may be, of the standard deviation of a channel along the curve. Of 67 portraits in colour the
+least is 0.116, and 0.059 at half their saturation. Of toned prints as JPEG of quality 60 nine in ten are
+under this."""
+OFF_WHOLE_CURVE = 0.035
+"""A photo that is so near to a curve as a whole is monochrome,"""
+NOISY = 0.09
+"""with the faces in it that are no farther off: small ones show the noise of JPEG more."""
+LARGEST = 1024
+"""The curve is measured in at most so many pixels a side."""
+LEVELS = 256
+"""Points of the curve."""
+STRAY = 4 / 255
+"""Colours this far off the curve, or four times as far as is usual, are no noise: they stay."""
+NEARLY_GREY = 1 / 255
+"""Where half of the pixels have no more colour than this, the curve is grey."""
+BORDER = 1 / 32
+"""How wide the noise of the colours fades out around what is restored, in widths of the face's rectangle."""
+
+
+@dataclass(frozen=True, eq=False)
+class Toning:
+    """The curve that the colours of a monochrome picture lie on."""
+
+    weights: NDArray[np.float32]
+    """3: the grey of a colour is weights · colour + offset. It is near the strongest channel's value."""
+    offset: float
+    curve: Colours
+    """LEVELS×3: the colours of greys from 0 to 1."""
+    stray: float
+    """How far a colour is off the curve that is no noise, of 1."""
+
+    @property
+    def is_grey(self) -> bool:
+        """Tell whether R = G = B throughout."""
+        return self is GREY
+
+    def grey(self, picture: Colours) -> Colours:
+        """Return a picture, H×W×3 in [0, 1], in grey: three equal channels."""
+        grey = cv2.transform(picture, self.weights.reshape(1, 3)) + np.float32(self.offset)
+        return np.asarray(cv2.merge([np.clip(grey, 0, 1)] * 3), np.float32)
+
+    def coloured(self, grey: NDArray[np.float32]) -> Colours:
+        """Return the colours of greys: H×W in [0, 1] → H×W×3."""
+        place = np.clip(grey, 0, 1) * np.float32(LEVELS - 1)
+        below = np.minimum(place.astype(np.int32), LEVELS - 2)
+        share = (place - below)[..., None]
+        return np.asarray(self.curve[below] * (1 - share) + self.curve[below + 1] * share, np.float32)
+
+
+GREY = Toning(
+    LUMA.astype(np.float32), 0.0, np.tile(np.linspace(0, 1, LEVELS, dtype=np.float32)[:, None], 3), 0.0
+)
+
+
+def find_tonings(photo: Pixels, faces: Mapping[int, AlignedFace]) -> dict[int, Toning]:
+    """Return the tonings of the faces that are monochrome."""
+    whole: float | None = None
+    found = {}
+    for i, face in faces.items():
+        x0, y0, x1, y1 = face_rectangle(face, photo.shape)
+        around = photo[y0:y1, x0:x1]
+        if is_grey(around):
+            found[i] = GREY
+            continue
+        off = _off_curve(face.crop, face)
+        if whole is None and OFF_CURVE < off <= NOISY:
+            whole = _off_curve(_reduced(photo, GRID))
+        limit = NOISY if whole is not None and whole <= OFF_WHOLE_CURVE else OFF_CURVE
+        if off <= limit:
+            found[i] = toning_of(_of_one(around[_every(around, LARGEST)]))
+    return found
+
+
+def is_grey(pixels: Pixels) -> bool:
+    """Tell whether R = G = B in every pixel."""
+    red, green, blue = (pixels[..., c] for c in range(3))
+    return bool(np.array_equal(red, green) and np.array_equal(green, blue))
+
+
+def in_grey(photo: Pixels, faces: Mapping[int, AlignedFace], tonings: Mapping[int, Toning]) -> Pixels:
+    """Return the photo with its monochrome faces in grey: itself, where they are grey already."""
+    toned = {i: toning for i, toning in tonings.items() if not toning.is_grey}
+    if not toned:
+        return photo
+    grey = cast(Pixels, photo.copy())
+    top = np.iinfo(photo.dtype).max
+    for i, toning in toned.items():
+        x0, y0, x1, y1 = surroundings(faces[i].to_photo, len(faces[i].crop), photo.shape)
+        for y in range(y0, y1, GRID):  # in bands, so that floats need little memory
+            rows = np.s_[y : min(y + GRID, y1), x0:x1]
+            own = toning.grey(_of_one(photo[rows]))
+            grey[rows] = np.rint(own * top).astype(photo.dtype)
+    return grey
+
+
+def put_back(
+    restored: Pixels,
+    originals: Callable[[], tuple[Pixels, Pixels]],
+    faces: Mapping[int, AlignedFace],
+    tonings: Mapping[int, Toning],
+) -> Pixels:
+    """Return the photo with its restored faces in their colours.
+
+    restored   the photo in which monochrome faces are grey, restored; may be changed
+    originals  gives two copies of the same size that may be changed: `in_grey`, and in its own colours; not
+               asked where all is grey
+    faces      all that were restored, as they lie in that photo
+    tonings    of those that are monochrome
+    """
+    if all(toning.is_grey for toning in tonings.values()):
+        for i in tonings:
+            x0, y0, x1, y1 = face_rectangle(faces[i], restored.shape)
+            restored[y0:y1, x0:x1] = restored[y0:y1, x0:x1, 1:2]
+        return restored
+    grey, photo = originals()
+    for i in sorted(faces, key=lambda i: i in tonings):  # what is monochrome stays so where faces overlap
+        x0, y0, x1, y1 = face_rectangle(faces[i], photo.shape)
+        if x1 <= x0 or y1 <= y0:
+            continue
+        part = np.s_[y0:y1, x0:x1]
+        if i not in tonings:
+            photo[part] = restored[part]
+        elif tonings[i].is_grey:
+            photo[part] = restored[part][..., 1:2]
+        else:
+            _colour(photo[part], grey[part][..., 1], restored[part][..., 1], tonings[i])
+    return photo
+
+
+def _colour(photo: Pixels, before: NDArray[np.integer], after: NDArray[np.integer], toning: Toning) -> None:
+    """Give the pixels whose grey has changed the colour of their new grey, in place.
+
+    photo          H×W×3 in its own colours
+    before, after  H×W, the greys
+    """
+    top = np.iinfo(photo.dtype).max
+    changed = before != after
+    side = 2 * max(1, round(BORDER * max(photo.shape[:2]))) + 1
+    share = cv2.blur(changed.astype(np.float32), (side, side))
+    inside = np.asarray(np.minimum(2 * share, 1), np.float32)
+    for y in range(0, len(photo), GRID):
+        rows = slice(y, y + GRID)
+        old, new = (toning.coloured(_of_one(greys[rows])) for greys in (before, after))
+        off = _of_one(photo[rows]) - old
+        far = np.sqrt((off * off).max(axis=2)) / np.float32(toning.stray)
+        noise = inside[rows] * (1 - smoothstep(far - 1))
+        colours = np.rint(np.clip(new + off * (1 - noise)[..., None], 0, 1) * top)
+        photo[rows] = np.where(changed[rows][..., None], colours.astype(photo.dtype), photo[rows])
+
+
+def toning_of(picture: Colours) -> Toning:
+    """Return the curve that the colours of a monochrome picture lie on: H×W×3 in [0, 1].
+
+    It ends at the darkest and the lightest of them, since nothing is known of what would lie beyond.
+    """
+    colours = picture.reshape(-1, 3).astype(np.float64)
+    if np.median(np.ptp(colours, axis=1)) <= NEARLY_GREY:
+        return replace(GREY, stray=STRAY)
+    luma = colours @ LUMA
+    slope = ((colours - colours.mean(axis=0)) * (luma - luma.mean())[:, None]).mean(axis=0) / max(
+        float(luma.var()), 1e-9
+    )
+    start = colours.mean(axis=0) - slope * luma.mean()
+    strongest = int(np.argmax(slope))
+    # The luma that a colour stands for, by least squares with the eye's weights; then the strongest channel.
+    weights = slope[strongest] * LUMA * slope / (LUMA @ slope**2)
+    offset = float(start[strongest] - weights @ start)
+    grey = colours @ weights + offset
+    least, most = min(0.0, float(grey.min())), max(1.0, float(grey.max()))  # of a bent curve, beyond 0 and 1
+    weights, offset = weights / (most - least), (offset - least) / (most - least)
+    grey = np.clip(colours @ weights + offset, 0, 1)
+    fit = _fitted(grey, colours)
+    off = colours - np.column_stack([np.polyval(c, grey) for c in fit])
+    far = np.abs(off).max(axis=1)
+    stray = max(STRAY, 4 * 1.4826 * float(np.median(far)))
+    near = far <= 2 * stray
+    level = np.rint(grey[near] * (LEVELS - 1)).astype(int)
+    points = np.linspace(0, 1, LEVELS)
+    count = _spread(np.bincount(level, minlength=LEVELS))
+    curve = np.empty((LEVELS, 3), np.float32)
+    for c in range(3):
+        sums = _spread(np.bincount(level, off[near, c], minlength=LEVELS))
+        curve[:, c] = np.clip(np.polyval(fit[c], points) + sums / (count + 0.1), 0, 1)
+    ends = int(level.min()), int(level.max())
+    curve[: ends[0]], curve[ends[1] :] = curve[ends[0]], curve[ends[1]]
+    return Toning(weights.astype(np.float32), offset, curve, stray)
+
+
+def _spread(values: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
+    blurred = cv2.GaussianBlur(values[None].astype(np.float64), (9, 1), 0.8)
+    return np.asarray(blurred.reshape(-1), np.float64)
+
+
+def _off_curve(picture: Colours, face: AlignedFace | None = None) -> float:
+    """Return how far colours are off a smooth curve, of the deviation of a channel along it.
+
+    Each channel by itself: in coloured light one or two are faint, but as far off the curve as ever.
+
+    face  the face that this is the crop of: its skin counts as much as all else
+    """
+    small = cv2.resize(picture, (GRID, GRID), interpolation=cv2.INTER_AREA).astype(np.float64)
+    colours = small.reshape(-1, 3)
+    luma = colours @ LUMA
+    if luma.std() < 1e-6:
+        return np.inf
+    luma = (luma - luma.mean()) / luma.std()
+    along = np.column_stack([np.polyval(c, luma) for c in _fitted(luma, colours)])
+    off = cv2.GaussianBlur((colours - along).reshape(small.shape), (0, 0), SMOOTH)
+    relative = np.abs(off / np.maximum(along.std(axis=0), 1e-4)).max(axis=2)
+    found = float(np.quantile(relative, SHARE))
+    if face is not None:
+        masks = region_masks((crop_landmarks(face) + 0.5) * (GRID / len(face.crop)) - 0.5, GRID)
+        inside = 1 - masks["other"] - masks["hair"] > 0.5
+        if inside.any():
+            found = max(found, float(np.quantile(relative[inside], SHARE)))
+    return found
+
+
+def _fitted(x: NDArray[np.float64], colours: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the cubic of each channel over x, 3×4, highest power first, that outliers hardly move.
+
+    P. J. Huber, "Robust estimation of a location parameter", 1964, by reweighted least squares.
+    """
+    powers = np.vander(x, 4)
+    weight = np.ones(len(x))
+    for _ in range(6):
+        scaled = powers.T * weight
+        fit = np.linalg.lstsq(scaled @ powers, scaled @ colours, rcond=None)[0]
+        far = np.abs(colours - powers @ fit).max(axis=1)
+        weight = 1 / np.maximum(1, far / max(1.5 * float(np.median(far)), 1e-5))
+    return np.asarray(fit.T, np.float64)
+
+
+def _every(pixels: Pixels, most: int) -> tuple[slice, slice]:
+    """Return what picks at most so many pixels a side, as they are: an average may lie off the curve."""
+    height, width = pixels.shape[:2]
+    return np.s_[:: -(-height // most), :: -(-width // most)]
+
+
+def _reduced(pixels: Pixels, side: int) -> Colours:
+    """Return pixels in [0, 1], at most so many a side."""
+    height, width = pixels.shape[:2]
+    factor = min(1.0, side / max(height, width))
+    if factor < 1:
+        size = (max(1, round(width * factor)), max(1, round(height * factor)))
+        pixels = cast(Pixels, cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+    return _of_one(pixels)
+
+
+def _of_one(pixels: NDArray[np.integer]) -> NDArray[np.float32]:
+    return np.asarray(pixels / np.float32(np.iinfo(pixels.dtype).max), np.float32)

@@ -1,0 +1,156 @@
+"""Show the network a face in the light it was trained on, and bring back what it returns (design §4, "Tone").
+
+Networks of this kind learn faces in studio light. In stage light, at dusk or in a faded print the same face
+is a faint pattern in one or two channels, which they take for noise. So each colour channel gets a gain and
+an offset that bring the face to the tone of the median portrait. Portraits in ordinary light are left as they
+are; between ordinary and strange light the correction rises smoothly.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.faces.align import AlignedFace
+from runtime.faces.regions import crop_landmarks, region_masks
+
+Crop = NDArray[np.float32]
+"""S×S×3, RGB."""
+Channels = NDArray[np.float64]
+"""One number per colour channel, of 1."""
+
+LUMA = np.array([0.299, 0.587, 0.114])
+"""ITU-R BT.601."""
+
+# The median portrait, by 500 aligned official photographs of members of the US Congress: the median over the
+# portraits of each face's median, and of what lies between the 2nd and the 98th percentile of each head.
+LEVEL = np.array([0.787, 0.546, 0.458])
+RANGE = np.array([0.810, 0.689, 0.651])
+
+# How far ordinary portraits are off that one: of the same 500 faces, 98 % are nearer than the first number.
+# From the second on a face gets the median portrait's tone, and between them it comes near to it smoothly.
+DARKER = (0.25, 0.35)
+"""The level's luma under the median portrait's. A bright face is left alone: darkened it would be flat."""
+FLATTER = (0.5, 0.8)
+"""Natural logarithm of the range's luma, under the median portrait's."""
+TINTED = (3.3, 4.7)
+"""Standard deviations of a level's, or a range's, natural logarithms of R/G and B/G, taken together."""
+LEVEL_SPREAD = (np.array([0.084, 0.107]), -0.39)
+"""Of R/G and B/G of the level: standard deviations and correlation."""
+RANGE_SPREAD = (np.array([0.161, 0.092]), -0.44)
+WHITE = (0.1, 0.4)
+"""The share of a face that is white; from the second number on its tone is left alone. Nothing comes back."""
+WHITEST = 0.98
+
+GREATEST_GAIN = 40.0
+LEAST_GAIN = 0.5
+
+GRID = 64
+"""The face is measured in a picture of so many pixels a side, in which noise has averaged out."""
+FACE = ("eye", "brow", "nose", "lip", "cheek", "forehead")
+LEAST = 1e-3
+"""Levels and ranges below this, of 1, count as this."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tone:
+    """A gain and an offset per colour channel."""
+
+    gain: Channels
+    offset: Channels
+
+    def standard(self, crop: Crop) -> Crop:
+        """Return a crop, in [0, 1], as the network is to see it: in [0, 1]."""
+        return np.clip(self._shifted(crop), 0, 1)
+
+    def original(self, restored: Crop, crop: Crop) -> Crop:
+        """Return what the network made of a crop in the crop's own tone, in [0, 1].
+
+        What lay outside of the network's range keeps its distance from it.
+
+        restored  in [0, 1], in standard tone
+        crop      as it was given to `standard`
+        """
+        if self is UNCHANGED:
+            return restored
+        shifted = self._shifted(crop)
+        whole = restored + (shifted - np.clip(shifted, 0, 1))
+        back = (whole - self.offset.astype(np.float32)) / self.gain.astype(np.float32)
+        return np.asarray(np.clip(back, 0, 1), np.float32)
+
+    def _shifted(self, crop: Crop) -> Crop:
+        if self is UNCHANGED:
+            return crop
+        return crop * self.gain.astype(np.float32) + self.offset.astype(np.float32)
+
+
+UNCHANGED = Tone(np.ones(3), np.zeros(3))
+
+
+def tone_of(aligned: AlignedFace, *, grey: bool = False) -> Tone:
+    """Return what brings a face to the tone of the median portrait; UNCHANGED in ordinary light.
+
+    grey  its crop is grey, and the median portrait is to be
+    """
+    usual = GREY_MEDIAN if grey else MEDIAN
+    measured = _measured(aligned)
+    share = _share(measured, usual)
+    if share == 0:
+        return UNCHANGED
+    gain = np.clip((usual.range / measured.range) ** share, LEAST_GAIN, GREATEST_GAIN)
+    level = measured.level + share * (usual.level - measured.level)
+    return Tone(gain, level - gain * measured.level)
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """The tone of a face."""
+
+    level: Channels
+    """Median of the face."""
+    range: Channels
+    """From dark to light in the head."""
+    white: float = 0.0
+    """Share of the face that is white."""
+
+
+MEDIAN = _Measured(LEVEL, RANGE)
+GREY_MEDIAN = _Measured(np.full(3, LEVEL @ LUMA), np.full(3, RANGE @ LUMA))
+
+
+def _measured(aligned: AlignedFace) -> _Measured:
+    size = len(aligned.crop)
+    small = cv2.resize(aligned.crop, (GRID, GRID), interpolation=cv2.INTER_AREA).astype(np.float64)
+    masks = region_masks((crop_landmarks(aligned) + 0.5) * (GRID / size) - 0.5, GRID)
+    face = small[np.sum([masks[region] for region in FACE], axis=0) > 0.5]
+    head = small[masks["other"] < 0.5]
+    if not len(face):
+        return MEDIAN
+    dark, light = np.quantile(head, (0.02, 0.98), axis=0)
+    level = np.maximum(np.median(face, axis=0), LEAST)
+    return _Measured(level, np.maximum(light - dark, LEAST), float((face.min(axis=1) > WHITEST).mean()))
+
+
+def _share(measured: _Measured, usual: _Measured) -> float:
+    """Return how far a face is to be brought to the usual tone: 0 in ordinary light, at most 1."""
+    strange = max(
+        _ramp(float((usual.level - measured.level) @ LUMA), DARKER),
+        _ramp(-float(np.log(measured.range @ LUMA / (usual.range @ LUMA))), FLATTER),
+        _ramp(_tint(measured.level / usual.level, LEVEL_SPREAD), TINTED),
+        _ramp(_tint(measured.range / usual.range, RANGE_SPREAD), TINTED),
+    )
+    return strange * (1 - _ramp(measured.white, WHITE))
+
+
+def _tint(channels: Channels, spread: tuple[Channels, float]) -> float:
+    """Return the Mahalanobis distance of R/G and B/G from 1, by their spread among portraits."""
+    deviations, correlation = spread
+    x, y = np.log(channels[[0, 2]] / channels[1]) / deviations
+    return float(np.sqrt((x * x - 2 * correlation * x * y + y * y) / (1 - correlation**2)))
+
+
+def _ramp(x: float, limits: tuple[float, float]) -> float:
+    low, high = limits
+    t = min(max((x - low) / (high - low), 0.0), 1.0)
+    return t * t * (3 - 2 * t)

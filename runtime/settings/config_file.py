@@ -1,0 +1,216 @@
+"""A config file: what a user wants, under the names that the community's scripts use (design §6)."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from base.errors import SettingsError
+from base.near_names import near_or_all
+from base.text import one_line
+from runtime.network.backends import BackendName, Provider, device_index
+from runtime.settings.config_values import in_short, read_table, typed
+from runtime.settings.per_face import WHOLE_PHOTO
+from runtime.settings.presets import PRESETS
+from runtime.settings.settings import RestoreSettings
+
+Changes = dict[str, Any]
+"""Settings that differ from others, by the names of RestoreSettings; each within its range."""
+
+RUN: dict[str, Any] = {
+    "preset": str,
+    "model_path": str,
+    "size": int,
+    "channel_multiplier": int,
+    "backend": BackendName,
+    "device": str,
+    "provider": Provider,
+    "detector": str,
+    "threads": int,
+}
+"""What a file may say beside settings, each with its type."""
+
+PATHS = ("model_path", "detector")
+
+
+@dataclass(frozen=True)
+class FaceWish:
+    """What a file wants for one face, in place of what it wants for all."""
+
+    restore: bool = True
+    """False leaves the face out."""
+    preset: str | None = None
+    """In place of all settings of the others; None starts from those."""
+    changes: Changes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a config file says; an empty one says nothing."""
+
+    changes: Changes = field(default_factory=dict)
+    """Settings of all faces, on top of the preset."""
+    presets: Mapping[str, Changes] = field(default_factory=lambda: PRESETS)
+    """The built-in presets and the file's own: what each changes in the defaults."""
+    by_face: Mapping[int, FaceWish] = field(default_factory=dict)
+    """By the index of a face, 0 being the largest."""
+    run: Mapping[str, Any] = field(default_factory=dict)
+    """What the file says of the names in RUN; paths are found from the file's own folder."""
+    file: str = ""
+    """The file's name, for errors."""
+
+
+def read_config(path: Path) -> Config:
+    """Read a config file, TOML or JSON by its suffix.
+
+    Raises SettingsError with one line that names the file, the key and what was expected.
+    """
+    table = read_table(path)
+    with _within(one_line(path)):
+        presets = PRESETS | _presets(table.pop("presets", {}))
+        faces = table.pop("faces") if _is_tables(table.get("faces")) else []
+        if "face" in table:  # as on the command line
+            if "faces" in table:
+                raise SettingsError("both face and faces say which faces are restored: give one")
+            table["faces"] = table.pop("face")
+        run = {name: typed(name, table.pop(name), RUN[name]) for name in RUN if name in table}
+        _check_preset(run, presets)
+        check_run(run.get("device"), run.get("threads"))
+        run |= {name: _found_from(path.parent, name, run[name]) for name in PATHS if name in run}
+        changes = _changes(table, beside=[*RUN, "presets", "face"])
+        return Config(changes, presets, _by_face(faces, presets), run, one_line(path))
+
+
+def check_run(device: str | None, threads: int | None) -> None:
+    """Raise SettingsError unless device and threads, where they are given, make sense."""
+    if device is not None:
+        device_index(device)
+    if threads is not None and threads < 1:
+        raise SettingsError(f"threads is {threads}: give 1 or more")
+
+
+@contextmanager
+def _within(place: str) -> Iterator[None]:
+    """Say of each error in which part of the file it is."""
+    try:
+        yield
+    except SettingsError as error:
+        raise SettingsError(f"{place}: {error}") from error.__cause__
+
+
+def _presets(tables: Any) -> dict[str, Changes]:
+    """Return what each of the file's own presets changes in the defaults, what it is based on included."""
+    typed("presets", tables, dict)
+    own: dict[str, Changes] = {}
+    base: dict[str, str] = {}
+    for name, table in tables.items():
+        with _within(f"presets.{one_line(name)}"):
+            if name in PRESETS:
+                raise SettingsError("there is a built-in preset of this name: give it another")
+            table = dict(typed("it", table, dict))
+            if "based_on" in table:
+                base[name] = typed("based_on", table.pop("based_on"), str)
+            own[name] = _changes(table, beside=["based_on"])
+    return {name: _with_base(name, own, base) for name in own}
+
+
+def _with_base(name: str, own: dict[str, Changes], base: dict[str, str]) -> Changes:
+    line = [name]
+    while line[-1] in base:
+        below = base[line[-1]]
+        with _within(f"presets.{one_line(line[-1])}"):
+            if below not in PRESETS | own:
+                raise SettingsError(_no_such("preset", below, PRESETS | own, "based_on"))
+            if below in line:
+                raise SettingsError(f"based_on is {in_short(below)}, which is based on this one")
+        line.append(below)
+    changes: Changes = {}
+    for each in reversed(line):
+        changes |= (PRESETS | own)[each]
+    return changes
+
+
+def _by_face(tables: Iterable[Any], presets: Mapping[str, Changes]) -> dict[int, FaceWish]:
+    wishes: dict[int, FaceWish] = {}
+    for i, table in enumerate(tables):
+        with _within(f"faces[{i}]"):
+            table = dict(typed("it", table, dict))
+            if "face" not in table:
+                raise SettingsError("face is missing: give the index of the face, 0 being the largest")
+            face = typed("face", table.pop("face"), int)
+            if face < 0:
+                raise SettingsError(f"face is {face}: give the index of the face, 0 being the largest")
+            if face in wishes:
+                raise SettingsError(f"face {face} has settings above: put them together")
+            wishes[face] = _wish(table, presets)
+    return wishes
+
+
+def _wish(table: dict[str, Any], presets: Mapping[str, Changes]) -> FaceWish:
+    run = {
+        name: typed(name, table.pop(name), hint)
+        for name, hint in (("preset", str), ("restore", bool))
+        if name in table
+    }
+    _check_preset(run, presets)
+    changes = _changes(table, beside=["face", "preset", "restore"])
+    for name in WHOLE_PHOTO:
+        if name in changes:
+            raise SettingsError(f"{name} concerns the whole photo: a face cannot have its own")
+        if "preset" in run and name in presets[run["preset"]]:
+            raise SettingsError(
+                f"preset {in_short(run['preset'])} sets {name}, which concerns the whole photo"
+            )
+    return FaceWish(run.get("restore", True), run.get("preset"), changes)
+
+
+def _check_preset(run: Mapping[str, Any], presets: Mapping[str, Changes]) -> None:
+    if "preset" in run and run["preset"] not in presets:
+        raise SettingsError(_no_such("preset", run["preset"], presets, "preset"))
+
+
+def _changes(table: Mapping[str, Any], beside: list[str]) -> Changes:
+    """Return a table's settings; its names may only be those of settings.
+
+    beside  what else it may hold, for the error
+    """
+    hints = get_type_hints(RestoreSettings)
+    changes = {}
+    for name, value in table.items():
+        if name not in hints:
+            raise SettingsError(_no_such("setting", name, [*hints, *beside]))
+        changes[name] = _in_range(name, typed(name, value, hints[name]))
+    return changes
+
+
+def _in_range(name: str, value: Any) -> Any:
+    try:
+        RestoreSettings(**{name: value})
+    except SettingsError as error:
+        raise error if name in str(error) else SettingsError(f"{name}: {error}") from None
+    return value
+
+
+def _no_such(kind: str, name: str, known: Iterable[str], key: str = "") -> str:
+    """Say that a name is unknown, and the likeliest or all that are known."""
+    given = f"{key} is {in_short(name)}: there is no such {kind}" if key else f"no {kind} {in_short(name)}"
+    return f"{given}; {near_or_all(name, known)}"
+
+
+def _is_tables(faces: Any) -> bool:
+    """Tell `[[faces]]`, settings of single faces, from the setting that says which faces are restored."""
+    return isinstance(faces, list) and bool(faces) and any(isinstance(face, dict) for face in faces)
+
+
+def _found_from(folder: Path, name: str, given: str) -> str:
+    """Return a path as it is from here; what is not beside the file may be a bundled package's name."""
+    try:
+        os.fsencode(given)
+    except UnicodeEncodeError:
+        given = "\0"
+    if not given or "\0" in given:
+        raise SettingsError(f"{name} cannot be a path: give the path of a file or folder")
+    beside = folder / given
+    return str(beside) if beside.exists() else given

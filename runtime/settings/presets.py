@@ -1,0 +1,46 @@
+"""Settings that go well together, by name (design §4).
+
+None degrades a crop before the network looks. The design's presets do, by 0.5 to 1. With a model that takes
+noise away by itself that costs up to 5.2 dB on a good photo and wins 0.3 at most (`bench/results/notes.md`).
+"""
+
+from dataclasses import fields
+from typing import Any
+
+from base.errors import SettingsError
+from base.near_names import unknown
+from runtime.settings.settings import RestoreSettings
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "standard": {},
+    "classic": {"latent_step_decay": 1.0, "iterations": 1},
+    "early-digital": {
+        "latent_step_decay": 0.04,
+        "face_mask_weights": {"eye": 1.3, "lip": 1.3, "cheek": 1.0, "forehead": 0.8, "other": 0.7},
+    },
+    "ai-generated": {"latent_step_decay": 0.02, "face_mask_weights": {"eye": 1.5, "ear": 1.5}},
+    "film-scan": {
+        "latent_step_decay": 0.05,
+        "grain": True,
+        "soften_scratches": True,
+    },
+    "low-light": {
+        "latent_step_decay": 0.03,
+        "face_mask_weights": {"edge": 0.7},
+        "desaturate_fringes": True,
+        "multiscale_blend": True,
+        "clamp_ringing": True,
+    },
+}
+"""What each preset changes in the defaults."""
+
+
+def preset(name: str, **changes: Any) -> RestoreSettings:
+    """Return a preset's settings with changes on top. Raises SettingsError for an unknown name or value."""
+    if name not in PRESETS:
+        raise SettingsError(unknown("preset", name, PRESETS))
+    names = [field.name for field in fields(RestoreSettings)]
+    for change in changes:
+        if change not in names:
+            raise SettingsError(unknown("setting", change, names))
+    return RestoreSettings(**(PRESETS[name] | changes))

@@ -1,0 +1,88 @@
+"""A labelled before/after sheet of a photo and its faces."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from base.files import write_atomically
+from runtime.faces.align import Pixels, cut_out, scaled
+from runtime.finish.paste import Crop
+from runtime.result import RestoreResult
+
+PHOTO = 720
+"""Longest side of the two pictures of the whole photo."""
+FACE = 352
+"""Side of a face."""
+MAX_FACES = 12
+MARGIN = 16
+LABEL = 26
+PAPER, INK = "white", "black"
+
+Tile = NDArray[np.uint8]
+
+
+def write_sheet(path: Path, before: Pixels, result: RestoreResult) -> None:
+    """Write a PNG: the photo before and after side by side, below it the largest faces, likewise.
+
+    before  H×W×3 uint8 or uint16 RGB, as it went into the restoration
+    """
+    pairs = [("photo", fitted(before, PHOTO), fitted(result.photo, PHOTO))]
+    for i, (crop, after) in itertools.islice(_face_crops(result), MAX_FACES):
+        pairs.append((f"face {i}", face_tile(crop), face_tile(after)))
+    with write_atomically(path) as file:
+        _draw(pairs).save(file, "PNG")
+
+
+def _face_crops(result: RestoreResult) -> Iterator[tuple[int, tuple[Crop, Crop]]]:
+    """Yield each restored face's index, and its crop before and after: cut out of the photo once more."""
+    factor = result.settings.upscale
+    for i, face in enumerate(result.faces):
+        if face.aligned is not None:
+            crop = face.aligned.crop
+            yield i, (crop, cut_out(result.photo, scaled(face.aligned, factor).to_photo, len(crop)))
+
+
+def _draw(pairs: list[tuple[str, Tile, Tile]]) -> Image.Image:
+    """Lay the photo's pair on top and the faces' pairs below, as many in a row as the photo is wide."""
+    font = ImageFont.load_default(17)
+    width = 3 * MARGIN + sum(tile.shape[1] for tile in pairs[0][1:])
+    width = max(width, 3 * MARGIN + 2 * FACE)
+    places = []
+    x, y, row_height = MARGIN, MARGIN, 0
+    for i, pair in enumerate(pairs):
+        pair_width = sum(tile.shape[1] for tile in pair[1:]) + MARGIN
+        if i == 1 or (x > MARGIN and x + pair_width + MARGIN > width):
+            x, y, row_height = MARGIN, y + row_height, 0
+        places.append((x, y))
+        x += pair_width + MARGIN
+        row_height = max(row_height, max(tile.shape[0] for tile in pair[1:]) + LABEL + MARGIN)
+    sheet = Image.new("RGB", (width, y + row_height), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for (name, *tiles), (left, top) in zip(pairs, places, strict=True):
+        for label, tile in zip((f"{name}, before", "after"), tiles, strict=True):
+            pen.text((left, top), label, INK, font)
+            sheet.paste(Image.fromarray(tile), (left, top + LABEL))
+            left += tile.shape[1] + MARGIN
+    return sheet
+
+
+def fitted(photo: Pixels, side: int) -> Tile:
+    """Return the photo with its longest side as given, at most enlarged to it; 8 bits."""
+    height, width = photo.shape[:2]
+    factor = side / max(height, width)
+    shape = max(1, round(width * factor)), max(1, round(height * factor))
+    fitted = cv2.resize(photo, shape, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+    levels = np.iinfo(photo.dtype).max // 255
+    return np.asarray(fitted // levels, np.uint8)
+
+
+def face_tile(crop: NDArray[np.float32]) -> Tile:
+    """Return a crop, S×S×3 in [0, 1], as it is shown on sheets: FACE×FACE×3."""
+    interpolation = cv2.INTER_AREA if len(crop) > FACE else cv2.INTER_CUBIC
+    resized = cv2.resize(crop, (FACE, FACE), interpolation=interpolation)
+    return np.asarray(np.rint(np.clip(resized, 0, 1) * 255), np.uint8)

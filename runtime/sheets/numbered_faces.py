@@ -1,0 +1,66 @@
+"""The faces of a photo, listed and numbered, so that a user can name them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from base.files import write_atomically
+from runtime.face_warnings import face_warnings, is_tiny
+from runtime.faces.align import Pixels
+from runtime.faces.face import Face
+from runtime.settings.settings import RestoreSettings
+from runtime.sheets.before_after import fitted
+
+SIDE = (800, 2400)
+"""The longest side of the sheet: that of the photo, within these."""
+DIGITS = (15, 48)
+"""Least and largest height of a number on the sheet."""
+RESTORED, LEFT_ALONE = "yellow", "orange"
+"""Colours of the boxes: of faces that would be restored, and of those too small for it."""
+
+
+def face_table(faces: Sequence[Face], settings: RestoreSettings) -> list[str]:
+    """Return a line for each face, in order, below one that names the columns; lengths in pixels."""
+    lines = ["face   left    top  width  height  score  remarks"]
+    for i, face in enumerate(faces):
+        left, top = face.box[:2]
+        remarks = ", ".join(warning.code for warning in face_warnings(face, None, settings))
+        lines.append(
+            f"{i:4d}  {left:5.0f}  {top:5.0f}  {face.width:5.0f}  {face.height:6.0f}  {face.score:5.2f}"
+            f"  {remarks}".rstrip()
+        )
+    return lines
+
+
+def write_face_sheet(path: Path, photo: Pixels, faces: Sequence[Face]) -> None:
+    """Write a PNG of the photo with a box around each face and its number.
+
+    photo  H×W×3 uint8 or uint16 RGB
+    """
+    least, most = SIDE
+    longest = max(photo.shape[:2])
+    side = min(max(longest, least), most)
+    sheet = Image.fromarray(fitted(photo, side))
+    pen = ImageDraw.Draw(sheet)
+    for i, face in reversed(list(enumerate(faces))):  # the largest on top
+        _draw_box(pen, i, face, side / longest)
+    with write_atomically(path) as file:
+        sheet.save(file, "PNG")
+
+
+def _draw_box(pen: ImageDraw.ImageDraw, number: int, face: Face, factor: float) -> None:
+    """Draw a face's box, dark beside light so that it shows on any ground, and its number above or inside."""
+    x0, y0, x1, y1 = (round(value * factor) for value in face.box)
+    colour = LEFT_ALONE if is_tiny(face) else RESTORED
+    least, most = DIGITS
+    size = min(max((y1 - y0) // 4, least), most)
+    thick = max(2, size // 10)
+    pen.rectangle((x0 - thick, y0 - thick, x1 + thick, y1 + thick), outline="black", width=2 * thick)
+    pen.rectangle((x0, y0, x1, y1), outline=colour, width=thick)
+    font = ImageFont.load_default(size)
+    wide = pen.textlength(str(number), font) + size // 2
+    high = round(1.2 * size)
+    top = y0 - high if y0 >= high else y0
+    pen.rectangle((x0, top, x0 + wide, top + high), "black")
+    pen.text((x0 + size // 4, top), str(number), colour, font)

@@ -1,0 +1,159 @@
+"""A labelled sheet of one photo restored with every preset: what an operator looks at to choose."""
+
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import inf
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from base.files import write_atomically
+from base.text import one_line
+from runtime.faces.align import AlignedFace, Pixels, cut_out, joined, resizing
+from runtime.faces.face import Face
+from runtime.restorer import Restorer, choose
+from runtime.settings.config_file import Config
+from runtime.settings.per_face import WHOLE_PHOTO
+from runtime.settings.resolved import InForce, whole_photo, worth_saying
+from runtime.settings.settings import RestoreSettings
+from runtime.sheets.before_after import FACE, INK, LABEL, MARGIN, PAPER, Tile, fitted
+
+LARGEST_FACE = 512
+"""Most pixels of a face's side; that of the largest face's crop in the photo, between FACE and this."""
+MAX_FACES = 6
+"""Rows of faces; of more the largest are shown."""
+IN_A_ROW = 8
+"""Pictures side by side, of which the first is always the photo as it came."""
+SMALL, LINE = 13, 17
+"""Size of the letters that say the settings, and of their lines."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One way to restore the photo, as the sheet shows it."""
+
+    name: str
+    remarks: tuple[str, ...]
+    """What the settings are."""
+    photo: Tile
+    faces: tuple[Tile, ...]
+    labels: tuple[str, ...]
+    """What is written above each face."""
+
+
+def candidates(config: Config, force: InForce, faces: tuple[int, ...]) -> dict[str, InForce]:
+    """Return what is compared, by label: every preset as it is, and the settings in force if they are none.
+
+    What concerns the whole photo is that of the settings in force, except that nothing is enlarged and that
+    each has the time it needs: a preset cut short would not be seen for what it is.
+
+    faces  the indices of those that are shown; at least one
+    """
+    common = whole_photo(asdict(force.settings)) | {"upscale": 1, "budget": inf, "faces": faces}
+    found = {name: InForce(RestoreSettings(**(changes | common))) for name, changes in config.presets.items()}
+    by_face = {i: own and replace(own, **common) for i, own in force.by_face.items() if i in faces}
+    asked = InForce(replace(force.settings, **common), by_face)
+    return found if asked in found.values() else found | {"as asked": asked}
+
+
+def faces_to_show(found: Sequence[Face], force: InForce) -> tuple[int, ...]:
+    """Return the indices of the faces that the sheet shows: the largest of those that are restored."""
+    return tuple(sorted(choose(tuple(found), force.settings, force.by_face))[:MAX_FACES])
+
+
+def write_presets_sheet(
+    path: Path,
+    restorer: Restorer,
+    photo: Pixels,
+    found: tuple[Face, ...],
+    compared: Iterable[tuple[str, InForce]],
+) -> None:
+    """Restore the photo in each way and write a PNG of all, beside the photo as it came.
+
+    The whole photo is shown small, its faces below, large enough to judge.
+
+    photo     H×W×3 uint8 or uint16 RGB
+    found     its faces
+    compared  what `candidates` returns, as pairs: at least one, of at least one face
+    """
+    columns: list[Column] = []
+    for name, force in compared:
+        result = restorer.restore(photo, force.settings, force.by_face, found=found)
+        shown = {i: face for i, face in enumerate(result.faces) if face.aligned}
+        aligned = {i: face.aligned for i, face in shown.items() if face.aligned}
+        if not columns:
+            side = _face_side(aligned.values())
+            columns.append(
+                Column("photo", (), *_tiles(photo, aligned, side), tuple(f"face {i}" for i in shown))
+            )
+        codes = tuple(", ".join(warning.code for warning in face.warnings) for face in shown.values())
+        columns.append(Column(name, _remarks(force), *_tiles(result.photo, aligned, side), codes))
+    with write_atomically(path) as file:
+        _drawn(columns, side).save(file, "PNG")
+
+
+def _face_side(faces: Iterable[AlignedFace]) -> int:
+    return round(min(max([FACE, *(len(face.crop) * face.scale for face in faces)]), LARGEST_FACE))
+
+
+def _tiles(photo: Pixels, faces: Mapping[int, AlignedFace], side: int) -> tuple[Tile, tuple[Tile, ...]]:
+    """Return the whole photo, and each face cut out of it, both shown at the same size."""
+    crops = []
+    for face in faces.values():
+        to_crop = resizing(len(face.crop) / side, len(face.crop) / side)
+        crop = cut_out(photo, joined(face.to_photo, to_crop), side)
+        crops.append(np.asarray(np.rint(255 * crop), np.uint8))
+    return fitted(photo, side), tuple(crops)
+
+
+def _remarks(force: InForce) -> tuple[str, ...]:
+    """Return the settings that make the difference, and whether single faces have others."""
+    besides = [
+        line.replace(",", ", ") for line in worth_saying(force.settings) if line.split()[0] not in WHOLE_PHOTO
+    ]
+    return (*besides, *(["settings of single faces"] if force.by_face else []))
+
+
+def _drawn(columns: list[Column], side: int) -> Image.Image:
+    """Lay the columns side by side, in as many bands as needed, each beginning with the photo."""
+    first, rest = columns[0], columns[1:]
+    bands = [[first, *rest[i : i + IN_A_ROW - 1]] for i in range(0, len(rest), IN_A_ROW - 1)]
+    pictures = [_drawn_band(band, side) for band in bands]
+    sheet = Image.new("RGB", (pictures[0].width, sum(picture.height for picture in pictures)), PAPER)
+    top = 0
+    for picture in pictures:
+        sheet.paste(picture, (0, top))
+        top += picture.height
+    return sheet
+
+
+def _drawn_band(band: list[Column], side: int) -> Image.Image:
+    font, small = ImageFont.load_default(17), ImageFont.load_default(SMALL)
+    letters = int(side / small.getlength("n"))
+    texts = [
+        [line for remark in column.remarks for line in textwrap.wrap(remark, letters)] for column in band
+    ]
+    heads = LABEL + max(map(len, texts)) * LINE + MARGIN
+    whole = band[0].photo.shape[0] + MARGIN
+    row = LABEL + side + MARGIN
+    size = MARGIN + len(band) * (side + MARGIN), MARGIN + heads + whole + row * len(band[0].faces) + MARGIN
+    picture = Image.new("RGB", size, PAPER)
+    pen = ImageDraw.Draw(picture)
+    for k, (column, lines) in enumerate(zip(band, texts, strict=True)):
+        left, top = MARGIN + k * (side + MARGIN), MARGIN
+        pen.text((left, top), _cut(column.name, 2 * letters // 3), INK, font)
+        for i, line in enumerate(lines):
+            pen.text((left, top + LABEL + i * LINE), line, INK, small)
+        picture.paste(Image.fromarray(column.photo), (left, top + heads))
+        for i, (face, label) in enumerate(zip(column.faces, column.labels, strict=True)):
+            y = top + heads + whole + i * row
+            pen.text((left, y), label, INK, small)
+            picture.paste(Image.fromarray(face), (left, y + LABEL))
+    return picture
+
+
+def _cut(name: str, most: int) -> str:
+    printable = one_line(name)
+    return printable if len(printable) <= most else f"{printable[: most - 1]}…"

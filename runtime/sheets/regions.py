@@ -1,0 +1,78 @@
+"""A labelled sheet of where the regions of each face lie."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from base.files import write_atomically
+from runtime.faces.align import AlignedFace
+from runtime.faces.regions import crop_landmarks, edge_mask, masks_in_force
+from runtime.sheets.before_after import FACE, INK, LABEL, MARGIN, MAX_FACES, PAPER, Tile, face_tile
+
+COLOURS = {
+    "eye": (0, 160, 255),
+    "brow": (130, 0, 200),
+    "nose": (255, 220, 0),
+    "lip": (255, 0, 80),
+    "cheek": (0, 200, 80),
+    "forehead": (255, 130, 0),
+    "ear": (255, 110, 220),
+    "hair": (0, 60, 200),
+    "other": (128, 128, 128),
+}
+"""RGB of each region."""
+TINT = 0.4
+"""How much of a region's colour is laid over the crop."""
+DOT = 3
+"""Radius of a landmark."""
+
+
+def write_masks_sheet(path: Path, faces: Sequence[AlignedFace]) -> None:
+    """Write a PNG: for each face the crop, its regions in colour with the landmarks, and its strong edges.
+
+    The order is kept; of more than MAX_FACES faces the first are shown.
+    """
+    shown = faces[:MAX_FACES]
+    sheet = _drawn([_tiles(face) for face in shown], [_drawn_by(face) for face in shown])
+    with write_atomically(path) as file:
+        sheet.save(file, "PNG")
+
+
+def _drawn_by(face: AlignedFace) -> str:
+    return "regions, by face parsing" if face.parsed else "regions, by the landmarks"
+
+
+def _drawn(rows: list[tuple[Tile, Tile, Tile]], by: list[str]) -> Image.Image:
+    """Lay out one row for each face, below a row that names the colours."""
+    font = ImageFont.load_default(17)
+    column, row = FACE + MARGIN, LABEL + FACE + MARGIN
+    top = MARGIN + LABEL + MARGIN
+    sheet = Image.new("RGB", (MARGIN + 3 * column, top + row * len(rows)), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for i, (region, colour) in enumerate(COLOURS.items()):
+        x = MARGIN + i * (3 * column - MARGIN) // len(COLOURS)
+        pen.rectangle((x, MARGIN, x + LABEL - 6, MARGIN + LABEL - 6), colour)
+        pen.text((x + LABEL, MARGIN), region, INK, font)
+    for i, tiles in enumerate(rows):
+        for k, (label, tile) in enumerate(zip((f"face {i}", by[i], "edges"), tiles, strict=True)):
+            pen.text((MARGIN + k * column, top + i * row), label, INK, font)
+            sheet.paste(Image.fromarray(tile), (MARGIN + k * column, top + i * row + LABEL))
+    return sheet
+
+
+def _tiles(face: AlignedFace) -> tuple[Tile, Tile, Tile]:
+    """Return the crop, the crop with its regions tinted and its landmarks dotted, and the edges."""
+    size = len(face.crop)
+    landmarks = crop_landmarks(face)
+    masks = masks_in_force(face)
+    tints = sum(
+        mask[:, :, None] * np.array(COLOURS[region], np.float32) / 255 for region, mask in masks.items()
+    )
+    regions = Image.fromarray(face_tile((1 - TINT) * face.crop + TINT * tints))
+    pen = ImageDraw.Draw(regions)
+    for x, y in (landmarks + 0.5) * FACE / size - 0.5:
+        pen.ellipse((x - DOT, y - DOT, x + DOT, y + DOT), "red", "white")
+    edges = np.repeat(edge_mask(face.crop)[:, :, None], 3, axis=2)
+    return face_tile(face.crop), np.asarray(regions), face_tile(edges)

@@ -1,0 +1,66 @@
+"""One warm restorer, opened anew after it has failed."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import numpy as np
+
+from base.errors import EngineError
+from base.text import cause_of
+from runtime.faces.align import Pixels
+from runtime.restorer import Restorer
+from runtime.result import RestoreResult
+from runtime.settings.resolved import InForce
+
+
+class WarmRestorer:
+    """A restorer that is open while it works."""
+
+    def __init__(
+        self,
+        open_restorer: Callable[[], Restorer],
+        opened: Callable[[Restorer], None] = lambda restorer: None,
+    ) -> None:
+        """Take what opens a restorer, and what is told of each that was opened."""
+        self._open, self._opened, self._restorer = open_restorer, opened, None
+
+    _restorer: Restorer | None
+
+    def warm(self) -> Restorer:
+        """Open the restorer unless it is open. Raises GpenEdgeError."""
+        if self._restorer is None:
+            self._restorer = self._open()
+            self._opened(self._restorer)
+        return self._restorer
+
+    def restore(self, photo: Pixels, force: InForce) -> RestoreResult:
+        """Restore a photo with the settings in force.
+
+        Raises EngineError for whatever keeps the restorer from being opened: it is not the photo's fault.
+        """
+        try:
+            restorer = self.warm()
+        except Exception as error:
+            raise EngineError(f"it cannot be opened again: {cause_of(error)}") from error
+        return restorer.restore(photo, force.settings, force.by_face)
+
+    def is_well(self) -> bool:
+        """Tell whether the networks can restore anything, to know whether a failure is a photo's fault."""
+        try:
+            restorer = self.warm()
+            size, backend = restorer.package.manifest.size, restorer.backend
+            state = backend.encode(np.zeros((1, 3, size, size), np.float32))
+            try:
+                backend.generate(state)
+                return bool(np.isfinite(backend.restored(state)).all())
+            finally:
+                backend.release(state)
+        except Exception:
+            return False
+
+    def close(self) -> None:
+        """Give back its memory; it is opened again when it is needed."""
+        if self._restorer is not None:
+            with suppress(Exception):  # what is broken need not close well
+                self._restorer.close()
+        self._restorer = None

@@ -1,0 +1,74 @@
+"""Signals that end a program politely interrupt it as Ctrl-C does."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from base.command_line import INTERRUPTED, run
+from base.interruption import interruptible
+
+ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_that_ends_programs_is_an_interruption(capsys, number):
+    before = signal.getsignal(number)
+
+    def command():
+        os.kill(os.getpid(), number)
+        threading.Event().wait(60)
+        raise AssertionError("it was not interrupted")
+
+    assert run(command) == INTERRUPTED
+    assert capsys.readouterr().err == "interrupted\n"
+    assert signal.getsignal(number) == before
+
+
+def test_a_second_signal_does_not_disturb_the_tidying_up(monkeypatch):
+    monkeypatch.setattr("base.interruption.GRACE", 600.0)
+    tidied = []
+
+    def command():
+        try:
+            os.kill(os.getpid(), signal.SIGHUP)
+            threading.Event().wait(60)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            threading.Event().wait(0.01)
+            tidied.append(True)
+
+    assert run(command) == INTERRUPTED
+    assert tidied == [True]
+
+
+def test_a_signal_that_is_ignored_or_handled_stays_so():
+    heard = []
+    before = {
+        signal.SIGHUP: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number)),
+    }
+    try:
+        with interruptible():
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGTERM)
+            threading.Event().wait(0.01)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert heard == [signal.SIGTERM]
+
+
+def test_outside_the_main_thread_it_changes_nothing():
+    seen = []
+
+    def work():
+        with interruptible():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [before]

@@ -1,0 +1,33 @@
+import threading
+
+import cv2
+import pytest
+
+from base.parallel import for_each, parallel
+
+
+def test_results_come_in_the_order_of_the_items_whoever_is_done_first() -> None:
+    second_done = threading.Event()
+
+    def work(item: int) -> int:
+        if item == 0 and cv2.getNumThreads() > 1:
+            second_done.wait(600)
+        second_done.set()
+        return 10 * item
+
+    assert list(parallel(work, range(5))) == [0, 10, 20, 30, 40]
+
+
+def test_an_error_comes_in_the_place_of_its_item() -> None:
+    def work(item: int) -> int:
+        return 6 // item
+
+    results = parallel(work, (1, 2, 0, 3))
+    assert [next(results), next(results)] == [6, 3]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+def test_each_key_has_its_own_result() -> None:
+    assert for_each({3: "c", 1: "a"}, lambda key: key + 1) == {3: 4, 1: 2}
+    assert for_each((), lambda key: key) == {}

@@ -1,0 +1,304 @@
+"""Parts of a face without information: found, said, and kept or filled; and ordinary faces left alone."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from runtime import Restorer, RestoreSettings, preset
+from runtime.faces.align import AlignedFace, align
+from runtime.faces.detect import open_detector
+from runtime.faces.face import Face
+from runtime.faces.no_information import Missing, fill_missing, find_missing, keep_missing
+from runtime.faces.regions import crop_landmarks, region_masks
+from runtime.settings.presets import PRESETS
+
+Pixels = NDArray[np.uint8]
+PATIENT = RestoreSettings(budget=600)
+CHEEK = (244, 124)
+"""A place in the middle of a cheek of the portrait."""
+INK = (20, 25, 90)
+FILL = replace(PATIENT, fill_missing=True)
+
+
+@pytest.fixture(scope="module")
+def aligned(portrait: Pixels) -> AlignedFace:
+    (face,) = open_detector().detect(portrait)
+    return align(portrait, face, 256)
+
+
+@pytest.fixture(scope="module")
+def restorer(tiny_package: Path) -> Iterator[Restorer]:
+    with Restorer.open(tiny_package) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def default() -> Iterator[Restorer]:
+    with Restorer.open(threads=1) as opened:
+        yield opened
+
+
+def inked(photo: Pixels, width: int = 15) -> Pixels:
+    return cv2.ellipse(photo.copy(), CHEEK, (width, round(0.7 * width)), 20, 0, 360, INK, -1)
+
+
+def barred(photo: Pixels) -> Pixels:
+    return cv2.rectangle(photo.copy(), (180, 85), (275, 108), (0, 0, 0), -1)
+
+
+def blown_out(photo: Pixels) -> Pixels:
+    y, x = np.mgrid[: photo.shape[0], : photo.shape[1]]
+    light = 350 * np.exp(-(((x - 215) / 22) ** 2) - ((y - 75) / 16) ** 2)
+    return np.clip(photo + light[..., None], 0, 255).astype(np.uint8)
+
+
+def scanned_ink(photo: Pixels) -> Pixels:
+    noise = np.random.default_rng(0).normal(0, 3, photo.shape)
+    return np.clip(inked(photo) + noise, 0, 255).astype(np.uint8)
+
+
+def missing_in(photo: Pixels, aligned: AlignedFace, size: int = 256) -> Missing | None:
+    return find_missing(align(photo, aligned.face, size))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "region", "cause"),
+    [
+        (inked, "cheek", "covered"),
+        (scanned_ink, "cheek", "covered"),
+        (barred, "eye", "covered"),
+        (blown_out, "forehead", "blown out"),
+    ],
+)
+def test_what_is_covered_or_blown_out_is_found_and_named(
+    portrait: Pixels, aligned: AlignedFace, spoil: Callable[[Pixels], Pixels], region: str, cause: str
+) -> None:
+    found = missing_in(spoil(portrait), aligned)
+    assert found is not None
+    assert region in found.regions
+    assert found.cause == cause
+    assert 0.015 < found.share < 0.3
+    assert found.hole.min() >= 0
+    assert found.hole.max() == 1
+
+
+@pytest.mark.parametrize("size", [64, 256, 512])
+def test_the_hole_covers_the_ink_at_every_crop_size(
+    portrait: Pixels, aligned: AlignedFace, size: int
+) -> None:
+    found = missing_in(inked(portrait, 20), aligned, size)
+    assert found is not None
+    changed = np.abs(
+        align(inked(portrait, 20), aligned.face, size).crop - align(portrait, aligned.face, size).crop
+    )
+    ink = changed.max(axis=2) > 0.1
+    assert found.hole[ink].min() > 0.75
+    assert (found.hole > 0.5).sum() < 3 * ink.sum() + 0.01 * size**2
+
+
+def test_ordinary_faces_hold_information_everywhere(portrait: Pixels, aligned: AlignedFace) -> None:
+    noise = np.random.default_rng(0).normal(0, 15, portrait.shape)
+    _, jpeg = cv2.imencode(".jpg", portrait, [cv2.IMWRITE_JPEG_QUALITY, 15])
+    for photo in (
+        portrait,
+        portrait // 4,
+        cv2.GaussianBlur(portrait, (0, 0), 4),
+        np.clip(portrait + noise, 0, 255).astype(np.uint8),
+        np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), np.uint8),
+    ):
+        assert missing_in(photo, aligned) is None
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (90, 140, 60)])
+def test_what_reaches_in_from_outside_is_not_missing(
+    portrait: Pixels, aligned: AlignedFace, colour: tuple[int, int, int]
+) -> None:
+    """A background, a hat or crushed hair, sharply bordered and of one colour."""
+    around = cv2.rectangle(portrait.copy(), (0, 0), (185, 511), colour, -1)
+    hat = cv2.rectangle(portrait.copy(), (100, 0), (330, 66), colour, -1)
+    for photo in (around, hat):
+        assert missing_in(photo, aligned) is None
+
+
+def test_glare_and_highlights_are_not_missing(portrait: Pixels, aligned: AlignedFace) -> None:
+    glare = cv2.fillPoly(
+        portrait.copy(), [np.array([(190, 100), (202, 100), (196, 108), (188, 108)])], (255,) * 3
+    )
+    spot = cv2.GaussianBlur(
+        cv2.ellipse(portrait.copy(), (225, 78), (8, 5), 0, 0, 360, (255,) * 3, -1), (0, 0), 2
+    )
+    for photo in (glare, spot):
+        assert missing_in(photo, aligned) is None
+
+
+def overexposed(photo: Pixels) -> Pixels:
+    return np.clip(photo * 1.9, 0, 255).astype(np.uint8)
+
+
+def in_sunglasses(photo: Pixels) -> Pixels:
+    worn = photo.copy()
+    for x in (199, 246):
+        cv2.ellipse(worn, (x, 99), (20, 15), 0, 0, 360, (12, 12, 14), -1)
+    cv2.rectangle(worn, (215, 92), (230, 95), (12, 12, 14), -1)
+    return cv2.GaussianBlur(worn, (0, 0), 0.7)
+
+
+def masked(photo: Pixels) -> Pixels:
+    outline = np.array([(180, 124), (223, 115), (266, 124), (260, 173), (223, 193), (188, 173)])
+    return cv2.fillPoly(photo.copy(), [outline], (150, 190, 220))
+
+
+COVERS = {
+    "ink": inked,
+    "bar": barred,
+    "over-exposure": overexposed,
+    "sunglasses": in_sunglasses,
+    "mask": masked,
+}
+
+
+@pytest.mark.parametrize("cover", COVERS)
+@pytest.mark.parametrize("name", ["standard", "classic"])
+def test_what_is_covered_or_blown_out_keeps_its_pixels_bit_for_bit(
+    default: Restorer, portrait: Pixels, cover: str, name: str
+) -> None:
+    photo = COVERS[cover](portrait)
+    found = default.detect(portrait)
+    result = default.restore(photo, preset(name, budget=600), found=found)
+    (face,) = result.faces
+    (warning,) = [w for w in face.warnings if w.code == "missing-information"]
+    assert warning.sentence.endswith("it was left as it is")
+    flat = cv2.dilate(photo, np.ones((3, 3))) == cv2.erode(photo, np.ones((3, 3)))
+    covered = flat.all(axis=2) & (photo != portrait).any(axis=2) & near_face(photo, found[0])
+    assert covered.sum() > 100
+    assert np.array_equal(result.photo[covered], photo[covered])
+    assert not np.array_equal(result.photo, photo)
+
+
+@pytest.mark.parametrize("light", [(1.0, 0.12, 0.12), (0.15, 0.2, 1.0), (0.15, 0.15, 0.15)])
+@pytest.mark.parametrize("name", ["standard", "film-scan", "low-light"])
+def test_what_is_covered_in_strange_light_keeps_its_pixels_bit_for_bit(
+    default: Restorer, portrait: Pixels, light: tuple[float, ...], name: str
+) -> None:
+    photo = np.rint(portrait * np.array(light)).astype(np.uint8)
+    found = default.detect(portrait)
+    (left, y0), (right, y1) = np.rint(found[0].landmarks[:2]).astype(int).tolist()
+    bar = np.s_[min(y0, y1) - 14 : max(y0, y1) + 15, left - 20 : right + 21]
+    photo[bar] = (120, 130, 110)
+    result = default.restore(photo, preset(name, budget=600), found=found)
+    assert "missing-information" in [warning.code for warning in result.faces[0].warnings]
+    assert np.array_equal(result.photo[bar], photo[bar])
+    assert not np.array_equal(result.photo, photo)
+
+
+def near_face(photo: Pixels, face: Face) -> NDArray[np.bool_]:
+    """Where eyes, nose and mouth lie, and a little around them."""
+    (x0, y0), (x1, y1) = face.landmarks.min(axis=0) - 8, face.landmarks.max(axis=0) + 8
+    y, x = np.mgrid[: photo.shape[0], : photo.shape[1]]
+    return np.asarray((x >= x0) & (x <= x1) & (y >= y0) & (y <= y1))
+
+
+def test_what_is_missing_is_left_to_the_photo_with_a_soft_border(
+    portrait: Pixels, aligned: AlignedFace
+) -> None:
+    found = missing_in(masked(portrait), aligned)
+    assert found is not None
+    kappa = keep_missing(np.full((256, 256), 0.04, np.float32), found)
+    assert (kappa[found.hole == 1] == 1).all()
+    assert np.allclose(kappa[found.hole == 0], 0.04, atol=1e-6)
+    assert np.abs(np.diff(kappa, axis=0)).max() < 0.5
+
+
+def test_the_network_gets_the_crop_as_it_is_unless_it_shall_be_filled(
+    restorer: Restorer, portrait: Pixels
+) -> None:
+    photo = inked(portrait, 20)
+    kept, filled = (restorer.restore(photo, settings).faces[0] for settings in (PATIENT, FILL))
+    assert kept.aligned is not None
+    plain = align(photo, kept.face, len(kept.aligned.crop)).crop
+    assert np.array_equal(kept.aligned.crop, plain)
+    assert kept.loop is not None
+    assert filled.loop is not None
+    assert not np.array_equal(kept.loop.restored, filled.loop.restored)
+
+
+def test_no_preset_fills() -> None:
+    assert not any(preset(name).fill_missing for name in PRESETS)
+
+
+def test_filling_ends_where_another_face_begins(portrait: Pixels, aligned: AlignedFace) -> None:
+    photo = masked(portrait)
+    shift = 0.5 * (aligned.face.landmarks[1] - aligned.face.landmarks[0])
+    other = replace(aligned.face, landmarks=(aligned.face.landmarks + 3 * shift).astype(np.float32))
+    crop = align(photo, aligned.face, 256)
+    alone, beside = find_missing(crop), find_missing(crop, [other])
+    assert alone is not None
+    assert beside is not None
+    assert np.array_equal(alone.hole, beside.hole)
+    head = region_masks(crop_landmarks(replace(crop, face=other)), 256)["other"] < 0.4
+    assert alone.fillable[head].max() > 0.9
+    assert beside.fillable[head].max() == 0
+    assert beside.fillable.max() > 0.9
+
+
+def test_filling_keeps_features_that_are_still_there(portrait: Pixels, aligned: AlignedFace) -> None:
+    crop = align(overexposed(portrait), aligned.face, 256).crop
+    found = find_missing(replace(aligned, crop=crop))
+    assert found is not None
+    filled = fill_missing(crop, found)
+    masks = region_masks(crop_landmarks(aligned), 256)
+    features = sum(masks[name] for name in ("eye", "brow", "nose", "lip")) > 0.5
+    dark = features & (crop.min(axis=2) < 0.6)
+    assert dark.sum() > 200
+    assert np.abs(filled - crop)[dark].max() < 0.05
+    assert np.abs(filled - crop).max() > 0.1
+
+
+def test_a_hole_is_filled_with_the_colours_of_the_face_around_it(
+    portrait: Pixels, aligned: AlignedFace
+) -> None:
+    crop = align(inked(portrait), aligned.face, 256).crop
+    found = find_missing(replace(aligned, crop=crop))
+    assert found is not None
+    filled = fill_missing(crop, found)
+    inside, outside = found.fillable > 0.99, found.fillable == 0
+    assert np.array_equal(filled[outside], crop[outside])
+    assert np.abs(filled - aligned.crop)[inside].mean() < 0.13
+    assert np.abs(crop - aligned.crop)[inside].mean() > 0.35
+    slope = np.abs(np.diff(filled, axis=0)).max(axis=2)[inside[1:] & inside[:-1]]
+    assert slope.max() < 0.04
+
+
+def test_without_a_hole_nothing_changes() -> None:
+    kappa = np.full((256, 256), 0.3, np.float32)
+    assert keep_missing(kappa, None) is kappa
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_ink_is_gone_where_it_shall_be_filled_and_the_user_is_told(
+    restorer: Restorer, portrait: Pixels, scale: int
+) -> None:
+    photo = inked(portrait, 20)
+    photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    for settings in (FILL, preset("classic", fill_missing=True), preset("film-scan", fill_missing=True)):
+        result = restorer.restore(photo, replace(settings, budget=600))
+        (face,) = result.faces
+        (warning,) = [w for w in face.warnings if w.code == "missing-information"]
+        assert "of the face holds no picture (the cheeks and chin; covered)" in warning.sentence
+        assert "what is there now is a guess" in warning.sentence
+        assert np.abs(result.photo[scale * CHEEK[1], scale * CHEEK[0]] - np.array(INK)).max() > 60
+
+
+@pytest.mark.parametrize("settings", [PATIENT, FILL])
+def test_ink_under_weight_zero_stays_bit_for_bit(
+    restorer: Restorer, portrait: Pixels, settings: RestoreSettings
+) -> None:
+    photo = inked(portrait, 20)
+    assert np.array_equal(
+        restorer.restore(photo, replace(settings, face_mask_weights={"face": 0})).photo, photo
+    )

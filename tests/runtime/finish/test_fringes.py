@@ -1,0 +1,93 @@
+import colorsys
+
+import numpy as np
+import pytest
+
+from runtime.finish.fringes import desaturate_fringes, fringe_map, fringe_reach
+
+REACH = 8
+BAND = np.s_[:, 78:82]
+
+
+def scene(hue=290, band=BAND, dtype=np.uint8):
+    """Bright beside dark, and a coloured band at the edge between them."""
+    picture = np.full((120, 160, 3), 0.08)
+    picture[:, :80] = 0.9
+    picture[band] = colorsys.hsv_to_rgb(hue / 360, 0.7, 0.6)
+    return np.rint(picture * np.iinfo(dtype).max).astype(dtype)
+
+
+def saturation(picture):
+    return picture.max(axis=-1) - picture.min(axis=-1)
+
+
+def desaturated(photo):
+    picture = photo.astype(np.float32) / np.float32(np.iinfo(photo.dtype).max)
+    return picture, desaturate_fringes(picture, photo, np.s_[0:120, 0:160], REACH)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("hue", [265, 290, 310])
+def test_a_fringe_loses_most_of_its_colour(hue, dtype):
+    before, after = desaturated(scene(hue, dtype=dtype))
+    assert saturation(after[BAND]).mean() < 0.4 * saturation(before[BAND]).mean()
+
+
+def test_a_fringe_keeps_its_brightness():
+    before, after = desaturated(scene())
+    luma = np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(after @ luma, before @ luma, atol=1e-3)
+
+
+def test_a_fringe_loses_saturation_gradually():
+    share = fringe_map(scene(), REACH)
+    assert share.max() > 0.5
+    assert np.abs(np.diff(share, axis=1)).max() < 0.35 * share.max()
+
+
+def test_over_hues_the_loss_has_no_step():
+    kept = []
+    for hue in range(200, 361, 2):
+        before, after = desaturated(scene(hue))
+        kept.append(saturation(after[60, 80]) / saturation(before[60, 80]))
+    assert min(kept) < 0.4
+    assert np.abs(np.diff(kept)).max() < 0.12
+    assert kept[0] == kept[-1] == 1
+
+
+@pytest.mark.parametrize("hue", [0, 30, 60, 120, 200, 345])
+def test_other_hues_stay(hue):
+    before, after = desaturated(scene(hue))
+    np.testing.assert_array_equal(after, before)
+
+
+def test_a_purple_garment_keeps_its_colour():
+    before, after = desaturated(scene(band=np.s_[:, 80:]))
+    changed = saturation(before) - saturation(after)
+    assert changed.max() < 0.05
+
+
+def test_purple_away_from_edges_stays():
+    photo = np.full((120, 160, 3), 110, np.uint8)
+    photo[BAND] = (140, 90, 150)
+    before, after = desaturated(photo)
+    assert np.abs(after - before).max() < 0.02
+
+
+def test_a_grey_picture_is_returned_as_it_is():
+    photo = scene()
+    photo[:] = photo[..., :1]
+    before, after = desaturated(photo)
+    assert after is before
+
+
+def test_a_margin_makes_parts_fit_together():
+    photo = scene()
+    _, whole = desaturated(photo)
+    part = photo[:, 40:120].astype(np.float32) / 255
+    piece = desaturate_fringes(part, photo[:, 10:150], np.s_[:, 30:110], REACH)
+    np.testing.assert_allclose(piece, whole[:, 40:120], atol=1e-5)
+
+
+def test_the_width_of_a_fringe_follows_the_face_up_to_a_limit():
+    assert [fringe_reach(width) for width in (20, 512, 5000)] == [2, 8, 16]
