@@ -26,11 +26,11 @@ from bench.measures import (
 from runtime.finish.paste import FEATHER
 
 FACE = np.ascontiguousarray(astronaut()[30:222, 130:322])
-RNG = np.random.default_rng(0)
 
 
 def noisy(picture, sigma):
-    return np.clip(np.rint(picture + RNG.normal(0, sigma, picture.shape)), 0, 255).astype(np.uint8)
+    noise = np.random.default_rng(0).normal(0, sigma, picture.shape)
+    return np.clip(np.rint(picture + noise), 0, 255).astype(np.uint8)
 
 
 WORSE = {
@@ -85,11 +85,11 @@ def test_the_blur_effect_is_that_of_scikit_image_and_a_flat_picture_has_none_of_
 
 
 def test_texture_statistics_care_for_strength_and_spread_but_not_for_place():
-    ones = np.ones((192, 192), np.float32)
-    grain, other = (RNG.normal(128, 8, (192, 192)) for _ in range(2))
+    ones, rng = np.ones((192, 192), np.float32), np.random.default_rng(0)
+    grain, other = (rng.normal(128, 8, (192, 192)) for _ in range(2))
     assert octaves_apart(grain, other, ones) < 0.05
     assert octaves_apart(128 + 2 * (grain - 128), grain, ones) == pytest.approx(1, abs=0.01)
-    sparse = np.where(RNG.random((192, 192)) < 1 / 64, 64.0, 0.0)  # as much energy as noise of σ 8, in dots
+    sparse = np.where(rng.random((192, 192)) < 1 / 64, 64.0, 0.0)  # as much energy as noise of σ 8, in dots
     assert detail(sparse, ones) == pytest.approx(detail(grain, ones), rel=0.1)
     assert octaves_apart(sparse, grain, ones) > 0.3
 
@@ -99,7 +99,7 @@ def test_detail_is_counted_where_the_weights_are_and_an_empty_band_is_no_minus_i
     half[:, :80] = 1
     flat = np.full((192, 192), 128.0)
     right = flat.copy()
-    right[:, 96:] += RNG.normal(0, 8, (192, 96))
+    right[:, 96:] += np.random.default_rng(0).normal(0, 8, (192, 96))
     assert octaves_apart(right, flat, half) == 0
     assert detail(right, half) < 1 < detail(right, 1 - half)
 
