@@ -85,7 +85,7 @@ def test_no_pixel_further_away_than_the_support_matters():
 def test_a_larger_coefficient_loses_less(sigma, values):
     c = np.array(sorted(values, key=abs), np.float32)
     gains = wiener_gain(c, sigma)
-    assert (np.diff(gains) >= 0).all()
+    assert (np.diff(gains) >= -1e-6).all()  # neighbouring floats may be rounded either way
     assert gains.min() >= 0
     assert gains.max() <= 1
 
