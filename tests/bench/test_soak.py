@@ -1,5 +1,6 @@
 """The soak's line tells growth from noise, and a short one finds handles and threads flat."""
 
+import gc
 import json
 import subprocess
 import sys
@@ -59,6 +60,7 @@ def test_a_constant_is_flat_and_what_shrinks_is_flat_too() -> None:
 
 
 def test_what_is_held_is_seen(tmp_path) -> None:
+    gc.collect()  # or files of earlier tests might be closed in between
     before, stop = look(1, 0), threading.Event()
     thread = threading.Thread(target=stop.wait)
     thread.start()

@@ -66,9 +66,17 @@ def children(pid):
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
+def maps(pid):
+    """Return what a process has mapped: nothing once it has ended."""
+    try:
+        return Path(f"/proc/{pid}/maps").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def builds(pid):
     """Return the build processes of that process which have begun to work on their request."""
-    return [child for child in children(pid) if "tensorrt_rtx" in Path(f"/proc/{child}/maps").read_text()]
+    return [child for child in children(pid) if "tensorrt_rtx" in maps(child)]
 
 
 def test_graphs_are_built_for_several_targets_without_a_gpu(tiny_package, folder, capsys):
@@ -207,7 +215,7 @@ def test_a_build_that_is_stopped_leaves_nothing_and_no_process(tiny_package, fol
     returned, out, error = ended(process)
     assert (returned, out) == (status, "")
     assert error == ("interrupted\n" if sent == signal.SIGINT else "")
-    until(lambda: not Path(f"/proc/{child}/maps").exists() or not Path(f"/proc/{child}/maps").read_text())
+    until(lambda: not maps(child))
     assert not list(folder.glob("*.engine"))
     assert main(["build", str(tiny_package), "--runtime", "rtx", "--graphs", "mapping"]) == 0
     assert [Path(name).suffix for name in names(folder)] == [".engine", ".json"]
