@@ -139,7 +139,10 @@ def test_any_name_is_delivered_and_can_be_again(hot, name: str) -> None:
 
 
 def test_a_name_that_is_not_utf_8_is_delivered_and_can_fail(hot) -> None:
-    hot.put(os.fsdecode(b"caf\xe9.png"))
+    try:
+        hot.put(os.fsdecode(b"caf\xe9.png"))
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
     (hot.photos / os.fsdecode(b"bad\xe9.png")).write_text("hello")
     hot.work()
     assert [os.fsencode(name) for name in hot.results()] == [b"caf\xe9.png"]

@@ -234,10 +234,8 @@ def test_without_the_extra_it_says_what_to_install(
 def test_a_full_file_system_is_waited_for(start, portrait_file: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     output.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", output], capture_output=True, check=False
-    )
-    if mounted.returncode:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", output]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("file systems cannot be mounted here: the tests of the station inject the error instead")
     try:
         (output / "ballast").write_bytes(bytes(700_000))
