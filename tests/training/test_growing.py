@@ -1,5 +1,7 @@
 """A network that grows from small crops to large ones, and the form that a GPU trains."""
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -93,18 +95,18 @@ def test_the_form_that_a_gpu_trains_computes_the_same() -> None:
 
 def test_waking_silenced_features_keeps_what_the_network_does_and_lets_them_learn() -> None:
     network, crops = trained(Layout(64, 1, 0.125, 32, 2)), smooth(64)
-    for conv in network.generator.styled_convs[:3]:
+    convs = network.generator.styled_convs
+    for conv, reader in itertools.pairwise(convs[:4]):
         conv.noise.weight.fill_(1e-4)
         conv.activate.bias[len(conv.activate.bias) // 2 :] = 0
+        # Training has shrunk what reads a feature that is silent: in the demodulation it counts a hundredth.
+        reader.conv.weight[:, :, conv.conv.weight.shape[1] :] *= 0.1
     before = network(crops)
     assert revive(network) == 3
     after = network.requires_grad_(True)(crops)
-    # Demodulation counts the weights that became zero; a trained network's were nearly that before.
-    assert (after.detach() - before).abs().mean() < 0.3 * before.abs().mean()
+    assert (after.detach() - before).abs().mean() < 0.1 * before.abs().mean()
     after.square().mean().backward()
-    for conv, reader in zip(
-        network.generator.styled_convs[:3], network.generator.styled_convs[1:4], strict=True
-    ):
+    for conv, reader in itertools.pairwise(convs[:4]):
         outputs = conv.conv.weight.shape[1]
         assert float(conv.noise.weight.detach()) == 1
         assert not reader.conv.weight[:, :, outputs:].any()
