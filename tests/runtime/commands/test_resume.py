@@ -104,7 +104,7 @@ def test_a_run_that_is_interrupted_and_killed_ends_as_one_that_is_not(
         outputs = ["-o", place / "out", "--compare", place / "sheets", "--report", place / "r.json"]
         settings = ["--recursive", "--threads", 1, "--model", tiny_package, "--budget", 600]
         words = [sys.executable, "-c", POINT, point, int(number), place, album, *outputs, *settings, *more]
-        return subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=300, check=False)
+        return subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=600, check=False)
 
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     undisturbed = run(whole, 0, 0)
