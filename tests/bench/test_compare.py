@@ -24,7 +24,7 @@ def old(tmp_path):
     return write(tmp_path / "old.json", of_times("face", [1.0, 1.1, 1.2]), Measure("memory", 100, "MiB"))
 
 
-def test_a_time_beyond_threshold_and_spread_got_worse_and_is_told_by_the_status(old, tmp_path, capsys):
+def test_a_time_beyond_threshold_and_spread_sets_the_exit_status(old, tmp_path, capsys):
     new = write(tmp_path / "new.json", of_times("face", [1.3, 1.4, 1.5]), Measure("memory", 100, "MiB"))
     assert main(["compare", old, new]) == 1
     shown = capsys.readouterr().out

@@ -19,7 +19,7 @@ def truth():
     )
 
 
-def test_the_table_covers_every_kind_and_severity_and_the_rows_of_the_design_once():
+def test_the_table_has_every_kind_and_severity_and_each_design_row_once():
     assert len(set(NAMES)) == len(NAMES)
     assert {f"{kind}-{severity}" for kind in KINDS for severity in ("light", "medium", "heavy")} < set(NAMES)
     assert {*TEXTURE, *MIXED, UNDEGRADED} < set(NAMES)

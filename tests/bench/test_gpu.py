@@ -10,7 +10,7 @@ from bench import gpu
 from bench.__main__ import main
 
 
-def test_each_part_is_measured_a_failure_is_told_and_what_comes_too_late_is_not_run(
+def test_each_part_runs_failures_are_reported_and_late_parts_are_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gpu, "BATCHES", (1,))

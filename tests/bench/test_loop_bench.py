@@ -39,9 +39,7 @@ def test_the_loop_is_measured_by_epsilon_steps_and_decay(folder, tiny_package, t
         assert min(chart.size) > 300
 
 
-def test_the_renewed_loop_is_measured_without_the_claim_that_fewer_passes_come_to_the_same(
-    folder, renewed_package, tmp_path
-):
+def test_the_renewed_loop_makes_no_claim_about_fewer_passes(folder, renewed_package, tmp_path):
     assert main(["loop", str(folder), "--package", str(renewed_package), "-o", str(tmp_path)]) == 0
     figures = json.loads((tmp_path / "loop.json").read_text())
     assert figures["loop"] == "renewed"

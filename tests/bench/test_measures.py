@@ -45,7 +45,7 @@ def tensors(picture):
 
 
 @pytest.mark.parametrize("worse", WORSE.values(), ids=WORSE)
-def test_structural_similarity_and_fidelity_are_those_of_other_implementations(worse):
+def test_structural_similarity_and_fidelity_match_other_implementations(worse):
     x, y = brightness(worse), brightness(FACE)
     gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     expected = structural_similarity(x, y, data_range=255, **gaussian)
@@ -79,7 +79,7 @@ def test_blur_and_noise_cost_texture_and_are_told_apart_by_the_blur_effect():
     assert noise["blur"] < best["blur"] < blurred["blur"]
 
 
-def test_the_blur_effect_is_that_of_scikit_image_and_a_flat_picture_has_none_of_its_sharpness():
+def test_the_blur_effect_matches_scikit_image_and_is_1_if_nothing_is_sharp():
     assert blur(FACE) == blur_effect(FACE, channel_axis=-1)
     assert blur(np.full_like(FACE, 90)) == 1
 
@@ -94,7 +94,7 @@ def test_texture_statistics_care_for_strength_and_spread_but_not_for_place():
     assert octaves_apart(sparse, grain, ones) > 0.3
 
 
-def test_detail_is_counted_where_the_weights_are_and_an_empty_band_is_no_minus_infinity():
+def test_detail_is_counted_by_weight_and_an_empty_band_stays_finite():
     half = np.zeros((192, 192), np.float32)
     half[:, :80] = 1
     flat = np.full((192, 192), 128.0)

@@ -73,7 +73,7 @@ def test_every_kind_of_product_is_counted(tmp_path, node, x, k, y, macs):
     assert count(path).macs == macs
 
 
-def test_another_shape_of_the_same_memory_moves_nothing_and_a_stored_half_counts_as_stored(tmp_path):
+def test_reshapes_move_no_bytes_and_stored_halves_count_as_stored(tmp_path):
     nodes = [
         helper.make_node("Cast", ["half"], ["k"], to=TensorProto.FLOAT),
         helper.make_node("MatMul", ["x", "k"], ["product"]),

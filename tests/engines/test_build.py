@@ -170,9 +170,7 @@ def test_a_damaged_engine_is_built_again(tiny_package, folder):
     assert notices == [f"the engine {path.name} is damaged or foreign: it is built again"]
 
 
-def test_an_engine_that_the_runtime_refuses_is_built_again_once_and_a_gpu_that_fails_is_told(
-    tiny_package, folder, monkeypatch
-):
+def test_a_refused_engine_is_rebuilt_once_and_a_failing_gpu_is_reported(tiny_package, folder, monkeypatch):
     """On a machine without a GPU the real runtime opens no engine; that there were one is pretended."""
     if builder.find_gpu() is not None:
         pytest.skip("a GPU would open the engine")

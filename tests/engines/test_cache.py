@@ -104,9 +104,7 @@ def test_an_engine_under_the_name_of_another_is_not_taken(cache, part):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.sampled_from([".engine", ".json"]), st.floats(0, 1, exclude_max=True), st.integers(0, 8))
-def test_whatever_byte_is_changed_or_cut_off_what_is_found_is_the_built_engine_or_nothing(
-    cache, suffix, where, bit
-):
+def test_a_damaged_engine_or_record_never_yields_a_wrong_engine(cache, suffix, where, bit):
     engine = cache.get(KEY, writes(), rebuild=True)
     file = engine.path.with_suffix(suffix)
     content = bytearray(file.read_bytes())
@@ -226,7 +224,7 @@ def test_engines_made_ahead_serve_the_gpus_they_cover_the_narrowest_first(cache)
     assert cache.find_for(KEY, Gpu("NVIDIA V100", (7, 0), 20)) is None
 
 
-def test_of_engines_that_differ_in_their_max_batch_the_one_used_last_serves(cache):
+def test_of_engines_with_different_max_batch_the_last_used_serves(cache):
     gpu = Gpu("NVIDIA GeForce RTX 4070", (8, 9), 20)
     for batch in (4, 16):
         key = replace(KEY, max_batch=batch)

@@ -21,7 +21,7 @@ def test_the_innermost_phase_is_told_and_counts_within_its_parents():
 
 
 @given(st.lists(st.tuples(st.sampled_from("sdf"), st.sampled_from("abc"), st.integers(-1, 9))))
-def test_whatever_is_reported_the_share_stays_within_bounds_and_never_falls(events):
+def test_the_share_stays_within_bounds_and_never_falls(events):
     phases, told = recorded()
     for what, phase, number in events:
         if what == "s":

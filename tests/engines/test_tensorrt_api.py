@@ -100,7 +100,7 @@ def test_rtx_builds_for_the_gpus_it_knows_and_measures_nothing():
     assert {"sm_75", "sm_86", "sm_89", "sm_120"} <= set(api.known_targets)
 
 
-def test_a_runtime_that_is_not_installed_is_told_with_the_extra_that_installs_it(monkeypatch):
+def test_a_missing_runtime_is_named_with_the_extra_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(EngineError, match=r"TensorRT is not installed: pip install 'gpen-edge\[tensorrt\]'"):
         tensorrt_api.load("tensorrt")
@@ -267,7 +267,7 @@ class MeasuredElsewhere:
         return None
 
 
-def test_a_timing_cache_of_another_gpu_is_begun_anew_and_one_that_is_missing_fails_no_build():
+def test_a_foreign_or_missing_timing_cache_is_replaced_and_fails_no_build():
     api = tensorrt_api.TensorRt("tensorrt", None, "10.13.0")
     config = MeasuredElsewhere(takes=[b"here", b""])
     tensorrt_api.use_timing_cache(api, config, b"elsewhere")

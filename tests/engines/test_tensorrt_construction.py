@@ -116,7 +116,7 @@ def test_only_a_portable_engine_is_for_ampere_and_newer(built, portable):
     assert (level == trt.HardwareCompatibilityLevel.AMPERE_PLUS) == portable
 
 
-def test_what_earlier_builds_measured_is_given_and_what_is_known_now_is_kept(built, tmp_path):
+def test_timings_of_earlier_builds_are_reused_and_new_ones_kept(built, tmp_path):
     timing = tmp_path / "gpu.timing"
     timing.write_bytes(b"measured before")
     recorded, _ = built(timing_cache=str(timing))

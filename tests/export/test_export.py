@@ -170,7 +170,7 @@ def test_other_options_change_what_they_say(tmp_path):
     assert len(told) == step_count(fused=False)
 
 
-def test_a_package_for_the_renewed_loop_has_a_step_that_only_moves_the_estimate(
+def test_the_step_of_a_renewed_package_only_moves_the_estimate(
     renewed_package, tiny_package, tmp_path, capsys
 ):
     package, other = open_package(renewed_package), open_package(tiny_package)

@@ -36,7 +36,7 @@ def test_only_wide_layers_that_keep_the_resolution_are_quickened() -> None:
     assert quick == [6]  # after 4, 8, 8, 16, 16 and the doubling to 32
 
 
-def test_a_winograd_package_is_compared_with_the_published_network_and_says_what_it_is(
+def test_a_winograd_package_matches_the_published_network_and_is_marked(
     tmp_path: Path,
 ) -> None:
     torch.manual_seed(0)

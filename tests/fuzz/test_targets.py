@@ -72,7 +72,7 @@ def test_any_words_become_settings_or_are_refused_in_one_line(words: list[str]) 
     targets.settings("\n".join(words).encode("utf-8", "surrogateescape"))
 
 
-def test_a_target_tells_of_another_error_and_of_a_message_that_cannot_be_shown(
+def test_a_target_reports_other_errors_and_unprintable_messages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for error, told in (

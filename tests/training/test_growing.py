@@ -93,7 +93,7 @@ def test_the_form_that_a_gpu_trains_computes_the_same() -> None:
     assert (found - expected).abs().max() < 1e-4 * expected.abs().max()
 
 
-def test_waking_silenced_features_keeps_what_the_network_does_and_lets_them_learn() -> None:
+def test_waking_silenced_features_keeps_the_output_and_lets_them_learn() -> None:
     network, crops = trained(Layout(64, 1, 0.125, 32, 2)), smooth(64)
     convs = network.generator.styled_convs
     for conv, reader in itertools.pairwise(convs[:4]):

@@ -139,7 +139,7 @@ def test_mistakes_are_one_line(
     assert error.count("\n") == 1
 
 
-def test_the_hash_stays_under_compression_and_brightness_and_changes_with_the_picture(
+def test_the_hash_survives_compression_and_brightness_changes_only(
     portrait: NDArray[np.uint8],
 ) -> None:
     crop = portrait[:256, 90:346]

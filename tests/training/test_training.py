@@ -345,7 +345,7 @@ def test_folders_without_portraits_are_refused(tmp_path: Path) -> None:
         load_portraits(tmp_path)
 
 
-def test_degradation_is_the_same_for_the_same_seed_and_worse_for_wider_ranges(
+def test_degradation_is_seeded_and_worse_for_wider_ranges(
     portrait: NDArray[np.uint8],
 ) -> None:
     crop = portrait[:256, 100:356]

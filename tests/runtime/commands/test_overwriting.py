@@ -222,7 +222,7 @@ def test_an_existing_report_sheet_or_mask_is_kept_unless_allowed(
     assert json.loads((tmp_path / "r.json").read_text())["photos"]
 
 
-def test_a_photo_may_be_replaced_by_its_own_result_and_its_twin_keeps_out_of_the_way(tmp_path: Path) -> None:
+def test_a_photo_may_be_replaced_by_its_own_result_but_not_by_anothers(tmp_path: Path) -> None:
     album = tmp_path / "album"
     photo(album / "me.png", 1)
     photo(album / "me.gif", 2)

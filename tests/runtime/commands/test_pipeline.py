@@ -35,7 +35,7 @@ def test_outcomes_come_in_order_and_a_failure_of_any_step_is_one_of_them() -> No
     assert outcomes == {item: item * 10 + 1 for item in (0, 1, 2, 4, 6, 8, 9)}
 
 
-def test_reading_goes_ahead_while_one_is_worked_on_and_writing_follows_behind() -> None:
+def test_reading_runs_ahead_and_writing_follows_behind() -> None:
     read_third, written_first = threading.Event(), threading.Event()
 
     def read(item: int) -> int:
@@ -57,7 +57,7 @@ def test_reading_goes_ahead_while_one_is_worked_on_and_writing_follows_behind() 
     assert [outcome for _, outcome in pipelined(range(4), read, work, write)] == [0, 1, 2, 3]
 
 
-def test_no_more_photos_are_in_memory_than_there_are_places_however_many_there_are() -> None:
+def test_photos_in_memory_are_bounded_however_many_there_are() -> None:
     alive: weakref.WeakSet[Pixels] = weakref.WeakSet()
     most = 0
 

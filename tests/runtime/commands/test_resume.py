@@ -179,7 +179,7 @@ def test_results_that_need_a_look_are_listed(restore: Restore, portrait: Pixels,
     assert look["warnings"] == ["missing-information"]
 
 
-def test_what_follows_from_the_settings_is_said_once_a_run_and_what_faces_share_once_a_photo(
+def test_warnings_of_settings_come_once_a_run_and_shared_ones_once_a_photo(
     restore: Restore, portrait: Pixels, tmp_path: Path
 ) -> None:
     album = tmp_path / "album"
@@ -326,7 +326,7 @@ def test_what_is_no_report_is_not_replaced_by_one(
     assert report.read_bytes() == content
 
 
-def test_odd_reports_and_journals_that_a_crash_has_cut_are_read_as_far_as_they_go(tmp_path: Path) -> None:
+def test_odd_reports_and_truncated_journals_are_read_as_far_as_possible(tmp_path: Path) -> None:
     report = tmp_path / "r.json"
     odd = [1, {}, {"photo": 3}, {"photo": "a", "look_at": 1, "output": [], "other_settings": "x"}]
     report.write_text(json.dumps({"photos": odd, "settings": 3, "package": []}))

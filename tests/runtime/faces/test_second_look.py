@@ -68,7 +68,7 @@ def test_an_unsure_second_look_does_not_replace_a_surer_face():
     assert second_look(PHOTO, first, seeing(0.6, side=60), TRUST) is first
 
 
-def test_a_face_that_is_seen_upside_down_in_the_turned_piece_is_a_misreading():
+def test_a_face_found_upside_down_in_the_turned_piece_is_discarded():
     first = row(0, score=0.5)
     assert second_look(PHOTO, first, seeing(0.95, turn=180), TRUST) is first
 

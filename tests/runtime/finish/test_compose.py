@@ -103,7 +103,7 @@ def test_a_coefficient_of_one_and_a_half_sigma_is_halved():
 
 @settings(deadline=None)
 @given(pictures, st.floats(0, 0.1))
-def test_kappa_0_is_the_restored_face_and_kappa_1_the_photo_to_the_last_bit(photo, sigma):
+def test_kappa_0_is_the_restored_face_and_kappa_1_exactly_the_photo(photo, sigma):
     restored = photo[::-1, ::-1]
     nothing = np.zeros(photo.shape[:2], np.float32)
     np.testing.assert_array_equal(compose(photo, restored, nothing, sigma), restored)

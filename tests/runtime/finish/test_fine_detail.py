@@ -163,7 +163,7 @@ def test_white_noise_is_measured_and_pores_are_not(sigma: float, channels: int) 
 
 
 @pytest.mark.parametrize("light", [(1.0, 0.12, 0.12), (0.12, 0.15, 1.0), (0.12, 0.12, 0.12)])
-def test_in_strange_light_noise_is_measured_in_each_channel_and_pores_are_not(
+def test_in_strange_light_noise_is_measured_per_channel_and_pores_are_not(
     light: tuple[float, ...],
 ) -> None:
     gain = 1 / np.array(light, np.float32)

@@ -68,7 +68,7 @@ def test_a_picture_without_grain_has_none_to_keep():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_the_grain_at_a_face_is_found_at_either_depth_and_grows_with_the_photo(dtype):
+def test_grain_is_found_at_either_bit_depth_and_scales_with_the_photo(dtype):
     top = np.iinfo(dtype).max
     picture = np.clip(clean_face() + film_grain((480, 480), 0.8), 0, 1)
     photo = np.rint(picture * top).astype(dtype)

@@ -243,7 +243,7 @@ REPAIRS = {"fringes": True, "ringing": True, "multiscale": True, "grain": (0.03,
 
 @settings(max_examples=30)
 @given(x=st.floats(-20, 530), y=st.floats(-20, 530), scale=st.floats(0.1, 6), angle=st.floats(-3, 3))
-def test_repairs_touch_only_the_rectangle_and_nothing_that_is_left_to_the_photo(x, y, scale, angle):
+def test_repairs_touch_only_the_rectangle_and_no_pixel_left_to_the_photo(x, y, scale, angle):
     photo = noisy_astronaut()
     aligned = align(photo, face_at(x, y, scale, angle), SIZE)
     np.testing.assert_array_equal(restore(photo, aligned, HandBack(kappa_of(1), 0, **REPAIRS)), photo)

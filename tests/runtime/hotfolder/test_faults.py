@@ -61,7 +61,7 @@ class BetweenEngine(WarmRestorer):
         pass
 
 
-def test_a_photo_rewritten_while_it_is_read_is_restored_as_it_is_in_the_end(
+def test_a_photo_rewritten_while_it_is_read_is_restored_in_its_last_form(
     hot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, read = hot.put("a.png", 1), taking.read_photo
@@ -126,7 +126,7 @@ def test_a_photo_taken_away_while_it_is_restored_is_delivered_all_the_same(hot) 
     assert [entry.state for entry in hot.entries()] == ["done"]
 
 
-def test_memory_that_runs_out_is_tried_again_and_then_fails_the_photo_alone(hot) -> None:
+def test_out_of_memory_is_retried_and_then_fails_only_that_photo(hot) -> None:
     hot.put("a.png", 1)
     status = hot.work(engine=FailingEngine(hot.engine, [MemoryError(), MemoryError()]), retries=2)
     assert (hot.results(), dict(status.retries), dict(status.failures)) == ({"a.png": 1}, {"memory": 2}, {})
@@ -137,7 +137,7 @@ def test_memory_that_runs_out_is_tried_again_and_then_fails_the_photo_alone(hot)
     assert hot.failed() == ["b.png", "b.png.json"]
 
 
-def test_a_photo_that_is_named_for_a_lack_of_memory_fails_for_its_own_cause(hot) -> None:
+def test_a_photo_named_out_of_memory_fails_for_its_own_cause(hot) -> None:
     (hot.photos / "out of memory.jpg").write_text("hello")
     assert dict(hot.work().failures) == {"photo": 1}
 
@@ -157,7 +157,7 @@ def test_asking_whether_the_networks_are_well_keeps_nothing_of_them(engine, monk
     assert len(states) == 2
 
 
-def test_an_engine_that_is_well_fails_only_the_photo_that_it_cannot_restore(hot) -> None:
+def test_a_working_engine_fails_only_the_photo_that_it_cannot_restore(hot) -> None:
     hot.put("a.png", 1)
     status = hot.work(engine=FailingEngine(hot.engine, [BackendError("odd shape")] * 2), retries=1)
     assert dict(status.failures) == {"engine": 1}
@@ -179,9 +179,7 @@ def test_an_engine_that_is_broken_ends_the_work_and_fails_no_photo(hot) -> None:
 
 
 @pytest.mark.parametrize("error", [PackageError("changed"), SettingsError("none"), OSError(5, "broken")])
-def test_an_engine_that_cannot_be_opened_again_ends_the_work_and_fails_no_photo(
-    hot, error: Exception
-) -> None:
+def test_an_engine_that_cannot_be_reopened_ends_it_and_fails_no_photo(hot, error: Exception) -> None:
     def refuse() -> Restorer:
         raise error
 
@@ -207,7 +205,7 @@ def test_a_mistake_of_ours_fails_the_photo_at_once_and_the_work_goes_on(hot) -> 
     assert hot.results() == {"b.png": 2}
 
 
-def test_a_photo_that_the_program_dies_of_is_given_up_and_others_come_first(hot) -> None:
+def test_a_photo_that_crashes_the_program_comes_last_and_is_given_up(hot) -> None:
     """Here it does not die but is interrupted in a way that nothing catches."""
 
     class Death(BaseException):
@@ -316,7 +314,7 @@ def test_a_journal_that_fails_in_any_call_is_waited_for_or_ends_the_work(
     assert all(entry.state == "done" for entry in hot.entries())
 
 
-def test_a_file_that_may_not_be_read_is_tried_again_and_fails_with_its_original(
+def test_an_unreadable_file_is_retried_and_fails_with_its_original(
     hot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hot.put("a.png")
@@ -390,7 +388,7 @@ def test_a_name_that_the_output_refuses_becomes_a_plain_one(
     assert hot.left_over() == []
 
 
-def test_a_result_whose_name_was_to_be_one_that_the_output_refuses_is_delivered_at_the_next_start(
+def test_a_result_whose_name_is_refused_is_delivered_at_the_next_start(
     hot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Death(BaseException):
@@ -416,9 +414,7 @@ def only_within_a_folder(source: Path, target: Path) -> None:
     rename_new(source, target)
 
 
-def test_an_original_that_cannot_be_moved_is_moved_later_and_not_restored_again(
-    hot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_original_that_cannot_be_moved_is_moved_later(hot, monkeypatch: pytest.MonkeyPatch) -> None:
     real, monkeypatched = moving.rename_new, True
 
     def refuse(source: Path, target: Path) -> None:
@@ -532,7 +528,7 @@ def wait_for(what: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize("begins", range(7))
-def test_an_output_that_turns_read_only_at_any_step_ends_the_work_and_loses_nothing(
+def test_an_output_that_turns_read_only_at_any_step_loses_nothing(
     hot, monkeypatch: pytest.MonkeyPatch, begins: int
 ) -> None:
     """From some step on nothing can be opened for writing, synced or renamed there."""

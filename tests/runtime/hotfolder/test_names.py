@@ -18,9 +18,7 @@ NAMES = (
 
 
 @given(NAMES, st.sets(st.integers(1, 99_999), min_size=2, max_size=6))
-def test_a_name_has_another_for_each_number_with_room_for_a_reason_beside_it(
-    name: str, numbers: set[int]
-) -> None:
+def test_numbered_names_are_distinct_and_leave_room_for_a_reason(name: str, numbers: set[int]) -> None:
     made = {numbered(Path("folder", name), number) for number in numbers}
     assert len(made) == len(numbers)
     for path in made:

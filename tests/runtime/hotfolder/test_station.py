@@ -28,7 +28,7 @@ def test_what_is_there_at_the_start_is_restored_and_moved_to_done(hot) -> None:
     assert (status.done, status.state, dict(status.failures)) == (2, "stopped", {})
 
 
-def test_originals_that_are_left_are_restored_once_however_often_they_are_touched(hot) -> None:
+def test_originals_that_are_left_are_restored_once_even_if_touched(hot) -> None:
     first = hot.put("a.png", 1)
     assert hot.work(originals="leave").done == 1
     assert hot.work(originals="leave").done == 0
@@ -44,7 +44,7 @@ def test_originals_that_are_left_are_restored_once_however_often_they_are_touche
     assert (hot.waiting(), hot.done()) == (["a.png"], [])
 
 
-def test_originals_that_were_left_are_moved_and_not_restored_again_once_that_is_asked(hot) -> None:
+def test_originals_left_earlier_are_moved_on_request_without_a_new_result(hot) -> None:
     hot.put("a.png")
     hot.work(originals="leave")
     assert hot.work(originals="move").done == 0

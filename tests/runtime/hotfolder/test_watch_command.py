@@ -254,7 +254,7 @@ def test_a_full_file_system_is_waited_for(start, portrait_file: Path, tmp_path: 
         subprocess.run(["umount", "-l", output], check=False)
 
 
-def test_an_output_folder_that_turns_read_only_ends_it_with_one_line_and_loses_nothing(
+def test_a_read_only_output_ends_it_with_one_line_and_loses_nothing(
     start, portrait_file: Path, tmp_path: Path
 ) -> None:
     if os.geteuid() == 0 and not shutil.which("setpriv"):

@@ -48,7 +48,7 @@ def files(folder: Path) -> list[str]:
 PHOTOS = sorted(["a.png", "b/a.png", "b/c/d e.png", "b/c/line\nend.png", os.fsdecode(b"b/caf\xe9.png")])
 
 
-def test_recursive_mirrors_folders_and_follows_neither_links_nor_hidden_ones(
+def test_recursive_mirrors_folders_and_skips_links_and_hidden_ones(
     restore, album: Path, tmp_path: Path
 ) -> None:
     status, said = restore(album, "-o", tmp_path / "out", "--recursive", "--report", tmp_path / "r.json")
@@ -83,7 +83,7 @@ def test_resume_restores_only_what_is_not_there(restore, album: Path, tmp_path: 
     assert files(out) == PHOTOS
 
 
-def test_resume_removes_what_a_killed_run_has_left_and_nothing_that_is_being_written(
+def test_resume_removes_stale_drafts_but_none_that_are_being_written(
     restore, album: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out" / "b"

@@ -176,7 +176,7 @@ def test_a_region_of_weight_0_keeps_its_pixels_in_a_toned_photo(
 
 @pytest.mark.parametrize("name", ["grey", *TONED])
 @pytest.mark.parametrize("settings", ALL, ids=PRESETS)
-def test_what_is_covered_in_a_monochrome_photo_keeps_its_pixels_bit_for_bit(
+def test_a_covered_part_of_a_monochrome_photo_keeps_its_pixels(
     restorer: Restorer, grey: Grey, face: Face, name: str, settings: RestoreSettings
 ) -> None:
     covered = grey.copy()
@@ -191,7 +191,7 @@ def test_what_is_covered_in_a_monochrome_photo_keeps_its_pixels_bit_for_bit(
     assert name != "grey" or is_grey(result.photo)
 
 
-def test_a_coloured_bar_over_the_eyes_of_a_grey_photo_keeps_its_pixels_bit_for_bit(
+def test_a_coloured_bar_over_the_eyes_of_a_grey_photo_keeps_its_pixels(
     restorer: Restorer, grey: Grey, face: Face
 ) -> None:
     photo = as_photo([grey] * 3)
@@ -202,7 +202,7 @@ def test_a_coloured_bar_over_the_eyes_of_a_grey_photo_keeps_its_pixels_bit_for_b
     assert not np.array_equal(result.photo, photo)
 
 
-def test_a_covered_part_of_a_monochrome_photo_that_is_filled_is_filled_in_its_colours(
+def test_a_covered_part_of_a_monochrome_photo_is_filled_in_its_colours(
     restorer: Restorer, grey: Grey, face: Face
 ) -> None:
     covered = grey.copy()

@@ -184,7 +184,7 @@ def test_the_estimate_is_its_own_part_and_what_is_left_of_the_crop(
     assert np.array_equal(own[np.broadcast_to(left == 1, own.shape)], y[np.broadcast_to(left == 1, y.shape)])
 
 
-def test_a_region_of_weight_0_keeps_the_photo_bit_for_bit_and_the_rest_is_restored(
+def test_a_region_of_weight_0_keeps_the_photo_and_the_rest_is_restored(
     renewed_package: Path, portrait: NDArray[np.uint8]
 ) -> None:
     photo = np.ascontiguousarray(portrait[40:168:2, 160:288:2])
@@ -309,7 +309,7 @@ def test_passes_write_into_the_same_arrays_again(renewed_package: Path, crops: A
     backend.close()
 
 
-def test_a_photo_is_restored_with_all_passes_and_the_report_has_what_each_changed(
+def test_all_passes_are_made_and_the_report_has_what_each_changed(
     renewed_package: Path, portrait: NDArray[np.uint8], tmp_path: Path
 ) -> None:
     with Restorer.open(renewed_package, "onnxruntime", device="cpu", threads=1) as restorer:

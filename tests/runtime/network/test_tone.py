@@ -65,7 +65,7 @@ def test_in_any_light_the_network_sees_the_same_face(
     assert np.abs(shown - tone_of(reference).standard(reference.crop)).mean() < 1e-3
 
 
-def test_a_face_in_strange_light_gets_level_and_range_of_the_median_portrait(
+def test_a_face_in_strange_light_gets_the_median_portraits_level_and_range(
     scene: tuple[Picture, Face],
 ) -> None:
     photo, face = scene
@@ -114,7 +114,7 @@ def test_a_grey_face_gets_the_same_gain_in_all_channels(scene: tuple[Picture, Fa
     assert faint.gain.min() > 3
 
 
-def test_noise_is_measured_in_each_channel_and_texture_taken_off_as_the_gain_shows_it(
+def test_noise_is_measured_per_channel_less_the_texture_at_that_gain(
     scene: tuple[Picture, Face],
 ) -> None:
     photo, face = scene

@@ -306,7 +306,7 @@ def test_sixteen_bit_tiff_where_white_is_zero_is_not_a_negative(tmp_path: Path) 
     np.testing.assert_array_equal(read_photo(path).pixels[..., 0], DEEP[..., 0])
 
 
-def test_sixteen_bit_tiff_with_separate_planes_is_refused_rather_than_misread(tmp_path: Path) -> None:
+def test_sixteen_bit_tiff_with_separate_planes_is_refused(tmp_path: Path) -> None:
     path = deep_tiff(tmp_path / "deep.tif", DEEP[..., :3], planes=True)
     with pytest.raises(PhotoError, match="save it interleaved"):
         read_photo(path)

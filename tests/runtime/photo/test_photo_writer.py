@@ -219,7 +219,7 @@ def test_a_grey_profile_goes_along_with_a_grey_photo(tmp_path: Path, suffix: str
     assert again(tmp_path, suffix, Photo(grey_of(RGB), None, source)).source.icc == GREY_PROFILE
 
 
-def test_a_grey_profile_becomes_a_coloured_one_in_a_webp_which_knows_no_grey(tmp_path: Path) -> None:
+def test_a_grey_profile_becomes_a_coloured_one_in_a_webp(tmp_path: Path) -> None:
     source = PhotoSource(grey=True, icc=GREY_PROFILE)
     write_photo(tmp_path / "out.webp", Photo(grey_of(RGB), None, source))
     with Image.open(tmp_path / "out.webp") as image:

@@ -98,7 +98,7 @@ def test_a_wish_that_cannot_be_met_is_one_clear_line(no_gpu, package, monkeypatc
     assert "\n" not in str(error.value)
 
 
-def test_with_a_gpu_a_runtime_that_is_missing_is_said_with_what_installs_it(gpu, package, monkeypatch):
+def test_with_a_gpu_a_missing_runtime_is_named_with_what_installs_it(gpu, package, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(EngineError, match=r"TensorRT is not installed: pip install 'gpen-edge\[tensorrt\]'"):
         open_backend("tensorrt", package)

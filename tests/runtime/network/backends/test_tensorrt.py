@@ -90,9 +90,7 @@ def test_batches_of_any_size_share_the_memory(tensorrt, on_cpu):
 
 
 @pytest.mark.parametrize(("count", "iterations"), [(1, 1), (3, 4), (1, 30)])
-def test_pictures_go_up_once_and_come_down_once_whatever_the_number_of_passes(
-    backend, gpu, count, iterations
-):
+def test_pictures_are_copied_once_each_way_whatever_the_number_of_passes(backend, gpu, count, iterations):
     restored(backend, crops(count))
     gpu.transfers.clear()
     settings = replace(PATIENT, iterations=iterations)
@@ -114,7 +112,7 @@ def test_memory_is_made_once_and_used_by_every_photo(backend, gpu):
     assert (gpu.events.count("allocate"), gpu.events.count("free")) == before
 
 
-def test_more_moves_than_there_is_room_for_make_the_memory_grow_and_nothing_else(tensorrt, on_cpu, gpu):
+def test_more_moves_than_fit_only_make_the_memory_grow(tensorrt, on_cpu, gpu):
     pictures = crops(1)
     rough = replace(PATIENT, iterations=40, latent_step_decay=0.03)
     expected = restored(on_cpu, pictures, rough, epsilon=0.03, settled=0)
@@ -171,9 +169,7 @@ def test_a_renewed_crop_that_settles_before_others_ends_as_on_the_cpu(renewed, r
 
 
 @pytest.mark.parametrize(("count", "iterations"), [(1, 1), (3, 4), (1, 30)])
-def test_renewed_pictures_go_up_once_and_come_down_once_whatever_the_number_of_passes(
-    renewed, gpu, count, iterations
-):
+def test_renewed_pictures_are_copied_once_each_way(renewed, gpu, count, iterations):
     restored(renewed, crops(count))
     gpu.transfers.clear()
     settings = replace(PATIENT, iterations=iterations)
@@ -190,7 +186,7 @@ def test_renewed_pictures_go_up_once_and_come_down_once_whatever_the_number_of_p
     assert down == [count * 4] * moves + [count * PICTURE]
 
 
-def test_renewed_features_are_written_in_place_into_memory_that_is_made_once(renewed, gpu):
+def test_renewed_features_are_written_into_memory_allocated_once(renewed, gpu):
     restored(renewed, crops(3), preset("early-digital"))
     before = gpu.events.count("allocate"), gpu.events.count("free")
     gpu.runs.clear()
@@ -200,15 +196,13 @@ def test_renewed_features_are_written_in_place_into_memory_that_is_made_once(ren
     assert gpu.runs["restored"] == gpu.runs["z"] == gpu.runs["w"] > 4  # each pass encodes and maps
 
 
-def test_a_renewed_photo_takes_less_memory_for_its_step_than_one_whose_step_encodes(gpu, renewed, backend):
+def test_a_renewed_step_takes_less_memory_than_a_step_that_encodes(gpu, renewed, backend):
     names = {port.name for port in renewed._tensors.resident}
     assert not names & {"latent_gain", "next_w"}
     assert names < {port.name for port in backend._tensors.resident}
 
 
-def test_a_package_that_is_only_marked_as_renewed_is_refused_and_auto_takes_onnx_runtime(
-    gpu, tiny_package, tmp_path
-):
+def test_a_package_only_marked_as_renewed_falls_back_to_onnx_runtime(gpu, tiny_package, tmp_path):
     folder = tmp_path / "marked"
     shutil.copytree(tiny_package, folder)
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -286,9 +280,7 @@ def test_memory_too_small_for_one_face_is_one_clear_line(backend, gpu):
 
 
 @pytest.mark.parametrize("failure", ["refuses_to_run", "interrupted"])
-def test_nothing_of_tensorrt_outlives_the_gpu_however_long_an_error_is_kept(
-    backend, gpu, monkeypatch, failure
-):
+def test_no_tensorrt_object_outlives_the_gpu_even_if_an_error_is_kept(backend, gpu, monkeypatch, failure):
     restored(backend, crops(1))
     if failure == "interrupted":
         monkeypatch.setattr("engines.tensorrt_api.enqueue", interrupted)
