@@ -292,10 +292,25 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
     """Raise PackageError when a package cannot be put there, as `new_package` does."""
     if not folder.exists():
         return
-    if not folder.is_dir() or not all(_is_ours(path) for path in folder.iterdir()):
+    if not folder.is_dir() or not _is_only_a_package(folder):
         raise PackageError(f"output {folder} is there already and is not just a package: give another")
     if not overwrite:
         raise PackageError(f"output {folder} is there already: give another, or --overwrite")
+
+
+def _is_only_a_package(folder: Path) -> bool:
+    """Return whether a folder is empty, or holds a manifest and nothing that is not a package's."""
+    paths = list(folder.iterdir())
+    return not paths or (all(map(_is_ours, paths)) and _is_manifest(folder / MANIFEST))
+
+
+def _is_manifest(file: Path) -> bool:
+    """Return whether a file is the manifest of a package, of whatever version."""
+    try:
+        found = msgspec.json.decode(file.read_bytes())
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return isinstance(found, dict) and {"schema", "graphs"} <= found.keys()
 
 
 def _is_ours(path: Path) -> bool:

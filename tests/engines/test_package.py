@@ -319,7 +319,7 @@ def test_an_old_package_returns_when_the_last_step_fails(made):
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-@pytest.mark.parametrize("content", ["photo.jpg", "folder/step.onnx"])
+@pytest.mark.parametrize("content", ["photo.jpg", "folder/step.onnx", "yolo.onnx", "manifest.json"])
 def test_a_folder_with_other_things_is_never_replaced(tmp_path, overwrite, content):
     mine = tmp_path / "mine" / content
     mine.parent.mkdir(parents=True)
@@ -339,8 +339,16 @@ def test_a_file_is_never_replaced(tmp_path, overwrite):
     assert file.read_bytes() == b"dear to me"
 
 
-def test_a_damaged_package_can_be_overwritten(made):
+def test_a_package_without_its_manifest_is_not_replaced(made):
     (made.folder / "manifest.json").unlink()
+    kept = sorted(path.name for path in made.folder.iterdir())
+    with pytest.raises(PackageError, match="not just"), new_package(made.folder, overwrite=True):
+        raise AssertionError("not reached")
+    assert sorted(path.name for path in made.folder.iterdir()) == kept
+
+
+def test_a_damaged_package_can_be_overwritten(made):
+    (made.folder / "encoder.onnx").write_bytes(b"cut")
     with new_package(made.folder, overwrite=True) as filled:
         fill(filled, "new")
     assert open_package(made.folder).manifest.name == "new"
