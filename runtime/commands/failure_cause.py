@@ -1,4 +1,4 @@
-"""Why a photo failed, in one word: what passes by itself is told from what does not."""
+"""Why a photo failed, in one word, and which causes may pass by themselves."""
 
 import errno
 import re
@@ -11,19 +11,19 @@ from base.errors import BackendError, EngineError, GpenEdgeError, PhotoError
 Stage = Literal["read", "restore", "write"]
 
 Cause = Literal[
-    "gone",  # the photo is not there any more
-    "unreadable",  # the system does not give it out: permission, a bad memory card
+    "gone",  # the photo no longer exists
+    "unreadable",  # the system cannot read it: permissions, a bad memory card
     "photo",  # it is not a photo, damaged, too large, or cannot be written in its format
     "memory",  # of the machine or the GPU
-    "engine",  # what runs the networks failed
+    "engine",  # the backend that runs the networks failed
     "disk-full",
     "output",  # the output folder cannot be written for another reason
-    "unexpected",  # a mistake of ours
-    "crash",  # the program ended in the middle of it, again and again
+    "unexpected",  # a bug
+    "crash",  # the program crashed too many times while it worked on the photo
 ]
 
 PASSING: frozenset[Cause] = frozenset({"unreadable", "memory", "engine", "disk-full"})
-"""Causes that may be over when the same photo is tried again."""
+"""Causes that may have passed when the same photo is tried again."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _MEMORY = re.compile(
@@ -32,7 +32,7 @@ _MEMORY = re.compile(
 
 
 def cause_behind(error: BaseException, stage: Stage) -> Cause:
-    """Name the cause of an error that a stage raised, by what lies behind its message."""
+    """Return the cause of an error that a stage raised, from the chain of errors that led to it."""
     behind = list(_chain(error))
     numbers = [each.errno for each in behind if isinstance(each, OSError) and each.errno]
     if any(number in _FULL for number in numbers) or any(map(_is_full_journal, behind)):
@@ -45,7 +45,7 @@ def cause_behind(error: BaseException, stage: Stage) -> Cause:
         return "gone" if errno.ENOENT in numbers or errno.ENOTDIR in numbers else "unreadable"
     if stage == "write" and numbers:
         return "output" if errno.EFBIG not in numbers else "photo"
-    if any(isinstance(each, BackendError | EngineError) or _is_of_engine(each) for each in behind):
+    if any(isinstance(each, BackendError | EngineError) for each in behind):
         return "engine"
     return "photo" if isinstance(error, GpenEdgeError) else "unexpected"
 
@@ -63,7 +63,3 @@ def _is_of_memory(error: BaseException) -> bool:
 
 def _is_full_journal(error: BaseException) -> bool:
     return isinstance(error, sqlite3.OperationalError) and "is full" in str(error)
-
-
-def _is_of_engine(error: BaseException) -> bool:
-    return type(error).__module__.partition(".")[0] in ("onnxruntime", "pycuda", "tensorrt", "tensorrt_rtx")

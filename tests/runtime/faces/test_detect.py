@@ -185,6 +185,19 @@ def test_a_broken_bundled_network_is_one_line(tmp_path, monkeypatch):
     assert "\n" not in str(caught.value)
 
 
+def test_a_network_that_fails_is_an_error_of_the_backend(tmp_path, monkeypatch):
+    float32 = TensorProto.FLOAT
+    ports = [helper.make_tensor_value_info(name, float32, [1]) for name in ("other", "heatmap")]
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["other"], ["heatmap"])], "", ports[:1], ports[1:]
+    )
+    file = tmp_path / "centerface.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file)
+    monkeypatch.setattr(runtime.faces.detect, "BUNDLED", file)
+    with pytest.raises(BackendError, match="the face detector failed"):
+        open_detector().detect(skimage.data.astronaut())
+
+
 def test_a_missing_yunet_file_is_one_line(tmp_path):
     with pytest.raises(SettingsError, match="is not a file"):
         open_detector(tmp_path / "yunet.onnx")
