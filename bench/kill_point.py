@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from runtime import warm_restorer, watch
-from runtime.hotfolder import delivery, journal, moving
+from runtime.hotfolder import journal
+from runtime.hotfolder.disk import Disk
 
 _WATCHED = frozenset({"open", "os.chmod", "os.mkdir", "os.remove", "os.rename", "os.utime"})
 
@@ -82,8 +83,7 @@ def main() -> int:
         return connection
 
     journal.sqlite3.connect = traced_connect  # type: ignore[attr-defined]
-    for module in (delivery, moving):
-        _count_calls(module, "rename_new", steps)
+    _count_calls(Disk, "rename_new", steps)
     _count_calls(os, "fsync", steps)
     _count_calls(warm_restorer.WarmRestorer, "restore", steps, after=True)
     sys.addaudithook(steps.audit)

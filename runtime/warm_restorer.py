@@ -1,4 +1,4 @@
-"""One warm restorer, opened anew after it has failed."""
+"""A restorer that stays open, and is opened again after it has failed."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,17 +14,19 @@ from runtime.settings.resolved import InForce
 
 
 class WarmRestorer:
-    """A restorer that is open while it works."""
+    """Opens a restorer when it is needed."""
 
     def __init__(
         self,
         open_restorer: Callable[[], Restorer],
         opened: Callable[[Restorer], None] = lambda restorer: None,
     ) -> None:
-        """Take what opens a restorer, and what is told of each that was opened."""
-        self._open, self._opened, self._restorer = open_restorer, opened, None
+        """Open nothing yet.
 
-    _restorer: Restorer | None
+        opened  called with each restorer that was opened
+        """
+        self._open, self._opened = open_restorer, opened
+        self._restorer: Restorer | None = None
 
     def warm(self) -> Restorer:
         """Open the restorer unless it is open. Raises GpenEdgeError."""
@@ -34,9 +36,9 @@ class WarmRestorer:
         return self._restorer
 
     def restore(self, photo: Pixels, force: InForce) -> RestoreResult:
-        """Restore a photo with the settings in force.
+        """Restore a photo.
 
-        Raises EngineError for whatever keeps the restorer from being opened: it is not the photo's fault.
+        Raises EngineError if the restorer cannot be opened, whatever the reason: it is not the photo's fault.
         """
         try:
             restorer = self.warm()
@@ -45,7 +47,7 @@ class WarmRestorer:
         return restorer.restore(photo, force.settings, force.by_face)
 
     def is_well(self) -> bool:
-        """Tell whether the networks can restore anything, to know whether a failure is a photo's fault."""
+        """Return whether the networks work, and a failure was therefore the photo's fault."""
         try:
             restorer = self.warm()
             size, backend = restorer.package.manifest.size, restorer.backend
@@ -59,8 +61,8 @@ class WarmRestorer:
             return False
 
     def close(self) -> None:
-        """Give back its memory; it is opened again when it is needed."""
+        """Close the restorer; it is opened again when it is needed."""
         if self._restorer is not None:
-            with suppress(Exception):  # what is broken need not close well
+            with suppress(Exception):  # a broken one may fail to close
                 self._restorer.close()
         self._restorer = None

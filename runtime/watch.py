@@ -27,18 +27,19 @@ from runtime.commands.options import (
 )
 from runtime.hotfolder.folders import RESERVED, Originals, holding
 from runtime.hotfolder.log import Log, LogFormat
-from runtime.hotfolder.rules import RULES, Forces, Rules, preset_by_folder
+from runtime.hotfolder.preset_folders import SettingsFor, preset_by_folder
+from runtime.hotfolder.rules import RULES, Rules
 from runtime.restorer import Restorer
 from runtime.settings.resolved import in_force, lines
 
 if TYPE_CHECKING:
-    from runtime.hotfolder.station import Station
     from runtime.hotfolder.status import Status
+    from runtime.hotfolder.watcher import Watcher
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
-    warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, which is dropped
+    warnings.filterwarnings("ignore", module="PIL")  # about odd metadata, which is dropped
     return run(lambda: _watch(_parser().parse_args(arguments)))
 
 
@@ -47,67 +48,94 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m runtime.watch", description=about)
     default = Rules()
     add = parser.add_argument
-    add("photos", type=Path, metavar="IN", help="folder that photos arrive in; IN/PRESET/ has that preset")
-    add("output", type=Path, metavar="OUT", help="folder of the results, of OUT/done/ and OUT/failed/")
     add(
-        *("--originals",),
+        "photos",
+        type=Path,
+        metavar="IN",
+        help="folder in which photos arrive; those in IN/PRESET/ have that preset",
+    )
+    add(
+        "output",
+        type=Path,
+        metavar="OUT",
+        help="folder for results, with OUT/done/ and OUT/failed/ for originals",
+    )
+    add(
+        "--originals",
         choices=get_args(Originals),
         default=default.originals,
-        help="move them to OUT/done/, or leave them (%(default)s)",
+        help="move originals to OUT/done/ or OUT/failed/, or leave them in IN (%(default)s)",
     )
-    add("--once", action="store_true", help="end when all that is there is done")
+    add("--once", action="store_true", help="end when all photos in IN are processed")
     add("--max-megapixels", type=float, default=100, metavar="N", help="refuse larger photos and results")
     add_accept_damaged(parser)
     add_privacy(parser)
     add("--config", type=Path, metavar="FILE", help="TOML or JSON; the command line wins over it")
 
-    add = parser.add_argument_group("when and how often").add_argument
+    add = parser.add_argument_group("timing and retries").add_argument
     add(
         "--settle",
         type=float,
         metavar="S",
         default=default.settle,
-        help="a file must not change for so long (%(default)g)",
+        help="seconds for which a file must not change before it is taken (%(default)g)",
     )
     add(
         "--rescan",
         type=float,
         metavar="S",
         default=default.rescan,
-        help="look even without file events (%(default)g)",
+        help="seconds between scans of IN, even without file events (%(default)g)",
     )
-    add("--queue", type=int, default=default.queue, metavar="N", help="most photos in memory (%(default)s)")
-    add("--retries", type=int, default=default.retries, metavar="N", help="for what may pass (%(default)s)")
+    add(
+        "--queue",
+        type=int,
+        default=default.queue,
+        metavar="N",
+        help="most waiting photos held in memory (%(default)s)",
+    )
+    add(
+        "--retries",
+        type=int,
+        default=default.retries,
+        metavar="N",
+        help="how often to try again after an error that may pass (%(default)s)",
+    )
     add(
         "--backoff",
         type=float,
         metavar="S",
         default=default.backoff,
-        help="before the first retry (%(default)g)",
+        help="seconds before the first retry, doubled for each further one (%(default)g)",
     )
     add(
-        *("--crashes",),
+        "--crashes",
         type=int,
         default=default.crashes,
         metavar="N",
-        help="give a photo up in whose middle the program ended so often (%(default)s)",
+        help="give up on a photo after the process has crashed N times while restoring it (%(default)s)",
     )
 
-    add = parser.add_argument_group("what is told").add_argument
-    add("--log-format", choices=get_args(LogFormat), default="text", help="lines on stderr (%(default)s)")
-    add("--heartbeat", type=Path, metavar="FILE", help="in place of OUT/.watch/heartbeat.json")
+    add = parser.add_argument_group("monitoring").add_argument
+    add(
+        "--log-format",
+        choices=get_args(LogFormat),
+        default="text",
+        help="format of the log on standard error (%(default)s)",
+    )
+    add("--heartbeat", type=Path, metavar="FILE", help="heartbeat file, instead of OUT/.watch/heartbeat.json")
     add(
         "--heartbeat-every",
         type=float,
         metavar="S",
         default=default.heartbeat_every,
-        help="(%(default)g)",
+        help="seconds between two heartbeats (%(default)g)",
     )
     add(
         "--metrics-port",
         type=int,
         metavar="PORT",
-        help="serve Prometheus on 127.0.0.1; 0 takes any free port",
+        help="serve Prometheus metrics on 127.0.0.1; 0 takes any free port",
     )
     add_settings(parser)
     add_machine(parser)
@@ -118,10 +146,10 @@ def _watch(options: argparse.Namespace) -> int:
     with needs_extra("watch", "python -m runtime.watch"):
         import watchdog.observers  # noqa: F401
     from runtime.hotfolder.journal import Journal
-    from runtime.hotfolder.means import Means
     from runtime.hotfolder.metrics import LOOPBACK, serving
-    from runtime.hotfolder.station import Station
+    from runtime.hotfolder.resources import Resources
     from runtime.hotfolder.status import Heartbeat, Status
+    from runtime.hotfolder.watcher import Watcher
     from runtime.warm_restorer import WarmRestorer
 
     rules = Rules(**{name: getattr(options, name) for name in RULES})
@@ -131,10 +159,10 @@ def _watch(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         folders = stack.enter_context(holding(options.photos, options.output, rules.originals))
         journal = stack.enter_context(closing(Journal(folders.state / "journal.sqlite")))
-        forces = preset_by_folder(presets, wanted.force, partial(_warn_of_folder, log))
-        engine = WarmRestorer(lambda: open_restorer(wanted), partial(_say_backend, log, status))
-        station = Station(Means(folders, journal, rules, forces, engine, status, log))
-        stopped_by = stack.enter_context(_stopping_at_signals(station))
+        settings_for = preset_by_folder(presets, wanted.force, partial(_warn_of_folder, log))
+        restorer = WarmRestorer(lambda: open_restorer(wanted), partial(_log_backend, log, status))
+        watcher = Watcher(Resources(folders, journal, rules, settings_for, restorer, status, log))
+        stopped_by = stack.enter_context(_stopping_at_signals(watcher))
         file = options.heartbeat or folders.state / "heartbeat.json"
         stack.enter_context(closing(Heartbeat(file, status, every=rules.heartbeat_every)))
         if options.metrics_port is not None:
@@ -142,22 +170,22 @@ def _watch(options: argparse.Namespace) -> int:
             log("metrics", f"Prometheus is served on http://{LOOPBACK}:{port}/metrics", port=port)
         for line in lines(wanted.force):
             log("settings", line)
-        _say_presets(log, forces, folders.photos, wanted)
+        _log_presets(log, settings_for, folders.photos, wanted)
         log("watching", f"watching {one_line(options.photos)}, results go to {one_line(options.output)}")
-        station.run()
-        log("stopped", "stopped: nothing is in between")
+        watcher.run()
+        log("stopped", "stopped; no photo is half processed")
     return INTERRUPTED if signal.SIGINT in stopped_by else DONE
 
 
-def _say_presets(log: Log, forces: Forces, photos: Path, wanted: Wanted) -> None:
-    """Say which preset photos have, by the folder they are in; folders that are there are named."""
+def _log_presets(log: Log, settings_for: SettingsFor, photos: Path, wanted: Wanted) -> None:
+    """Log which preset photos have by their folder, and that of each folder that exists."""
     default, names = one_line(wanted.force.preset), one_line(", ".join(wanted.config.presets))
-    sentence = f"preset: {default}; in folders of {one_line(photos)} with these names that preset: {names}"
+    sentence = f"preset: {default}, or that of the folder in {one_line(photos)}, if it is named {names}"
     log("presets", sentence, preset=wanted.force.preset, presets=list(wanted.config.presets))
-    with suppress(OSError):  # the input may vanish, and come back
+    with suppress(OSError):  # the input folder may vanish, and come back
         for folder in sorted(path.name for path in photos.iterdir() if path.is_dir()):
             if not folder.startswith(".") and folder not in RESERVED:
-                preset = forces(Path(folder, "photo")).preset
+                preset = settings_for(Path(folder, "photo")).preset
                 sentence = f"folder {one_line(folder)}: preset {one_line(preset)}"
                 log("folder", sentence, folder=utf8(Path(folder)), preset=preset)
 
@@ -166,8 +194,8 @@ def _warn_of_folder(log: Log, folder: str, sentence: str) -> None:
     log("folder-name", sentence, level=logging.WARNING, folder=utf8(Path(folder)))
 
 
-def _say_backend(log: Log, status: "Status", restorer: Restorer) -> None:
-    """Say what runs the networks each time they are opened: after a failure it may be something else."""
+def _log_backend(log: Log, status: "Status", restorer: Restorer) -> None:
+    """Log what runs the networks, each time they are opened: after a failure it may be another backend."""
     backend = restorer.backend
     status.backend = f"{backend.name} on {backend.device}"
     sentence = f"backend: {status.backend} ({backend.why})"
@@ -175,22 +203,22 @@ def _say_backend(log: Log, status: "Status", restorer: Restorer) -> None:
 
 
 @contextmanager
-def _stopping_at_signals(station: "Station") -> Iterator[set[int]]:
-    """Have SIGTERM and SIGINT end the work after the present photo; yield the set that they are noted in.
+def _stopping_at_signals(watcher: "Watcher") -> Iterator[set[int]]:
+    """Have SIGTERM and SIGINT end the work after the present photo; yield the set of signals received.
 
     A second SIGINT ends it at once, which loses nothing either.
     """
-    noted: set[int] = set()
+    received: set[int] = set()
 
     def note(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and number in noted:
+        if number == signal.SIGINT and number in received:
             raise KeyboardInterrupt
-        noted.add(number)
-        station.stop()
+        received.add(number)
+        watcher.stop()
 
     before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield noted
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

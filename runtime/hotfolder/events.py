@@ -1,4 +1,4 @@
-"""The system's events of a folder. They only wake; what is there is always looked at."""
+"""The system's file events. They only wake the watcher, which always looks at the files themselves."""
 
 import logging
 import os
@@ -8,16 +8,16 @@ from pathlib import Path
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
-logging.getLogger("watchdog").addHandler(logging.NullHandler())  # it warns of having been stopped
+logging.getLogger("watchdog").addHandler(logging.NullHandler())  # it warns that it was stopped
 
 _READING = ("opened", "closed_no_write")
 
 
 class Events:
-    """Calls `touch` with every path at which something happens, from a thread of its own, until closed."""
+    """Calls `touch`, from its own thread, with every path at which something happens, until closed."""
 
     def __init__(self, folder: Path, touch: Callable[[Path], None]) -> None:
-        """Watch a folder and those in it. Raises OSError when the system has no more watches to give."""
+        """Watch a folder and its subfolders. Raises OSError if the system has no more watches to give."""
         self._observer = Observer()
         self._observer.schedule(_Handler(touch), str(folder), recursive=True)
         self._observer.start()

@@ -1,4 +1,4 @@
-"""The two folders of a watcher, checked and locked: one watcher works on a folder."""
+"""The two folders of a watcher, checked and locked: a folder has one watcher at a time."""
 
 import os
 from collections.abc import Iterator
@@ -15,46 +15,46 @@ from base.text import cause_of, one_line
 Originals = Literal["move", "leave"]
 
 RESERVED = ("done", "failed")
-"""Folders of the output; folders of these names in the input are passed over."""
+"""Folders in the output folder; in the input folder, folders of these names are ignored."""
 
 
 @dataclass(frozen=True)
 class Folders:
-    """Where photos come from, and where everything goes."""
+    """The input folder, and the output folder with the folders in it."""
 
     photos: Path
     output: Path
 
     @property
     def done(self) -> Path:
-        """Where originals go whose results are delivered."""
+        """The originals of delivered photos."""
         return self.output / "done"
 
     @property
     def failed(self) -> Path:
-        """Where originals go that could not be restored, each with its reason."""
+        """The originals of failed photos, each with its reason."""
         return self.output / "failed"
 
     @property
     def state(self) -> Path:
-        """Where the watcher keeps what it has to know: journal, lock, heartbeat."""
+        """The watcher's own files: journal, lock, heartbeat."""
         return self.output / ".watch"
 
 
 @contextmanager
 def holding(photos: Path, output: Path, originals: Originals) -> Iterator[Folders]:
-    """Check the folders, make what is missing of the output, and keep other watchers away from both.
+    """Check the folders, make the output folder if it does not exist, and lock both against other watchers.
 
-    Raises WatchError when a folder is missing, one lies in the other, they may not be written to, or another
-    watcher works on them.
+    Raises WatchError if a folder is missing, lies in the other one, may not be written to, or has another
+    watcher.
     """
     if not photos.is_dir():
-        raise WatchError(f"the input folder {one_line(photos)} is not there: make it first, or mount it")
+        raise WatchError(f"the input folder {one_line(photos)} does not exist: make it first, or mount it")
     folders = Folders(photos.resolve(), output.resolve())
     if folders.photos.is_relative_to(folders.output) or folders.output.is_relative_to(folders.photos):
         raise WatchError(
-            f"{one_line(photos)} and {one_line(output)} lie in each other, and results would be taken for "
-            "photos: put them side by side"
+            f"{one_line(photos)} and {one_line(output)} lie in each other, and results would be restored "
+            "again: put them side by side"
         )
     try:
         folders.output.mkdir(parents=True, exist_ok=True)
@@ -69,13 +69,13 @@ def holding(photos: Path, output: Path, originals: Originals) -> Iterator[Folder
 
 @contextmanager
 def _locked_input(photos: Path, originals: Originals) -> Iterator[None]:
-    # Originals that are left may lie in a folder that cannot be written to; there the output's lock must do.
+    # Originals that are left may be in a read-only folder; then the lock of the output folder has to suffice.
     if originals == "leave" and not _may_write(photos):
         yield
         return
     if not _may_write(photos):
         raise WatchError(
-            f"originals cannot be moved out of {one_line(photos)}, it may not be written to: "
+            f"originals cannot be moved out of {one_line(photos)}, which may not be written to: "
             "allow that, or give --originals leave"
         )
     with _locked(photos / ".gpen-edge.lock", photos):

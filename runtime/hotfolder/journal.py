@@ -1,4 +1,4 @@
-"""The journal: how far each photo is, on the disk before anything that depends on it is done."""
+"""The journal: the state of each photo, on the disk before anything is done that depends on it."""
 
 import os
 import sqlite3
@@ -17,7 +17,7 @@ State = Literal["started", "delivering", "delivered", "done", "failing", "failed
 OPEN: tuple[State, ...] = ("started", "delivering", "delivered", "failing")
 
 HISTORY = 100_000
-"""Finished photos that are remembered for people to look up, and of what is gone; nothing depends on them."""
+"""Finished photos that are remembered, for people to look up; nothing depends on them."""
 
 _SCHEMA = """
 CREATE TABLE photos (
@@ -46,39 +46,39 @@ _PATHS = ("path", "draft", "output", "kept")
 
 @dataclass(frozen=True)
 class Entry:
-    """One photo that arrived. Its `path` is in the input folder, all others are in the output folder."""
+    """A photo. Its `path` is in the input folder, all other paths are in the output folder."""
 
     id: int
     path: Path
     sha256: str
-    """Of its content; empty when it could not be read, or is too long for a photo."""
+    """Of its content; empty if it could not be read or is too large for a photo."""
     signature: Signature
     state: State
     crashes: int = 0
-    """How often the program has ended in the middle of it."""
+    """How many times the program has begun to restore it without coming to an end."""
     number: int = 1
-    """That is put to its names, because the names without are taken."""
+    """Added to the names of its files if it is above 1, because somebody has the plain names."""
     draft: Path | None = None
-    """The result while it is not delivered: once it is gone, it has become `output`."""
+    """The whole result, a temporary file. Once it no longer exists, it has become `output`."""
     output: Path | None = None
     kept: Path | None = None
-    """Where the original goes, or went."""
+    """Where the original is put, or was."""
     stays: bool = False
-    """The original was left where it was: its content is known there."""
+    """The original was left in the input folder, and is known there by its content."""
     cause: Cause | None = None
     reason: str | None = None
 
     @property
     def is_finished(self) -> bool:
-        """Whether only its original is still to be put away."""
+        """Whether nothing is left to do but to put its original away."""
         return self.state in ("delivered", "failing")
 
 
 class Journal:
-    """An SQLite file; every change is on the disk when its call returns."""
+    """An SQLite file. Each change is on the disk when its call returns."""
 
     def __init__(self, file: Path) -> None:
-        """Open or make it. Raises WatchError when it is damaged, of a newer version, or cannot be written."""
+        """Open or create it. Raises WatchError if it is damaged, of another version, or cannot be written."""
         self.file = file
         try:
             self._database = sqlite3.connect(file, isolation_level=None)
@@ -92,13 +92,13 @@ class Journal:
         except sqlite3.Error as error:
             raise WatchError(
                 f"the journal {one_line(file)} cannot be used: {cause_of(error)}; mend that, or move it away "
-                "to begin anew (photos that were left in the input folder are restored again then)"
+                "to start over (photos that were left in the input folder are then restored again)"
             ) from error
         if version != _VERSION:
             raise WatchError(f"the journal {one_line(file)} is of another version, {version}: move it away")
 
     def begin(self, path: Path, sha256: str, signature: Signature) -> Entry:
-        """Note that a photo is being worked on."""
+        """Add a photo that is started."""
         changes = {"path": path, "sha256": sha256, "signature": signature, "state": "started"}
         columns = _columns(changes)
         self._database.execute(
@@ -109,7 +109,7 @@ class Journal:
         return Entry(number, path, sha256, signature, "started")
 
     def update(self, entry: Entry, **changes: Any) -> Entry:
-        """Note what has changed of an entry; return it as it is now."""
+        """Change an entry; return it as it is now."""
         columns = _columns(changes)
         self._database.execute(
             f"UPDATE photos SET {', '.join(f'{name} = ?' for name in columns)} WHERE id = ?",
@@ -118,19 +118,19 @@ class Journal:
         return replace(entry, **changes)
 
     def forget(self, entry: Entry) -> None:
-        """Take an entry out: nothing came of it, and nothing is left of it."""
+        """Remove an entry, of which nothing is left."""
         self._database.execute("DELETE FROM photos WHERE id = ?", [entry.id])
 
     def open_entries(self) -> list[Entry]:
-        """Return what is not finished, in the order in which it began."""
+        """Return the photos that are neither done nor failed, in the order in which they started."""
         return self._select(f"state IN ({', '.join('?' * len(OPEN))})", OPEN)
 
     def concerning(self, path: Path) -> list[Entry]:
-        """Return what says something of the file that is at `path` now: not finished, or left there."""
+        """Return the entries about the file at `path`: open ones, and those of originals left there."""
         return self._select(f"path = ? AND {_CONCERNS}", [os.fsencode(path)])
 
     def finished(self) -> list[Entry]:
-        """Return what is done or failed."""
+        """Return the photos that are done or failed."""
         return self._select("state IN ('done', 'failed')", [])
 
     def close(self) -> None:
@@ -142,9 +142,9 @@ class Journal:
         return [_entry(row) for row in rows]
 
     def prune(self, is_gone: Callable[[Path], bool]) -> None:
-        """Take out old history, of originals that were left too once they are gone or have been replaced.
+        """Remove old history; that of an original that was left only if it is gone or was replaced.
 
-        is_gone  tells whether nothing is at a path in the input folder any more
+        is_gone  whether nothing exists at a path in the input folder any more
         """
         (last,) = self._database.execute("SELECT max(id) FROM photos").fetchone()
         old = (last or 0) - HISTORY

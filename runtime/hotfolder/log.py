@@ -1,4 +1,4 @@
-"""The log on stderr: a line of text or JSON for each thing that happens, never what a photo shows."""
+"""The log on standard error: a line of text or JSON for each event, never the content of a photo."""
 
 import logging
 import sys
@@ -11,7 +11,7 @@ LogFormat = Literal["text", "json"]
 
 
 class Log:
-    """Called with an event's name, a sentence, and fields."""
+    """Called with the name of an event, a sentence, and fields."""
 
     def __init__(self, form: LogFormat) -> None:
         handler = logging.StreamHandler(sys.stderr)

@@ -1,4 +1,4 @@
-"""The status for Prometheus, on loopback."""
+"""Prometheus metrics of the status, on the loopback interface."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,9 +13,9 @@ LOOPBACK = "127.0.0.1"
 
 @contextmanager
 def serving(status: Status, port: int) -> Iterator[int]:
-    """Answer Prometheus on a port of this machine, 0 for any that is free, and yield the port.
+    """Serve Prometheus on a port of this machine, and yield the port; 0 takes any free one.
 
-    Raises WatchError when the port is taken, or prometheus_client is not installed.
+    Raises WatchError if the port cannot be used, or prometheus_client is not installed.
     """
     with needs_extra("watch", "--metrics-port"):
         from prometheus_client import CollectorRegistry, start_http_server
@@ -34,7 +34,7 @@ def serving(status: Status, port: int) -> Iterator[int]:
                 ("gpen_edge_failures", "Photos that failed.", "cause", status.failures),
                 (
                     "gpen_edge_retries",
-                    "Failed attempts at photos to be tried again.",
+                    "Failed attempts at photos that are tried again.",
                     "cause",
                     status.retries,
                 ),
@@ -48,12 +48,12 @@ def serving(status: Status, port: int) -> Iterator[int]:
             if status.backend:
                 backend.add_metric([status.backend], 1)
             yield backend
-            yield GaugeMetricFamily("gpen_edge_queue_length", "Photos that wait.", status.queue)
+            yield GaugeMetricFamily("gpen_edge_queue_length", "Photos waiting.", status.queue)
             working = GaugeMetricFamily("gpen_edge_state", "1 for the present state.", labels=["state"])
             working.add_metric([status.state], 1)
             yield working
             seconds = SummaryMetricFamily(
-                "gpen_edge_stage_seconds", "Seconds of each stage.", labels=["stage"]
+                "gpen_edge_stage_seconds", "Time spent in each stage.", labels=["stage"]
             )
             for stage, count in dict(status.stage_count).items():
                 seconds.add_metric([stage], count, status.stage_seconds[stage])
@@ -65,7 +65,7 @@ def serving(status: Status, port: int) -> Iterator[int]:
         server, thread = start_http_server(port, addr=LOOPBACK, registry=registry)
     except (OSError, OverflowError) as error:
         raise WatchError(
-            f"the port {port} of {LOOPBACK} cannot be had: {cause_of(error)}; give --metrics-port another"
+            f"the port {port} of {LOOPBACK} cannot be used: {cause_of(error)}; give --metrics-port another"
         ) from error
     try:
         yield server.server_port

@@ -1,4 +1,4 @@
-"""Names that are nobody's yet: nothing that is there is ever overwritten."""
+"""Names that nobody has yet: no existing file is ever overwritten."""
 
 import errno
 import os
@@ -10,32 +10,32 @@ from pathlib import Path
 from base.files import sync_folder
 
 DRAFT = "watch-"
-"""What the watcher's temporary files begin with, after a dot."""
+"""Prefix of the watcher's temporary files, after a dot."""
 
 _LONGEST = 255 - len("-99999.json")
-"""Bytes that a file's name may have, less what is put to it."""
+"""Most bytes in the name of a file before a number and a suffix are added to it."""
 
 _DEEPEST = 4096 - 257
-"""Bytes that a folder's path may have, for files in it to have any name."""
+"""Most bytes in the path of a folder if files in it may have any name."""
 
 _REFUSED = (errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG)
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,80}(\.[A-Za-z0-9_-]{1,20})?")
 
 
 def is_refused(error: OSError, name: str) -> bool:
-    """Return whether it may be for the name that a file system refuses a file, and a plain one would do."""
+    """Return whether a file system may have refused a file for its name, so that a plain one would do."""
     return error.errno in _REFUSED and not _PLAIN.fullmatch(name)
 
 
 def plain(name: str) -> str:
-    """Return a name like the given one that any file system takes, also with a number put to it."""
+    """Return a similar name that every file system accepts, even with a number added to it."""
     path = Path(name)
     stem, suffix = (re.sub(r"[^A-Za-z0-9_-]", "_", part) for part in (path.stem, path.suffix[1:]))
     return f"{stem[:60]}.{suffix[:20]}" if suffix else stem[:60]
 
 
 def numbered(path: Path, number: int) -> Path:
-    """Return photo.jpg for 1, photo-2.jpg for 2, and so on; a name that is too long for that is cut."""
+    """Return photo.jpg for 1, photo-2.jpg for 2, and so on; a name that is too long is shortened."""
     stem, suffix = path.stem, path.suffix
     if len(os.fsencode(suffix)) > _LONGEST // 2:
         stem, suffix = path.name, ""
@@ -45,7 +45,7 @@ def numbered(path: Path, number: int) -> Path:
 
 
 def first_free(is_free: Callable[[int], bool], after: int = 0) -> int:
-    """Return the least number above `after` that is free."""
+    """Return the smallest free number above `after`."""
     number = after + 1
     while not is_free(number):
         number += 1
@@ -53,10 +53,10 @@ def first_free(is_free: Callable[[int], bool], after: int = 0) -> int:
 
 
 def make_folder(root: Path, inside: Path) -> Path:
-    """Make folders in `root`, so that a power cut does not take them back; return their path in it.
+    """Make folders in `root` that survive a power cut; return their path in it.
 
-    Where a file has the name of one, that one is numbered; a name that is refused becomes a plain one.
-    Folders that would be too deep for files in them are left out. Raises OSError, also when the root is gone.
+    If a file has the name of a folder, the folder is numbered; a name that is refused becomes a plain one.
+    Folders that would be too deep for files in them are left out. Raises OSError, also if `root` is gone.
     """
     made = Path()
     for name in (root / inside).relative_to(root).parts:

@@ -1,4 +1,4 @@
-"""Telling whether a file is still the one that it was."""
+"""Signatures of files: whether a file is still the same."""
 
 import hashlib
 import os
@@ -8,25 +8,25 @@ from typing import NamedTuple
 
 
 class Signature(NamedTuple):
-    """What changes whenever a file is written or replaced. Times are only ever compared for equality."""
+    """Changes whenever a file is written or replaced. Times are only ever compared for equality."""
 
     inode: int
     size: int
     modified: int
     """Nanoseconds."""
     changed: int
-    """Nanoseconds; of names and permissions too."""
+    """Nanoseconds; changes of name and permissions count too."""
 
     def __str__(self) -> str:
         return "-".join(map(str, self))
 
     def has_same_content(self, other: "Signature") -> bool:
-        """Return whether a file may only have been renamed."""
+        """Return whether the content is the same, even if the file was renamed."""
         return self[:3] == other[:3]
 
 
 def signature_of(path: Path) -> Signature | None:
-    """Return the signature of a regular file; None for anything else, a link to one included."""
+    """Return the signature of a regular file; None for anything else, including a link to one."""
     try:
         status = path.lstat()
     except OSError:
@@ -37,21 +37,21 @@ def signature_of(path: Path) -> Signature | None:
 
 
 def signature_in(folder: Path, path: Path) -> Signature | None:
-    """Return the signature of a regular file by its path in a folder; None behind a link to a folder too."""
+    """Return the signature of a regular file in a folder; None also if a linked folder leads to it."""
     if any((folder / parent).is_symlink() for parent in path.parents[:-1]):
         return None
     return signature_of(folder / path)
 
 
 def read_signature(text: str) -> Signature:
-    """Return the signature that was written as text."""
+    """Return the signature that `str` wrote."""
     return Signature(*map(int, text.split("-")))
 
 
 def sha256_of(path: Path, most: float) -> str | None:
     """Return the SHA-256 of a file's content, in hexadecimal. Raises OSError.
 
-    None for a file of more than `most` bytes: reading all of it could take hours.
+    Returns None for a file of more than `most` bytes: reading it all could take hours.
     """
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size > most:
@@ -59,6 +59,6 @@ def sha256_of(path: Path, most: float) -> str | None:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
             digest.update(block)
-            if file.tell() > most:  # it grows meanwhile
+            if file.tell() > most:  # it is still growing
                 return None
     return digest.hexdigest()

@@ -5,18 +5,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from runtime.hotfolder.clock import Clock
+from runtime.hotfolder.disk import Disk
 from runtime.hotfolder.folders import holding
 from runtime.hotfolder.journal import Entry, Journal
 from runtime.hotfolder.log import Log
-from runtime.hotfolder.means import Means
-from runtime.hotfolder.rules import Forces, Rules
-from runtime.hotfolder.station import Station
+from runtime.hotfolder.preset_folders import SettingsFor
+from runtime.hotfolder.resources import Resources
+from runtime.hotfolder.rules import Rules
 from runtime.hotfolder.status import Status
+from runtime.hotfolder.watcher import Watcher
 from runtime.restorer import Restorer
 from runtime.settings.resolved import InForce
 from runtime.warm_restorer import WarmRestorer
@@ -25,8 +29,8 @@ from runtime.warm_restorer import WarmRestorer
 class HotFolder:
     """The two folders, and what a test asks of them."""
 
-    def __init__(self, folder: Path, engine: WarmRestorer) -> None:
-        self.photos, self.output, self.engine = folder / "in", folder / "out", engine
+    def __init__(self, folder: Path, restorer: WarmRestorer) -> None:
+        self.photos, self.output, self.restorer = folder / "in", folder / "out", restorer
         self.photos.mkdir()
 
     def put(self, name: str, shade: int = 0) -> Path:
@@ -41,24 +45,37 @@ class HotFolder:
     def work(
         self,
         *,
-        engine: WarmRestorer | None = None,
-        forces: Forces = lambda path: InForce(),
-        before: Callable[[Station], None] | None = None,
+        restorer: WarmRestorer | None = None,
+        settings_for: SettingsFor = lambda path: InForce(),
+        before: Callable[[Watcher], None] | None = None,
         status: Status | None = None,
+        clock: Clock | None = None,
+        disk: Disk | None = None,
         **rules: object,
     ) -> Status:
-        """Work until nothing waits; `before` is given the station."""
+        """Work until nothing waits; `before` is called with the watcher."""
         settings = Rules(**({"once": True, "settle": 0, "backoff": 0.01} | rules))  # type: ignore[arg-type]
         status = status or Status()
         with (
             holding(self.photos, self.output, settings.originals) as folders,
             closing(Journal(folders.state / "journal.sqlite")) as journal,
         ):
-            means = Means(folders, journal, settings, forces, engine or self.engine, status, Log("text"))
-            station = Station(means)
+            watcher = Watcher(
+                Resources(
+                    folders,
+                    journal,
+                    settings,
+                    settings_for,
+                    restorer or self.restorer,
+                    status,
+                    Log("text"),
+                    clock or Clock(),
+                    disk or Disk(),
+                )
+            )
             if before:
-                before(station)
-            station.run()
+                before(watcher)
+            watcher.run()
         return status
 
     def journal(self) -> Journal:
@@ -104,18 +121,24 @@ def restorer(tiny_package: Path) -> Iterator[Restorer]:
         yield opened
 
 
-class WarmEngine(WarmRestorer):
-    """Stays open from test to test."""
+class LeftOpen:
+    """A restorer that stays open from test to test."""
+
+    def __init__(self, restorer: Restorer) -> None:
+        self.restorer = restorer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.restorer, name)
 
     def close(self) -> None:
         pass
 
 
 @pytest.fixture
-def engine(restorer: Restorer) -> WarmRestorer:
-    return WarmEngine(lambda: restorer)
+def warm(restorer: Restorer) -> WarmRestorer:
+    return WarmRestorer(lambda: cast(Restorer, LeftOpen(restorer)))
 
 
 @pytest.fixture
-def hot(tmp_path: Path, engine: WarmRestorer) -> HotFolder:
-    return HotFolder(tmp_path, engine)
+def hot(tmp_path: Path, warm: WarmRestorer) -> HotFolder:
+    return HotFolder(tmp_path, warm)

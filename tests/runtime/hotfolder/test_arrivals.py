@@ -8,22 +8,24 @@ from pathlib import Path
 import pytest
 
 from runtime.hotfolder.arrivals import Arrivals, is_photo
+from runtime.hotfolder.clock import Clock
 from runtime.hotfolder.signature import Signature
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
+class StoppedClock(Clock):
+    """Shows the time that it was set to."""
 
-    def __call__(self) -> float:
-        return self.now
+    time = 100.0
+
+    def now(self) -> float:
+        return self.time
 
 
 class Folder:
     """A folder with photos, and a clock that goes on when it is told to."""
 
     def __init__(self, folder: Path) -> None:
-        self.path, self.clock = folder, Clock()
+        self.path, self.clock = folder, StoppedClock()
         self.known: Callable[[Path, Signature], bool] = lambda path, signature: False
 
     def put(self, name: str, content: bytes = b"photo") -> Path:
@@ -32,19 +34,19 @@ class Folder:
         path.write_bytes(content)
         return path
 
-    def arrivals(self, *, settle: float = 2, rescan: float = 30, places: int = 10) -> Arrivals:
+    def arrivals(self, *, settle: float = 2, rescan: float = 30, capacity: int = 10) -> Arrivals:
         return Arrivals(
             self.path,
             lambda path, signature: self.known(path, signature),
             settle=settle,
             rescan=rescan,
-            places=places,
+            capacity=capacity,
             clock=self.clock,
         )
 
     def taken(self, arrivals: Arrivals, after: float = 0) -> list[str]:
         """Let time go on, look, and take all that is ready."""
-        self.clock.now += after
+        self.clock.time += after
         arrivals.look()
         found = []
         while (path := arrivals.take()) is not None:
@@ -121,11 +123,11 @@ def test_more_than_there_are_places_for_come_when_there_is_room(folder: Folder) 
     names = [f"{i}.jpg" for i in range(9)]
     for name in names:
         folder.put(name)
-    arrivals = folder.arrivals(settle=0, places=4)
+    arrivals = folder.arrivals(settle=0, capacity=4)
     found: list[str] = []
     while not arrivals.is_empty or not found:
         arrivals.look()
-        assert len(arrivals._waiting) <= 4
+        assert arrivals.in_memory <= 4
         assert len(arrivals) == 9 - len(found)
         path = arrivals.take()
         assert path is not None
@@ -156,7 +158,7 @@ def test_a_folder_that_is_moved_in_is_looked_through(folder: Folder) -> None:
 
 
 def test_a_flood_of_events_is_bounded_and_misses_nothing(folder: Folder) -> None:
-    arrivals = folder.arrivals(settle=0, places=3)
+    arrivals = folder.arrivals(settle=0, capacity=3)
     folder.taken(arrivals)
     for i in range(50):
         arrivals.touch(folder.path / f"{i}.txt")
@@ -200,8 +202,8 @@ def test_a_folder_that_is_gone_is_told_and_one_in_it_is_passed_over(
     [
         ("a.jpg", True),
         ("A.JPEG", True),
-        ("phone.heic", True),  # so that somebody is told
-        ("raw.NEF", True),
+        ("phone.heic", True),
+        ("raw.NEF", True),  # it cannot be read, and fails with a reason
         ("deep/er/a.png", True),
         ("notes.txt", False),
         ("jpg", False),

@@ -165,7 +165,7 @@ def test_a_folder_has_one_watcher(start, tmp_path: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["none", "out"], "is not there"),
+        (["none", "out"], "does not exist"),
         (["in", "in/out"], "lie in each other"),
         (["in", "in"], "lie in each other"),
         (["in", "file/out"], "cannot be written"),
@@ -273,7 +273,7 @@ def test_a_read_only_output_ends_it_with_one_line_and_loses_nothing(
             folder.chmod(0o755)
     (line,) = [line for line in watcher.log.read_text().splitlines() if not line.startswith("{")]
     assert line.startswith("error: the output folder")
-    assert "cannot be worked with" in line
+    assert "cannot be used" in line
     assert (watcher.photos / "b.png").exists()
     again = start("--once")
     assert again.process.wait(600) == 0

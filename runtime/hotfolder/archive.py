@@ -1,77 +1,78 @@
-"""Originals of finished photos: left, or put where they belong, with the reason of a failure."""
+"""The originals of finished photos: left, or put into done/ or failed/, there with the reason beside them."""
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from base.files import draft_beside, sync_folder, vanishing, write_new
 from base.text import utf8
+from runtime.hotfolder.disk import Disk
 from runtime.hotfolder.folders import Folders, Originals
 from runtime.hotfolder.journal import Entry, Journal
-from runtime.hotfolder.moving import copy_new, move_new
 from runtime.hotfolder.names import DRAFT, first_free, is_refused, make_folder, numbered, plain
 from runtime.hotfolder.signature import Signature, sha256_of, signature_of
 
 
 @dataclass(frozen=True)
-class Keeper:
-    """Puts originals away. All raise OSError, and can be called again."""
+class Archive:
+    """Puts originals away. Every method may raise OSError, and may then be called again."""
 
     folders: Folders
     journal: Journal
     originals: Originals
+    disk: Disk = field(default_factory=Disk)
 
-    def is_there(self, entry: Entry) -> bool:
+    def is_unchanged(self, entry: Entry) -> bool:
         """Return whether the original is where it was, with the content that it had."""
-        return _is_it(self._original(entry), entry, lambda signature: signature == entry.signature)
+        return _is_same(self._original(entry), entry, lambda signature: signature == entry.signature)
 
-    def leave(self, entry: Entry) -> Entry:
-        """Finish a delivered photo whose original is left; return its entry."""
-        found, stays = signature_of(self._original(entry)), self.is_there(entry)
-        signature = found if found and stays else entry.signature
-        return self.journal.update(entry, state="done", stays=stays, signature=signature)
+    def leave(self, entry: Entry) -> dict[str, Any]:
+        """Return what changes in the entry of a photo whose original is left where it is."""
+        found, stays = signature_of(self._original(entry)), self.is_unchanged(entry)
+        return {"stays": stays, "signature": found if found and stays else entry.signature}
 
-    def _original(self, entry: Entry) -> Path:
-        return self.folders.photos / entry.path
-
-    def keep(self, entry: Entry, folder: Path, *, explained: bool = False) -> Entry:
-        """Bring the original into a folder, if it is there, or a copy where originals are left.
+    def keep(self, entry: Entry, folder: Path, *, with_reason: bool = False) -> Entry:
+        """Move the original into a folder, if it is still there, or copy it if originals are left.
 
         It keeps its name, with a number if somebody has that; a name that is refused becomes a plain one.
         """
         inside = self.folders.output / make_folder(self.folders.output, folder / entry.path.parent)
         wanted = inside / entry.path.name
         if entry.kept is None:
-            entry = self._with_name(entry, wanted, 0 if explained else entry.number - 1)
+            entry = self._named(entry, wanted, 0 if with_reason else entry.number - 1)
         while True:
             assert entry.kept is not None
             try:
-                if explained:
-                    self._explain(entry)
+                if with_reason:
+                    self._write_reason(entry, entry.kept)
                 found = signature_of(self._original(entry))
-                there = self.is_there(entry)
-                if not there or self._kept(entry):
+                is_there = self.is_unchanged(entry)
+                if not is_there or self._bring(entry, entry.kept):
                     break
                 after = entry.number
             except OSError as error:
                 if not is_refused(error, entry.kept.name):
                     raise
                 wanted, after = inside / plain(entry.path.name), entry.number - 1
-            entry = self._with_name(entry, wanted, after)
+            entry = self._named(entry, wanted, after)
         sync_folder(inside)
-        if not there:
+        if not is_there:
             return entry
         if self.originals == "move":
-            return self._put_back_another(entry)
+            return self._return_another(entry, entry.kept)
         return self.journal.update(entry, stays=True, signature=found or entry.signature)
 
-    def _with_name(self, entry: Entry, wanted: Path, after: int) -> Entry:
-        """Take a name for the original, and for the reason beside it."""
+    def _original(self, entry: Entry) -> Path:
+        return self.folders.photos / entry.path
+
+    def _named(self, entry: Entry, wanted: Path, after: int) -> Entry:
+        """Choose a name that nobody has, neither for the original nor for the reason beside it."""
 
         def is_free(number: int) -> bool:
             name = numbered(wanted, number)
@@ -81,48 +82,44 @@ class Keeper:
         kept = numbered(wanted, number).relative_to(self.folders.output)
         return self.journal.update(entry, number=number, kept=kept)
 
-    def _kept(self, entry: Entry) -> bool:
-        """Move or copy the original to its new name; return False when somebody else has that now."""
-        assert entry.kept is not None
-        source, target = self._original(entry), self.folders.output / entry.kept
+    def _bring(self, entry: Entry, kept: Path) -> bool:
+        """Move or copy the original to its new name; return False if somebody else has that by now."""
+        source, target = self._original(entry), self.folders.output / kept
         if self.originals == "leave" and not (entry.sha256 and _is_readable(source)):
-            return True  # it cannot be read, or is too long: the reason must do
+            return True  # unreadable, or too large for a photo: only the reason is written
         try:
             if self.originals == "leave":
-                copy_new(source, target)
+                self.disk.copy_new(source, target)
             else:
-                move_new(source, target)
+                self.disk.move_new(source, target)
         except FileExistsError:
             if not _has_content_of(entry, target):
                 return False
-            # It is a copy that was whole when the power was cut.
-            if self.originals == "move" and self.is_there(entry):
+            # It is our own copy, which was whole when the power was cut.
+            if self.originals == "move" and self.is_unchanged(entry):
                 source.unlink()
         if self.originals == "move":
             sync_folder(target.parent)
             sync_folder(source.parent)
         return True
 
-    def _put_back_another(self, entry: Entry) -> Entry:
-        """Put back what was moved if it was rewritten in the last moment: it is another photo."""
-        assert entry.kept is not None
-        kept = self.folders.output / entry.kept
-        moved = signature_of(kept)
-        if moved is None or _is_it(kept, entry, entry.signature.has_same_content):
+    def _return_another(self, entry: Entry, kept: Path) -> Entry:
+        """Return a photo to the input folder if it had replaced the original just before that was moved."""
+        target = self.folders.output / kept
+        moved = signature_of(target)
+        if moved is None or _is_same(target, entry, entry.signature.has_same_content):
             return entry
-        if not entry.sha256 and moved.size == entry.signature.size:  # as far as can be told
+        if not entry.sha256 and moved.size == entry.signature.size:  # as far as can be known
             return entry
         try:
-            move_new(kept, self._original(entry))
-        except FileExistsError:  # a third: the second is kept where it is
+            self.disk.move_new(target, self._original(entry))
+        except FileExistsError:  # a third photo: the second one is kept where it is
             return entry
         return self.journal.update(entry, kept=None)
 
-    def _explain(self, entry: Entry) -> None:
-        """Write the reason beside where the original goes."""
-        assert entry.kept is not None
-        target = _reason_of(self.folders.output / entry.kept)
-        told = {
+    def _write_reason(self, entry: Entry, kept: Path) -> None:
+        target = _reason_of(self.folders.output / kept)
+        reason = {
             "photo": utf8(entry.path),
             "cause": entry.cause,
             "reason": entry.reason,
@@ -132,7 +129,7 @@ class Keeper:
         }
         draft = draft_beside(target, DRAFT)
         with write_new(draft) as file:
-            file.write(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
+            file.write(msgspec.json.format(msgspec.json.encode(reason), indent=2) + b"\n")
         with vanishing(draft):
             draft.replace(target)
 
@@ -141,7 +138,7 @@ def _reason_of(kept: Path) -> Path:
     return kept.with_name(f"{kept.name}.json")
 
 
-def _is_it(path: Path, entry: Entry, looks_alike: Callable[[Signature], bool]) -> bool:
+def _is_same(path: Path, entry: Entry, looks_alike: Callable[[Signature], bool]) -> bool:
     found = signature_of(path)
     if found is None:
         return False

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from runtime.hotfolder.archive import Archive
 from runtime.hotfolder.folders import Folders
 from runtime.hotfolder.journal import Entry, Journal
-from runtime.hotfolder.originals import Keeper
 from runtime.hotfolder.signature import sha256_of, signature_of
 
 
@@ -44,22 +44,22 @@ def shelf(tmp_path: Path) -> Iterator[Shelf]:
 
 @pytest.mark.parametrize("originals", ["move", "leave"])
 def test_an_original_is_kept_once_however_often_that_is_repeated(shelf: Shelf, originals) -> None:
-    keeper, begun = Keeper(shelf.folders, shelf.journal, originals), shelf.entry()
-    once = keeper.keep(begun, shelf.folders.done)
+    archive, begun = Archive(shelf.folders, shelf.journal, originals), shelf.entry()
+    once = archive.keep(begun, shelf.folders.done)
     for entry in (once, shelf.journal.open_entries()[0]):
-        again = keeper.keep(entry, shelf.folders.done)
+        again = archive.keep(entry, shelf.folders.done)
         assert again.kept == once.kept == Path("done/album/a.jpg")
     assert shelf.kept(shelf.folders.done) == {"album/a.jpg": b"photo"}
     assert shelf.photo.exists() == (originals == "leave")
 
 
 def test_a_name_that_somebody_has_taken_since_is_left_to_them(shelf: Shelf) -> None:
-    keeper, entry = Keeper(shelf.folders, shelf.journal, "move"), shelf.entry()
+    archive, entry = Archive(shelf.folders, shelf.journal, "move"), shelf.entry()
     theirs = shelf.folders.failed / "album" / "a.jpg"
     theirs.parent.mkdir(parents=True)
     entry = shelf.journal.update(entry, kept=Path("failed/album/a.jpg"), state="failing", reason="too dark")
     theirs.write_bytes(b"theirs")
-    entry = keeper.keep(entry, shelf.folders.failed, explained=True)
+    entry = archive.keep(entry, shelf.folders.failed, with_reason=True)
     assert shelf.kept(shelf.folders.failed) == {"album/a.jpg": b"theirs", "album/a-2.jpg": b"photo"}
     assert json.loads((theirs.parent / "a-2.jpg.json").read_text())["reason"] == "too dark"
     assert entry.kept == Path("failed/album/a-2.jpg")
@@ -72,9 +72,9 @@ def test_a_reason_that_cannot_get_its_name_leaves_no_temporary_file(
         raise OSError("refused")
 
     monkeypatch.setattr(Path, "replace", refuse)
-    keeper, entry = Keeper(shelf.folders, shelf.journal, "move"), shelf.entry()
+    archive, entry = Archive(shelf.folders, shelf.journal, "move"), shelf.entry()
     with pytest.raises(OSError, match="refused"):
-        keeper.keep(entry, shelf.folders.failed, explained=True)
+        archive.keep(entry, shelf.folders.failed, with_reason=True)
     assert [path for path in shelf.folders.failed.rglob("*") if path.is_file()] == []
 
 
@@ -82,8 +82,8 @@ def test_another_photo_of_its_name_stays_where_it_is(shelf: Shelf) -> None:
     entry = shelf.entry()
     shelf.photo.unlink()
     shelf.photo.write_bytes(b"the next")
-    keeper = Keeper(shelf.folders, shelf.journal, "move")
-    assert not keeper.is_there(entry)
-    keeper.keep(entry, shelf.folders.done)
+    archive = Archive(shelf.folders, shelf.journal, "move")
+    assert not archive.is_unchanged(entry)
+    archive.keep(entry, shelf.folders.done)
     assert shelf.photo.read_bytes() == b"the next"
     assert shelf.kept(shelf.folders.done) == {}

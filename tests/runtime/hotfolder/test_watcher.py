@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from runtime.hotfolder import journal, station
-from runtime.hotfolder.rules import preset_by_folder
+from runtime.hotfolder import journal
+from runtime.hotfolder.clock import Clock
+from runtime.hotfolder.preset_folders import preset_by_folder
 from runtime.hotfolder.status import Status
 from runtime.settings.resolved import InForce
 from runtime.settings.settings import RestoreSettings
@@ -169,13 +170,13 @@ def test_folders_named_for_presets_have_those_and_others_the_default(hot, portra
         hot.put(name)
     default = InForce(RestoreSettings(upscale=2))
     film = InForce(RestoreSettings(grain=True))
-    forces = preset_by_folder({"film-scan": film}, default)
+    by_folder = preset_by_folder({"film-scan": film}, default)
 
-    def force(path: Path) -> InForce:
-        seen[str(path)] = forces(path).settings
-        return forces(path)
+    def settings_for(path: Path) -> InForce:
+        seen[str(path)] = by_folder(path).settings
+        return by_folder(path)
 
-    hot.work(forces=force)
+    hot.work(settings_for=settings_for)
     assert seen == {
         "a.png": default.settings,
         "film-scan/a.png": film.settings,
@@ -189,15 +190,15 @@ def test_folders_named_for_presets_have_those_and_others_the_default(hot, portra
 @pytest.mark.parametrize("folder", ["film-scan", "Film-Scan", "FILM-SCAN", "film-scan/2024/May"])
 def test_folders_are_named_for_presets_without_regard_to_case(folder: str) -> None:
     film, warnings = InForce(RestoreSettings(grain=True), preset="film-scan"), []
-    forces = preset_by_folder({"film-scan": film}, InForce(), lambda *said: warnings.append(said))
-    assert forces(Path(folder, "a.png")) is film
+    settings_for = preset_by_folder({"film-scan": film}, InForce(), lambda *said: warnings.append(said))
+    assert settings_for(Path(folder, "a.png")) is film
     assert warnings == []
 
 
 def test_a_preset_of_just_this_name_comes_before_one_in_another_case() -> None:
     presets = {name: InForce(preset=name) for name in ("scans", "Scans")}
-    forces = preset_by_folder(presets, InForce())
-    assert [forces(Path(name, "a.png")).preset for name in ("scans", "Scans")] == ["scans", "Scans"]
+    settings_for = preset_by_folder(presets, InForce())
+    assert [settings_for(Path(name, "a.png")).preset for name in ("scans", "Scans")] == ["scans", "Scans"]
 
 
 @pytest.mark.parametrize(
@@ -217,9 +218,9 @@ def test_a_preset_of_just_this_name_comes_before_one_in_another_case() -> None:
 def test_a_folder_that_seems_meant_for_a_preset_is_warned_of_once(folder: str, words: str) -> None:
     presets = {name: InForce(preset=name) for name in ("standard", "film-scan", "low-light")}
     warnings: list[str] = []
-    forces = preset_by_folder(presets, InForce(), lambda folder, said: warnings.append(said))
+    settings_for = preset_by_folder(presets, InForce(), lambda folder, said: warnings.append(said))
     for name in ("a.png", "b.png"):
-        assert forces(Path(folder, name)).preset == "standard"
+        assert settings_for(Path(folder, name)).preset == "standard"
     (warning,) = warnings
     assert words in warning
     assert warning.endswith("Its photos have standard")
@@ -230,8 +231,8 @@ def test_a_folder_that_seems_meant_for_a_preset_is_warned_of_once(folder: str, w
 def test_other_folders_are_not_warned_of(folder: str) -> None:
     warnings: list[object] = []
     presets = dict.fromkeys(("standard", "classic", "film-scan", "low-light", "early-digital"), InForce())
-    forces = preset_by_folder(presets, InForce(), lambda *said: warnings.append(said))
-    forces(Path(folder, "a.png"))
+    settings_for = preset_by_folder(presets, InForce(), lambda *said: warnings.append(said))
+    settings_for(Path(folder, "a.png"))
     assert warnings == []
 
 
@@ -248,14 +249,24 @@ def test_photos_without_a_face_and_warnings_are_counted(hot, portrait) -> None:
 def test_the_queue_counts_all_that_wait_and_not_the_photo_in_progress(hot) -> None:
     status, queue = Status(), []
 
-    def force(path: Path) -> InForce:
+    def settings_for(path: Path) -> InForce:
         queue.append(status.queue)
         return InForce()
 
     for i in range(9):
         hot.put(f"{i}.png", i)
-    hot.work(queue=3, status=status, forces=force)
+    hot.work(queue=3, status=status, settings_for=settings_for)
     assert queue == [8, 7, 6, 5, 4, 3, 2, 1, 0]
+
+
+class ADayAtATime(Clock):
+    """Each look at this clock is a day after the one before."""
+
+    time = 0.0
+
+    def now(self) -> float:
+        self.time += 86_400
+        return self.time
 
 
 def test_the_journal_is_pruned_once_a_day_while_it_works(hot, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,10 +275,9 @@ def test_the_journal_is_pruned_once_a_day_while_it_works(hot, monkeypatch: pytes
         hot.put(f"{i}.png", i)
     hot.work()
     assert len(hot.entries()) == 9  # nothing was old at the start
-    monkeypatch.setattr(station, "_DAY", 0)
     for i in range(9):
         hot.put(f"{i}.png", i)
-    hot.work()
+    hot.work(clock=ADayAtATime())
     assert len(hot.entries()) == 2
 
 

@@ -1,0 +1,269 @@
+"""Process one photo: take it as far as it goes now, whatever happens on the way."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from base.errors import WatchError
+from base.text import cause_of
+from runtime.commands.failure_cause import PASSING, Cause, Stage, cause_behind
+from runtime.commands.one_photo import check_size, file_remarks, remarks, restored, result_name
+from runtime.commands.pages import restore_pages
+from runtime.hotfolder.journal import Entry
+from runtime.hotfolder.lifecycle import Lifecycle
+from runtime.hotfolder.output_folder import OutputFolder
+from runtime.hotfolder.reporting import Reporter, Restoration
+from runtime.hotfolder.resources import Resources
+from runtime.hotfolder.signature import Signature, sha256_of, signature_in, signature_of
+from runtime.photo.reader import Photo, largest_file, read_photo
+from runtime.timing import timed
+
+AT_ONCE = 0.0
+
+
+class _ChangedError(Exception):
+    """The photo was written to while it was read."""
+
+
+class Processor:
+    """Processes photos, one at a time. Every method may raise WatchError, which ends the work."""
+
+    def __init__(self, resources: Resources, output: OutputFolder) -> None:
+        self._resources, self._output, self._rules = resources, output, resources.rules
+        self._journal = resources.journal
+        self._lifecycle = Lifecycle(
+            resources.folders, resources.journal, resources.rules.originals, resources.disk
+        )
+        self._report = Reporter(resources.status, resources.log)
+        self._tries: dict[Path, int] = {}
+        """How many times each photo was tried for a cause that may pass."""
+        self._originals_due: float | None = None
+        """When originals that could not be put away are tried again; None if there are none."""
+        self._originals_tries = 0
+        """How many times in a row that was in vain."""
+
+    def process(self, path: Path) -> float | None:
+        """Take a photo as far as it goes now.
+
+        path  in the input folder
+
+        Returns the seconds after which the photo should be processed again, if it exists then; None if it is
+        finished.
+        """
+        try:
+            return self._process(path)
+        except Exception as error:  # the output folder, or the journal in it, cannot be written now
+            self._output.wait_or_end(error)
+            return AT_ONCE
+
+    def _process(self, path: Path) -> float | None:
+        self._resources.status.enter("working", photo=path)
+        entry = self._start(path)
+        if entry is None:
+            return None
+        if entry.crashes > self._rules.crashes:
+            reason = f"the program ended {entry.crashes - 1} times while it worked on this photo"
+            self._fail(entry, "crash", reason)
+            return None
+        timings: dict[str, float] = {}
+        stage: Stage = "read"
+        try:
+            with timed(timings, "read"):
+                photo = self._read(entry)
+            stage = "restore"
+            result, restoration = self._restore(entry, photo, timings)
+            del photo
+            stage = "write"
+            with timed(timings, "write"):
+                delivered = self._lifecycle.deliver(entry, result)
+        except Exception as error:
+            return self._resolve(entry, error, stage)
+        self._report.restored(delivered, restoration)
+        self._finish(delivered)
+        return None
+
+    def _start(self, path: Path) -> Entry | None:
+        """Return the entry of a photo that has to be restored; None if nothing more has to be done."""
+        signature = signature_in(self._resources.folders.photos, path)
+        if signature is None:
+            return None
+        sha256 = self._sha256(path)
+        attempt: Entry | None = None
+        for entry in self._journal.concerning(path):
+            is_same = entry.sha256 == sha256
+            if entry.state == "delivering":  # the disk was full when it should have got its name
+                delivered = self._lifecycle.finish_delivery(entry)
+                self._report.restored_earlier(delivered)
+                self._finish(delivered)
+                return self._start(path)
+            if entry.is_finished:
+                if sha256 and is_same:  # it was only touched
+                    entry = self._journal.update(entry, signature=signature)
+                return self._start(path) if self._put_away(entry) else None
+            if entry.stays and is_same:
+                entry = self._lifecycle.meet_again(entry, signature)
+                if entry.is_finished:
+                    self._put_away(entry)
+                return None
+            if entry.state == "started" and is_same:
+                attempt = entry
+            elif entry.state == "started":  # another photo has taken its place
+                self._lifecycle.forget(entry)
+        return self._lifecycle.start(path, sha256, signature, attempt)
+
+    def _sha256(self, path: Path) -> str:
+        """Return the hash of a photo's content; empty if it is unreadable or too large for any photo."""
+        try:
+            largest = largest_file(self._rules.max_megapixels)
+            return sha256_of(self._resources.folders.photos / path, largest) or ""
+        except OSError:  # reading it as a photo will say why
+            return ""
+
+    def _read(self, entry: Entry) -> Photo:
+        """Read a photo. Raises PhotoError, and _ChangedError if it was written to in the meantime."""
+        file, rules = self._resources.folders.photos / entry.path, self._rules
+        try:
+            photo = read_photo(file, max_megapixels=rules.max_megapixels, accept_damaged=rules.accept_damaged)
+        except Exception as error:
+            if signature_of(file) not in (None, entry.signature):
+                raise _ChangedError from error
+            raise
+        if signature_of(file) != entry.signature:
+            raise _ChangedError
+        return photo
+
+    def _restore(self, entry: Entry, photo: Photo, timings: dict[str, float]) -> tuple[Photo, Restoration]:
+        """Restore a photo; return what is to be written, and what is to be reported of it."""
+        force = self._resources.settings_for(entry.path)
+        check_size(photo, force.settings.upscale, self._rules.max_megapixels)
+        result = restore_pages(self._resources.restorer.restore, photo, force)
+        timings |= result.timings
+        whole = restored(photo, result, strip_metadata=self._rules.strip_metadata)
+        codes = tuple(warning.code for face in result.every_face for warning in face.warnings)
+        output = Path(result_name(entry.path, whole))
+        sentences = [*remarks(result, force), *file_remarks(whole, output)]
+        return whole, Restoration(force.preset, len(result.every_face), codes, timings, sentences)
+
+    def _resolve(self, entry: Entry, error: Exception, stage: Stage) -> float | None:
+        """Decide what becomes of a started photo after an error: forget it, try again, or fail it.
+
+        Raises the error if it is the output folder's.
+        """
+        path, cause = entry.path, cause_behind(error, stage)
+        if isinstance(error, _ChangedError) or cause == "gone":
+            self._lifecycle.forget(entry)
+            if isinstance(error, _ChangedError):
+                self._report.changed(path)
+            else:
+                self._report.gone(path)
+            return AT_ONCE
+        if cause in ("disk-full", "output"):
+            self._count_no_crash(entry)
+            raise error
+        if cause in ("engine", "memory"):
+            self._resources.restorer.close()
+        tries = self._tries.get(path, 0) + 1
+        if cause in PASSING and tries <= self._rules.retries:
+            self._tries[path] = tries
+            self._count_no_crash(entry)
+            seconds = self._rules.wait_of(tries)
+            self._report.retried(path, cause, error, seconds)
+            return seconds
+        if cause == "engine" and not self._resources.restorer.is_well():
+            self._count_no_crash(entry)
+            raise WatchError(
+                f"the engine no longer restores anything ({cause_of(error)}): mend it, then start again; the "
+                "photos are still in the input folder"
+            ) from error
+        self._fail(entry, cause, cause_of(error))
+        return None
+
+    def _fail(self, entry: Entry, cause: Cause, reason: str) -> None:
+        """Fail a started photo, and put its original away with the reason."""
+        failing = self._lifecycle.fail(entry, cause, reason)
+        self._report.failed(entry.path, cause, reason)
+        self._finish(failing)
+
+    def _finish(self, entry: Entry) -> None:
+        """Finish a photo that is delivered or failing."""
+        self._tries.pop(entry.path, None)
+        if entry.state == "delivered":
+            self._output.was_written()
+        self._put_away(entry)
+
+    def _count_no_crash(self, entry: Entry) -> None:
+        with suppress(Exception):  # the disk may be full for the journal too
+            self._journal.update(entry, crashes=entry.crashes - 1)
+
+    def recover(self) -> dict[Path, float]:
+        """Finish what an earlier run has begun; return when photos that it started should be processed again.
+
+        Those come after the others: they may be what crashed the program. Raises OSError and sqlite3.Error.
+        """
+        self._lifecycle.recover(self._postpone)
+        if stale := self._lifecycle.sweep():
+            sentence = f"{stale} temporary files of an earlier run were removed"
+            self._resources.log("swept", sentence, files=stale)
+        started = (entry for entry in self._journal.open_entries() if entry.state == "started")
+        return {entry.path: self._rules.wait_of(entry.crashes) for entry in started}
+
+    def is_finished(self, path: Path, signature: Signature) -> bool:
+        """Return whether a file needs no processing: it was left, or its original is put away later."""
+        leave = self._rules.originals == "leave"
+        return any(
+            entry.signature == signature
+            and (entry.is_finished or (entry.stays and (leave or entry.state == "failed")))
+            for entry in self._journal.concerning(path)
+        )
+
+    def retry_originals(self) -> None:
+        """Put away the originals that could not be put away before, if it is time to try again."""
+        if self._originals_due is None or self._resources.clock.now() < self._originals_due:
+            return
+        entries = self._journal.open_entries()
+        self._originals_due, errors = None, list[Exception]()
+        for entry in entries:
+            if self._output.is_stopped():
+                return
+            try:
+                if entry.is_finished:
+                    self._lifecycle.put_away(entry)
+            except Exception as error:
+                if self._waited_for_space(error):
+                    return
+                errors.append(error)
+        self._originals_tries = self._originals_tries + 1 if errors else 0
+        if errors:
+            self._schedule_originals()
+            self._report.still_not_moved(len(errors), errors[-1])
+
+    @property
+    def is_waiting_for_originals(self) -> bool:
+        """Whether an original is still to be put away, and has not been tried too many times."""
+        return self._originals_due is not None and self._originals_tries < self._rules.retries
+
+    def _put_away(self, entry: Entry) -> bool:
+        """Put an original away, now or later; return whether it was now."""
+        try:
+            self._lifecycle.put_away(entry)
+        except Exception as error:
+            self._postpone(entry, error)
+            return False
+        return True
+
+    def _postpone(self, entry: Entry, error: Exception) -> None:
+        """Put an original away later. Its photo is finished all the same, and no other photo waits for it."""
+        if not self._waited_for_space(error):
+            self._schedule_originals()
+            self._report.not_moved(entry.path, error)
+
+    def _waited_for_space(self, error: Exception) -> bool:
+        """Wait if the disk is full, and have all originals tried again after that; return whether it was."""
+        if cause_behind(error, "write") != "disk-full":
+            return False
+        self._originals_due = 0.0
+        self._output.wait_or_end(error)
+        return True
+
+    def _schedule_originals(self) -> None:
+        if self._originals_due is None:
+            self._originals_due = self._resources.clock.now() + self._rules.wait_of(self._originals_tries + 1)
