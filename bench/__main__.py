@@ -34,7 +34,10 @@ def _run(arguments: list[str]) -> int:
     for name, tells in COMMANDS.items():
         command = commands.add_parser(name, help=tells)
         if name in arguments:  # what the others import takes seconds
-            import_module(f"bench.{name}").add_options(command)
+            module = import_module(f"bench.{name}")
+            if hasattr(module, "__path__"):  # a larger benchmark has a folder
+                module = import_module(f"bench.{name}.benchmark")
+            module.add_options(command)
     options = parser.parse_args(arguments)
     return int(options.run(options))
 

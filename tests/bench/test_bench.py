@@ -8,7 +8,7 @@ from PIL import Image
 
 from bench import timing
 from bench.__main__ import main
-from bench.forms import peak_memory
+from bench.latency.forms import peak_memory
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests" / "data" / "tiny64.pth"
@@ -45,7 +45,7 @@ def test_a_ratio_is_taken_pair_by_pair():
 
 def test_the_memory_of_another_process_does_not_count():
     held = bytearray(200 * 2**20)
-    command = [sys.executable, "-c", "from bench.forms import peak_memory; print(peak_memory())"]
+    command = [sys.executable, "-c", "from bench.latency.forms import peak_memory; print(peak_memory())"]
     child = float(subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout)
     assert child < peak_memory() - len(held) / 2**20 / 2
 

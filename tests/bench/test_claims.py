@@ -1,6 +1,6 @@
 import pytest
 
-from bench.claims import Measured, claims, row, share_back
+from bench.quality.claims import Measured, claims, row, share_back
 
 MODEL = {
     "degraded": {"psnr": 24.0, "ssim": 0.60},

@@ -5,11 +5,11 @@ import pytest
 from PIL import Image
 
 from base.errors import GpenEdgeError
-from bench import cold_start
 from bench.__main__ import main
-from bench.claims import Claim, row
-from bench.peak import peak_of
+from bench.endtoend import cold_start
+from bench.endtoend.peak import peak_of
 from bench.photos import photo_with_faces
+from bench.quality.claims import Claim, row
 from runtime.faces.detect import open_detector
 
 

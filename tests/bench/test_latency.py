@@ -11,15 +11,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import latency
 from bench.__main__ import main
-from bench.device_memory import used_memory
-from bench.entries import BASELINES, NEEDS_PORTRAITS, SLOW_TO_COMPILE, network_entries, package_entries
-from bench.form_process import FormError, FormProcess
-from bench.forms import WAYS
-from bench.latency_report import NO_TIME, ONE_AT_ONCE
-from bench.opening import Opener
-from bench.turns import check_room, first_results, take_batches, take_turns
+from bench.latency import benchmark as latency
+from bench.latency.device_memory import used_memory
+from bench.latency.entries import (
+    BASELINES,
+    NEEDS_PORTRAITS,
+    SLOW_TO_COMPILE,
+    network_entries,
+    package_entries,
+)
+from bench.latency.form_process import FormError, FormProcess
+from bench.latency.forms import WAYS
+from bench.latency.opening import Opener
+from bench.latency.report import NO_TIME, ONE_AT_ONCE
+from bench.latency.turns import check_room, first_results, take_batches, take_turns
 from engines.package import open_package
 from export.checkpoint import load_checkpoint
 

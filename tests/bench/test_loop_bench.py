@@ -4,8 +4,8 @@ import cv2
 import pytest
 from PIL import Image
 
-from bench import loop
 from bench.__main__ import main
+from bench.loop import benchmark as loop
 
 
 @pytest.fixture

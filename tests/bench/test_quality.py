@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import quality, training_range
 from bench.__main__ import main
 from bench.measures import TITLES, blur
-from bench.passes import epsilon_for, methods_by_passes, restored
 from bench.portraits import open_restorer
+from bench.quality import benchmark as quality
+from bench.quality import training_range
+from bench.quality.passes import epsilon_for, methods_by_passes, restored
 from engines.package import open_package
 from runtime.network.backends import open_backend
 from runtime.network.schedule import pass_schedule

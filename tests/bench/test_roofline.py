@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from base.errors import PackageError
 from bench.__main__ import main
-from bench.counting import count
+from bench.roofline.counting import count
 from engines.package import open_package
 from export import static
 from export.checkpoint import load_checkpoint

@@ -15,7 +15,7 @@ from PIL import Image
 
 from base import command_line
 from bench.__main__ import main
-from bench.soak import BLOCKS, ROUND, SMALL, Sample, look, trend
+from bench.soak.benchmark import BLOCKS, ROUND, SMALL, Sample, look, trend
 
 ROOT = Path(__file__).parents[2]
 

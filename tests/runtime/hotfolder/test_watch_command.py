@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bench.kills import KillSettings, Series, measure
+from bench.kills.benchmark import KillSettings, Series, measure
 from runtime.watch import main
 
 MINDING_PERMISSIONS = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")

@@ -13,14 +13,14 @@ from typing import Any
 from PIL import Image
 
 from base import command_line
-from bench import cold_start
-from bench.claims import Claim, row
-from bench.cold_start import Start
-from bench.face_work import SIZE, face_work
+from bench.endtoend import cold_start
+from bench.endtoend.cold_start import Start
+from bench.endtoend.face_work import SIZE, face_work
+from bench.endtoend.peak import peak_of
 from bench.measure import Measure, of_times
 from bench.options import add_output, counts, positive
-from bench.peak import peak_of
 from bench.photos import photo_with_faces
+from bench.quality.claims import Claim, row
 from bench.report import Report, Row, Table, measured
 from bench.timing import median
 from runtime import Restorer, RestoreSettings
@@ -388,7 +388,7 @@ def _sizes(text: str) -> tuple[float, ...]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from bench.endtoend_chart import write_chart
+    from bench.endtoend.chart import write_chart
 
     wanted = {name: getattr(options, name) for name in ("package", "megapixels", "faces", "runs")}
     given = {name: value for name, value in wanted.items() if value is not None}

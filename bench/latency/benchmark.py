@@ -12,12 +12,12 @@ from typing import Any
 
 from base import command_line
 from base.errors import GpenEdgeError
-from bench.entries import BASELINES, Entry, network_entries, package_entries
-from bench.form_process import FormError, FormProcess
-from bench.latency_report import latency_report
+from bench.latency.entries import BASELINES, Entry, network_entries, package_entries
+from bench.latency.form_process import FormError, FormProcess
+from bench.latency.report import latency_report
+from bench.latency.turns import check_room, first_results, take_batches, take_turns
 from bench.options import add_output, counts, name_list, positive
 from bench.report import Report, measured
-from bench.turns import check_room, first_results, take_batches, take_turns
 from engines.package import DEFAULT, Package, open_package
 from export.layout import Layout
 
@@ -70,7 +70,9 @@ def measure(settings: LatencySettings, tick: Callable[[], None]) -> Report:
 
     Raises CheckpointError, PackageError, and GpenEdgeError when the baseline fails.
     """
-    from bench.opening import Opener  # PyTorch takes seconds to load: not for the help, or a wrong option
+    from bench.latency.opening import (
+        Opener,  # PyTorch takes seconds to load: not for the help, or a wrong option
+    )
 
     deadline = time.monotonic() + settings.budget
     packages = _packages(settings)

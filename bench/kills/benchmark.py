@@ -223,7 +223,7 @@ class Shop:
         command = [
             sys.executable,
             "-m",
-            "bench.kill_point",
+            "bench.kills.kill_point",
             point,
             str(self.photos),
             str(self.output),

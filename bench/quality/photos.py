@@ -8,9 +8,9 @@ import numpy as np
 
 from base.errors import PhotoError
 from bench.measures import Ground, blur, brightness, detail, ground
-from bench.passes import restored
-from bench.quality_sheet import check_folder, write_sheet
+from bench.quality.passes import restored
 from bench.report import Report, Table
+from bench.sheet import check_folder, write_sheet
 from engines.package import Manifest
 from runtime.faces.align import Pixels, align
 from runtime.faces.face import Face

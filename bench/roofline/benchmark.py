@@ -15,10 +15,10 @@ import torch
 
 from base import command_line
 from bench import timing
-from bench.counting import GraphWork, count
 from bench.measure import of_times
 from bench.options import add_output, positive
 from bench.report import Report, Row, Table, measured
+from bench.roofline.counting import GraphWork, count
 from engines.package import Package, open_package
 from runtime.network.backends.sessions import session_options
 
@@ -292,7 +292,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from bench.roofline_chart import write_chart
+    from bench.roofline.chart import write_chart
 
     settings = RooflineSettings(options.package, options.threads, options.runs)
     report = measured("roofline", steps(settings), partial(measure, settings), options.output)

@@ -1,6 +1,6 @@
 """How near restored faces are to the truth: every degradation, preset, number of passes and measure.
 
-Photos without a truth are measured by `bench/quality_photos.py`.
+Photos without a truth are measured by `bench/quality/photos.py`.
 """
 
 import argparse
@@ -14,17 +14,18 @@ import numpy as np
 
 from base import command_line
 from base.errors import SettingsError
-from bench import quality_photos, training_range
-from bench.claims import Measured
 from bench.degradations import NAMES, TEXTURE, Degradation, degrade, named
 from bench.measures import Ground, ground, measure, psnr
 from bench.options import add_output, add_portraits, name_list, positive
-from bench.passes import methods_by_passes, restored
 from bench.portraits import load_truths, open_restorer
-from bench.quality_photos import PhotosSettings, photo_paths
-from bench.quality_report import CONTROLLED, quality_report
-from bench.quality_sheet import check_folder, write_sheet
+from bench.quality import photos as quality_photos
+from bench.quality import training_range
+from bench.quality.claims import Measured
+from bench.quality.passes import methods_by_passes, restored
+from bench.quality.photos import PhotosSettings, photo_paths
+from bench.quality.report import CONTROLLED, quality_report
 from bench.report import Report, measured
+from bench.sheet import check_folder, write_sheet
 from engines.package import open_package
 from runtime.commands.overwriting import Source, Target, check_targets
 from runtime.faces.regions import region_weights

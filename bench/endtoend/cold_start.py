@@ -12,7 +12,7 @@ from pathlib import Path
 
 from base.errors import GpenEdgeError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MODULES = "import runtime.restore, onnxruntime"
 _IMPORT = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+([\w.]+)")
 
@@ -37,7 +37,7 @@ def run_command(*arguments: str | Path) -> Start:
 
 def stages(photo: Path, output: Path, package: str) -> dict[str, float]:
     """Return the seconds of each stage of a cold start, in a process of its own."""
-    done = _run("-m", "bench.cold_start", str(time.time()), str(photo), str(output), package)
+    done = _run("-m", "bench.endtoend.cold_start", str(time.time()), str(photo), str(output), package)
     found: dict[str, float] = json.loads(done.stdout)
     return found
 

@@ -1,4 +1,4 @@
-"""`python -m bench.kill_point STEP IN OUT …`: the hot folder, which kills itself before its STEPth step.
+"""`python -m bench.kills.kill_point STEP IN OUT …`: the hot folder, which kills itself before a step.
 
 A step is whatever changes, or relies on, what is on the disk: a file of the two folders opened, renamed,
 removed or synced, a folder made, a change of the journal; and each restoration, before and after. STEP 0

@@ -11,9 +11,9 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from base.errors import GpenEdgeError
-from bench.entries import Entry, FileKind
-from bench.form_process import FormError, FormProcess
-from bench.forms import WAYS
+from bench.latency.entries import Entry, FileKind
+from bench.latency.form_process import FormError, FormProcess
+from bench.latency.forms import WAYS
 from engines.cache import FOLDER_VARIABLE
 from export.checkpoint import load_checkpoint
 from export.exporter import export_package

@@ -226,7 +226,7 @@ def _minutes(text: str) -> float:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from bench.soak_chart import write_chart
+    from bench.soak.chart import write_chart
 
     settings = SoakSettings(
         options.minutes, options.photos, options.package, options.megapixels, options.threads

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bench import timing
-from bench.form_process import FirstResult
+from bench.latency.form_process import FirstResult
 from bench.measure import Measure, of_times
 from bench.report import Report, Row, Table
 from export.layout import Layout

@@ -1,4 +1,4 @@
-"""Run a module as a program, and say how much memory its process took: `python -m bench.peak MODULE …`."""
+"""Run a module as a program and print its peak memory: `python -m bench.endtoend.peak MODULE …`."""
 
 import runpy
 import subprocess
@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 from base.errors import GpenEdgeError
-from bench.forms import peak_memory
+from bench.latency.forms import peak_memory
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def peak_of(module: str, *arguments: str | Path) -> float:
     """Return the peak of a module's process, in MiB. Raises GpenEdgeError when it fails."""
-    command = [sys.executable, "-m", "bench.peak", module, *map(str, arguments)]
+    command = [sys.executable, "-m", "bench.endtoend.peak", module, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, cwd=ROOT)
     if done.returncode:
         raise GpenEdgeError(f"{module} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")

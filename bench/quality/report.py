@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bench import claims, training_range
-from bench.claims import Measured
 from bench.degradations import TEXTURE
 from bench.measure import Measure
 from bench.measures import TITLES
+from bench.quality import claims, training_range
+from bench.quality.claims import Measured
 from bench.report import Report, Row, Table
 from engines.package import Manifest
 from runtime.settings.presets import PRESETS

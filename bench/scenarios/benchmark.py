@@ -10,9 +10,9 @@ import numpy as np
 
 from base import command_line
 from base.errors import PhotoError
-from bench.quality_sheet import write_sheet
 from bench.report import progress_bar
-from bench.scenario_photos import SCENARIOS
+from bench.scenarios.photos import SCENARIOS
+from bench.sheet import write_sheet
 from runtime.commands.overwriting import Source, Target, check_targets
 from runtime.faces.face import Face
 from runtime.photo.reader import read_photo

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from base.errors import GpenEdgeError
-from bench.device_memory import used_memory
-from bench.forms import WAYS, Array, peak_memory
+from bench.latency.device_memory import used_memory
+from bench.latency.forms import WAYS, Array, peak_memory
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 class FormError(GpenEdgeError):
@@ -55,7 +55,7 @@ class FormProcess:
         environment  variables that it gets besides ours
         """
         self._errors, restored = folder / "stderr.txt", folder / "restored.npy"
-        command = [sys.executable, "-m", "bench.form_process", way, file, crop, restored, threads]
+        command = [sys.executable, "-m", "bench.latency.form_process", way, file, crop, restored, threads]
         before = used_memory()
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(

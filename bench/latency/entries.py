@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from bench.forms import WAYS
+from bench.latency.forms import WAYS
 from engines.package import Package
 
 FileKind: TypeAlias = Literal["checkpoint", "as-published", "static", "winograd", "fp32", "fp16"]

@@ -6,7 +6,7 @@ import numpy as np
 
 from bench.degradations import RANGES
 from bench.measures import blur, brightness, psnr, ssim
-from bench.passes import epsilon_for, methods_by_passes, settings_of
+from bench.quality.passes import epsilon_for, methods_by_passes, settings_of
 from engines.package import Manifest
 from runtime.network.backends import Backend
 from runtime.network.loop import restore_crops

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.entries import Entry
-from bench.form_process import FormError, FormProcess
-from bench.forms import Array
-from bench.latency_report import NO_MEMORY, NO_TIME, ONE_AT_ONCE, Found
+from bench.latency.entries import Entry
+from bench.latency.form_process import FormError, FormProcess
+from bench.latency.forms import Array
+from bench.latency.report import NO_MEMORY, NO_TIME, ONE_AT_ONCE, Found
 from bench.timing import median
 
 SPARED = 0.7

@@ -343,7 +343,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from bench.loop_chart import write_chart
+    from bench.loop.chart import write_chart
 
     settings = LoopSettings(
         portraits=options.portraits, package=options.package, first=options.first, limit=options.limit

@@ -1,0 +1,1 @@
+"""The hot folder, killed at every step: whether each photo is delivered exactly once."""

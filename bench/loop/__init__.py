@@ -1,0 +1,1 @@
+"""What the passes of the latent loop cost and what they gain."""

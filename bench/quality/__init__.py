@@ -1,0 +1,1 @@
+"""How near restored faces come to the truth, and how real photos without one come out."""

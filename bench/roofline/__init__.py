@@ -1,0 +1,1 @@
+"""How near each graph of a package comes to what the machine can do."""
