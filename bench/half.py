@@ -19,7 +19,6 @@ from torch import Tensor
 
 from base import command_line
 from bench.options import add_output, positive
-from bench.portraits import load_truths
 from bench.report import Report, Row, measured
 from export import static
 from export.checkpoint import load_checkpoint
@@ -29,6 +28,7 @@ from export.network import Gpen
 from export.parity import noise, portrait
 from export.rounding import rounding_session
 from export.static import StaticGpen
+from portraits.reading import load_portraits
 
 Crops: TypeAlias = NDArray[np.float32]
 Form: TypeAlias = Literal["plain", "safe"]
@@ -121,7 +121,7 @@ def _crops(settings: HalfSettings, size: int) -> Crops:
     """Return crops, N×3×S×S in [−1, 1]."""
     if settings.portraits is None:
         return np.concatenate([noise(size).numpy(), portrait(size).numpy()])
-    truths = load_truths(settings.portraits, size, settings.first, settings.limit)
+    truths = load_portraits(settings.portraits, first=settings.first, limit=settings.limit, size=size)
     crops: Crops = np.stack(truths).transpose(0, 3, 1, 2).astype(np.float32) / np.float32(127.5) - 1
     return crops
 

@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from base.errors import PhotoError
 from base.files import write_atomically
+from portraits.damage import Portrait
 from runtime.sheets.before_after import INK, LABEL, MARGIN, PAPER
-from training.degradation import Crop
 
 FACE = 256
 GAP = 4
@@ -22,7 +22,7 @@ def check_folder(sheet: Path | None) -> None:
         raise PhotoError(f"no folder for the sheet {sheet}: make {sheet.parent} first")
 
 
-def write_sheet(path: Path, rows: Sequence[Mapping[str, Crop]], most: int = FACE) -> None:
+def write_sheet(path: Path, rows: Sequence[Mapping[str, Portrait]], most: int = FACE) -> None:
     """Write a PNG or JPEG (by its name) of faces, all rows with the same columns.
 
     most  the side of a face on the sheet, at most; smaller crops are shown as they are

@@ -10,8 +10,8 @@ from calibration import latents, moving
 from calibration.audit_command import add_audit
 from calibration.int8_command import add_int8
 from calibration.options import add_portraits, check, detector_of, progress_bar
-from calibration.portraits import pictures_in
 from engines.package import Package, open_package
+from portraits.reading import LEAST, pictures_in
 from runtime.network.backends import open_backend
 
 
@@ -41,7 +41,7 @@ def _add_latents(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _latents(options: argparse.Namespace) -> int:
     check(options)
     package = open_package(options.package)
-    pictures = pictures_in(options.images)
+    pictures = pictures_in(options.images, least=LEAST)
     detector = detector_of(options)
     backend = open_backend("auto", package, threads=options.threads)
     size = package.manifest.size

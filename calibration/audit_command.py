@@ -12,9 +12,9 @@ from base.text import one_line
 from calibration import audit_report
 from calibration.audit import audit
 from calibration.options import add_limit, add_portraits, check, detector_of, progress_bar
-from calibration.portraits import LEAST, pictures_in
 from calibration.samples import samples
 from engines.package import open_package
+from portraits.reading import LEAST, pictures_in
 from runtime.commands.overwriting import Source, Target, check_targets
 
 PORTRAITS = 16
@@ -43,14 +43,14 @@ def _run(options: argparse.Namespace) -> int:
     check(options, least=LEAST)
     outputs = _outputs(options.output)
     check_targets(
-        [Source(path, "the portrait") for path in pictures_in(options.images)],
+        [Source(path, "the portrait") for path in pictures_in(options.images, least=LEAST)],
         [Target(path) for path in outputs],
         overwrite=options.overwrite,
     )
     package = open_package(options.package)
     detector = detector_of(options)
     size = package.manifest.size
-    total = min(options.portraits, len(pictures_in(options.images)))
+    total = min(options.portraits, len(pictures_in(options.images, least=LEAST)))
     with progress_bar("running portraits", total) as tick:
         taken = samples(options.images, size, detector, limit=options.portraits, seed=options.seed, tick=tick)
         found = audit(package, taken, threads=options.threads or 0)

@@ -13,9 +13,9 @@ from base.errors import PhotoError, SettingsError
 from base.text import one_line
 from calibration.int8 import Int8Settings, check_source, to_int8
 from calibration.options import add_limit, add_portraits, check, detector_of, progress_bar
-from calibration.portraits import LEAST, pictures_in
 from calibration.samples import samples
 from engines.package import Package, Quantisation, check_free, open_package
+from portraits.reading import LEAST, pictures_in
 
 PORTRAITS = 40
 
@@ -52,7 +52,7 @@ def _run(options: argparse.Namespace) -> int:
     check_source(package)
     check_free(options.output, overwrite=options.overwrite)
     detector = detector_of(options)
-    total = min(options.portraits, len(pictures_in(options.images)))
+    total = min(options.portraits, len(pictures_in(options.images, least=LEAST)))
     with progress_bar("reading portraits", total) as tick:
         taken = list(
             samples(

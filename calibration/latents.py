@@ -8,8 +8,8 @@ import numpy as np
 
 from base.files import write_atomically
 from calibration import moving
-from calibration.portraits import Crop, check_count, crops_of, pictures_in
 from engines.package import MANIFEST, Latents, Package, manifest_bytes
+from portraits.reading import LEAST, Crop, check_count, crops_of, pictures_in
 from runtime.faces.detect import Detector
 from runtime.network.backends import Backend
 
@@ -46,7 +46,7 @@ def measure(
     Raises PhotoError when there are too few faces.
     """
     portraits: list[Crop] = []
-    for path in pictures_in(folder):
+    for path in pictures_in(folder, least=LEAST):
         if len(portraits) < moving.PORTRAITS:
             portraits += crops_of(path, size, detector)
         tick()

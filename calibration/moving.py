@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.damage import Damage, damaged
+from portraits.damage import Damage, damaged
 from runtime.network.backends import Backend
 from runtime.network.loop import restore_crops
 from runtime.network.schedule import EPSILON, HELD

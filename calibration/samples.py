@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.damage import DAMAGES, damaged
-from calibration.portraits import Crop, check_count, crops_of, pictures_in
+from portraits.damage import DAMAGES, damaged
+from portraits.reading import LEAST, Crop, check_count, crops_of, pictures_in
 from runtime.faces.detect import Detector
 from runtime.network.degrade import degrade
 
@@ -38,7 +38,7 @@ def samples(
 
     Raises PhotoError when there are too few faces, before the last one is given.
     """
-    paths = pictures_in(folder)
+    paths = pictures_in(folder, least=LEAST)
     found = 0
     for i in np.random.default_rng(seed).permutation(len(paths)):
         for crop in crops_of(paths[i], size, detector):

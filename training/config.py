@@ -7,9 +7,9 @@ import msgspec
 
 from base.errors import SettingsError
 from export.layout import SIZES, Layout
+from portraits.damage import Ranges
 from training.adversary import Adversarial
 from training.augmentation import Augmentation
-from training.degradation import Ranges
 from training.losses import LossWeights
 
 IDENTITY_CHANNELS = 6

@@ -19,9 +19,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
+from portraits.damage import Portrait, Ranges
 from training.augmentation import Augmentation, augment, draw_view
 from training.damage import damage, draw
-from training.degradation import Crop, Ranges
 
 BLOCK = 16
 """Crops that a process hands over at a time."""
@@ -56,7 +56,7 @@ class Batch:
     """B bool: the crop is its own target."""
 
 
-def make_pair(portraits: Sequence[Crop], stage: Stage, rng: Generator) -> tuple[Crop, Crop]:
+def make_pair(portraits: Sequence[Portrait], stage: Stage, rng: Generator) -> tuple[Portrait, Portrait]:
     """Return a damaged crop and its target, S×S×3 uint8; portrait, view and damage are drawn from rng."""
     portrait = portraits[int(rng.integers(len(portraits)))]
     while len(portrait) < stage.size and rng.random() > SOFT:
@@ -70,7 +70,7 @@ class Reservoir:
 
     def __init__(
         self,
-        portraits: Sequence[Crop],
+        portraits: Sequence[Portrait],
         stages: Sequence[Stage],
         *,
         capacity: int,

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from portraits.damage import Ranges, compressed
 from training.blurring import Blur, Picture, blur
-from training.degradation import Ranges, compressed
 from training.noises import Noise, add_noise
 from training.printing import halftone
 from training.scratching import Mark, draw_marks, scratch

@@ -6,7 +6,7 @@ import cv2
 
 from base.errors import PhotoError
 from base.files import write_atomically
-from training.portraits import load_portraits, no_finer, portrait_paths
+from portraits.reading import load_portraits, no_finer, pictures_in
 
 
 def pack(portraits: Path, output: Path, edge: int, quality: int) -> int:
@@ -19,7 +19,7 @@ def pack(portraits: Path, output: Path, edge: int, quality: int) -> int:
     except OSError as error:
         raise PhotoError(f"cannot make the folder {output}: {error.strerror}") from error
     total = 0
-    for path, portrait in zip(portrait_paths(portraits), load_portraits(portraits), strict=True):
+    for path, portrait in zip(pictures_in(portraits), load_portraits(portraits), strict=True):
         _, data = cv2.imencode(
             ".jpg", no_finer(portrait, edge)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality]
         )

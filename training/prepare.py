@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from base.errors import GpenEdgeError, PhotoError, SettingsError
 from base.files import write_atomically
+from portraits.damage import Portrait
 from runtime.faces.align import Matrix, align
 from runtime.faces.detect import Detector
 from runtime.faces.face import Face
 from runtime.photo.reader import read_photo
-from training.degradation import Crop
 
 INDEX = "prepared.json"
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
@@ -208,7 +208,7 @@ def share_outside(to_photo: Matrix, shape: tuple[int, ...]) -> float:
     return 1 - float(inside.mean())
 
 
-def sharpness(crop: Crop) -> float:
+def sharpness(crop: Portrait) -> float:
     """Return the mean slope of the inner face, in 8-bit levels per pixel of a crop of 256.
 
     crop  S×S×3 uint8, aligned with the published template
@@ -221,7 +221,7 @@ def sharpness(crop: Crop) -> float:
     return float(np.hypot(slope_x, slope_y).mean()) * 40 / contrast
 
 
-def difference_hash(crop: Crop) -> int:
+def difference_hash(crop: Portrait) -> int:
     """Return 64 bits, alike for like pictures: is each cell of 8×8 brighter than the one to its left?"""
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
     cells = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA)

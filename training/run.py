@@ -15,16 +15,16 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from base.errors import CheckpointError
+from portraits.damage import Portrait
+from portraits.reading import load_portraits, no_finer
 from training.adversary import fooling_loss, judging_loss, r1_penalty
 from training.checkpoints import CHECKPOINT
 from training.config import Phase, TrainingConfig
 from training.crops import Batch, Reservoir, Stage
-from training.degradation import Crop
 from training.growing import Growing
 from training.log import Log, progress_bar
 from training.losses import level_difference, reconstruction_loss
 from training.on_the_way import mixed, own_estimate
-from training.portraits import load_portraits, no_finer
 from training.state import Adversary, State, open_state, save_state
 from training.validation import COLUMNS, Examples, examples, judge, write_sheet
 
@@ -114,7 +114,7 @@ class _Run:
         config: TrainingConfig,
         state: State,
         reservoir: Reservoir,
-        kept: list[Crop],
+        kept: list[Portrait],
         log: Log,
     ) -> None:
         self.folder, self.config, self.state, self.reservoir = folder, config, state, reservoir

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from base.files import write_atomically
-from training.degradation import Crop, Ranges, degrade
+from portraits.damage import Portrait, Ranges, degrade
 from training.growing import Growing
 from training.losses import psnr
 from training.on_the_way import after
-from training.portraits import to_crops, to_tensor
+from training.tensors import to_crops, to_tensor
 
 CROPS = 16
 ON_SHEET = 8
@@ -38,7 +38,7 @@ class Examples:
     target: Tensor
 
 
-def examples(portraits: list[Crop], size: int, ranges: Ranges, device: torch.device) -> Examples:
+def examples(portraits: list[Portrait], size: int, ranges: Ranges, device: torch.device) -> Examples:
     """Degrade the first portraits by the published chain, as the benchmark does with seed 0."""
     always = msgspec.structs.replace(ranges, untouched=0.0)
     targets = [

@@ -14,21 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base import command_line
-from bench.degradations import Degradation, degrade, named
 from bench.measure import Measure
-from bench.measures import psnr
 from bench.options import add_output, add_portraits, positive
-from bench.portraits import AlignedPortraits, load_truths
 from bench.report import Report, Row, Table, measured
 from engines.package import Manifest, open_package
+from portraits.aligned import AlignedPortraits
+from portraits.damage import Portrait
+from portraits.degradations import Degradation, degrade, named
+from portraits.likeness import psnr
+from portraits.reading import load_portraits, pictures_in
 from runtime.faces.align import AlignedFace, align
 from runtime.finish.compose import compose, face_noise
 from runtime.network.backends import Backend, open_backend
 from runtime.network.loop import SETTLED, LoopResult, restore_crops
 from runtime.network.schedule import EPSILON, epsilon_of, kappa
 from runtime.settings.settings import RestoreSettings
-from training.degradation import Crop
-from training.portraits import portrait_paths
 
 Picture = NDArray[np.float32]
 
@@ -95,7 +95,7 @@ class Decay:
 
 def steps(settings: LoopSettings) -> int:
     """Return how often `measure` ticks. Raises PhotoError."""
-    return len(portrait_paths(settings.portraits)[settings.first :][: settings.limit])
+    return len(pictures_in(settings.portraits)[settings.first :][: settings.limit])
 
 
 def measure(settings: LoopSettings, tick: Callable[[], None]) -> Report:
@@ -104,7 +104,9 @@ def measure(settings: LoopSettings, tick: Callable[[], None]) -> Report:
     Raises PhotoError when there are no portraits, PackageError and BackendError.
     """
     package = open_package(settings.package)
-    truths = load_truths(settings.portraits, package.manifest.size, settings.first, settings.limit)
+    truths = load_portraits(
+        settings.portraits, first=settings.first, limit=settings.limit, size=package.manifest.size
+    )
     (degradation,) = named((DEGRADATION,))
     backend = open_backend("auto", package)
     _composed(backend, _Portrait(truths[0], degradation, 0), ETA, 2, 0)  # opens every graph
@@ -138,7 +140,7 @@ def measure(settings: LoopSettings, tick: Callable[[], None]) -> Report:
 class _Portrait:
     """A degraded portrait, ready for the loop."""
 
-    def __init__(self, truth: Crop, degradation: Degradation, number: int) -> None:
+    def __init__(self, truth: Portrait, degradation: Degradation, number: int) -> None:
         self.truth = truth
         self.photo = degrade(truth, degradation, number)
         (face,) = AlignedPortraits().detect(self.photo)

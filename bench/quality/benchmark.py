@@ -14,26 +14,26 @@ import numpy as np
 
 from base import command_line
 from base.errors import SettingsError
-from bench.degradations import NAMES, TEXTURE, Degradation, degrade, named
-from bench.measures import Ground, ground, measure, psnr
 from bench.options import add_output, add_portraits, name_list, positive
-from bench.portraits import load_truths, open_restorer
 from bench.quality import photos as quality_photos
 from bench.quality import training_range
 from bench.quality.claims import Measured
 from bench.quality.passes import methods_by_passes, restored
-from bench.quality.photos import PhotosSettings, photo_paths
+from bench.quality.photos import PhotosSettings
 from bench.quality.report import CONTROLLED, quality_report
 from bench.report import Report, measured
 from bench.sheet import check_folder, write_sheet
 from engines.package import open_package
+from portraits.aligned import open_restorer
+from portraits.damage import Portrait
+from portraits.degradations import NAMES, TEXTURE, Degradation, degrade, named
+from portraits.likeness import Ground, ground, measure, psnr
+from portraits.reading import load_portraits, pictures_in
 from runtime.commands.overwriting import Source, Target, check_targets
 from runtime.faces.regions import region_weights
 from runtime.finish.compose import compose, face_noise
 from runtime.network.schedule import kappa
 from runtime.result import RestoreResult
-from training.degradation import Crop
-from training.portraits import portrait_paths
 
 CONTROLLED_EVERY = 4
 """Outside the rows of TEXTURE all methods but `classic`, of many passes, see one portrait in so many."""
@@ -42,7 +42,7 @@ SHEET = "mixed-medium"
 
 Found = dict[str, dict[str, list[dict[str, float]]]]
 """By degradation, method and measure name, a list over portraits."""
-Faces = dict[str, Crop]
+Faces = dict[str, Portrait]
 """By method, `input` and `truth` among them."""
 
 
@@ -65,7 +65,7 @@ class QualitySettings:
 
 def steps(settings: QualitySettings) -> int:
     """Return how often `measure` ticks. Raises PhotoError and SettingsError."""
-    portraits = portrait_paths(settings.portraits)[settings.first :][: settings.limit]
+    portraits = pictures_in(settings.portraits)[settings.first :][: settings.limit]
     return len(portraits) * (1 + len(named(settings.categories)))
 
 
@@ -81,7 +81,7 @@ def run(settings: QualitySettings, tick: Callable[[], None]) -> Report:
     by_passes = methods_by_passes(package.manifest)
     more = tuple(dict.fromkeys((*by_passes.values(), *CONTROLLED)))
     size = package.manifest.size
-    truths = load_truths(settings.portraits, size, settings.first, settings.limit)
+    truths = load_portraits(settings.portraits, first=settings.first, limit=settings.limit, size=size)
     where = ground(size)
     best = [measure(truth, truth, where) for truth in truths]
     first: Found = defaultdict(lambda: defaultdict(list))
@@ -128,7 +128,9 @@ def run(settings: QualitySettings, tick: Callable[[], None]) -> Report:
     )
 
 
-def _blends(photo: Crop, result: RestoreResult, truth: Crop, where: Ground) -> dict[str, float] | None:
+def _blends(
+    photo: Portrait, result: RestoreResult, truth: Portrait, where: Ground
+) -> dict[str, float] | None:
     """Return the PSNR of what the network made, cored and as a plain blend; None where grain is kept."""
     settings, (face,) = result.settings, result.faces
     if settings.grain or face.aligned is None or face.loop is None:
@@ -184,7 +186,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.photos and (options.first or options.categories):
         raise SettingsError("--first and --categories are for portraits: leave them out with --photos")
     if options.sheet:
-        paths = photo_paths(options.photos) if options.photos else portrait_paths(options.portraits)
+        paths = pictures_in(options.photos, "photos") if options.photos else pictures_in(options.portraits)
         sources = [Source(path, "the photo" if options.photos else "the portrait") for path in paths]
         check_targets(sources, [Target(options.sheet, "the sheet")], overwrite=options.overwrite)
     if options.photos:

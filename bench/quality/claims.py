@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.degradations import MIXED, TEXTURE, UNDEGRADED
+from portraits.degradations import MIXED, TEXTURE, UNDEGRADED
 
 LIGHTER = ("nearly-clean", "mixed-light", "noise-medium")
 NOISELESS = ("nearly-clean", "mixed-light")

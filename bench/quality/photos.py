@@ -7,17 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from base.errors import PhotoError
-from bench.measures import Ground, blur, brightness, detail, ground
 from bench.quality.passes import restored
 from bench.report import Report, Table
 from bench.sheet import check_folder, write_sheet
 from engines.package import Manifest
+from portraits.damage import Portrait
+from portraits.likeness import Ground, blur, brightness, detail, ground
+from portraits.reading import pictures_in
 from runtime.faces.align import Pixels, align
 from runtime.faces.face import Face
-from runtime.photo.reader import SUPPORTED_SUFFIXES, read_photo
+from runtime.photo.reader import read_photo
 from runtime.restorer import Restorer
 from runtime.settings.presets import PRESETS
-from training.degradation import Crop
 
 BEFORE = "before"
 METHODS = (BEFORE, "classic", "standard", *(name for name in PRESETS if name not in ("classic", "standard")))
@@ -58,19 +59,9 @@ class FaceFigures:
     """By method, `before` among them, and measure of TITLES."""
 
 
-def photo_paths(folder: Path) -> list[Path]:
-    """Return the photos of a folder in the order of their names. Raises PhotoError where there are none."""
-    if not folder.is_dir():
-        raise PhotoError(f"{folder} is not a folder: give one of photos")
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUPPORTED_SUFFIXES and p.is_file())
-    if not paths:
-        raise PhotoError(f"the folder {folder} holds no photo: name another")
-    return paths
-
-
 def steps(settings: PhotosSettings) -> int:
     """Return how often `run` ticks. Raises PhotoError."""
-    return len(photo_paths(settings.folder)[: settings.limit])
+    return len(pictures_in(settings.folder, "photos")[: settings.limit])
 
 
 def run(settings: PhotosSettings, tick: Callable[[], None]) -> Report:
@@ -79,10 +70,10 @@ def run(settings: PhotosSettings, tick: Callable[[], None]) -> Report:
     Raises PhotoError for a photo that cannot be read, or when no face of any was restored; PackageError and
     BackendError.
     """
-    paths = photo_paths(settings.folder)[: settings.limit]
+    paths = pictures_in(settings.folder, "photos")[: settings.limit]
     check_folder(settings.sheet)
     faces: list[FaceFigures] = []
-    rows: list[dict[str, Crop]] = []
+    rows: list[dict[str, Portrait]] = []
     left_alone = 0
     with Restorer.open(settings.package) as restorer:
         package = restorer.package.manifest
@@ -112,12 +103,12 @@ def run(settings: PhotosSettings, tick: Callable[[], None]) -> Report:
     return _report(package, len(paths), faces, left_alone)
 
 
-def _cut(pixels: Pixels, face: Face, size: int) -> Crop:
+def _cut(pixels: Pixels, face: Face, size: int) -> Portrait:
     """Return a face as the network would see it, in 8 bits: blur effect depends on the scale."""
     return np.asarray(np.rint(255 * align(pixels, face, size).crop), np.uint8)
 
 
-def _measured(crops: Mapping[str, Crop], where: Ground) -> dict[str, dict[str, float]]:
+def _measured(crops: Mapping[str, Portrait], where: Ground) -> dict[str, dict[str, float]]:
     """Return the figures of one face by method."""
     before = crops[BEFORE][where.inside].astype(np.float64)
     found: dict[str, dict[str, float]] = {}

@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bench.degradations import TEXTURE
 from bench.measure import Measure
-from bench.measures import TITLES
 from bench.quality import claims, training_range
 from bench.quality.claims import Measured
 from bench.report import Report, Row, Table
 from engines.package import Manifest
+from portraits.degradations import TEXTURE
+from portraits.likeness import TITLES
 from runtime.settings.presets import PRESETS
 
 CONTROLLED = tuple(name for name in PRESETS if name != "classic")

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bench.degradations import RANGES
-from bench.measures import blur, brightness, psnr, ssim
 from bench.quality.passes import epsilon_for, methods_by_passes, settings_of
 from engines.package import Manifest
+from portraits.damage import Portrait, degrade
+from portraits.degradations import RANGES
+from portraits.likeness import blur, brightness, psnr, ssim
 from runtime.network.backends import Backend
 from runtime.network.loop import restore_crops
-from training.degradation import Crop, degrade
 
 SEEDS = 4
 """Degradations of each portrait; the same each time."""
@@ -20,7 +20,9 @@ Figures = dict[str, dict[str, float]]
 `blur`, the blur effect."""
 
 
-def measure(package: Manifest, backend: Backend, truths: Sequence[Crop], tick: Callable[[], None]) -> Figures:
+def measure(
+    package: Manifest, backend: Backend, truths: Sequence[Portrait], tick: Callable[[], None]
+) -> Figures:
     """Restore whole crops with `classic`, and with more passes; tick after each portrait."""
     more = {method: passes for passes, method in methods_by_passes(package).items() if passes > 1}
     found: dict[str, list[tuple[float, float, float]]] = {
@@ -37,11 +39,11 @@ def measure(package: Manifest, backend: Backend, truths: Sequence[Crop], tick: C
     return {name: dict(zip(("psnr", "ssim", "blur"), mean, strict=True)) for name, mean in means.items()}
 
 
-def _near(crop: Crop, truth: Crop) -> tuple[float, float]:
+def _near(crop: Portrait, truth: Portrait) -> tuple[float, float]:
     return psnr(crop, truth), ssim(brightness(crop), brightness(truth))
 
 
-def _restore(backend: Backend, crops: Sequence[Crop], method: str, passes: int) -> list[Crop]:
+def _restore(backend: Backend, crops: Sequence[Portrait], method: str, passes: int) -> list[Portrait]:
     unit = np.stack(crops).astype(np.float32) / np.float32(255)
     rho = np.ones(unit.shape[:3], np.float32)
     results = restore_crops(backend, unit, rho, settings_of(method), epsilon=epsilon_for(passes))

@@ -13,12 +13,12 @@ from base.errors import PhotoError
 from bench.report import progress_bar
 from bench.scenarios.photos import SCENARIOS
 from bench.sheet import write_sheet
+from portraits.damage import Portrait
 from runtime.commands.overwriting import Source, Target, check_targets
 from runtime.faces.face import Face
 from runtime.photo.reader import read_photo
 from runtime.restorer import Restorer
 from runtime.settings.presets import preset
-from training.degradation import Crop
 
 SIDE = 320
 """Of a face on the sheets, in pixels."""
@@ -68,13 +68,13 @@ def write_scenarios(settings: ScenarioSettings, tick: Callable[[], None]) -> tup
     return tuple(sheets.values())
 
 
-def _astronaut() -> Crop:
+def _astronaut() -> Portrait:
     from skimage.data import astronaut  # Eileen Collins, NASA, public domain
 
     return np.asarray(astronaut(), np.uint8)  # type: ignore[no-untyped-call]
 
 
-def _read(path: Path) -> Crop:
+def _read(path: Path) -> Portrait:
     pixels = read_photo(path).pixels
     height, width = pixels.shape[:2]
     if height != width or pixels.dtype != np.uint8:
@@ -82,14 +82,14 @@ def _read(path: Path) -> Crop:
     return np.asarray(pixels, np.uint8)
 
 
-def _face(restorer: Restorer, portrait: Crop) -> Face:
+def _face(restorer: Restorer, portrait: Portrait) -> Face:
     found = restorer.detect(portrait)
     if not found:
         raise PhotoError("no face is found in a portrait: give photos of one good face")
     return found[0]
 
 
-def _around(face: Face, picture: Crop) -> Crop:
+def _around(face: Face, picture: Portrait) -> Portrait:
     """Return the square around the face, as far as the picture goes, SIDE×SIDE."""
     x0, y0, x1, y1 = face.box
     side = min(len(picture), round(AROUND * max(x1 - x0, y1 - y0)))

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from portraits.damage import Portrait, compressed
 from runtime.faces.face import Face
-from training.degradation import Crop, compressed
 from training.noises import Noise, add_noise
 from training.scratching import Mark, scratch
 from training.tones import Tone, toned
 
 Levels = NDArray[np.float32]
-Damage = Callable[[Crop, Face, Generator], Crop]
+Damage = Callable[[Portrait, Face, Generator], Portrait]
 """What is done to a square portrait, H×H×3 uint8 RGB, with this face."""
 
 
@@ -29,7 +29,7 @@ class Scenario:
     damage: Damage
 
 
-def snapshot(portrait: Crop, face: Face, rng: Generator) -> Crop:
+def snapshot(portrait: Portrait, face: Face, rng: Generator) -> Portrait:
     """An early digital camera: few pixels, sharpened, compressed too much, enlarged by somebody since."""
     side = len(portrait)
     small = cv2.resize(portrait, (side * 5 // 8,) * 2, interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -39,7 +39,7 @@ def snapshot(portrait: Crop, face: Face, rng: Generator) -> Crop:
     )
 
 
-def distorted_eye(portrait: Crop, face: Face, rng: Generator) -> Crop:
+def distorted_eye(portrait: Portrait, face: Face, rng: Generator) -> Portrait:
     """A picture from a generator: smooth as plastic, one eye twisted and too high."""
     eye, other = face.landmarks[:2]
     apart = float(np.linalg.norm(eye - other))
@@ -53,7 +53,7 @@ def distorted_eye(portrait: Crop, face: Face, rng: Generator) -> Crop:
     return np.asarray(cv2.remap(smooth, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT))
 
 
-def scan(portrait: Crop, face: Face, rng: Generator) -> Crop:
+def scan(portrait: Portrait, face: Face, rng: Generator) -> Portrait:
     """A print of the seventies: faded, yellowed, grainy, scratched."""
     faded = 40 + np.float32(0.72) * toned(portrait.astype(np.float32), Tone("sepia", strength=0.6))
     grainy = add_noise(faded, Noise("grain", 8, coloured=False, grain_size=0.8), rng)
@@ -63,7 +63,7 @@ def scan(portrait: Crop, face: Face, rng: Generator) -> Crop:
     return _levels(scratch(grainy, marks))
 
 
-def selfie(portrait: Crop, face: Face, rng: Generator) -> Crop:
+def selfie(portrait: Portrait, face: Face, rng: Generator) -> Portrait:
     """A phone in a bar: too dark, brightened, noisy, purple along bright edges, sharpened."""
     dim = toned(portrait.astype(np.float32), Tone(light=0.3))
     picture = add_noise(dim, Noise("dark", 11, gain=3.0), rng)
@@ -86,5 +86,5 @@ def _sharpened(picture: Levels, sigma: float, amount: float) -> Levels:
     return picture + amount * (picture - cv2.GaussianBlur(picture, (0, 0), sigma))
 
 
-def _levels(picture: Levels) -> Crop:
+def _levels(picture: Levels) -> Portrait:
     return np.asarray(np.rint(np.clip(picture, 0, 255)), np.uint8)

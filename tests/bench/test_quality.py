@@ -8,16 +8,16 @@ import pytest
 from PIL import Image
 
 from bench.__main__ import main
-from bench.measures import TITLES, blur
-from bench.portraits import open_restorer
 from bench.quality import benchmark as quality
 from bench.quality import training_range
 from bench.quality.passes import epsilon_for, methods_by_passes, restored
 from engines.package import open_package
+from portraits.aligned import open_restorer
+from portraits.damage import Ranges, degrade
+from portraits.likeness import TITLES, blur
 from runtime.network.backends import open_backend
 from runtime.network.schedule import pass_schedule
 from runtime.settings.presets import PRESETS, preset
-from training.degradation import Ranges, degrade
 
 
 @pytest.fixture

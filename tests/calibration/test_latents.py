@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from calibration.__main__ import main
-from calibration.damage import DAMAGES, damaged
 from calibration.moving import TOLERATED
 from engines.package import open_package
+from portraits.damage import DAMAGES, damaged
 
 Pixels = NDArray[np.uint8]
 

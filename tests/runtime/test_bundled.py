@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 
 import training
-from bench.measures import psnr
 from engines.package import bundled_packages, open_package
 from export import static
 from export.checkpoint import load_checkpoint
 from export.network import Gpen
+from portraits.likeness import psnr
 from runtime import Restorer
 from runtime.network.backends import open_backend
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.portraits import AlignedPortraits
 from engines.package import open_package
+from portraits.aligned import AlignedPortraits
 from runtime import Restorer, RestoreSettings
 from runtime.faces.regions import region_weights
 from runtime.finish.compose import HandBack, compose

@@ -6,11 +6,11 @@ import pytest
 from numpy.typing import NDArray
 
 from base.errors import SettingsError
+from portraits.damage import SHARES, Ranges, degrade
 from training.augmentation import Augmentation, View, augment, draw_view
 from training.blurring import Blur, blur
 from training.crops import Stage, make_pair
 from training.damage import KERNELS, PUBLISHED, Damage, damage, draw
-from training.degradation import SHARES, Ranges, degrade
 from training.noises import Noise, add_noise
 from training.printing import halftone
 from training.scratching import Mark

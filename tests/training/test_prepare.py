@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from portraits.reading import load_portraits
 from runtime.faces.align import TEMPLATES, crop_matrix
 from runtime.faces.detect import CenterFaceDetector
 from training.__main__ import main
-from training.portraits import load_portraits
 from training.prepare import (
     BLURRED,
     CUT_OFF,

@@ -19,20 +19,21 @@ from base.errors import CheckpointError, PhotoError, SettingsError
 from export import static
 from export.checkpoint import load_checkpoint
 from export.layout import Layout
+from portraits.damage import Ranges, degrade
+from portraits.reading import load_portraits
 from training.__main__ import main
 from training.adversary import Adversarial
 from training.augmentation import Augmentation
 from training.checkpoints import split
 from training.config import BUNDLED, Phase, TrainingConfig, read_config
 from training.crops import Batch, Reservoir, Stage
-from training.degradation import Ranges, degrade
 from training.growing import Growing
 from training.initialise import initialise
 from training.losses import LossWeights
 from training.on_the_way import after, mixed, own_estimate
-from training.portraits import load_portraits, to_crops, to_tensor
 from training.run import learning_rate, train
 from training.state import open_state, save_state
+from training.tensors import to_crops, to_tensor
 
 TINY = Layout(64, 1, 0.0625, 32, 2)
 SMALL = Layout(128, 1, 0.0625, 32, 2)

@@ -9,8 +9,8 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 
-from bench.portraits import AlignedPortraits
 from engines.package import open_package
+from portraits.aligned import AlignedPortraits
 from runtime import Restorer, preset
 from runtime.faces.align import TEMPLATES, AlignedFace, align, warp
 from runtime.faces.regions import region_masks

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from base.errors import BackendError
-from bench.portraits import AlignedPortraits
 from engines.package import open_package
+from portraits.aligned import AlignedPortraits
 from runtime import Restorer, RestoreSettings, preset
 from runtime.commands.report import describe_photo, describe_run, write_report
 from runtime.faces.align import align

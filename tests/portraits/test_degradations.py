@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from base.errors import SettingsError
-from bench.degradations import DEGRADATIONS, MIXED, NAMES, RANGES, TEXTURE, UNDEGRADED, degrade, named
-from bench.measures import psnr
-from training.degradation import degrade as degrade_at_random
+from portraits.damage import degrade as degrade_at_random
+from portraits.degradations import DEGRADATIONS, MIXED, NAMES, RANGES, TEXTURE, UNDEGRADED, degrade, named
+from portraits.likeness import psnr
 
 KINDS = ("blur", "noise", "jpeg", "low-resolution", "mixed")
 

@@ -1,15 +1,12 @@
 """The damage that restoration is measured on: a fixed table, from light to heavy."""
 
 from dataclasses import dataclass
-from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from base.errors import SettingsError
-from training.degradation import Crop, Ranges, compressed
-from training.degradation import degrade as degrade_at_random
+from portraits.damage import Portrait, Ranges, through_chain
+from portraits.damage import degrade as degrade_at_random
 
 RANGES = Ranges(untouched=0.0)
 """The training ranges, without the share that is left as it is."""
@@ -72,7 +69,7 @@ def named(names: tuple[str, ...]) -> tuple[Degradation, ...]:
     return tuple(degradation for degradation in DEGRADATIONS if degradation.name in names)
 
 
-def degrade(truth: Crop, degradation: Degradation, portrait: int) -> Crop:
+def degrade(truth: Portrait, degradation: Degradation, portrait: int) -> Portrait:
     """Return a damaged copy; always the same for the same portrait, whatever else is measured.
 
     truth     S×S×3 uint8, RGB
@@ -83,16 +80,6 @@ def degrade(truth: Crop, degradation: Degradation, portrait: int) -> Crop:
     rng = np.random.default_rng((portrait, *degradation.name.encode()))
     size = len(truth)
     small_size = max(8, round(size / degradation.shrink))
-    picture: NDArray[Any] = truth.astype(np.float32)
-    if degradation.blur:
-        picture = cv2.GaussianBlur(picture, (0, 0), degradation.blur * size / 512)
-    if small_size != size:
-        picture = cv2.resize(picture, (small_size, small_size), interpolation=cv2.INTER_AREA)
-    if degradation.noise:
-        picture = picture + rng.normal(0, degradation.noise, picture.shape)
-    pixels = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
-    if degradation.jpeg is not None:
-        pixels = compressed(pixels, degradation.jpeg)
-    if small_size != size:
-        pixels = np.asarray(cv2.resize(pixels, (size, size), interpolation=cv2.INTER_CUBIC), np.uint8)
-    return np.ascontiguousarray(pixels)
+    noise = rng.normal(0, degradation.noise, (small_size, small_size, 3)) if degradation.noise else 0.0
+    blur = degradation.blur * size / 512
+    return through_chain(truth.astype(np.float32), blur, small_size, noise, degradation.jpeg)

@@ -1,12 +1,8 @@
 """Portraits as photos: aligned already, so that each is the crop of its own face."""
 
-from pathlib import Path
-
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from base.errors import PhotoError
 from engines.package import Package
 from runtime.faces.align import TEMPLATES, AlignedFace
 from runtime.faces.face import Face
@@ -14,19 +10,6 @@ from runtime.faces.parsed import ParsedFace
 from runtime.faces.regions import crop_landmarks, region_masks
 from runtime.network.backends import open_backend
 from runtime.restorer import Restorer
-from training.degradation import Crop
-from training.portraits import load_portraits
-
-
-def load_truths(folder: Path, size: int, first: int, limit: int | None) -> list[Crop]:
-    """Read portraits as size×size×3. Raises PhotoError when there are none from the first on."""
-    portraits = load_portraits(folder, first=first, limit=limit)
-    if not portraits:
-        raise PhotoError(f"{folder} holds no portrait from number {first} on")
-    return [
-        np.asarray(cv2.resize(portrait, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
-        for portrait in portraits
-    ]
 
 
 def open_restorer(package: Package) -> Restorer:

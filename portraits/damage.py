@@ -1,8 +1,11 @@
-"""What time and cameras do to a face: the ranges, and the published chain over one crop.
+"""What time and cameras do to a face: the ranges of training, the published chain, and calibration's damage.
 
 `degrade` is the published chain: what a model is measured by. Training goes through `training.damage`, which
 does the same and more.
 """
+
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import msgspec
@@ -12,8 +15,10 @@ from numpy.typing import NDArray
 
 from base.errors import SettingsError
 
-Crop = NDArray[np.uint8]
+Portrait = NDArray[np.uint8]
 """S×S×3, RGB."""
+Crop = NDArray[np.float32]
+"""S×S×3 in [0, 1], RGB."""
 
 
 class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -131,28 +136,91 @@ LIMITS: dict[str, tuple[float, float]] = {
 }
 
 
-def degrade(crop: Crop, rng: Generator, ranges: Ranges) -> Crop:
-    """Return the crop blurred, shrunk, noisy, compressed and enlarged again: the published chain.
+def degrade(portrait: Portrait, rng: Generator, ranges: Ranges) -> Portrait:
+    """Return the portrait blurred, shrunk, noisy, compressed and enlarged again: the published chain.
 
-    Of the ranges only the first five count here; the same generator always gives the same crop.
+    Of the ranges only the first five count here; the same generator always gives the same result.
     """
     if rng.random() < ranges.untouched:
-        return crop
-    size = crop.shape[0]
+        return portrait
+    size = len(portrait)
     blur = rng.uniform(*ranges.blur) * size / 512
     small_size = max(8, round(size / rng.uniform(*ranges.downscale)))
     noise = rng.normal(0, rng.uniform(*ranges.noise), (small_size, small_size, 3))
     quality = int(rng.integers(ranges.jpeg[0], ranges.jpeg[1], endpoint=True))
-
-    blurred = cv2.GaussianBlur(crop, (0, 0), blur)
-    small = cv2.resize(blurred, (small_size, small_size), interpolation=cv2.INTER_AREA)
-    noisy = np.clip(np.rint(small + noise), 0, 255).astype(np.uint8)
-    return np.asarray(
-        cv2.resize(compressed(noisy, quality), (size, size), interpolation=cv2.INTER_CUBIC), np.uint8
-    )
+    return through_chain(portrait, blur, small_size, noise, quality)
 
 
-def compressed(picture: Crop, quality: int) -> Crop:
+def through_chain(
+    picture: NDArray[Any],
+    blur: float,
+    small_size: int,
+    noise: NDArray[np.float64] | float,
+    quality: int | None,
+) -> Portrait:
+    """Return a picture blurred, shrunk, noisy, compressed and enlarged again.
+
+    picture     S×S×3 in levels, RGB: uint8, or float32, which is not rounded before the noise
+    blur        σ of the Gaussian, in pixels; 0 does not blur
+    small_size  to which the picture is shrunk
+    noise       is added to the small picture, in levels
+    quality     of the JPEG; None does not compress
+    """
+    size = len(picture)
+    if blur:
+        picture = cv2.GaussianBlur(picture, (0, 0), blur)
+    if small_size != size:
+        picture = cv2.resize(picture, (small_size, small_size), interpolation=cv2.INTER_AREA)
+    small = np.clip(np.rint(picture + noise), 0, 255).astype(np.uint8)
+    if quality is not None:
+        small = compressed(small, quality)
+    if small_size != size:
+        small = np.asarray(cv2.resize(small, (size, size), interpolation=cv2.INTER_CUBIC), np.uint8)
+    return np.ascontiguousarray(small)
+
+
+def compressed(picture: Portrait, quality: int) -> Portrait:
     """Return a picture, H×W×3 uint8 RGB, as it comes back from a JPEG file."""
     _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Ranges that each kind of damage is drawn from, evenly."""
+
+    blur: tuple[float, float]
+    """σ in pixels of a crop of 512."""
+    shrink: tuple[float, float]
+    """Factor by which the picture has been smaller."""
+    noise: tuple[float, float]
+    """σ in 8-bit levels, on the small picture."""
+    jpeg: tuple[int, int]
+    """Quality, of the small picture."""
+
+
+CLEAN = None
+DAMAGES = (
+    CLEAN,
+    Damage(blur=(0, 2), shrink=(1, 1.5), noise=(0, 6), jpeg=(75, 98)),
+    Damage(blur=(0, 5), shrink=(1, 4), noise=(0, 12), jpeg=(50, 95)),
+    Damage(blur=(2, 10), shrink=(2, 8), noise=(3, 20), jpeg=(30, 90)),
+)
+"""From none to strong; the strong is the worst that blind restoration is commonly trained for."""
+
+
+def damaged(crop: Crop, damage: Damage | None, rng: Generator) -> Crop:
+    """Return a crop blurred, shrunk, noisy, compressed and enlarged again; or itself."""
+    if damage is None:
+        return crop
+    size = len(crop)
+    small_size = max(8, round(size / rng.uniform(*damage.shrink)))
+    sigma = max(1e-3, rng.uniform(*damage.blur) * size / 512)
+    blurred = cv2.GaussianBlur(crop, (0, 0), sigma)
+    small = cv2.resize(blurred, (small_size, small_size), interpolation=cv2.INTER_AREA)
+    noise = rng.normal(0, rng.uniform(*damage.noise), small.shape)
+    pixels = np.rint(np.clip(small * 255 + noise, 0, 255)).astype(np.uint8)
+    quality = int(rng.integers(*damage.jpeg, endpoint=True))
+    _, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    decoded = np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), np.float32) / 255
+    return np.clip(cv2.resize(decoded, (size, size), interpolation=cv2.INTER_CUBIC), 0, 1)

@@ -1,0 +1,115 @@
+"""Portraits out of a folder: aligned squares as they are, or the faces found in photos."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from base.errors import PhotoError
+from base.text import one_line
+from portraits.damage import Portrait
+from runtime.face_warnings import is_tiny
+from runtime.faces.align import Pixels, align
+from runtime.faces.detect import Detector
+from runtime.photo.reader import SUPPORTED_SUFFIXES, read_photo
+
+Crop = NDArray[np.float32]
+"""S×S×3 in [0, 1], RGB."""
+
+LEAST = 8
+"""Portraits that calibration needs: from fewer nothing can be concluded about the next one."""
+
+
+def pictures_in(folder: Path, what: str = "portraits", least: int = 1) -> list[Path]:
+    """Return the pictures of a folder, sorted by name.
+
+    what   what the pictures are, in the plural, for the error
+
+    Raises PhotoError when there are fewer than `least`.
+    """
+    name = one_line(folder)
+    if not folder.is_dir():
+        raise PhotoError(f"{name} is not a folder: give one that holds {what}")
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUPPORTED_SUFFIXES and p.is_file())
+    if len(paths) < least:
+        raise PhotoError(f"{name} holds {len(paths) or 'no'} {what}: {least} or more are needed")
+    return paths
+
+
+def load_portraits(
+    folder: Path, *, first: int = 0, limit: int | None = None, size: int | None = None
+) -> list[Portrait]:
+    """Read a folder of square, aligned portraits, sorted by name, from number `first` on.
+
+    limit  how many at most; None reads all
+    size   S to which they are resized; None keeps each at its own
+
+    Raises PhotoError when there is none, or one is not a square picture.
+    """
+    paths = pictures_in(folder)[first:][:limit]
+    if not paths:
+        raise PhotoError(f"{one_line(folder)} holds no portrait from number {first} on")
+    return [portrait if size is None else resized(portrait, size) for portrait in map(_load, paths)]
+
+
+def _load(path: Path) -> Portrait:
+    pixels = read_photo(path).pixels
+    if pixels.shape[0] != pixels.shape[1]:
+        raise PhotoError(f"{one_line(path)} is not a square picture: aligned portraits are needed")
+    return _eight_bit(pixels)
+
+
+def _eight_bit(pixels: Pixels) -> Portrait:
+    return np.asarray(pixels if pixels.dtype == np.uint8 else pixels // 257, np.uint8)
+
+
+def resized(portrait: Portrait, size: int) -> Portrait:
+    """Return a portrait of size×size pixels."""
+    return np.asarray(cv2.resize(portrait, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def no_finer(portrait: Portrait, edge: int) -> Portrait:
+    """Return a portrait of at most edge×edge pixels."""
+    return portrait if len(portrait) <= edge else resized(portrait, edge)
+
+
+def crops_of(path: Path, size: int, detector: Detector | None) -> Iterator[Crop]:
+    """Yield the faces of a picture as crops.
+
+    detector  finds the faces of a photo; None takes the picture itself as one, square and aligned
+
+    Raises PhotoError when the file cannot be read, or an aligned crop is not square or of one colour.
+    """
+    pixels = read_photo(path).pixels
+    if detector is None:
+        yield _whole(path, pixels, size)
+        return
+    for face in detector.detect(_eight_bit(pixels)):
+        if not is_tiny(face):
+            yield align(pixels, face, size).crop
+
+
+def check_count(folder: Path, faces: int) -> None:
+    """Raise PhotoError unless there are enough faces for calibration."""
+    if faces < LEAST:
+        found = f"{faces} faces were" if faces != 1 else "1 face was"
+        raise PhotoError(
+            f"{found if faces else 'no face was'} found in {one_line(folder)}: {LEAST} or more are needed "
+            "(give --aligned if the pictures are aligned crops)"
+        )
+
+
+def _whole(path: Path, pixels: Pixels, size: int) -> Crop:
+    height, width = pixels.shape[:2]
+    if height != width:
+        raise PhotoError(
+            f"{one_line(path)} is {width}×{height}: aligned crops are square; leave out --aligned to have "
+            "faces detected"
+        )
+    if (pixels == pixels[0, 0]).all():
+        raise PhotoError(f"{one_line(path)} is of one colour: take it out of the folder")
+    crop = pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    interpolation = cv2.INTER_AREA if height > size else cv2.INTER_CUBIC
+    return np.asarray(np.clip(cv2.resize(crop, (size, size), interpolation=interpolation), 0, 1), np.float32)
