@@ -3,8 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-from base.text import one_line
-from runtime.commands.same_file import folded
+from base.text import folded, one_line
 
 ALIKE = 0.65
 """Least likeness of two names, from 0 to 1, for one to be taken for the other mistyped."""

@@ -1,5 +1,6 @@
 """Text from outside, made fit for an error message of one line."""
 
+import unicodedata
 from pathlib import Path
 
 
@@ -9,6 +10,11 @@ def one_line(text: str | Path) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in str(text)
     )
+
+
+def folded(name: str) -> str:
+    """Return a form that is equal for all names that some file system treats as the same."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def utf8(path: Path) -> str:

@@ -18,10 +18,12 @@ from base.errors import (
 from runtime.face_warnings import FaceWarning
 from runtime.restorer import Restorer
 from runtime.result import FaceResult, RestoreResult
+from runtime.settings.config_file import read_settings
 from runtime.settings.presets import preset
-from runtime.settings.settings import RestoreSettings
+from runtime.settings.settings import SETTINGS, RestoreSettings
 
 __all__ = [
+    "SETTINGS",
     "BackendError",
     "EngineError",
     "FaceResult",
@@ -35,4 +37,5 @@ __all__ = [
     "Restorer",
     "SettingsError",
     "preset",
+    "read_settings",
 ]

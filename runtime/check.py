@@ -67,7 +67,7 @@ def _check(options: argparse.Namespace) -> int:
     before = read_photo(options.before, max_megapixels=options.max_megapixels).pixels
     after = read_photo(options.after, max_megapixels=options.max_megapixels).pixels
     factor = upscale_of(before, after)
-    settings = preset("classic", faces=chosen, upscale=factor, template=options.template, budget=PATIENCE)
+    settings = preset("classic", face=chosen, upscale=factor, template=options.template, budget=PATIENCE)
     with Restorer.open(
         options.model, options.backend, detector=options.detector, threads=options.threads
     ) as restorer:

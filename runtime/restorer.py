@@ -247,12 +247,12 @@ def choose(found: tuple[Face, ...], settings: RestoreSettings, by_face: ByFace) 
 
     Raises SettingsError when the settings ask for a face that is not there.
     """
-    if settings.faces == "all":
+    if settings.face == "all":
         wanted = tuple(range(len(found)))
-    elif settings.faces == "largest":
+    elif settings.face == "largest":
         wanted = (0,) if found else ()
     else:
-        wanted = settings.faces
+        wanted = settings.face
         missing = next((i for i in wanted if i >= len(found)), None)
         if missing is not None:
             there = f"its faces are 0 to {len(found) - 1}" if found else "it has no face"

@@ -1,7 +1,7 @@
 """The options of `python -m runtime.restore`, and what they and the config file ask for together."""
 
 import argparse
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -9,14 +9,13 @@ from base.errors import SettingsError
 from base.text import one_line
 from engines.package import Manifest
 from runtime.commands.build_progress import told_when_building
-from runtime.faces.align import TEMPLATES
-from runtime.faces.regions import parse_weights
 from runtime.network.backends import BackendName, Provider
 from runtime.restorer import Restorer
 from runtime.settings.config_file import Changes, Config, check_run, read_config
 from runtime.settings.presets import PRESETS
-from runtime.settings.resolved import InForce, in_force
-from runtime.settings.settings import RestoreSettings, Upscale, parse_faces
+from runtime.settings.resolved import InForce, in_force, written
+from runtime.settings.setting import Setting
+from runtime.settings.settings import SETTINGS, of_scope
 
 
 @dataclass(frozen=True)
@@ -58,41 +57,45 @@ def parser() -> argparse.ArgumentParser:
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add the options that are settings of the restoration, and the preset."""
-    add = parser.add_argument_group("how much is restored").add_argument
-    names = ", ".join(PRESETS)
-    add(
-        "--preset", metavar="NAME", help=f"settings that go well together: {names}, or one of the config file"
+    """Add an option for each setting of the restoration, and the preset."""
+    group = parser.add_argument_group("how much is restored")
+    group.add_argument(
+        "--preset",
+        metavar="NAME",
+        help=f"Start from settings that go well together: {', '.join(PRESETS)}, or a preset of the config "
+        "file. (default: standard)",
     )
-    add("--degradation-scale", type=float, metavar="S", help="0.3 to 1.2, or 0; more lets the prior do more")
-    add("--latent-step-decay", type=float, metavar="ETA", help="0.02 to 0.1; or 1 for one full-strength pass")
-    add("--iterations", type=int, metavar="N", help="steps; more go further from the photo to the prior")
-    add(
-        *("--face-mask-weights",),
-        type=parse_weights,
-        metavar="REGION=W,…",
-        help="0 to 2, such as eye=1.3,lip=1.3; 0 keeps the photo",
+    for name in of_scope("loop", "face"):
+        _add_setting(group, SETTINGS[name])
+    group = parser.add_argument_group("which faces, how large, how long")
+    for name in of_scope("photo"):
+        _add_setting(group, SETTINGS[name])
+    group.add_argument(
+        "--detector",
+        type=Path,
+        metavar="YUNET.onnx",
+        help="Find faces with this YuNet model instead of the bundled CenterFace.",
     )
-    switch = argparse.BooleanOptionalAction
-    add("--grain", action=switch, help="keep the photo's grain")
-    add("--soften-scratches", action=switch, help="fill thin long scratches across faces softly")
-    add("--desaturate-fringes", action=switch, help="take the colour out of purple fringes at strong edges")
-    add("--clamp-ringing", action=switch, help="keep faces within the photo's range of brightness nearby")
-    add("--multiscale-blend", action=switch, help="blend a face's border at several scales")
-    add("--fill-missing", action=switch, help="fill what is covered or blown out in a face; else it is kept")
-    add("--budget", type=float, metavar="SECONDS", help="that a face may take")
 
-    add = parser.add_argument_group("which faces, how large").add_argument
-    add(
-        *("--face",),
-        type=parse_faces,
-        dest="faces",
-        metavar="WHICH",
-        help="all, largest, or indices from 0, the largest: 0,2",
-    )
-    add("--upscale", type=int, choices=get_args(Upscale), help="enlarge the photo")
-    add("--template", choices=TEMPLATES, help="how faces lie in the network's crops")
-    add("--detector", type=Path, metavar="YUNET.onnx", help="a YuNet face detector in place of CenterFace")
+
+def _add_setting(group: "argparse._ArgumentGroup", setting: Setting) -> None:
+    text = f"{setting.help} {_in_brackets(setting)}".rstrip().replace("%", "%%")
+    if setting.kind == "switch":
+        group.add_argument(
+            setting.flag, dest=setting.name, default=None, action=argparse.BooleanOptionalAction, help=text
+        )
+        return
+    metavar = "|".join(map(str, setting.choices)) or setting.metavar
+    group.add_argument(setting.flag, dest=setting.name, type=setting.read, metavar=metavar, help=text)
+
+
+def _in_brackets(setting: Setting) -> str:
+    """Return the limits and the default of a setting as its help shows them."""
+    if setting.kind == "switch":
+        return ""
+    limits = "" if setting.choices else setting.limits
+    default = f"default: {written(setting.default)}"
+    return f"({limits}; {default})" if limits else f"({default})"
 
 
 def add_accept_damaged(parser: argparse.ArgumentParser) -> None:
@@ -156,8 +159,7 @@ def wanted_by(options: argparse.Namespace) -> Wanted:
 
 def said(options: argparse.Namespace) -> Changes:
     """Return the settings that the command line names."""
-    names = [field.name for field in fields(RestoreSettings)]
-    return {name: value for name in names if (value := getattr(options, name, None)) is not None}
+    return {name: value for name in SETTINGS if (value := getattr(options, name, None)) is not None}
 
 
 def open_restorer(wanted: Wanted) -> Restorer:

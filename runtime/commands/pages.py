@@ -30,7 +30,7 @@ def _restore_page(restore: Restore, pixels: Pixels, force: InForce, number: int)
     try:
         result = restore(pixels, force)
     except SettingsError:
-        wanted = force.settings.faces
+        wanted = force.settings.face
         if not isinstance(wanted, tuple):
             raise
         if fewer := tuple(sorted(wanted)[:-1]):
@@ -40,5 +40,5 @@ def _restore_page(restore: Restore, pixels: Pixels, force: InForce, number: int)
 
 
 def _of_faces(force: InForce, faces: tuple[int, ...]) -> InForce:
-    by_face = {i: own and replace(own, faces=faces) for i, own in force.by_face.items()}
-    return replace(force, settings=replace(force.settings, faces=faces), by_face=by_face)
+    by_face = {i: own and replace(own, face=faces) for i, own in force.by_face.items()}
+    return replace(force, settings=replace(force.settings, face=faces), by_face=by_face)

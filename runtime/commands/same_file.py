@@ -7,14 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from base.files import draft_beside
+from base.text import folded
 
 Folding = Callable[[str], str]
 """Maps the names that a folder takes for one to one."""
-
-
-def folded(name: str) -> str:
-    """Return what is alike for all names that some file system takes for this one."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def exactly(name: str) -> str:

@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from base.near_names import nearest
-from base.text import one_line
-from runtime.commands.same_file import folded
+from base.text import folded, one_line
 from runtime.settings.resolved import InForce
 
 SettingsFor = Callable[[Path], InForce]

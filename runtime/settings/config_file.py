@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from base.errors import SettingsError
 from base.near_names import near_or_all
@@ -14,7 +14,7 @@ from runtime.network.backends import BackendName, Provider, device_index
 from runtime.settings.config_values import in_short, read_table, typed
 from runtime.settings.per_face import WHOLE_PHOTO
 from runtime.settings.presets import PRESETS
-from runtime.settings.settings import RestoreSettings
+from runtime.settings.settings import SETTINGS, RestoreSettings
 
 Changes = dict[str, Any]
 """Settings that differ from others, by the names of RestoreSettings; each within its range."""
@@ -70,17 +70,28 @@ def read_config(path: Path) -> Config:
     table = read_table(path)
     with _within(one_line(path)):
         presets = PRESETS | _presets(table.pop("presets", {}))
-        faces = table.pop("faces") if _is_tables(table.get("faces")) else []
-        if "face" in table:  # as on the command line
-            if "faces" in table:
-                raise SettingsError("both face and faces say which faces are restored: give one")
-            table["faces"] = table.pop("face")
+        faces = _single_faces(table.pop("faces", []))
         run = {name: typed(name, table.pop(name), RUN[name]) for name in RUN if name in table}
         _check_preset(run, presets)
         check_run(run.get("device"), run.get("threads"))
         run |= {name: _found_from(path.parent, name, run[name]) for name in PATHS if name in run}
-        changes = _changes(table, beside=[*RUN, "presets", "face"])
+        changes = _changes(table, beside=[*RUN, "presets", "faces"])
         return Config(changes, presets, _by_face(faces, presets), run, one_line(path))
+
+
+def read_settings(table: Mapping[str, Any]) -> RestoreSettings:
+    """Return the settings that a table asks for, as a config file would: by their names, and `preset`.
+
+    table  settings on top of the built-in preset that it names, or of the defaults; a whole number may stand
+           for a float and a list for a tuple, so that a table that was JSON will do
+
+    Raises SettingsError, with one line that names the key, for unknown names, wrong types and values outside
+    their range.
+    """
+    changes = dict(table)
+    run = {"preset": typed("preset", changes.pop("preset", "standard"), str)}
+    _check_preset(run, PRESETS)
+    return RestoreSettings(**(PRESETS[run["preset"]] | _changes(changes, beside=["preset"])))
 
 
 def check_run(device: str | None, threads: int | None) -> None:
@@ -176,18 +187,17 @@ def _changes(table: Mapping[str, Any], beside: list[str]) -> Changes:
 
     beside  what else it may hold, for the error
     """
-    hints = get_type_hints(RestoreSettings)
     changes = {}
     for name, value in table.items():
-        if name not in hints:
-            raise SettingsError(_no_such("setting", name, [*hints, *beside]))
-        changes[name] = _in_range(name, typed(name, value, hints[name]))
+        if name not in SETTINGS:
+            raise SettingsError(_no_such("setting", name, [*SETTINGS, *beside]))
+        changes[name] = _in_range(name, typed(name, value, SETTINGS[name].hint))
     return changes
 
 
 def _in_range(name: str, value: Any) -> Any:
     try:
-        RestoreSettings(**{name: value})
+        SETTINGS[name].check(value)
     except SettingsError as error:
         raise error if name in str(error) else SettingsError(f"{name}: {error}") from None
     return value
@@ -199,9 +209,14 @@ def _no_such(kind: str, name: str, known: Iterable[str], key: str = "") -> str:
     return f"{given}; {near_or_all(name, known)}"
 
 
-def _is_tables(faces: Any) -> bool:
-    """Tell `[[faces]]`, settings of single faces, from the setting that says which faces are restored."""
-    return isinstance(faces, list) and bool(faces) and any(isinstance(face, dict) for face in faces)
+def _single_faces(faces: Any) -> list[Any]:
+    """Return the tables of `[[faces]]`; what is no table is probably meant for the setting `face`."""
+    if not isinstance(faces, list) or (faces and not any(isinstance(face, dict) for face in faces)):
+        raise SettingsError(
+            f"faces is {in_short(faces)}: give [[faces]], a table for each face with settings of its own; "
+            "which faces are restored is said by face"
+        )
+    return faces
 
 
 def _found_from(folder: Path, name: str, given: str) -> str:

@@ -1,29 +1,16 @@
 """Settings of single faces: one person of a group restored strongly, the others lightly, one left out."""
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import fields
 from typing import TypeAlias
 
 from base.errors import SettingsError
-from runtime.settings.settings import RestoreSettings
+from runtime.settings.settings import RestoreSettings, of_scope
 
 ByFace: TypeAlias = Mapping[int, RestoreSettings | None]
 """Settings of faces by their index in the order of size, the largest being 0; None leaves the face out."""
 
-WHOLE_PHOTO = ("faces", "upscale", "template", "budget")
+WHOLE_PHOTO = of_scope("photo")
 """Settings that concern the whole photo: a face cannot have its own."""
-
-BESIDE_THE_LOOP = (
-    *WHOLE_PHOTO,
-    "face_mask_weights",
-    "grain",
-    "soften_scratches",
-    "desaturate_fringes",
-    "clamp_ringing",
-    "multiscale_blend",
-    "fill_missing",
-)
-"""Settings that faces of one batch need not share: the loop does not read them (ρ comes with each crop)."""
 
 
 def check_by_face(settings: RestoreSettings, by_face: ByFace) -> None:
@@ -43,15 +30,11 @@ def _same(one: RestoreSettings, other: RestoreSettings, name: str) -> bool:
 
 
 def in_common_batches(wanted: Mapping[int, RestoreSettings]) -> Iterable[list[int]]:
-    """Return the faces in groups whose settings are one to the loop; in each, the order is kept."""
+    """Return the faces in groups that agree on what the loop reads; in each, the order is kept.
+
+    Faces of one group may differ in anything else: region weights, for example, come with each crop.
+    """
     groups: dict[tuple[Hashable, ...], list[int]] = {}
     for i, settings in wanted.items():
-        groups.setdefault(_for_the_loop(settings), []).append(i)
+        groups.setdefault(tuple(getattr(settings, name) for name in of_scope("loop")), []).append(i)
     return groups.values()
-
-
-def _for_the_loop(settings: RestoreSettings) -> tuple[Hashable, ...]:
-    """Return all settings that the loop may read; a new one is taken for such until it is named above."""
-    return tuple(
-        getattr(settings, field.name) for field in fields(settings) if field.name not in BESIDE_THE_LOOP
-    )

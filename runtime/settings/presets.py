@@ -4,12 +4,11 @@ None degrades a crop before the network looks. The design's presets do, by 0.5 t
 noise away by itself that costs up to 5.2 dB on a good photo and wins 0.3 at most (`bench/results/notes.md`).
 """
 
-from dataclasses import fields
 from typing import Any
 
 from base.errors import SettingsError
 from base.near_names import unknown
-from runtime.settings.settings import RestoreSettings
+from runtime.settings.settings import SETTINGS, RestoreSettings
 
 PRESETS: dict[str, dict[str, Any]] = {
     "standard": {},
@@ -39,8 +38,7 @@ def preset(name: str, **changes: Any) -> RestoreSettings:
     """Return a preset's settings with changes on top. Raises SettingsError for an unknown name or value."""
     if name not in PRESETS:
         raise SettingsError(unknown("preset", name, PRESETS))
-    names = [field.name for field in fields(RestoreSettings)]
     for change in changes:
-        if change not in names:
-            raise SettingsError(unknown("setting", change, names))
+        if change not in SETTINGS:
+            raise SettingsError(unknown("setting", change, SETTINGS))
     return RestoreSettings(**(PRESETS[name] | changes))

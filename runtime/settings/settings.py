@@ -1,91 +1,144 @@
-"""What the user asks of a restoration, checked once, where it comes in."""
+"""What the user asks of a restoration, checked once, where it comes in.
+
+Each setting is declared here and nowhere else: its field says what it belongs to, what it does and which
+values it takes. The command line's options, the keys of config files, the rules for single faces, error
+messages, `docs/options.md` and forms follow from it.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from base.errors import SettingsError
 from base.text import one_line
-from runtime.faces.align import TEMPLATES, Template
-from runtime.faces.regions import check_weights
+from runtime.faces.align import Template
+from runtime.faces.regions import WEIGHT_NAMES, WEIGHT_RANGE, check_weights, parse_weights
+from runtime.settings.setting import Range, Scope, Setting, declared, setting
 
 FaceChoice = Literal["all", "largest"] | tuple[int, ...]
 """Which faces: all of them, the largest, or indices in the order of size, the largest being 0."""
 Upscale = Literal[1, 2, 4]
 
 
-@dataclass(frozen=True)
-class RestoreSettings:
-    """Settings of one restoration: how much (design §4), which faces, how large.
-
-    The defaults are the preset `standard`. Raises SettingsError for a value outside its range.
-    """
-
-    degradation_scale: float = 0.0
-    """s: how much fine texture and damage is taken away before the prior looks; 0.3 to 1.2, or 0 for none."""
-    latent_step_decay: float = 0.1
-    """η: how far the latent moves in a step; 0.02 to 0.1, or 1 for the published single pass."""
-    iterations: int = 30
-    """N: steps; with η they say how much of the way from the photo to the prior is gone."""
-    face_mask_weights: Mapping[str, float] = field(default_factory=dict)
-    """ρ: how strongly each region is restored, 0 to 2; regions not named weigh 1."""
-    grain: bool = False
-    """The photo's noise is kept: it is grain, and comes back whole."""
-    soften_scratches: bool = False
-    """Thin long lines of damage across a face are filled from beside them, softly."""
-    desaturate_fringes: bool = False
-    """Purple fringes beside strong edges lose most of their colour."""
-    clamp_ringing: bool = False
-    """No restored pixel is brighter or darker than the photo nearby."""
-    multiscale_blend: bool = False
-    """A face's border is blended at several scales: texture over a few pixels, brightness over many."""
-    fill_missing: bool = False
-    """What is covered or blown out in a face is filled from around it; else the photo's pixels are kept."""
-    budget: float = 5.0
-    """Seconds that a face may take; checked between passes."""
-    faces: FaceChoice = "all"
-    upscale: Upscale = 1
-    """The photo is enlarged by this factor and the faces are pasted at the larger size."""
-    template: Template = "published"
-    """Where the network expects eyes, nose and mouth: `published` unless it was trained on other crops."""
-
-    def __post_init__(self) -> None:
-        s, eta = self.degradation_scale, self.latent_step_decay
-        if not (s == 0 or 0.3 <= s <= 1.2):
-            raise SettingsError(
-                f"degradation_scale is {s:g}: give 0.3 to 1.2, or 0 for none; "
-                "less changes nothing, more makes the prior invent"
-            )
-        if not (eta == 1 or 0.02 <= eta <= 0.1):
-            raise SettingsError(
-                f"latent_step_decay is {eta:g}: give 0.02 to 0.1, or 1 for one full-strength pass; "
-                "smaller steps take too many iterations, larger ones overshoot"
-            )
-        if not 1 <= self.iterations <= 1000:
-            raise SettingsError(f"iterations is {self.iterations}: give 1 to 1000")
-        if not self.budget > 0:
-            raise SettingsError(f"budget is {self.budget:g} seconds: give more than 0")
-        check_weights(self.face_mask_weights)
-        if self.upscale not in get_args(Upscale):
-            raise SettingsError(f"upscale is {self.upscale}: give 1, 2 or 4")
-        if self.template not in TEMPLATES:
-            raise SettingsError(f"template is {self.template!r}: give one of {', '.join(TEMPLATES)}")
-        chosen = self.faces
-        if chosen not in ("all", "largest") and not (
-            isinstance(chosen, tuple) and chosen and all(isinstance(i, int) and i >= 0 for i in chosen)
-        ):
-            raise SettingsError(
-                f"faces is {chosen!r}: give all, largest, or indices from 0, the largest face"
-            )
-
-
 def parse_faces(text: str) -> FaceChoice:
-    """Read `all`, `largest` or `INDEX[,INDEX]`, as the command line gives it."""
-    if text == "all":
-        return "all"
-    if text == "largest":
-        return "largest"
+    """Read `all`, `largest` or `INDEX[,INDEX]`, as the command line gives it. Raises SettingsError."""
+    if text in ("all", "largest"):
+        return text  # type: ignore[return-value]
     try:
         return tuple(int(index) for index in text.split(","))
     except ValueError:
         raise SettingsError(f"--face {one_line(text)}: give all, largest, or indices such as 0,2") from None
+
+
+def _check_face(chosen: Any) -> None:
+    if chosen not in ("all", "largest") and not (
+        isinstance(chosen, tuple) and chosen and all(isinstance(i, int) and i >= 0 for i in chosen)
+    ):
+        raise SettingsError(
+            f"face is {one_line(repr(chosen))}: give all, largest, or indices from 0, the largest face"
+        )
+
+
+@dataclass(frozen=True)
+class RestoreSettings:
+    """Settings of one restoration: how much (design §4), which faces, how large.
+
+    The defaults are the preset `standard`. `SETTINGS` has what each means and which values it takes. Raises
+    SettingsError for any other value.
+    """
+
+    degradation_scale: float = setting(
+        0.0,
+        "loop",
+        "How much fine texture and damage is blurred away before the network looks at a face (s). More makes "
+        "the face smoother and leaves more to the network, which may then invent details.",
+        range=Range(0.3, 1.2, {0: "none"}),
+        metavar="S",
+        why="less changes nothing, more makes the prior invent",
+    )
+    latent_step_decay: float = setting(
+        0.1,
+        "loop",
+        "The size of a step from the photo to the restored face (η). Smaller steps give a lighter result.",
+        range=Range(0.02, 0.1, {1: "one full-strength pass"}),
+        metavar="ETA",
+        why="smaller steps take too many iterations, larger ones overshoot",
+    )
+    iterations: int = setting(
+        30,
+        "loop",
+        "The number of steps (N). After N steps, 1 − (1 − η)^N of the way is done.",
+        range=Range(1, 1000),
+        metavar="N",
+    )
+    face_mask_weights: Mapping[str, float] = setting(
+        dict,
+        "face",
+        "How strongly each region of a face is restored: 1 is neutral, 0 keeps the photo's own pixels. The "
+        f"regions are {', '.join(WEIGHT_NAMES[:-2])}; `edge` stands for strong edges and `face` for all "
+        "regions.",
+        range=Range(*WEIGHT_RANGE),
+        names=WEIGHT_NAMES,
+        metavar="REGION=W,…",
+        parse=parse_weights,
+        validate=check_weights,
+    )
+    grain: bool = setting(False, "face", "Keep the photo's grain: its noise returns whole.")
+    soften_scratches: bool = setting(
+        False, "face", "Fill long, thin scratches across faces softly from beside them."
+    )
+    desaturate_fringes: bool = setting(
+        False, "face", "Take most of the colour out of purple fringes beside strong edges."
+    )
+    clamp_ringing: bool = setting(
+        False, "face", "Allow no restored pixel to be brighter or darker than the photo is nearby."
+    )
+    multiscale_blend: bool = setting(
+        False,
+        "face",
+        "Blend the border of a face at several scales: texture over a few pixels, brightness over many.",
+    )
+    fill_missing: bool = setting(
+        False,
+        "face",
+        "Fill what is covered or blown out in a face from the face around it. Without this, the photo's own "
+        "pixels are kept there.",
+    )
+    budget: float = setting(
+        5.0,
+        "photo",
+        "Time limit for each face, in seconds. When it is reached, the result so far is returned with a "
+        "warning.",
+        range=Range(0, above=True),
+        unit="seconds",
+        metavar="SECONDS",
+    )
+    face: FaceChoice = setting(
+        "all",
+        "photo",
+        "Which faces are restored: all, largest, or numbers such as 0,2, where 0 is the largest face.",
+        metavar="WHICH",
+        parse=parse_faces,
+        validate=_check_face,
+    )
+    upscale: Upscale = setting(
+        1, "photo", "Enlarge the photo by this factor (Lanczos); faces are restored at the larger size."
+    )
+    template: Template = setting(
+        "published",
+        "photo",
+        "Where the network expects eyes, nose and mouth in a crop, which depends on how it was trained.",
+    )
+
+    def __post_init__(self) -> None:
+        for name, each in SETTINGS.items():
+            each.check(getattr(self, name))
+
+
+SETTINGS: Mapping[str, Setting] = declared(RestoreSettings)
+"""All settings, by name, in the order in which they are shown."""
+
+
+def of_scope(*scopes: Scope) -> tuple[str, ...]:
+    """Return the names of the settings that belong to any of these."""
+    return tuple(name for name, each in SETTINGS.items() if each.scope in scopes)

@@ -51,7 +51,7 @@ def candidates(config: Config, force: InForce, faces: tuple[int, ...]) -> dict[s
 
     faces  the indices of those that are shown; at least one
     """
-    common = whole_photo(asdict(force.settings)) | {"upscale": 1, "budget": inf, "faces": faces}
+    common = whole_photo(asdict(force.settings)) | {"upscale": 1, "budget": inf, "face": faces}
     found = {name: InForce(RestoreSettings(**(changes | common))) for name, changes in config.presets.items()}
     by_face = {i: own and replace(own, **common) for i, own in force.by_face.items() if i in faces}
     asked = InForce(replace(force.settings, **common), by_face)

@@ -61,16 +61,16 @@ def test_the_given_photo_is_not_changed(restorer: Restorer, portrait: Pixels) ->
 def test_faces_come_largest_first_and_can_be_chosen(restorer: Restorer, group: Pixels) -> None:
     everything = restorer.restore(group)
     assert everything.faces[0].face.width > everything.faces[1].face.width
-    second = restorer.restore(group, RestoreSettings(faces=(1,)))
+    second = restorer.restore(group, RestoreSettings(face=(1,)))
     assert [face.loop is not None for face in second.faces] == [False, True]
-    largest = restorer.restore(group, RestoreSettings(faces="largest"))
+    largest = restorer.restore(group, RestoreSettings(face="largest"))
     assert [face.loop is not None for face in largest.faces] == [True, False]
     assert np.array_equal(largest.photo[:256, 520:], group[:256, 520:])
 
 
 def test_a_face_that_is_not_there_is_an_error(restorer: Restorer, portrait: Pixels) -> None:
     with pytest.raises(SettingsError, match="no face 7: its faces are 0 to 0"):
-        restorer.restore(portrait, RestoreSettings(faces=(7,)))
+        restorer.restore(portrait, RestoreSettings(face=(7,)))
 
 
 def test_a_photo_without_faces_comes_back_as_it_was(restorer: Restorer) -> None:
@@ -129,9 +129,9 @@ def test_results_are_the_same_every_time(restorer: Restorer, group: Pixels) -> N
     ("settings", "message"),
     [
         ({"upscale": 3}, "upscale is 3: give 1, 2 or 4"),
-        ({"faces": "some"}, "faces is 'some'"),
-        ({"faces": (-1,)}, "indices from 0"),
-        ({"faces": ()}, "indices from 0"),
+        ({"face": "some"}, "face is 'some'"),
+        ({"face": (-1,)}, "indices from 0"),
+        ({"face": ()}, "indices from 0"),
         ({"template": "mine"}, "published, ffhq"),
     ],
 )

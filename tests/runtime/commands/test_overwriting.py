@@ -16,9 +16,10 @@ from PIL import Image
 import runtime.commands.same_file
 import runtime.restore
 from base.errors import PhotoError
+from base.text import folded
 from engines.package import open_package
 from runtime.commands.overwriting import Source, Target, check_targets
-from runtime.commands.same_file import exactly, folded, folding_of, identities
+from runtime.commands.same_file import exactly, folding_of, identities
 from runtime.faces.detect import open_detector
 from runtime.network.backends import open_backend
 from runtime.restore import main

@@ -79,7 +79,7 @@ def test_a_face_can_be_left_out(restorer: Restorer, group: Pixels, found: Found)
 
 def test_a_face_that_was_not_chosen_stays_so(restorer: Restorer, group: Pixels, found: Found) -> None:
     result = restorer.restore(
-        group, replace(LIGHT, faces=(0,)), {1: replace(LIGHT, faces=(0,), grain=True)}, found=found
+        group, replace(LIGHT, face=(0,)), {1: replace(LIGHT, face=(0,), grain=True)}, found=found
     )
     assert [face.loop is not None for face in result.faces] == [True, False, False]
 
@@ -109,7 +109,7 @@ def test_faces_go_together_that_differ_only_beside_the_loop() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("faces", "largest"), ("upscale", 2), ("template", "ffhq"), ("budget", 1.0)]
+    ("name", "value"), [("face", "largest"), ("upscale", 2), ("template", "ffhq"), ("budget", 1.0)]
 )
 def test_what_concerns_the_whole_photo_is_refused_for_a_face(
     restorer: Restorer, portrait: Pixels, name: str, value: object

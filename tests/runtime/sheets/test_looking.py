@@ -72,7 +72,7 @@ def test_every_preset_is_compared_as_it_is() -> None:
     force = InForce(RestoreSettings(template="ffhq", budget=1))
     compared = candidates(Config(presets=own), force, (0, 1))
     assert list(compared) == list(own)
-    common = {"template": "ffhq", "faces": (0, 1), "budget": np.inf}
+    common = {"template": "ffhq", "face": (0, 1), "budget": np.inf}
     assert compared["classic"] == InForce(preset("classic", **common))
     assert compared["mine"] == InForce(RestoreSettings(latent_step_decay=0.03, **common))
 
@@ -82,13 +82,13 @@ def test_settings_that_are_no_preset_are_compared_too() -> None:
     force = InForce(base, {0: preset("classic"), 1: None, 9: base})
     asked = candidates(Config(), force, (0, 1))["as asked"]
     assert asked.settings.latent_step_decay == 0.05
-    assert asked.by_face == {0: preset("classic", faces=(0, 1), budget=np.inf), 1: None}
+    assert asked.by_face == {0: preset("classic", face=(0, 1), budget=np.inf), 1: None}
 
 
 def test_the_largest_of_the_chosen_faces_are_shown() -> None:
     crowd = [face(100 * i, 0, 100 - i) for i in range(9)] + [face(0, 0, 20)]
     assert faces_to_show(crowd, InForce()) == tuple(range(MAX_FACES))
-    chosen = InForce(RestoreSettings(faces=(8, 3, 9)), {3: None})
+    chosen = InForce(RestoreSettings(face=(8, 3, 9)), {3: None})
     assert faces_to_show(crowd, chosen) == (8,)
     assert faces_to_show([], InForce()) == ()
 

@@ -1,0 +1,164 @@
+"""What a setting declares about itself, once; flags, config files, range errors, docs and forms read it."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from numbers import Integral, Real
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from base.errors import SettingsError
+from base.text import one_line
+
+Scope = Literal["photo", "loop", "face"]
+"""What a setting belongs to.
+
+- `photo`: the whole photo; a single face cannot have its own value.
+- `loop`: one face; the network reads it, so only faces that agree on it go through together.
+- `face`: one face; it is used before or after the network.
+"""
+
+Kind = Literal["switch", "choice", "number", "whole number", "other"]
+"""How a form would ask for a setting: a box to tick, a list, a number, or text."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers that a setting may have."""
+
+    low: float
+    high: float = math.inf
+    besides: Mapping[float, str] = field(default_factory=dict)
+    """Single numbers outside of low to high, each with what it means."""
+    above: bool = False
+    """Whether the number must be greater than `low`."""
+
+    def __contains__(self, value: Any) -> bool:
+        """Return whether a number lies in the range; NaN does not."""
+        inside = self.low < value if self.above else self.low <= value
+        return value in self.besides or (inside and value <= self.high)
+
+    def __str__(self) -> str:
+        """Return the range in words: `0.3 to 1.2, or 0 for none`."""
+        least = f"more than {self.low:g}" if self.above else f"{self.low:g}"
+        upper = f" to {self.high:g}" if self.high < math.inf else "" if self.above else " or more"
+        return least + upper + "".join(f", or {number:g} for {what}" for number, what in self.besides.items())
+
+
+@dataclass(frozen=True)
+class Setting:
+    """All that is known about a setting."""
+
+    name: str
+    hint: Any
+    """Its type."""
+    default: Any
+    scope: Scope
+    help: str
+    """Full sentences for a user."""
+    range: Range | None = None
+    """Of a number, or of each number in a table."""
+    unit: str = ""
+    names: tuple[str, ...] = ()
+    """The keys of a table."""
+    metavar: str = ""
+    """What stands for the value in the command line's help."""
+    why: str = ""
+    """Why there is nothing outside of the range; added to the error."""
+    parse: Callable[[str], Any] | None = None
+    """Reads the value as the command line gives it, where the type alone does not tell how."""
+    validate: Callable[[Any], None] | None = None
+    """Raises SettingsError for a value outside its range, where the type and the range do not tell."""
+
+    @property
+    def flag(self) -> str:
+        """Return the option of the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        """Return the values to choose from; none if there are too many to list."""
+        return get_args(self.hint) if get_origin(self.hint) is Literal else ()
+
+    @property
+    def kind(self) -> Kind:
+        """Return how a form would ask for it."""
+        kinds: dict[Any, Kind] = {bool: "switch", int: "whole number", float: "number"}
+        return "choice" if self.choices else kinds.get(self.hint, "other")
+
+    def check(self, value: Any) -> None:
+        """Raise SettingsError for a value that is not allowed."""
+        given = f"{self.name} is {_shown(value)}"
+        if self.validate:
+            self.validate(value)
+        elif self.choices and value not in self.choices:
+            raise SettingsError(f"{given}: give {_listed(self.choices)}")
+        elif self.kind == "switch" and value not in (True, False):
+            raise SettingsError(f"{given}: give true or false")
+        elif self.range:
+            number, wanted = (
+                (Integral, "a whole number, ") if self.kind == "whole number" else (Real, "a number, ")
+            )
+            if isinstance(value, bool) or not isinstance(value, number):
+                raise SettingsError(f"{given}: give {wanted}{self.range}")
+            if value not in self.range:
+                unit, why = self.unit and f" {self.unit}", self.why and f"; {self.why}"
+                raise SettingsError(f"{given}{unit}: give {self.range}{why}")
+
+    def read(self, text: str) -> Any:
+        """Read and check a value from text, as the command line or a form gives it. Raises SettingsError."""
+        value = self.parse(text) if self.parse else self._read(text.strip())
+        self.check(value)
+        return value
+
+    def _read(self, text: str) -> Any:
+        if self.kind == "switch":
+            return {"true": True, "on": True, "false": False, "off": False}.get(text.lower(), text)
+        if self.choices:
+            return {str(choice): choice for choice in self.choices}.get(text, text)
+        try:
+            return int(text) if self.kind == "whole number" else float(text)
+        except ValueError:
+            return text
+
+    @property
+    def limits(self) -> str:
+        """Return what the value may be, in words; nothing for a switch."""
+        if self.choices:
+            return _listed(self.choices)
+        return f"{self.range}{self.unit and f' {self.unit}'}" if self.range else ""
+
+
+def setting(default: Any, scope: Scope, help: str, **about: Any) -> Any:
+    """Declare a field of RestoreSettings.
+
+    default  a value, or a type that makes one when it is called
+    about    further fields of Setting
+    """
+    declared = {"scope": scope, "help": help, **about}
+    if isinstance(default, type):
+        return field(default_factory=default, metadata=declared)
+    return field(default=default, metadata=declared)
+
+
+def declared(settings: type) -> dict[str, Setting]:
+    """Return the settings that a dataclass declares, by name."""
+    hints = get_type_hints(settings)
+    found = {}
+    for each in fields(settings):
+        default = each.default_factory() if each.default_factory is not MISSING else each.default
+        found[each.name] = Setting(each.name, hints[each.name], default, **each.metadata)
+    return found
+
+
+def _shown(value: Any) -> str:
+    """Return a value as an error shows it, on one line."""
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    return one_line(repr(value))
+
+
+def _listed(choices: tuple[Any, ...]) -> str:
+    if all(isinstance(choice, str) for choice in choices):
+        return f"one of {', '.join(choices)}"
+    *first, last = map(str, choices)
+    return f"{', '.join(first)} or {last}"
