@@ -74,7 +74,7 @@ def face_warnings(
         found.append(_hallucination(settings.degradation_scale))
     if loop.over_budget:
         found.append(_over_budget(loop, settings))
-    elif progress(settings.latent_step_decay, settings.iterations) < HALFWAY:
+    elif settings.strength == 1 and progress(settings.latent_step_decay, settings.iterations) < HALFWAY:
         found.append(_slow(settings, epsilon))
     return tuple(found)
 
@@ -136,7 +136,7 @@ def _slow(settings: RestoreSettings, epsilon: float) -> FaceWarning:
     cost = f"at {more} more passes of the network" if more else "and take no longer"
     sentence = (
         f"{settings.iterations} iterations at step {eta:g} go only {progress(eta, settings.iterations):.0%} "
-        f"of the way: {needed} would go half of it, {cost}"
+        f"of the way: {needed} would go half of it, {cost} (if a light result is wanted, --strength says so)"
     )
     return FaceWarning("slow-convergence", sentence)
 

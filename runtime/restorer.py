@@ -219,7 +219,7 @@ class Restorer:
         *,
         far: bool,
     ) -> FaceResult:
-        done = progress(settings.latent_step_decay, loop.steps) if loop else 0.0
+        done = settings.strength * progress(settings.latent_step_decay, loop.steps) if loop else 0.0
         warnings = face_warnings(
             face,
             loop,
@@ -243,7 +243,7 @@ class Restorer:
 
 
 def choose(found: tuple[Face, ...], settings: RestoreSettings, by_face: ByFace) -> dict[int, RestoreSettings]:
-    """Return the indices of the faces to restore, each with its settings.
+    """Return the indices of the faces to restore, each with its settings; of strength 0 none is restored.
 
     Raises SettingsError when the settings ask for a face that is not there.
     """
@@ -258,7 +258,7 @@ def choose(found: tuple[Face, ...], settings: RestoreSettings, by_face: ByFace) 
             there = f"its faces are 0 to {len(found) - 1}" if found else "it has no face"
             raise SettingsError(f"the photo has no face {missing}: {there}")
     chosen = {i: by_face.get(i, settings) for i in wanted}
-    return {i: own for i, own in chosen.items() if own is not None and not is_tiny(found[i])}
+    return {i: own for i, own in chosen.items() if own and own.strength > 0 and not is_tiny(found[i])}
 
 
 def _hand_back(
@@ -276,7 +276,7 @@ def _hand_back(
     fill = missing.fillable if missing and settings.fill_missing else None
     left = keep_missing(kappa(settings.latent_step_decay, rho, loop.steps), missing, filled=fill is not None)
     finish = (settings.grain, settings.desaturate_fringes, settings.clamp_ringing, settings.multiscale_blend)
-    if not (left.any() or above or fill is not None or any(finish)):
+    if not (left.any() or above or fill is not None or any(finish) or settings.strength < 1):
         return None
     return HandBack(
         left,
@@ -289,6 +289,7 @@ def _hand_back(
         gain=tone.gain,
         multiscale=settings.multiscale_blend,
         above=_noise_above(above, settings) if above else None,
+        strength=settings.strength,
     )
 
 

@@ -22,7 +22,7 @@ class FaceResult:
     loop: LoopResult | None
     """What the network made of it, and in how many passes; None for one that was left alone."""
     progress: float
-    """Share of the way from the photo to the prior, from 0 to 1."""
+    """Share of the way from the photo to what the network makes of the face, from 0 to 1."""
     warnings: tuple[FaceWarning, ...]
     page: int = 1
     """The page of a TIFF that the face is on."""

@@ -114,6 +114,12 @@ class HandBack:
     """Of the noise in each wavelet band and channel of what lies above the crop's resolution, which is the
     photo's; None where the photo is no finer than the crop."""
 
+    strength: float = 1.0
+    """The share of the way from the photo to the finished face that is gone, in (0, 1].
+
+    It multiplies 1 − κ, and noise, grain and all repairs with it.
+    """
+
 
 def compose(photo: Picture, restored: Picture, kappa: NDArray[np.float32], sigma: Sigma) -> Picture:
     """Return photo′ = r↑ + κ↑ ⊙ C_σ(photo − r↑).

@@ -120,6 +120,9 @@ def _layer(
     # Nothing but the head is touched.
     head = (aligned.parsed.mask if aligned.parsed else head_shape(aligned))[:, :, None]
     masks, coarse = masks * head, None if coarse is None else coarse * head
+    if hand_back and hand_back.strength < 1:
+        masks[..., 0] *= hand_back.strength
+        coarse = None if coarse is None else coarse * np.float32(hand_back.strength)
     return _Layer(aligned, restored, hand_back, face_rectangle(aligned, photo_shape), masks, coarse)
 
 

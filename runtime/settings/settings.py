@@ -47,6 +47,14 @@ class RestoreSettings:
     SettingsError for any other value.
     """
 
+    strength: float = setting(
+        1.0,
+        "face",
+        "How much is restored: the share of the way from the photo (0) to all that the other settings "
+        "do (1). Noise, grain and repairs follow in proportion.",
+        range=Range(0, 1),
+        metavar="SHARE",
+    )
     degradation_scale: float = setting(
         0.0,
         "loop",

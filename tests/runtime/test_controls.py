@@ -1,6 +1,6 @@
 """Presets, region weights and warnings, as a user meets them through the restorer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from runtime import Restorer, RestoreSettings, preset
 from runtime.faces.regions import crop_landmarks, region_masks
 from runtime.finish.paste import face_rectangle
 from runtime.settings.presets import PRESETS
+from runtime.settings.settings import Upscale
 
 pytestmark = pytest.mark.usefixtures("any_colours")
 
@@ -47,6 +48,76 @@ def test_smaller_steps_stay_nearer_to_the_photo(restorer: Restorer, portrait: Pi
         changed.append(np.abs(result.photo.astype(int) - portrait).mean())
     assert changed == sorted(changed)
     assert changed[0] < 0.6 * changed[-1]
+
+
+def changes(
+    restorer: Restorer,
+    photo: Pixels | NDArray[np.uint16],
+    settings: RestoreSettings,
+    strengths: Sequence[float],
+) -> list[float]:
+    """Return the mean change of the photo at each strength."""
+    results = [restorer.restore(photo, replace(settings, strength=each)).photo for each in strengths]
+    return [float(np.abs(result.astype(int) - photo).mean()) for result in results]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_strength_is_the_share_of_the_way_to_what_the_preset_does(
+    restorer: Restorer, portrait: Pixels, name: str
+) -> None:
+    noisy = np.clip(portrait + np.random.default_rng(1).normal(0, 6, portrait.shape), 0, 255).astype(np.uint8)
+    strengths = [0, 0.05, 0.3, 0.6, 0.9, 1]
+    for photo in (portrait, noisy):
+        deep = photo.astype(np.uint16) * 257  # in 8 bits a small share of a small change is none
+        changed = changes(restorer, deep, preset(name, budget=600), strengths)
+        assert changed[0] == 0
+        assert changed == sorted(changed)
+        assert [change / changed[-1] for change in changed] == pytest.approx(strengths, abs=0.02)
+
+
+@pytest.mark.parametrize("upscale", [1, 2])
+def test_half_the_strength_is_half_the_way_at_each_pixel(
+    restorer: Restorer, portrait: Pixels, upscale: Upscale
+) -> None:
+    sepia = np.stack([portrait[..., 1], portrait[..., 1] // 2 + 40, portrait[..., 1] // 4], axis=2)
+    for photo in (portrait, sepia):
+        none, half, full = (
+            restorer.restore(photo, replace(PATIENT, strength=each, upscale=upscale)).photo.astype(float)
+            for each in (0, 0.5, 1)
+        )
+        assert np.abs(half - (none + full) / 2).max() <= 2
+
+
+def test_strength_multiplies_the_way_of_each_region(restorer: Restorer, soft: Pixels) -> None:
+    weighted = preset("classic", face_mask_weights={"face": 0.5}, budget=600)
+    through_both = restorer.restore(soft, replace(weighted, strength=0.5))
+    alone = restorer.restore(soft, preset("classic", face_mask_weights={"face": 0.25}, budget=600))
+    assert np.abs(through_both.photo.astype(int) - alone.photo).max() <= 1
+    assert through_both.faces[0].progress == 0.5
+
+
+def test_no_strength_leaves_the_photo_and_takes_no_pass(restorer: Restorer, portrait: Pixels) -> None:
+    deep = portrait.astype(np.uint16) * 257
+    for photo in (portrait, deep, np.repeat(portrait[..., :1], 3, axis=2)):
+        result = restorer.restore(photo, RestoreSettings(strength=0))
+        assert np.array_equal(result.photo, photo)
+        assert [face.loop for face in result.faces] == [None]
+
+
+def test_a_face_may_have_a_strength_of_its_own(restorer: Restorer, portrait: Pixels) -> None:
+    two = np.concatenate([portrait, portrait], axis=1)
+    found = restorer.detect(two)
+    mixed = restorer.restore(two, PATIENT, {0: replace(PATIENT, strength=0.2)}, found=found)
+    assert [round(face.progress, 3) for face in mixed.faces] == [
+        round(0.2 * (1 - 0.9**30), 3),
+        round(1 - 0.9**30, 3),
+    ]
+
+
+def test_a_light_result_that_was_asked_for_is_no_slow_convergence(restorer: Restorer, soft: Pixels) -> None:
+    assert codes(restorer, soft, replace(PATIENT, strength=0.1)) == []
+    slow = replace(PATIENT, latent_step_decay=0.02, iterations=10)
+    assert codes(restorer, soft, replace(slow, strength=0.9)) == []
 
 
 def test_progress_says_how_far_it_went(restorer: Restorer, portrait: Pixels) -> None:
@@ -132,6 +203,8 @@ def test_a_spent_budget_leaves_more_to_the_photo(restorer: Restorer, portrait: P
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"strength": 1.1}, r"strength is 1\.1: give 0 to 1"),
+        ({"strength": -0.1}, r"give 0 to 1"),
         ({"degradation_scale": 0.1}, r"0\.3 to 1\.2, or 0"),
         ({"degradation_scale": 1.3}, "the prior invent"),
         ({"latent_step_decay": 0.01}, r"0\.02 to 0\.1, or 1"),

@@ -178,7 +178,7 @@ def test_paths_are_found_from_the_folder_of_the_file(config, tmp_path: Path) -> 
     ("text", "words"),
     [
         ("latent_step = 0.1", "no setting 'latent_step'; did you mean latent_step_decay?"),
-        ("xyzzy = 1", "no setting 'xyzzy'; there are degradation_scale, "),
+        ("xyzzy = 1", "no setting 'xyzzy'; there are strength, "),
         ('degradation_scale = "high"', "degradation_scale is 'high': give a number"),
         ("degradation_scale = 1.5", "degradation_scale is 1.5: give 0.3 to 1.2, or 0"),
         ("degradation_scale = nan", "degradation_scale is nan: give 0.3 to 1.2"),
