@@ -19,10 +19,10 @@ from torch import Tensor
 
 from base import command_line
 from base.errors import BackendError
-from export import static
-from export.half import halve
-from export.layout import Layout
-from export.network import Gpen
+from export.gpen import static
+from export.gpen.half import halve
+from export.gpen.layout import Layout
+from export.gpen.network import Gpen
 
 BATCHES = (1, 4, 8)
 TURNS = 12

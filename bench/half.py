@@ -20,14 +20,14 @@ from torch import Tensor
 from base import command_line
 from bench.options import add_output, positive
 from bench.report import Report, Row, measured
-from export import static
-from export.checkpoint import load_checkpoint
-from export.graphs import TracedGraph, to_onnx
-from export.half import halve
-from export.network import Gpen
+from export.gpen import static
+from export.gpen.checkpoint import load_checkpoint
+from export.gpen.half import halve
+from export.gpen.network import Gpen
+from export.gpen.static import StaticGpen
 from export.parity import noise, portrait
 from export.rounding import rounding_session
-from export.static import StaticGpen
+from export.tracing import TracedGraph, to_onnx
 from portraits.reading import load_portraits
 
 Crops: TypeAlias = NDArray[np.float32]

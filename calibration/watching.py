@@ -5,8 +5,9 @@ outputs; when a piece has run, its values are shown, and those that no later pie
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,11 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
+from engines.package import RESTORING, GraphName
+
 Values = dict[str, NDArray[Any]]
+See = Callable[[GraphName, str, NDArray[Any]], object]
+"""Is shown a value: of which graph, under which name."""
 
 BUDGET = 192 << 20
 """Bytes that the values of a piece may take; a single node may take more."""
@@ -40,6 +45,7 @@ class Watched:
     """A graph in pieces."""
 
     pieces: tuple[Piece, ...]
+    inputs: tuple[str, ...]
     outputs: frozenset[str]
 
 
@@ -65,10 +71,11 @@ def in_pieces(model: ModelProto, *, budget: int = BUDGET, threads: int = 0) -> W
         cut = helper.make_model(part, opset_imports=model.opset_import, ir_version=model.ir_version)
         done = tuple(name for name in (*inputs, *made) if name not in later)
         pieces.append(Piece(_session(cut, threads), tuple(inputs), tuple(made), done))
-    return Watched(tuple(pieces), frozenset(value.name for value in graph.output))
+    ports = tuple(value.name for value in graph.input)
+    return Watched(tuple(pieces), ports, frozenset(value.name for value in graph.output))
 
 
-def watch(graph: Watched, inputs: Values, see: Callable[[str, NDArray[Any]], None]) -> Values:
+def watch(graph: Watched, inputs: Values, see: Callable[[str, NDArray[Any]], object]) -> Values:
     """Run a graph; `see` is shown every value that a node makes, by name. Return the graph's outputs."""
     alive = dict(inputs)
     outputs: Values = {}
@@ -82,6 +89,19 @@ def watch(graph: Watched, inputs: Values, see: Callable[[str, NDArray[Any]], Non
         for name in piece.done:
             alive.pop(name, None)
     return outputs
+
+
+def run_through(graphs: Mapping[GraphName, Watched], sample: NDArray[np.float32], see: See) -> Values:
+    """Run a crop, 1×3×S×S in [−1, 1], from graph to graph; `see` is shown every value on the way.
+
+    Returns the outputs of the last graph.
+    """
+    values: Values = {"crop": sample}
+    for name in RESTORING:
+        graph = graphs[name]
+        taken = {key: values.pop(key) for key in graph.inputs}
+        values |= watch(graph, taken, partial(see, name))
+    return values
 
 
 def unpacked(model: ModelProto) -> ModelProto:

@@ -41,9 +41,7 @@ def package_report(package: Package, entries: list[Entry]) -> RenderableType:
     """Return what a package says of itself, its graphs, and its engines in the cache."""
     manifest = package.manifest
     head = Text(
-        f"{manifest.name}: S={manifest.size}, m={manifest.channel_multiplier}, n={manifest.narrow:g}, "
-        f"style width {manifest.style_dim}, {manifest.n_mlp} mapping layers, {manifest.precision}, "
-        f"opset {manifest.opset}, loop {manifest.loop_kind}\n"
+        f"{manifest.summary}, {manifest.precision}, opset {manifest.opset}, loop {manifest.loop_kind}\n"
         f"package: {package.folder}\n"
         f"licence: {manifest.source.licence}"
     )

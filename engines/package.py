@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from base.errors import PackageError
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the manifest's form; raised when a reader of the old form would misread a new one."""
+FIRST_SCHEMA = 1
+"""The oldest form that is still read."""
 MANIFEST = "manifest.json"
 OLDER_LATENTS = "latents-*.npy"
 """Latent statistics that older versions kept in a package; nothing reads them."""
@@ -25,6 +27,9 @@ DEFAULT = "default"
 """Name of the bundled package that is used when the user names none."""
 
 GraphName = Literal["encoder", "mapping", "generator", "step", "fused", "parsing"]
+Number = int | float | bool
+Template = Literal["published", "ffhq"]
+"""Where a network expects eyes, nose and mouth in its crops: as published with GPEN, or as in FFHQ."""
 Loop = Literal["moved", "held", "renewed"]
 """What the latent loop updates between two passes of the network; it follows from how a network was trained.
 
@@ -32,7 +37,9 @@ moved    the latent code; features stay those of the first pass
 held     nothing: one pass, as its latent code encodes how damaged the crop is
 renewed  everything: each pass encodes the present estimate
 """
-REQUIRED: tuple[GraphName, ...] = ("encoder", "mapping", "generator", "step")
+RESTORING: tuple[GraphName, ...] = ("encoder", "mapping", "generator")
+"""The way of a crop, in this order; `step` and `fused` are made of the same layers."""
+REQUIRED: tuple[GraphName, ...] = (*RESTORING, "step")
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class Latents:
     """What portraits showed of the latent: written by `python -m calibration latents`."""
 
     portraits: int
-    """How many were measured."""
+    """How many were measured; 0 where none was yet, and `held` is only what suits this kind of network."""
     gain_of_moving: float = 0.0
     """dB that damaged portraits won by moving their latent in the loop (in the renewed loop, by its further
     passes), at the damage where it was least."""
@@ -139,12 +146,12 @@ class Manifest:
 
     schema: int = SCHEMA
     name: str
+    network: dict[str, str | Number]
+    """`kind`, and the numbers that were read off its tensors."""
     size: int
     """S: height and width of the crops."""
-    channel_multiplier: int
-    narrow: float
-    style_dim: int
-    n_mlp: int
+    template: Template
+    """Where the network expects eyes, nose and mouth in a crop."""
     precision: Literal["fp32", "fp16", "int8"]
     winograd: bool = False
     """Wide layers are computed by Winograd's filtering: made for CPUs, slower on GPUs."""
@@ -163,6 +170,30 @@ class Manifest:
     """None where nobody has measured them: then the loop moves the latent."""
     quantisation: Quantisation | None = None
     """Of an INT8 package."""
+
+    def __post_init__(self) -> None:
+        if "kind" not in self.network:
+            raise ValueError("`network` has no `kind`")
+
+    @property
+    def restoring_graphs(self) -> dict[GraphName, Graph]:
+        """Return the graphs that restore: all but the face-parsing network."""
+        return {name: graph for name, graph in self.graphs.items() if name != "parsing"}
+
+    @property
+    def latent_width(self) -> int:
+        """Return the width of z and of w."""
+        return int(self.graphs["mapping"].outputs[0].shape[1])
+
+    @property
+    def summary(self) -> str:
+        """Describe the network in a line."""
+        numbers = (
+            f", {name.replace('_', ' ')} {value}" for name, value in self.network.items() if name != "kind"
+        )
+        return (
+            f"{self.name}: {self.network['kind']}, S={self.size}{''.join(numbers)}, template {self.template}"
+        )
 
     @property
     def loop_kind(self) -> Loop:
@@ -357,18 +388,39 @@ def _read_manifest(folder: Path) -> Manifest:
         ) from None
     try:
         schema = msgspec.json.decode(data, type=_Schema).schema
-        if schema != SCHEMA:
+        if not FIRST_SCHEMA <= schema <= SCHEMA:
             raise PackageError(
-                f"package {folder} has manifest schema {schema}, this version reads {SCHEMA}: "
+                f"package {folder} has manifest schema {schema}, "
+                f"this version reads {FIRST_SCHEMA} to {SCHEMA}: "
                 f"{'update gpen-edge' if schema > SCHEMA else 'export the checkpoint again'}"
             )
-        return msgspec.json.decode(data, type=Manifest)
+        content = msgspec.json.decode(data)
+        return msgspec.convert(content if schema == SCHEMA else _from_first_schema(content), type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PackageError(f"package {folder}: {MANIFEST} is damaged or foreign: {error}") from error
 
 
 class _Schema(msgspec.Struct):
     schema: int
+
+
+def _from_first_schema(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a manifest of schema 1, which knew GPEN networks only, in the present form."""
+    first = msgspec.convert(content, type=_FirstNumbers)
+    rest = {name: value for name, value in content.items() if name not in first.__struct_fields__}
+    return {
+        **rest,
+        "schema": SCHEMA,
+        "network": {"kind": "gpen", **msgspec.structs.asdict(first)},
+        "template": "published",
+    }
+
+
+class _FirstNumbers(msgspec.Struct):
+    channel_multiplier: int
+    narrow: float
+    style_dim: int
+    n_mlp: int
 
 
 def _check(folder: Path, graph: Graph) -> None:

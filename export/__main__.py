@@ -1,6 +1,6 @@
-"""`python -m export CHECKPOINT -o PACKAGE`: a GPEN checkpoint becomes a package of ONNX graphs.
+"""Make a model package of ONNX graphs from a checkpoint: `python -m export CHECKPOINT -o PACKAGE`.
 
-`python -m export parsing CHECKPOINT -o PACKAGE` adds a face-parsing network to one.
+`python -m export parsing CHECKPOINT -o PACKAGE` adds a face-parsing network to a package.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from rich.table import Table
 from base import command_line
 from engines.package import GraphName, Loop, Package
 from export import parsing
-from export.exporter import PUBLISHED_LICENCE, export_package, step_count
+from export.exporter import export_package, step_count
 from export.parity import Parity
 
 
@@ -26,14 +26,26 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    if arguments[:1] == ["parsing"]:
-        return parsing.command(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_arguments(commands.add_parser("package", prog="python -m export", description=__doc__))
+    parsing.add_arguments(commands.add_parser("parsing", description=parsing.add_parsing.__doc__))
+    if arguments[:1] != ["parsing"]:
+        arguments = ["package", *arguments]  # the command that is meant where none is named
+    options = parser.parse_args(arguments)
+    return int(options.run(options))
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("checkpoint", type=Path, help=".pth or .safetensors; its sizes are read off the tensors")
+    add(
+        "checkpoint",
+        type=Path,
+        help=".pth or .safetensors; the kind of network follows from its tensors",
+    )
     add("-o", "--output", type=Path, required=True, help="folder of the package")
     add("--name", help="name of the package (the checkpoint's)")
-    add("--licence", default=PUBLISHED_LICENCE, help="licence of the weights, for the manifest")
+    add("--licence", help="licence of the weights, for the manifest (that of the published weights)")
     add(
         "--precision",
         default="fp32",
@@ -46,14 +58,14 @@ def _run(arguments: list[str]) -> int:
         "--store",
         default="fp32",
         choices=("fp32", "fp16"),
-        help="how FP32 weights lie in the files; fp16 halves them, computation stays FP32 (fp32)",
+        help="how FP32 weights are stored in the files; fp16 halves them, computation stays FP32 (fp32)",
     )
     add(
         "--loop",
         choices=get_args(Loop),
         help="what each pass of the network looks at, which follows from how the weights were trained: "
         "renewed encodes the present estimate, moved updates only the latent code, held takes a single pass "
-        "(moved, unless python -m calibration latents finds that held is better)",
+        "(moved for GPEN, unless python -m calibration latents finds that held is better)",
     )
     add("--opset", type=int, default=17, choices=range(17, 21), help="ONNX opset (17)")
     add(
@@ -62,8 +74,8 @@ def _run(arguments: list[str]) -> int:
         choices=(1,),
         help="1: graphs of static shapes, for tools that need them; faces then go through one by one (any)",
     )
-    add("--overwrite", action="store_true", help="replace a package that is there")
-    return _export(parser.parse_args(arguments))
+    add("--overwrite", action="store_true", help="replace an existing package")
+    parser.set_defaults(run=_export)
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -91,8 +103,7 @@ def _export(options: argparse.Namespace) -> int:
     console = Console()
     manifest = package.manifest
     console.print(
-        f"{manifest.name}: S={manifest.size}, m={manifest.channel_multiplier}, n={manifest.narrow:g}, "
-        f"style width {manifest.style_dim}, {manifest.n_mlp} mapping layers",
+        manifest.summary,
         f"package: {package.folder}",
         sep="\n",
         soft_wrap=True,

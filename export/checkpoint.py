@@ -5,22 +5,16 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 
 import safetensors.torch
 import torch
 from torch import Tensor
 
 from base.errors import CheckpointError
-from engines.package import sha256
-from export.layout import TENSOR_NAMES, Layout, read_layout
-from export.shapes import Shape
+from export.architecture import AnyLayout, Architecture
 from export.state_dict import find_state
-
-AnyLayout = TypeVar("AnyLayout")
 
 _START = 512
 """Bytes of a file that say what it is."""
@@ -33,41 +27,41 @@ _PACKED = {b"\x1f\x8b": "gzip", b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"\xfd7zXZ"
 """How archives begin. Of ZIP, which PyTorch saves as, see `_no_tensors`."""
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """A published network's tensors, float32, and what they say of it."""
-
-    layout: Layout
-    state: dict[str, Tensor]
-    sha256: str
-
-
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a GPEN network's checkpoint, as `load_tensors` does."""
-    layout, state = load_tensors(path, read_layout, TENSOR_NAMES)
-    return Checkpoint(layout, state, sha256(path))
-
-
 def load_tensors(
-    path: Path, read_layout: Callable[[Mapping[str, Shape]], AnyLayout], names: re.Pattern[str]
+    path: Path, architecture: Architecture[AnyLayout, Any]
 ) -> tuple[AnyLayout, dict[str, Tensor]]:
-    """Read a checkpoint: return the layout of its tensors, and them as float32 under the layout's names.
+    """Read the checkpoint of a network: return its layout, and its tensors as float32.
 
-    What kind of file it is follows from its content. Pickles go through PyTorch's restricted unpickler: it
-    builds tensors and plain containers, and refuses everything else before running any of it.
-
-    read_layout  reads a layout off the shapes, or raises CheckpointError
-    names        matches the whole name of a tensor of the network (`find_state`)
+    The tensors have the names that the layout gives them. What kind of file it is follows from its content.
+    Pickles go through PyTorch's restricted unpickler: it builds tensors and plain containers, and refuses
+    everything else before running any of it.
 
     Raises CheckpointError when the file cannot be read, holds more than data, or its tensors do not form the
     network (naming the first that does not fit).
     """
+    return tensors_of(path, read_checkpoint(path), architecture)
+
+
+def read_checkpoint(path: Path) -> Any:
+    """Return what a file of weights holds, as `load_tensors` reads it."""
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise CheckpointError(f"checkpoint {path} {what}: give a .pth or .safetensors file")
     try:
-        state = find_state(_read(path), names)
-        layout = read_layout({name: tuple(tensor.shape) for name, tensor in state.items()})
+        return _read(path)
+    except CheckpointError as error:
+        raise CheckpointError(f"checkpoint {path}: {error}") from error
+
+
+def tensors_of(
+    path: Path, content: Any, architecture: Architecture[AnyLayout, Any]
+) -> tuple[AnyLayout, dict[str, Tensor]]:
+    """Return the layout and the tensors that the content of a file holds, as `load_tensors` does."""
+    try:
+        state = find_state(content, architecture.names)
+        if unused := architecture.unused:
+            state = {name: tensor for name, tensor in state.items() if not unused.match(name)}
+        layout = architecture.read_layout({name: tuple(tensor.shape) for name, tensor in state.items()})
         for name, tensor in state.items():
             if not torch.isfinite(tensor).all():
                 raise CheckpointError(f"tensor {name!r} holds values that are not finite")

@@ -1,7 +1,6 @@
 """Checkpoint in, model package out."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +10,7 @@ from base.errors import GpenEdgeError
 from engines.package import (
     Graph,
     GraphName,
+    Latents,
     Loop,
     Manifest,
     Package,
@@ -21,13 +21,11 @@ from engines.package import (
     write_manifest,
 )
 from export import parity
-from export.checkpoint import load_checkpoint
-from export.graphs import to_onnx, traced_graphs
-from export.network import Gpen
+from export.architectures import load_restoring
 from export.parity import Parity
+from export.restoring import Form, traced_graphs
 from export.storage import store_halved
-
-PUBLISHED_LICENCE = "unknown; the published GPEN weights are for non-commercial use only"
+from export.tracing import to_onnx
 
 Progress = Callable[[str], None]
 """Told what begins."""
@@ -38,7 +36,7 @@ def export_package(
     folder: Path,
     *,
     name: str | None = None,
-    licence: str = PUBLISHED_LICENCE,
+    licence: str | None = None,
     fused: bool = False,
     winograd: bool = False,
     precision: Literal["fp32", "fp16"] = "fp32",
@@ -54,7 +52,7 @@ def export_package(
     The same checkpoint always gives the same bytes.
 
     name      the package's name; None takes the checkpoint's file name
-    licence   of the weights, kept in the manifest
+    licence   of the weights, kept in the manifest; None takes that of the published weights of this kind
     fused     also write `fused.onnx`, `input` → `output`, the form that other tools load
     winograd  compute wide layers by Winograd's filtering: for CPUs (export/winograd.py)
     precision "fp16": convolutions in half precision, for GPUs (export/half.py)
@@ -67,17 +65,13 @@ def export_package(
     Raises CheckpointError and PackageError, and GpenEdgeError when a graph does not compute what it should or
     options contradict each other. Nothing is left behind then.
     """
-    half, renewed = precision == "fp16", loop == "renewed"
-    if half and winograd:
-        raise GpenEdgeError(
-            "--winograd is for CPUs, and its rounding grows too much for --precision fp16: leave one out"
-        )
+    renewed = loop == "renewed"
+    form = _form(precision, winograd=winograd)
     with new_package(folder, overwrite=overwrite) as target:
         progress("reading the checkpoint")
-        loaded = load_checkpoint(checkpoint)
-        network = Gpen.from_state(loaded.layout, loaded.state)
+        kind, network = load_restoring(checkpoint)
         models: dict[GraphName, ModelProto] = {}
-        graphs = traced_graphs(network, fused=fused, winograd=winograd, half=half, renewed=renewed)
+        graphs = traced_graphs(network, fused=fused, form=form, renewed=renewed)
         for graph_name, traced in graphs.items():
             progress(f"tracing the {graph_name}")
             model = to_onnx(traced, opset, batch)
@@ -88,18 +82,31 @@ def export_package(
         progress("writing")
         manifest = Manifest(
             name=name or checkpoint.stem,
-            **asdict(loaded.layout),
+            network={"kind": kind, **network.numbers},
+            size=network.size,
+            template=network.template,
             precision=precision,
             winograd=winograd,
             opset=opset,
             batch=batch,
             weights=store,
             loop=loop,
-            source=Source(loaded.sha256, licence),
+            latents=Latents(portraits=0, held=True) if network.held and loop is None else None,
+            source=Source(sha256(checkpoint), licence or network.licence),
             graphs={key: write_graph(model, target / f"{key}.onnx") for key, model in models.items()},
         )
         write_manifest(target, manifest)
     return Package(folder, manifest), parities
+
+
+def _form(precision: str, *, winograd: bool) -> Form:
+    if precision != "fp16":
+        return "winograd" if winograd else "exact"
+    if winograd:
+        raise GpenEdgeError(
+            "--winograd is for CPUs, and its rounding grows too much for --precision fp16: leave one out"
+        )
+    return "half"
 
 
 def _tolerance(precision: str, store: str) -> float:

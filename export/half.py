@@ -20,28 +20,13 @@ Mapping, final linear layer, style affines, demodulation, the accumulation of th
 and out of the graphs, are FP32.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from export.network import EPSILON, GAIN, LEAK
-from export.static import (
-    Convolve,
-    Doubling,
-    Linear,
-    Rgb,
-    Same,
-    Stage,
-    StaticGpen,
-    Styled,
-    blurred,
-    doubled,
-    modulated,
-    total,
-)
+from export.layers import Convolve, Doubling, Linear, Rgb, Same, doubled, total
 
 BOUND = 1000.0
 """Largest magnitude of a stored activation."""
@@ -60,59 +45,6 @@ class Widened:
     def __call__(self, x: Tensor) -> Tensor:
         """Map B×inputs to B×outputs."""
         return self.linear(x.float())
-
-
-@dataclass(frozen=True)
-class HalfStage:
-    """An encoder stage."""
-
-    blur: tuple[Tensor, Tensor] | None
-    weight: Tensor
-    """Of mass MASS."""
-    factor: Tensor
-    """outputs×1×1: what the weight and the blur were divided by."""
-    bias: Tensor
-    """outputs×1×1"""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Map B×C×H×W, the FP32 crop or an FP16 feature, to an FP16 feature."""
-        if x.dtype != torch.float16:
-            x = stored(x)
-        if self.blur:
-            x = blurred(x, self.blur, pad=(2, 2))
-        out = F.conv2d(x, self.weight, stride=2 if self.blur else 1)
-        return stored(F.leaky_relu(out.float() * self.factor + self.bias, LEAK))
-
-
-@dataclass(frozen=True)
-class HalfStyled:
-    """A styled convolution and what is done to the feature beside it."""
-
-    affine: Linear
-    energy: Tensor
-    """outputs×inputs: ΣW² over the undivided kernel"""
-    convolve: Convolve
-    """Its kernels have mass MASS."""
-    factor: Tensor
-    """outputs: what they were divided by, and the activation's gain"""
-    bias: Tensor
-    feature_gain: Tensor
-    feature_bias: Tensor
-
-    def __call__(self, x: list[Tensor], w: Tensor, feature: Tensor) -> list[Tensor]:
-        """Return the activated convolution and, beside it, the activated feature, both FP16."""
-        style = self.affine(w)
-        sigma = style.abs().amax(1, keepdim=True).clamp_min(TINY)
-        style = style / sigma
-        # d·σ = rsqrt(Σ(W s/σ)² + 1e-8/σ²)
-        demodulation = self.factor * torch.rsqrt(
-            F.linear(style.square(), self.energy) + (EPSILON**0.5 / sigma).square()
-        )
-        out = self.convolve(modulated(x, style.half()))
-        return [
-            stored(F.leaky_relu(out.float() * demodulation[:, :, None, None] + self.bias, LEAK)),
-            stored(F.leaky_relu(feature.float() * self.feature_gain + self.feature_bias, LEAK)),
-        ]
 
 
 @dataclass(frozen=True)
@@ -140,26 +72,11 @@ def stored(x: Tensor) -> Tensor:
     return x.clamp(-BOUND, BOUND).half()
 
 
-def halve(net: StaticGpen) -> StaticGpen:
-    """Return the same network with convolutions in half precision.
-
-    It takes FP32 crops, features and latents, and gives FP32 latents and pictures; the features that it gives
-    are FP16.
-    """
-    return replace(
-        net,
-        stages=tuple(_stage(_own(stage, Stage)) for stage in net.stages),
-        final=Widened(_own(net.final, Linear)),
-        constant=stored(net.constant),
-        styled=tuple(halved_layer(_own(layer, Styled)) for layer in net.styled),
-        rgbs=tuple(_rgb(_own(layer, Rgb)) for layer in net.rgbs),
-    )
-
-
 Part = TypeVar("Part")
 
 
-def _own(part: object, kind: type[Part]) -> Part:
+def own(part: object, kind: type[Part]) -> Part:
+    """Return a part as the kind that is halved. Raises TypeError when it is of another form."""
     if not isinstance(part, kind):
         raise TypeError(
             f"the form that is halved has a {type(part).__name__} where a {kind.__name__} belongs"
@@ -167,57 +84,34 @@ def _own(part: object, kind: type[Part]) -> Part:
     return part
 
 
-def _stage(stage: Stage) -> HalfStage:
-    mass = _mass(stage.weight)
-    blur, gain = _blur(stage.blur) if stage.blur else (None, 1.0)
-    return HalfStage(
-        blur,
-        _divided(stage.weight, mass),
-        (mass * (gain / MASS))[:, None, None],
-        stage.bias[:, None, None],
-    )
-
-
-def halved_layer(layer: Styled) -> HalfStyled:
-    """Return a styled convolution in half precision."""
-    convolve, factor = _convolution(layer.convolve)
-    return HalfStyled(
-        affine=layer.affine,
-        energy=layer.energy,
-        convolve=convolve,
-        factor=factor * GAIN,
-        bias=layer.bias,
-        feature_gain=layer.feature_gain,
-        feature_bias=layer.feature_bias,
-    )
-
-
-def _rgb(layer: Rgb) -> HalfRgb:
+def halved_rgb(layer: Rgb) -> HalfRgb:
+    """Return a to_rgb in half precision."""
     return HalfRgb(layer.affine, layer.weight, layer.bias, layer.upsample)
 
 
-def _convolution(convolve: Convolve) -> tuple[Convolve, Tensor]:
+def halved_convolution(convolve: Convolve) -> tuple[Convolve, Tensor]:
     """Return a convolution whose kernels have at most mass MASS, and the factor per output channel."""
     if isinstance(convolve, Doubling):
-        blur, gain = _blur(convolve.blur)
-        mass = torch.stack([_mass(phase) for phase in convolve.phases]).amax(0)
-        ee, eo, oe, oo = (_divided(phase, mass) for phase in convolve.phases)
+        blur, gain = halved_blur(convolve.blur)
+        mass = torch.stack([mass_of(phase) for phase in convolve.phases]).amax(0)
+        ee, eo, oe, oo = (divided(phase, mass) for phase in convolve.phases)
         return Doubling((ee, eo, oe, oo), blur), mass * (gain / MASS)
-    weights = _own(convolve, Same).weights
-    mass = total(_mass(weight) for weight in weights)
-    return Same(tuple(_divided(weight, mass) for weight in weights)), mass / MASS
+    weights = own(convolve, Same).weights
+    mass = total(mass_of(weight) for weight in weights)
+    return Same(tuple(divided(weight, mass) for weight in weights)), mass / MASS
 
 
-def _mass(weight: Tensor) -> Tensor:
+def mass_of(weight: Tensor) -> Tensor:
     """Return Σ|W| of each output channel."""
     return weight.abs().sum((1, 2, 3))
 
 
-def _divided(weight: Tensor, mass: Tensor) -> Tensor:
+def divided(weight: Tensor, mass: Tensor) -> Tensor:
+    """Return a kernel in FP16, each of its output channels divided by its mass and times MASS."""
     return (weight * (MASS / mass.clamp_min(TINY))[:, None, None, None]).half()
 
 
-def _blur(blur: tuple[Tensor, Tensor]) -> tuple[tuple[Tensor, Tensor], float]:
+def halved_blur(blur: tuple[Tensor, Tensor]) -> tuple[tuple[Tensor, Tensor], float]:
     """Return the row and the column with a sum of 1 each, and what they lost by it."""
     row, column = blur
     sums = float(row[0].sum()), float(column[0].sum())

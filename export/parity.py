@@ -15,7 +15,7 @@ from torch import Tensor
 
 from base.errors import GpenEdgeError
 from engines.package import GraphName
-from export.network import Gpen
+from export.restoring import Expected, RestoringNetwork, expected
 from export.rounding import rounding_session
 
 PORTRAIT = Path(__file__).parent / "data" / "portrait.jpg"
@@ -31,8 +31,6 @@ HALF_TOLERANCE = 1e-2
 """The same of a graph that computes in FP16."""
 
 Array = NDArray[np.float32]
-Expected = dict[GraphName, tuple[dict[str, Tensor], list[Tensor]]]
-"""For each graph its inputs, and the outputs that it should give."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Parity:
 
 def measure(
     models: dict[GraphName, ModelProto],
-    network: Gpen,
+    network: RestoringNetwork,
     tolerance: float = TOLERANCE,
     batches: tuple[int, ...] = (1, 2),
     *,
@@ -57,28 +55,27 @@ def measure(
 
     renewed  the step is that of the renewed loop
     """
-    expected = partial(_expected, network, renewed=renewed)
-    return compare(models, expected, network.layout.size, tolerance, batches)
+    return compare(models, partial(expected, network, renewed=renewed), network.size, tolerance, batches)
 
 
 def compare(
     models: dict[GraphName, ModelProto],
-    expected: Callable[[Tensor], Expected],
+    expected_of: Callable[[Tensor], Expected],
     size: int,
     tolerance: float = TOLERANCE,
     batches: tuple[int, ...] = (1, 2),
 ) -> dict[GraphName, Parity]:
     """Compare every graph with what the published network gives.
 
-    expected  what it gives for crops, B×3×S×S in [−1, 1]
-    size      S
-    batches   B of each comparison, 2 at most
+    expected_of  what it gives for crops, B×3×S×S in [−1, 1]
+    size         S
+    batches      B of each comparison, 2 at most
 
     Raises GpenEdgeError when a graph differs by more than the tolerance or gives values that are not finite.
     """
     sessions = {name: _session(model) for name, model in models.items()}
     random, real = (
-        _differences(sessions, expected, crops, batches) for crops in (noise(size), portrait(size))
+        _differences(sessions, expected_of, crops, batches) for crops in (noise(size), portrait(size))
     )
     result = {name: Parity(random[name], real[name]) for name in models}
     for name, parity in result.items():
@@ -93,13 +90,13 @@ def compare(
 
 def _differences(
     sessions: dict[GraphName, onnxruntime.InferenceSession],
-    expected: Callable[[Tensor], Expected],
+    expected_of: Callable[[Tensor], Expected],
     crops: Tensor,
     batches: tuple[int, ...],
 ) -> dict[GraphName, float]:
     worst = dict.fromkeys(sessions, 0.0)
     for batch in batches:
-        for name, (inputs, wanted) in expected(crops[:batch]).items():
+        for name, (inputs, wanted) in expected_of(crops[:batch]).items():
             if name in sessions:
                 found = sessions[name].run(None, {key: value.numpy() for key, value in inputs.items()})
                 errors = [_relative(a, b.numpy()) for a, b in zip(found, wanted, strict=True)]
@@ -107,39 +104,11 @@ def _differences(
     return worst
 
 
-@torch.no_grad()
-def _expected(network: Gpen, crops: Tensor, *, renewed: bool) -> Expected:
-    """Return each graph's inputs and what the published network makes of them."""
-    generator, layout = network.generator, network.layout
-    z, features = network.encode(crops)
-    w = generator.map(z)
-    restored = generator(w, features)
-    named = {f"feature_{r}": feature for r, feature in zip(layout.resolutions, features, strict=True)}
-
-    picture_gain = torch.linspace(0, 1, layout.size).expand(len(crops), 1, layout.size, -1)
-    latent_gain = torch.full((len(crops), 1), 0.3)
-    estimate = crops + picture_gain * (restored - crops)
-    stepped = w + latent_gain * (generator.map(network.encode(estimate)[0]) - w)
-    change = (stepped - w).norm(dim=1, keepdim=True) / w.norm(dim=1, keepdim=True)
-    pictures = {"estimate": crops, "restored": restored, "picture_gain": picture_gain}
-    moving = picture_gain.mean(dim=(1, 2, 3)) / picture_gain.amax(dim=(1, 2, 3))
-    moved = ((estimate - crops).square().mean(dim=(1, 2, 3)) / moving).sqrt()[:, None] / 2
-    return {
-        "encoder": ({"crop": crops}, [z, *features]),
-        "mapping": ({"z": z}, [w]),
-        "generator": ({"w": w, **named}, [restored]),
-        "step": (pictures, [estimate, moved])
-        if renewed
-        else (pictures | {"w": w, "latent_gain": latent_gain}, [estimate, stepped, change]),
-        "fused": ({"input": crops}, [restored]),
-    }
-
-
-def _relative(found: Array, expected: Array) -> float:
+def _relative(found: Array, wanted: Array) -> float:
     """Return the largest difference over the largest value, or over 1; infinity for what is not finite."""
     if not np.isfinite(found).all():
         return float("inf")
-    return float(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
+    return float(np.abs(found - wanted).max() / max(1.0, float(np.abs(wanted).max())))
 
 
 def noise(size: int) -> Tensor:

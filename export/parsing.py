@@ -13,17 +13,12 @@ from base import command_line
 from base.errors import PackageError
 from engines.package import Package, Source, changed_package, open_package, sha256, write_manifest
 from export import parity
-from export.checkpoint import load_tensors
+from export.architectures import load_parsing
 from export.exporter import write_graph
-from export.graphs import TracedGraph, to_onnx
-from export.parity import Expected, Parity
-from export.parsing_layout import TENSOR_NAMES, read_parsing_layout
-from export.parsing_network import ParseNet, class_scores, fold
-
-PUBLISHED_LICENCE = (
-    "unknown; the published ParseNet weights come from PSFRGAN (CC BY-NC-SA 4.0), trained on CelebAMask-HQ "
-    "(non-commercial research only)"
-)
+from export.parity import Parity
+from export.parsing_network import ParsingNetwork
+from export.restoring import Expected
+from export.tracing import TracedGraph, to_onnx
 
 
 def add_parsing(
@@ -31,7 +26,7 @@ def add_parsing(
     folder: Path,
     *,
     name: str | None = None,
-    licence: str = PUBLISHED_LICENCE,
+    licence: str | None = None,
     overwrite: bool = False,
 ) -> tuple[Package, Parity]:
     """Add `parsing.onnx` to a package: `crop` → `scores`, of the 19 classes of CelebAMask-HQ.
@@ -41,7 +36,7 @@ def add_parsing(
     checkpoint  a ParseNet, `.pth` or `.safetensors`
     folder      a package made by `export_package`
     name        a new name for the package; None keeps its own
-    licence     of the ParseNet weights, kept in the manifest
+    licence     of these weights, kept in the manifest; None takes that of the published ones
     overwrite   replace a face-parsing network that the package has already
 
     Raises CheckpointError and PackageError, and GpenEdgeError when the graph does not compute what it should.
@@ -52,39 +47,34 @@ def add_parsing(
     manifest = open_package(folder).manifest
     if "parsing" in manifest.graphs and not overwrite:
         raise PackageError(f"package {folder} has a face-parsing network already: --overwrite replaces it")
-    layout, state = load_tensors(checkpoint, read_parsing_layout, TENSOR_NAMES)
-    network = ParseNet.from_state(layout, state)
-    crop = torch.zeros(2, 3, layout.size, layout.size)
-    traced = TracedGraph(partial(class_scores, fold(network)), {"crop": crop}, ("scores",))
-    model = to_onnx(traced, manifest.opset)
-    parities = parity.compare({"parsing": model}, partial(_expected, network), layout.size)
+    network = load_parsing(checkpoint)
+    crop = torch.zeros(2, 3, network.size, network.size)
+    model = to_onnx(TracedGraph(network.constant(), {"crop": crop}, ("scores",)), manifest.opset)
+    parities = parity.compare({"parsing": model}, partial(_expected, network), network.size)
     with changed_package(folder) as target:
         changed = replace(
             manifest,
             name=name or manifest.name,
-            parsing_source=Source(sha256(checkpoint), licence),
+            parsing_source=Source(sha256(checkpoint), licence or network.licence),
             graphs=manifest.graphs | {"parsing": write_graph(model, target / "parsing.onnx")},
         )
         write_manifest(target, changed)
     return Package(folder, changed), parities["parsing"]
 
 
-def command(arguments: list[str]) -> int:
-    """Do what the command line says; return its exit status. Raises as `add_parsing` does."""
-    parser = argparse.ArgumentParser(
-        prog="python -m export parsing", description="Add a face-parsing network to a model package."
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `python -m export parsing`."""
     add = parser.add_argument
     add("checkpoint", type=Path, help="ParseNet-latest.pth or parsing_parsenet.pth; or .safetensors")
     add("-o", "--output", type=Path, required=True, metavar="PACKAGE", help="the package that gets it")
     add("--name", help="a new name for the package")
-    add("--licence", default=PUBLISHED_LICENCE, help="licence of these weights, for the manifest")
-    add("--overwrite", action="store_true", help="replace a face-parsing network that is there")
-    return _add(parser.parse_args(arguments))
+    add("--licence", help="licence of these weights, for the manifest (that of the published weights)")
+    add("--overwrite", action="store_true", help="replace the package's face-parsing network")
+    parser.set_defaults(run=_run)
 
 
-def _add(options: argparse.Namespace) -> int:
-    with Console(stderr=True).status("tracing ParseNet and comparing it with the published network"):
+def _run(options: argparse.Namespace) -> int:
+    with Console(stderr=True).status("tracing the network and comparing it with the published one"):
         package, differs = add_parsing(
             options.checkpoint,
             options.output,
@@ -107,5 +97,5 @@ def _add(options: argparse.Namespace) -> int:
 
 
 @torch.no_grad()
-def _expected(network: ParseNet, crops: Tensor) -> Expected:
-    return {"parsing": ({"crop": crops}, [network(crops)])}
+def _expected(network: ParsingNetwork, crops: Tensor) -> Expected:
+    return {"parsing": ({"crop": crops}, [network.published(crops)])}

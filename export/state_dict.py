@@ -60,6 +60,14 @@ def find_state(content: Any, names: re.Pattern[str]) -> dict[str, Tensor]:
     return states[0]
 
 
+def known_names(content: Any, names: re.Pattern[str]) -> int:
+    """Return how many tensors of a network the likeliest mapping of a checkpoint holds."""
+    return max(
+        (found.count for where, mapping in _mappings(content) for found in _networks(where, mapping, names)),
+        default=0,
+    )
+
+
 def _mappings(content: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each mapping that has tensors of its own, with the keys that lead to it."""
     waiting = deque([("", content)])

@@ -8,13 +8,13 @@ what takes the time: on a CPU. GPUs have faster ways of their own, and rounding 
 precision.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from export.static import Same, StaticGpen, Styled
+from export.layers import Convolve, Same
 
 TILE = 4
 """Results along a tile's side."""
@@ -74,18 +74,11 @@ class Winograd:
         return pixels.reshape(-1, self.products.shape[1], height, width)
 
 
-def quicken(net: StaticGpen) -> StaticGpen:
-    """Return the same network with Winograd's filtering in the layers that gain by it on a CPU."""
-    styled = list(net.styled)
-    for i, layer in enumerate(net.styled):
-        resolution = 4 * 2 ** ((i + 1) // 2)
-        if (
-            isinstance(layer, Styled)
-            and isinstance(layer.convolve, Same)
-            and _gains(layer.convolve, resolution)
-        ):
-            styled[i] = replace(layer, convolve=winograd(torch.cat(layer.convolve.weights, 1)))
-    return replace(net, styled=tuple(styled))
+def quickened(convolve: Convolve, resolution: int) -> Convolve:
+    """Return a convolution at a resolution in Winograd's form, if it gains by it on a CPU; else as it is."""
+    if isinstance(convolve, Same) and _gains(convolve, resolution):
+        return winograd(torch.cat(convolve.weights, 1))
+    return convolve
 
 
 def winograd(weight: Tensor) -> Winograd:

@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", type=Path, metavar="FILE.json", help="all figures")
     add("--overwrite", action="store_true", help="replace a sheet and figures that exist")
     add("--face", default="all", metavar="WHICH", help="all, largest, or indices from 0, the largest: 0,2")
-    add("--template", choices=TEMPLATES, default="published", help="how faces lie in the network's crops")
+    add("--template", choices=TEMPLATES, help="how faces lie in the network's crops (as the package says)")
     add("--detector", type=Path, metavar="YUNET.onnx", help="a YuNet face detector in place of CenterFace")
     add("--max-megapixels", type=float, default=100, metavar="N", help="refuse larger photos (100)")
     add("--model", metavar="PACKAGE", help="package of the classic restoration, in place of the default")
@@ -122,11 +122,12 @@ def check_photo(
     settings       of the restoration to compare with
     """
     result = restorer.restore(before, settings)
+    template = settings.template or restorer.package.manifest.template
     faces = []
     for i, face in enumerate(result.faces):
         if face.aligned is None:
             continue
-        aligned = align(before, face.face, SIDE, settings.template)
+        aligned = align(before, face.face, SIDE, template)
         large = scaled(aligned, settings.upscale).to_photo
         crops = (aligned.crop, cut_out(after, large, SIDE), cut_out(result.photo, large, SIDE))
         places = find_places(aligned)

@@ -118,7 +118,8 @@ class Restorer:
             wanted = choose(found, settings, by_face)
         with timed(timings, "align"):
             size = self.package.manifest.size
-            aligned = for_each(wanted, lambda i: align(photo, found[i], size, settings.template))
+            template = settings.template or self.package.manifest.template
+            aligned = for_each(wanted, lambda i: align(photo, found[i], size, template))
         if self.parser:
             with timed(timings, "parsing"):
                 aligned = {i: replace(face, parsed=self.parser.parse(face)) for i, face in aligned.items()}

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from base.errors import SettingsError
-from export.layout import SIZES, Layout
+from export.gpen.layout import SIZES, Layout
 from portraits.damage import Ranges
 from training.adversary import Adversarial
 from training.augmentation import Augmentation

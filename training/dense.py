@@ -3,7 +3,7 @@
 The blur before a strided convolution, and the one after a transposed convolution, are convolutions with
 constant kernels; so each pair is one convolution of a 6×6 kernel. That is four times the arithmetic, which
 tensor cores do in no time, and a third of the memory traffic, which is what a GPU waits for. The function is
-that of `export.static`, whose parts it uses where they are as fast.
+that of `export.gpen.static`, whose parts it uses where they are as fast.
 """
 
 from dataclasses import dataclass, replace
@@ -13,8 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from export import static
-from export.network import EPSILON, GAIN, LEAK, Blur, EqualConv, Gpen
+from export import layers
+from export.gpen import static
+from export.gpen.network import Blur, EqualConv, Gpen
+from export.layers import EPSILON, GAIN, LEAK
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Styled:
         with torch.autocast(w.device.type, enabled=False):
             style = layer.affine(w.float())
             demodulation = GAIN * torch.rsqrt(F.linear(style.square(), layer.energy) + EPSILON)
-        x = static.modulated([part.to(feature.dtype) for part in x], style.to(feature.dtype))
+        x = layers.modulated([part.to(feature.dtype) for part in x], style.to(feature.dtype))
         joined = torch.cat(x, 1) if len(x) > 1 else x[0]
         if self.doubles:
             out = F.conv_transpose2d(joined, self.weight, stride=2, padding=2)
@@ -62,7 +64,7 @@ class Styled:
 class Rgb:
     """A to_rgb whose picture adds up in FP32."""
 
-    exact: static.Rgb
+    exact: layers.Rgb
     upsample: Tensor | None
     """3×3×4×4: the doubling's kernel, channel by channel."""
 
@@ -74,7 +76,7 @@ class Rgb:
         # Channels last, the pixels of a part are the rows of a matrix as they lie.
         rows = [part.permute(0, 2, 3, 1).flatten(1, 2) for part in x]
         columns = torch.split(weight.transpose(1, 2), [part.shape[1] for part in x], 1)
-        mixed = static.total(
+        mixed = layers.total(
             torch.bmm(row, column.to(row.dtype)).float() for row, column in zip(rows, columns, strict=True)
         )
         rgb: Tensor = mixed.reshape(-1, *x[0].shape[2:], 3).permute(0, 3, 1, 2) + layer.bias
@@ -95,7 +97,7 @@ def fold(network: Gpen) -> static.StaticGpen:
             _styled(cast(static.Styled, exact), layer.conv.weight[0] * layer.conv.scale, layer.conv)
             for exact, layer in zip(folded.styled, network.generator.styled_convs, strict=True)
         ),
-        rgbs=tuple(_rgb(cast(static.Rgb, exact)) for exact in folded.rgbs),
+        rgbs=tuple(_rgb(cast(layers.Rgb, exact)) for exact in folded.rgbs),
     )
 
 
@@ -111,7 +113,7 @@ def _styled(exact: static.Styled, weight: Tensor, conv: object) -> Styled:
     return Styled(exact, _blurred(weight.transpose(0, 1), blur.kernel), doubles=True)
 
 
-def _rgb(exact: static.Rgb) -> Rgb:
+def _rgb(exact: layers.Rgb) -> Rgb:
     kernel = exact.upsample
     return Rgb(
         exact, None if kernel is None else torch.eye(3, device=kernel.device)[..., None, None] * kernel

@@ -19,9 +19,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from export import static
-from export.layout import Layout
-from export.network import GAIN, LEAK, Bias, EqualConv, Gpen
+from export.gpen import static
+from export.gpen.layout import Layout
+from export.gpen.network import Bias, EqualConv, Gpen
+from export.layers import GAIN, LEAK
 from training import dense
 from training.initialise import COLOURS, hold_colours, initialise
 

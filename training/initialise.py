@@ -12,8 +12,9 @@ from typing import cast
 import torch
 from torch import nn
 
-from export.layout import Layout
-from export.network import GAIN, LEAK, EqualConv, Gpen
+from export.gpen.layout import Layout
+from export.gpen.network import EqualConv, Gpen
+from export.layers import GAIN, LEAK
 from training.noise_aware_start import measure_noise
 
 COLOURS = 3

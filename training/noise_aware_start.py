@@ -16,7 +16,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from export.network import GAIN, LEAK, ActivatedLinear, EqualConv, Gpen
+from export.gpen.network import ActivatedLinear, EqualConv, Gpen
+from export.layers import GAIN, LEAK
 
 LEVELS = (2, 5, 10, 20)
 """σ of the noise, in 8-bit levels, at which z has thresholds."""

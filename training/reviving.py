@@ -7,7 +7,7 @@ so that the network computes nearly what it did; training can then make use of t
 
 import torch
 
-from export.network import Gpen
+from export.gpen.network import Gpen
 
 SILENT = 0.05
 """A gain below this magnitude silences its feature."""

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from base.errors import CheckpointError
-from export.checkpoint import load_checkpoint
+from export.gpen.checkpoint import load_checkpoint
 from training.adversary import Adversarial, Judge
 from training.checkpoints import CHECKPOINT, found
 from training.config import TrainingConfig

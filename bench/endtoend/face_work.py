@@ -39,7 +39,7 @@ def face_work(photo: Photo, face: Face) -> tuple[dict[str, float], dict[str, flo
         return done
 
     pasted = photo.copy()
-    aligned = timed("align", lambda: align(photo, face, SIZE, settings.template))
+    aligned = timed("align", lambda: align(photo, face, SIZE))
     rho, missing = timed(
         "masks", lambda: (region_weights(aligned, settings.face_mask_weights), find_missing(aligned))
     )

@@ -19,7 +19,7 @@ from bench.latency.turns import check_room, first_results, take_batches, take_tu
 from bench.options import add_output, counts, name_list, positive
 from bench.report import Report, measured
 from engines.package import DEFAULT, Package, open_package
-from export.layout import Layout
+from export.gpen.layout import Layout
 
 LAYOUTS = {
     256: Layout(256, channel_multiplier=1, narrow=0.5, style_dim=512, n_mlp=8),
@@ -120,7 +120,7 @@ def _layout(settings: LatencySettings, packages: Sequence[Package]) -> Layout:
         manifest = packages[0].manifest
         return Layout(**{field.name: getattr(manifest, field.name) for field in fields(Layout)})
     if settings.checkpoint:
-        from export.checkpoint import load_checkpoint
+        from export.gpen.checkpoint import load_checkpoint
 
         return load_checkpoint(settings.checkpoint).layout
     return LAYOUTS[settings.size]

@@ -39,8 +39,8 @@ def _torch(
 ) -> Form:
     import torch
 
-    from export.checkpoint import load_checkpoint
-    from export.network import Gpen
+    from export.gpen.checkpoint import load_checkpoint
+    from export.gpen.network import Gpen
 
     torch.set_num_threads(threads)
     loaded = load_checkpoint(checkpoint)
@@ -59,9 +59,9 @@ def _torch(
 def _static_torch(checkpoint: Path, threads: int) -> Form:
     import torch
 
-    from export import static
-    from export.checkpoint import load_checkpoint
-    from export.network import Gpen
+    from export.gpen import static
+    from export.gpen.checkpoint import load_checkpoint
+    from export.gpen.network import Gpen
 
     torch.set_num_threads(threads)
     loaded = load_checkpoint(checkpoint)

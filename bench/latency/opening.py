@@ -15,12 +15,14 @@ from bench.latency.entries import Entry, FileKind
 from bench.latency.form_process import FormError, FormProcess
 from bench.latency.forms import WAYS
 from engines.cache import FOLDER_VARIABLE
-from export.checkpoint import load_checkpoint
+from export.architectures import load_restoring
 from export.exporter import export_package
-from export.graphs import to_onnx, traced_graphs
-from export.layout import Layout
-from export.network import Gpen
+from export.gpen.checkpoint import load_checkpoint
+from export.gpen.layout import Layout
+from export.gpen.network import Gpen
 from export.parity import portrait
+from export.restoring import Form, traced_graphs
+from export.tracing import to_onnx
 
 
 class Opener:
@@ -69,12 +71,13 @@ class Opener:
             return path
         path = self._folder / f"{kind}.onnx"
         if not path.exists():
-            loaded = load_checkpoint(self._checkpoint)
-            network = Gpen.from_state(loaded.layout, loaded.state)
             if kind == "as-published":
-                _export_as_it_is(network, path, loaded.layout.size)
+                loaded = load_checkpoint(self._checkpoint)
+                _export_as_it_is(Gpen.from_state(loaded.layout, loaded.state), path, loaded.layout.size)
             else:
-                graph = traced_graphs(network, fused=True, winograd=kind == "winograd")["fused"]
+                _, network = load_restoring(self._checkpoint)
+                form: Form = "winograd" if kind == "winograd" else "exact"
+                graph = traced_graphs(network, fused=True, form=form)["fused"]
                 onnx.save(to_onnx(graph, opset=17), path)
         return path
 

@@ -8,7 +8,7 @@ from bench import timing
 from bench.latency.form_process import FirstResult
 from bench.measure import Measure, of_times
 from bench.report import Report, Row, Table
-from export.layout import Layout
+from export.gpen.layout import Layout
 
 NO_TIME, NO_MEMORY, ONE_AT_ONCE = "no time", "no memory", "one at once"
 """Why a batch was not timed."""

@@ -201,8 +201,8 @@ def _check_sheets(options: argparse.Namespace) -> None:
 def check_package(config: Config, manifest: Manifest) -> None:
     """Compare what the config file says of the network with the package. Raises SettingsError."""
     for name in ("size", "channel_multiplier"):
-        given, has = config.run.get(name), getattr(manifest, name)
-        if given is not None and given != has:
+        given, has = config.run.get(name), {"size": manifest.size, **manifest.network}.get(name)
+        if given is not None and has is not None and given != has:
             raise SettingsError(
                 f"{config.file}: {name} is {given}, but the package {one_line(manifest.name)} has {has}: "
                 f"name the package that is meant (model_path), or leave {name} out"

@@ -62,6 +62,8 @@ def describe_run(restorer: Restorer, settings: dict[str, Any], **options: Any) -
         "package": {
             "folder": utf8(restorer.package.folder),
             "name": restorer.package.manifest.name,
+            "network": restorer.package.manifest.network,
+            "template": restorer.package.manifest.template,
             "loop": restorer.package.manifest.loop_kind,
         },
         "backend": restorer.backend.name,

@@ -2,21 +2,20 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from base.errors import PhotoError
+from engines.package import Template
 from runtime.faces.face import Face
 from runtime.faces.parsed import ParsedFace
 
 Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 Matrix: TypeAlias = NDArray[np.float64]
 """2×3; maps (x, y) as OpenCV counts: the middle of the first pixel is (0, 0)."""
-
-Template: TypeAlias = Literal["published", "ffhq"]
 
 HARDLY_FINER = 0.25
 """A picture that is finer than the result by this share is interpolated as it is: averaging two by two would

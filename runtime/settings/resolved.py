@@ -92,6 +92,8 @@ def as_json(force: InForce) -> dict[str, Any]:
 
 def written(value: Any) -> str:
     """Return a setting's value as it is shown to a person."""
+    if value is None:
+        return "the package's"
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, float):

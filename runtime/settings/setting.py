@@ -77,7 +77,10 @@ class Setting:
     @property
     def choices(self) -> tuple[Any, ...]:
         """Return the values to choose from; none if there are too many to list."""
-        return get_args(self.hint) if get_origin(self.hint) is Literal else ()
+        if get_origin(self.hint) is Literal:
+            return get_args(self.hint)
+        kinds = [hint for hint in get_args(self.hint) if hint is not type(None)]
+        return get_args(kinds[0]) if len(kinds) == 1 and get_origin(kinds[0]) is Literal else ()
 
     @property
     def kind(self) -> Kind:
@@ -88,6 +91,8 @@ class Setting:
     def check(self, value: Any) -> None:
         """Raise SettingsError for a value that is not allowed."""
         given = f"{self.name} is {_shown(value)}"
+        if value is None and self.default is None:
+            return
         if self.validate:
             self.validate(value)
         elif self.choices and value not in self.choices:

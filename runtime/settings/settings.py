@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from base.errors import SettingsError
 from base.text import one_line
-from runtime.faces.align import Template
+from engines.package import Template
 from runtime.faces.regions import WEIGHT_NAMES, WEIGHT_RANGE, check_weights, parse_weights
 from runtime.settings.setting import Range, Scope, Setting, declared, setting
 
@@ -132,10 +132,10 @@ class RestoreSettings:
     upscale: Upscale = setting(
         1, "photo", "Enlarge the photo by this factor (Lanczos); faces are restored at the larger size."
     )
-    template: Template = setting(
-        "published",
+    template: Template | None = setting(
+        None,
         "photo",
-        "Where the network expects eyes, nose and mouth in a crop, which depends on how it was trained.",
+        "Where the network expects eyes, nose and mouth in a crop, in place of what its package says.",
     )
 
     def __post_init__(self) -> None:

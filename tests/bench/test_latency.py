@@ -27,7 +27,7 @@ from bench.latency.opening import Opener
 from bench.latency.report import NO_TIME, ONE_AT_ONCE
 from bench.latency.turns import check_room, first_results, take_batches, take_turns
 from engines.package import open_package
-from export.checkpoint import load_checkpoint
+from export.gpen.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests" / "data" / "tiny64.pth"

@@ -13,9 +13,9 @@ from base.errors import PackageError
 from bench.__main__ import main
 from bench.roofline.counting import count
 from engines.package import open_package
-from export import static
-from export.checkpoint import load_checkpoint
-from export.network import Gpen
+from export.gpen import static
+from export.gpen.checkpoint import load_checkpoint
+from export.gpen.network import Gpen
 
 DATA = Path(__file__).parents[1] / "data"
 

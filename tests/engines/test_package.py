@@ -36,10 +36,8 @@ def fill(folder, name="made"):
     manifest = Manifest(
         name=name,
         size=64,
-        channel_multiplier=1,
-        narrow=0.5,
-        style_dim=8,
-        n_mlp=2,
+        template="published",
+        network={"kind": "gpen", "channel_multiplier": 1, "narrow": 0.5, "style_dim": 8, "n_mlp": 2},
         precision="fp32",
         opset=17,
         source=Source("0" * 64, "CC0-1.0"),
@@ -82,7 +80,7 @@ def test_what_was_written_is_read_back(made):
 
 
 def test_the_manifest_begins_with_its_schema(made):
-    assert next(iter(json.loads((made.folder / "manifest.json").read_text()).items())) == ("schema", 1)
+    assert next(iter(json.loads((made.folder / "manifest.json").read_text()).items())) == ("schema", 2)
 
 
 def test_a_graph_that_a_package_does_not_have_is_named(made):
@@ -136,7 +134,7 @@ def test_a_folder_in_the_place_of_a_graph_is_refused(made):
     refused(made.folder, "step.onnx is missing")
 
 
-@pytest.mark.parametrize(("schema", "hint"), [(2, "update gpen-edge"), (0, "export the checkpoint again")])
+@pytest.mark.parametrize(("schema", "hint"), [(3, "update gpen-edge"), (0, "export the checkpoint again")])
 def test_another_schema_is_refused_with_what_to_do(made, schema, hint):
     edit(made, schema=schema, graphs={}, form="unknown to this version")
     refused(made.folder, hint)
@@ -389,3 +387,25 @@ def test_a_change_that_fails_leaves_the_package_as_it_was(made):
 def test_a_package_without_face_parsing_says_how_to_add_it(made):
     with pytest.raises(PackageError, match="add it with python -m export parsing"):
         made.graph("parsing")
+
+
+def test_a_manifest_of_the_first_schema_still_opens(made):
+    path = made.folder / "manifest.json"
+    content = json.loads(path.read_text())
+    _, *numbers = content.pop("network").items()
+    del content["template"]
+    path.write_text(json.dumps(content | dict(numbers) | {"schema": 1}))
+    assert open_package(made.folder) == made
+
+
+@pytest.mark.parametrize(
+    "network", [{}, {"n_mlp": 2}, {"kind": None}, {"kind": "gpen", "sizes": [64]}, "gpen"]
+)
+def test_a_network_without_its_kind_is_refused(made, network):
+    edit(made, network=network)
+    refused(made.folder, "damaged or foreign")
+
+
+def test_a_template_that_is_not_known_is_refused(made):
+    edit(made, template="arcface_128")
+    refused(made.folder, "arcface_128")

@@ -12,9 +12,11 @@ from engines.__main__ import main
 from engines.construction import BuildRequest, construct
 from engines.layers import precisions
 from engines.package import open_package
-from export.graphs import to_onnx, traced_graphs
-from export.layout import Layout
-from export.network import Gpen
+from export.gpen.architecture import gpen_network
+from export.gpen.layout import Layout
+from export.gpen.network import Gpen
+from export.restoring import traced_graphs
+from export.tracing import to_onnx
 
 pytest.importorskip("tensorrt_rtx")
 
@@ -38,8 +40,8 @@ def traced(layout, precision):
     """The graphs of a network with random weights, made once for all tests."""
     traced.cache_clear()  # one of these is large enough
     torch.manual_seed(0)
-    network = Gpen(layout).eval().requires_grad_(False)
-    return traced_graphs(network, fused=True, half=precision == "fp16")
+    network = gpen_network(layout, Gpen(layout).state_dict())
+    return traced_graphs(network, fused=True, form="half" if precision == "fp16" else "exact")
 
 
 def exported(network, precision, graph, folder):

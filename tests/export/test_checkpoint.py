@@ -8,8 +8,8 @@ import torch
 
 from base.errors import CheckpointError
 from engines.package import sha256
-from export.checkpoint import load_checkpoint
-from export.layout import Layout
+from export.gpen.checkpoint import load_checkpoint
+from export.gpen.layout import Layout
 
 TINY = Path(__file__).parents[1] / "data" / "tiny64.pth"
 

@@ -13,9 +13,9 @@ import torch
 from base.errors import GpenEdgeError
 from engines.package import open_package
 from export.__main__ import main
-from export.checkpoint import load_checkpoint
 from export.exporter import export_package, step_count
-from export.network import Gpen
+from export.gpen.checkpoint import load_checkpoint
+from export.gpen.network import Gpen
 
 DATA = Path(__file__).parents[1] / "data"
 TINY = DATA / "tiny64.pth"
@@ -228,7 +228,7 @@ def test_an_output_that_is_there_is_kept_unless_told_otherwise(tiny_package, tmp
     assert open_package(output).manifest == open_package(tiny_package).manifest
     assert main([*arguments, "--overwrite"]) == 0
     shown = capsys.readouterr().out
-    assert "new: S=64, m=1, n=0.0625, style width 64, 4 mapping layers" in shown
+    assert "new: gpen, S=64, channel multiplier 1, narrow 0.0625, style dim 64, n mlp 4" in shown
     assert "generator.onnx" in shown
     assert open_package(output).manifest.name == "new"
     assert list(tmp_path.iterdir()) == [output]

@@ -15,12 +15,15 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from base.errors import GpenEdgeError
 from engines.package import open_package
-from export import parity, static
+from export import parity
 from export.__main__ import main
-from export.checkpoint import load_checkpoint
 from export.exporter import export_package
-from export.half import BOUND, MASS, HalfStyled, halve, halved_layer, stored
-from export.network import Gpen
+from export.gpen import static
+from export.gpen.checkpoint import load_checkpoint
+from export.gpen.half import HalfStyled, halve, halved_layer
+from export.gpen.network import Gpen
+from export.half import BOUND, MASS, stored
+from export.layers import Linear, Same
 from export.rounding import rounding_session
 from export.storage import SMALLEST
 
@@ -111,7 +114,7 @@ def test_a_layer_does_not_depend_on_the_size_of_its_styles(name):
     feature = torch.randn(1, channels, 8, 8, generator=random)
     expected, _ = layer(x, w, feature)
     for size in (1e-2, 1e2, 1e4):
-        affine = static.Linear(layer.affine.weight * size, layer.affine.bias * size)
+        affine = Linear(layer.affine.weight * size, layer.affine.bias * size)
         found, _ = replace(layer, affine=affine)(x, w, feature)
         torch.testing.assert_close(found, expected, atol=4e-3, rtol=4e-3)
 
@@ -130,9 +133,9 @@ def test_a_hostile_layer_stays_finite(weights, styles, inputs, seed):
 
     kernel = draw(4, 8, 3, 3, size=weights)
     layer = static.Styled(
-        affine=static.Linear(draw(8, 5, size=styles), draw(8, size=styles)),
+        affine=Linear(draw(8, 5, size=styles), draw(8, size=styles)),
         energy=kernel.square().sum((2, 3)),
-        convolve=static.Same(kernel.chunk(2, 1)),
+        convolve=Same(kernel.chunk(2, 1)),
         bias=draw(4, 1, 1, size=weights),
         feature_gain=draw(1, size=weights),
         feature_bias=draw(4, 1, 1, size=weights),

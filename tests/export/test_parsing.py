@@ -12,9 +12,10 @@ from base.errors import CheckpointError, GpenEdgeError, PackageError
 from engines.package import open_package, sha256
 from export.__main__ import main
 from export.checkpoint import load_tensors
-from export.parsing import PUBLISHED_LICENCE, add_parsing
-from export.parsing_layout import TENSOR_NAMES, ParsingLayout, read_parsing_layout
-from export.parsing_network import ParseNet, class_scores, fold
+from export.parsenet.architecture import PARSENET, PUBLISHED_LICENCE
+from export.parsenet.layout import ParsingLayout, read_parsing_layout
+from export.parsenet.network import ParseNet, class_scores, fold
+from export.parsing import add_parsing
 
 DATA = Path(__file__).parents[1] / "data"
 TINY = DATA / "tiny-parsenet.pth"
@@ -46,7 +47,7 @@ def test_a_package_keeps_its_loop_when_parsing_is_added(renewed_package, tmp_pat
 
 
 def tiny_network():
-    return ParseNet.from_state(*load_tensors(TINY, read_parsing_layout, TENSOR_NAMES))
+    return ParseNet.from_state(*load_tensors(TINY, PARSENET))
 
 
 def test_the_published_layout_is_read_off_its_shapes_alone():

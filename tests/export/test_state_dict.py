@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from base.errors import CheckpointError
-from export import layout, parsing_layout
-from export.checkpoint import load_checkpoint, load_tensors
+from export.checkpoint import load_tensors
+from export.gpen.architecture import GPEN
+from export.gpen.checkpoint import load_checkpoint
+from export.parsenet.architecture import PARSENET
 from export.state_dict import find_state
 
 DATA = Path(__file__).parents[1] / "data"
 READERS = {
-    "tiny64": (layout.read_layout, layout.TENSOR_NAMES),
-    "tiny-parsenet": (parsing_layout.read_parsing_layout, parsing_layout.TENSOR_NAMES),
+    "tiny64": GPEN,
+    "tiny-parsenet": PARSENET,
 }
 PUBLISHED = {
     name: {key: torch.as_tensor(value) for key, value in torch.load(DATA / f"{name}.pth").items()}
@@ -78,7 +80,7 @@ def test_a_network_is_found_under_any_keys_and_any_beginning_of_its_names(
     content = collections.OrderedDict(state | {name: BESIDE[name] for name in sorted(beside)})
     for key in reversed(keys):
         content = collections.OrderedDict({key: content} | (TRAINING if trained else {}))
-    assert same(find_state(content, READERS[network][1]), expected)
+    assert same(find_state(content, READERS[network].names), expected)
 
 
 @pytest.mark.parametrize("network", sorted(READERS))
@@ -92,11 +94,11 @@ def test_a_file_is_told_by_its_content_and_not_by_its_name(
         safetensors.torch.save_file(state, tmp_path / name, metadata={"format": "pt"})
     else:
         torch.save({"params": state}, tmp_path / name, _use_new_zipfile_serialization=form == "zip")
-    assert same(load_tensors(tmp_path / name, *READERS[network])[1], PUBLISHED[network])
+    assert same(load_tensors(tmp_path / name, READERS[network])[1], PUBLISHED[network])
 
 
 def test_modules_that_were_wrapped_before_saving_are_read(tmp_path: Path) -> None:
-    from export.network import Gpen
+    from export.gpen.network import Gpen
 
     loaded = load_checkpoint(DATA / "tiny64.pth")
 
@@ -124,14 +126,14 @@ def test_averaged_weights_are_preferred(averaged: str, flat: bool) -> None:
     content: dict[str, object] = {"params": raw, averaged: STATE, "g": {}}
     if flat:
         content = {**started(raw, "params."), **started(STATE, f"{averaged}.")}
-    assert same(find_state(content, layout.TENSOR_NAMES), STATE)
+    assert same(find_state(content, GPEN.names), STATE)
 
 
 def test_of_two_different_networks_none_is_guessed() -> None:
     raw = {name: tensor + 1 for name, tensor in STATE.items()}
     with pytest.raises(CheckpointError, match=r"several networks, under 'first' and 'second\.net'"):
-        find_state({"first": raw, "second": started(STATE, "net.")}, layout.TENSOR_NAMES)
-    assert same(find_state({"first": STATE, "second": dict(STATE)}, layout.TENSOR_NAMES), STATE)
+        find_state({"first": raw, "second": started(STATE, "net.")}, GPEN.names)
+    assert same(find_state({"first": STATE, "second": dict(STATE)}, GPEN.names), STATE)
 
 
 def test_a_content_that_holds_itself_is_read(tmp_path: Path) -> None:
@@ -190,7 +192,7 @@ def test_what_was_downloaded_in_place_of_weights_is_named(
     path.write_bytes(content)
     for read in READERS.values():
         with pytest.raises(CheckpointError) as error:
-            load_tensors(path, *read)
+            load_tensors(path, read)
         assert str(error.value).startswith(f"checkpoint {path}: {told}")
         assert "\n" not in str(error.value)
         assert "weights_only" not in str(error.value)

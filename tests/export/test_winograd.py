@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 
 from engines.package import open_package
-from export import static
 from export.exporter import export_package
-from export.layout import Layout
-from export.network import Gpen
-from export.winograd import LEAST_OUTPUTS, Winograd, quicken, winograd
+from export.gpen import static
+from export.gpen.architecture import quicken
+from export.gpen.layout import Layout
+from export.gpen.network import Gpen
+from export.winograd import LEAST_OUTPUTS, Winograd, winograd
 
 WIDE = Layout(64, channel_multiplier=1, narrow=0.5, style_dim=16, n_mlp=1)
 """256 channels at 32×32, 128 at 64×64."""

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 import training
 from engines.package import bundled_packages, open_package
-from export import static
-from export.checkpoint import load_checkpoint
-from export.network import Gpen
+from export.gpen import static
+from export.gpen.checkpoint import load_checkpoint
+from export.gpen.network import Gpen
 from portraits.likeness import psnr
 from runtime import Restorer
 from runtime.network.backends import open_backend

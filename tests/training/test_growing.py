@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from export import static
-from export.layout import Layout
-from export.network import Gpen
+from export.gpen import static
+from export.gpen.layout import Layout
+from export.gpen.network import Gpen
 from training import dense
 from training.growing import Growing
 from training.reviving import revive

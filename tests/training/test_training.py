@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 import training
 from base.errors import CheckpointError, PhotoError, SettingsError
-from export import static
-from export.checkpoint import load_checkpoint
-from export.layout import Layout
+from export.gpen import static
+from export.gpen.checkpoint import load_checkpoint
+from export.gpen.layout import Layout
 from portraits.damage import Ranges, degrade
 from portraits.reading import load_portraits
 from training.__main__ import main

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from base.errors import BackendError
 from base.text import cause_of
-from engines.package import GraphName, Package, Port
+from engines.package import RESTORING, GraphName, Package, Port
 from runtime.network.backends import Batch, Move, Provider
 from runtime.network.backends.sessions import session_options
 
@@ -64,20 +64,19 @@ class OnnxRuntimeBackend:
         self.device, self.why = device, why
         self.max_batch = package.manifest.batch or MAX_BATCH
         self._package, self._threads, self._provider = package, threads, provider or "cuda"
-        first: tuple[GraphName, ...] = ("encoder", "mapping", "generator")
-        self._sessions = {graph: self._open(graph) for graph in first}
+        self._sessions = {graph: self._open(graph) for graph in RESTORING}
         self._closed = False
         self._features = package.manifest.graphs["encoder"].outputs[1:]
         self.renews = package.manifest.loop_kind == "renewed"
 
     def encode(self, crops: Batch, moves: Sequence[Move] = ()) -> State:
         """Take in B×3×S×S crops in [−1, 1], and what the steps to come will move."""
-        batch, style_dim = len(crops), self._package.manifest.style_dim
+        batch, width = len(crops), self._package.manifest.latent_width
         # A copy: an array on the CPU is not uploaded but shared, and later passes write into the estimate.
         estimate, z, w = (
             self._upload(crops.copy()),
-            self._empty(batch, style_dim),
-            self._empty(batch, style_dim),
+            self._empty(batch, width),
+            self._empty(batch, width),
         )
         features = {
             port.name: self._empty(batch, *port.shape[1:], dtype=port.dtype) for port in self._features

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from calibration.moving import TOLERATED, gain_of_moving
+from calibration.latents.gain import TOLERATED, gain_of_moving
 from engines.package import MANIFEST, Latents, manifest_bytes, open_package
 from runtime import Restorer, RestoreSettings
 from runtime.network.backends import open_backend

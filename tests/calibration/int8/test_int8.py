@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, numpy_helper
 
 from calibration.__main__ import main
-from calibration.cpu_form import side_by_side
-from calibration.insertion import quantised
-from calibration.linear_weights import store_linear_weights
-from calibration.quantisable import Layer, all_macs, layers_of, same_layers
-from calibration.ranges import Seen, best, candidates, error, rounded, rounded_weights
+from calibration.int8.cpu_form import side_by_side
+from calibration.int8.insertion import quantised
+from calibration.int8.linear_weights import store_linear_weights
+from calibration.int8.quantisable import Layer, all_macs, layers_of, same_layers
+from calibration.int8.ranges import Seen, best, candidates, error, rounded, rounded_weights
+from calibration.int8.trade_off import Quality, weigh
 from calibration.samples import samples
-from calibration.trade_off import Quality, weigh
 from calibration.watching import in_pieces, shapes_of, watch
 from engines.__main__ import main as engines_main
 from engines.construction import BuildRequest, construct

@@ -9,9 +9,8 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from calibration.audit import (
+from calibration.audit.audit import (
     CLAMP,
-    GRAPHS,
     LARGEST,
     NORMAL,
     QUANTILES,
@@ -20,7 +19,7 @@ from calibration.audit import (
     Tensor,
     Verdict,
 )
-from engines.package import GraphName
+from engines.package import RESTORING, GraphName
 
 PLURAL = {"overflows": "overflow", "clamped": "clamped", "near": "near", "vanishes": "vanish"}
 
@@ -166,7 +165,7 @@ def plot(found: Audit) -> bytes:
             name = "plain FP16" if form == "plain" else "the FP16-safe form"
             heights = [tops[i] for i in places]
             axes.plot(places, heights, mark, color=colour, markersize=5, label=f"at risk in {name}")
-    for i, graph in enumerate(GRAPHS):
+    for i, graph in enumerate(RESTORING):
         places = [i for i, tensor in enumerate(tensors) if tensor.graph == graph]
         if places:
             axes.axvline(places[0] - 0.5, color="black", linewidth=0.8)

@@ -9,19 +9,21 @@ import onnx
 from onnx import ModelProto
 
 from base.errors import GpenEdgeError, PackageError
-from calibration.cpu_form import side_by_side
-from calibration.insertion import Target, quantised
-from calibration.linear_weights import store_linear_weights
-from calibration.quantisable import MEASURED, Layer, all_macs, layers_of, same_layers
-from calibration.range_choice import RANKED, Tops, choose_ranges
+from calibration.int8.cpu_form import side_by_side
+from calibration.int8.insertion import Target, quantised
+from calibration.int8.linear_weights import store_linear_weights
+from calibration.int8.quantisable import MEASURED, Layer, all_macs, layers_of, same_layers
+from calibration.int8.range_choice import RANKED, Tops, choose_ranges
+from calibration.int8.trade_off import Judge, Quality, TradeOff, weigh
+from calibration.int8.trade_off_chart import chart
 from calibration.samples import Sample
-from calibration.trade_off import WAY, Judge, Quality, TradeOff, weigh
-from calibration.trade_off_chart import chart
 from calibration.watching import unpacked
 from engines.package import (
     QUANTISATION_CHART,
+    RESTORING,
     Graph,
     GraphName,
+    Manifest,
     Package,
     Quantisation,
     QuantisedLayer,
@@ -73,10 +75,53 @@ def to_int8(
     bar cannot be held. Nothing is written then.
     """
     check_source(package)
+    with new_package(folder, overwrite=overwrite) as target:
+        source = _measured(package, samples, settings, progress)
+        chosen = _choose(source, settings, progress)
+        manifest = _write(package, source, chosen, settings, target)
+    return Package(folder, manifest)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """An FP32 package, and what portraits showed of it."""
+
+    models: dict[GraphName, ModelProto]
+    """Its restoring graphs, in the form that the target wants."""
+    layers: list[Layer]
+    """What can be INT8."""
+    total: int
+    """MACs of encoder and generator."""
+    tops: Tops
+    held_out: Sequence[Sample]
+    portraits: int
+
+    @property
+    def ranges(self) -> dict[GraphName, dict[str, float]]:
+        """Return T of every value."""
+        return {
+            graph: {name: top for name, (_, top) in values.items()} for graph, values in self.tops.items()
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """What becomes INT8, and what it costs."""
+
+    found: TradeOff
+    share: float
+    """Of the MACs."""
+    linear: tuple[GraphName, ...]
+    """Graphs whose linear layers have their weights in INT8."""
+    quality: Quality
+
+
+def _measured(
+    package: Package, samples: Sequence[Sample], settings: Int8Settings, progress: Progress
+) -> Measured:
+    """Find the layers of a package, and the ranges of their values. Raises GpenEdgeError."""
     models: dict[GraphName, ModelProto] = {
-        name: unpacked(onnx.load(str(package.graph(name))))
-        for name in package.manifest.graphs
-        if name != "parsing"
+        name: unpacked(onnx.load(str(package.graph(name)))) for name in package.manifest.restoring_graphs
     }
     if settings.target == "cpu":
         models = {name: side_by_side(model) for name, model in models.items()}
@@ -85,63 +130,71 @@ def to_int8(
     _check_share(sum(layer.macs for layer in layers) / total, "at most", settings)
     held_out = min(HELD_OUT, max(2, len(samples) // 4))
     calibrating = samples[held_out:]
-    with new_package(folder, overwrite=overwrite) as target:
-        tops = choose_ranges(
-            models,
-            layers,
-            calibrating,
-            outputs=settings.target == "cpu",
-            threads=settings.threads,
-            tick=progress("measuring ranges", len(calibrating) + min(RANKED, len(calibrating))),
-        )
-        ranges = {graph: {name: top for name, (_, top) in values.items()} for graph, values in tops.items()}
-        judge = Judge(models, ranges, settings.target, samples[:held_out], threads=settings.threads)
-        found = weigh(
-            layers, total, judge, settings.least_psnr, progress("measuring layers", 2 * len(layers))
-        )
-        share = found.last.share if found.last else 0.0
-        _check_share(share, f"with {settings.least_psnr:g} dB only", settings)
-        linear, quality = _linear_graphs(judge, found.kept, settings.least_psnr)
+    tops = choose_ranges(
+        models,
+        layers,
+        calibrating,
+        outputs=settings.target == "cpu",
+        threads=settings.threads,
+        tick=progress("measuring ranges", len(calibrating) + min(RANKED, len(calibrating))),
+    )
+    return Measured(models, layers, total, tops, samples[:held_out], len(samples))
 
-        def convert(name: GraphName) -> ModelProto:
-            model = _converted(name, models, found.kept, ranges, settings)
-            return store_halved(store_linear_weights(model, [models[graph] for graph in linear]))
 
-        graphs: dict[GraphName, Graph] = {
-            name: _write(target / f"{name}.onnx", convert(name), old)
-            for name, old in package.manifest.graphs.items()
-            if name != "parsing"
-        }
-        quantisation = Quantisation(
-            target=settings.target,
-            portraits=len(samples),
-            held_out=held_out,
-            seed=settings.seed,
-            least_psnr=settings.least_psnr,
-            least_share=settings.least_share,
-            psnr=round(quality.psnr, 3),
-            worst_psnr=round(quality.worst, 3),
-            share=round(share, 6),
-            linear_weights=linear,
-            layers=_layers(layers, found, tops, total),
-            curve=_curve(found),
+def _choose(source: Measured, settings: Int8Settings, progress: Progress) -> Chosen:
+    """Choose what becomes INT8. Raises GpenEdgeError when too little can."""
+    judge = Judge(source.models, source.ranges, settings.target, source.held_out, threads=settings.threads)
+    tick = progress("measuring layers", 2 * len(source.layers))
+    found = weigh(source.layers, source.total, judge, settings.least_psnr, tick)
+    share = found.last.share if found.last else 0.0
+    _check_share(share, f"with {settings.least_psnr:g} dB only", settings)
+    linear, quality = _linear_graphs(judge, found.kept, settings.least_psnr)
+    return Chosen(found, share, linear, quality)
+
+
+def _write(
+    package: Package, source: Measured, chosen: Chosen, settings: Int8Settings, target: Path
+) -> Manifest:
+    """Write the package into an empty folder; return its manifest."""
+    linear = [source.models[graph] for graph in chosen.linear]
+    graphs: dict[GraphName, Graph] = {}
+    for name, old in package.manifest.restoring_graphs.items():
+        model = _converted(name, source.models, chosen.found.kept, source.ranges, settings)
+        graphs[name] = _written(
+            target / f"{name}.onnx", store_halved(store_linear_weights(model, linear)), old
         )
-        manifest = replace(
-            package.manifest,
-            name=f"{package.manifest.name}-int8",
-            precision="int8",
-            weights="fp16",
-            graphs={
-                **graphs,
-                **{key: graph for key, graph in package.manifest.graphs.items() if key == "parsing"},
-            },
-            quantisation=quantisation,
-        )
-        if (parsing := package.manifest.graphs.get("parsing")) is not None:
-            copyfile(package.folder / parsing.file, target / parsing.file)
-        (target / QUANTISATION_CHART).write_bytes(chart(manifest.name, quantisation))
-        write_manifest(target, manifest)
-    return Package(folder, manifest)
+    if (parsing := package.manifest.graphs.get("parsing")) is not None:
+        copyfile(package.folder / parsing.file, target / parsing.file)
+        graphs["parsing"] = parsing
+    quantisation = _quantisation(source, chosen, settings)
+    manifest = replace(
+        package.manifest,
+        name=f"{package.manifest.name}-int8",
+        precision="int8",
+        weights="fp16",
+        graphs=graphs,
+        quantisation=quantisation,
+    )
+    (target / QUANTISATION_CHART).write_bytes(chart(manifest.name, quantisation))
+    write_manifest(target, manifest)
+    return manifest
+
+
+def _quantisation(source: Measured, chosen: Chosen, settings: Int8Settings) -> Quantisation:
+    return Quantisation(
+        target=settings.target,
+        portraits=source.portraits,
+        held_out=len(source.held_out),
+        seed=settings.seed,
+        least_psnr=settings.least_psnr,
+        least_share=settings.least_share,
+        psnr=round(chosen.quality.psnr, 3),
+        worst_psnr=round(chosen.quality.worst, 3),
+        share=round(chosen.share, 6),
+        linear_weights=chosen.linear,
+        layers=_layers(source.layers, chosen.found, source.tops, source.total),
+        curve=_curve(chosen.found),
+    )
 
 
 def check_source(package: Package) -> None:
@@ -176,7 +229,7 @@ def _linear_graphs(
     chosen: tuple[GraphName, ...] = ()
     quality = judge(kept)
     least = max(least_psnr, quality.psnr - LINEAR_COST)
-    for graph in reversed(WAY):  # the later, the less it usually costs
+    for graph in reversed(RESTORING):  # the later, the less it usually costs
         tried = judge(kept, (*chosen, graph))
         if tried.psnr >= least:
             chosen, quality = (*chosen, graph), tried
@@ -213,7 +266,7 @@ def _converted(
     return quantised(model, layers, spans, settings.target)
 
 
-def _write(path: Path, model: ModelProto, old: Graph) -> Graph:
+def _written(path: Path, model: ModelProto, old: Graph) -> Graph:
     path.write_bytes(model.SerializeToString(deterministic=True))
     return replace(old, file=path.name, sha256=sha256(path))
 

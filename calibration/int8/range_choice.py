@@ -11,11 +11,11 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from calibration.quantisable import Layer
-from calibration.ranges import Seen, best, candidates, error, rounded, rounded_weights
+from calibration.int8.quantisable import Layer
+from calibration.int8.ranges import Seen, best, candidates, error, rounded, rounded_weights
 from calibration.samples import Sample
-from calibration.watching import Values, Watched, in_pieces, watch
-from engines.package import GraphName
+from calibration.watching import Watched, in_pieces, run_through
+from engines.package import RESTORING, GraphName
 
 RANKED = 4
 """Portraits that the candidates are compared on."""
@@ -47,8 +47,7 @@ def choose_ranges(
     outputs  also for those that they make
     tick     called after each of len(samples) + RANKED portraits
     """
-    way: tuple[GraphName, ...] = ("encoder", "mapping", "generator")
-    graphs = {name: in_pieces(models[name], threads=threads) for name in way}
+    graphs = {name: in_pieces(models[name], threads=threads) for name in RESTORING}
     seen: dict[GraphName, dict[str, Seen]] = defaultdict(dict)
     for layer in layers:
         for name in (*layer.inputs, *(layer.outputs if outputs else ())):
@@ -59,7 +58,8 @@ def choose_ranges(
             seen[graph][name].add(values)
 
     for sample in samples:
-        _run(graphs, sample, see)
+        see(RESTORING[0], "crop", sample)
+        run_through(graphs, sample, see)
         tick()
     tried = {
         graph: {name: candidates(found) for name, found in values.items()} for graph, values in seen.items()
@@ -75,17 +75,6 @@ def choose_ranges(
             else:
                 result[graph][name] = best(tops, ranked.__getitem__)
     return result
-
-
-def _run(
-    graphs: Mapping[GraphName, Watched],
-    sample: Sample,
-    see: Callable[[GraphName, str, NDArray[Any]], None],
-) -> None:
-    see("encoder", "crop", sample)
-    encoded = watch(graphs["encoder"], {"crop": sample}, lambda name, x: see("encoder", name, x))
-    mapped: Values = watch(graphs["mapping"], {"z": encoded.pop("z")}, lambda name, x: None)
-    watch(graphs["generator"], {**mapped, **encoded}, lambda name, x: see("generator", name, x))
 
 
 def _errors(
@@ -118,7 +107,8 @@ def _errors(
                 errors[top] = errors.get(top, 0.0) + float(np.square(got - wanted).sum(dtype=np.float64))
 
     for sample in samples:
-        _run(graphs, sample, see)
+        see(RESTORING[0], "crop", sample)
+        run_through(graphs, sample, see)
         tick()
     return found
 

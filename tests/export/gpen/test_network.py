@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from export import static
-from export.checkpoint import load_checkpoint
-from export.layout import Layout
-from export.network import Gpen
+from export.gpen import static
+from export.gpen.checkpoint import load_checkpoint
+from export.gpen.layout import Layout
+from export.gpen.network import Gpen
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 
 
 @pytest.fixture(scope="module", params=["tiny64", "tiny64-wide-styles"])

@@ -9,8 +9,8 @@ from base import command_line
 from base.errors import SettingsError
 from base.files import write_atomically
 from base.text import one_line
-from calibration import audit_report
-from calibration.audit import audit
+from calibration.audit import report as audit_report
+from calibration.audit.audit import audit
 from calibration.options import add_limit, add_portraits, check, detector_of, progress_bar
 from calibration.samples import samples
 from engines.package import open_package

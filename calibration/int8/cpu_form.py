@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 from onnxruntime.quantization.onnx_model import ONNXModel
 
-from calibration.quantisable import is_quantisable, weights_of
+from calibration.int8.quantisable import is_quantisable, weights_of
 
 Shape = tuple[int, ...]
 

@@ -2,7 +2,7 @@
 
 Yang et al., *GAN Prior Embedded Network for Blind Face Restoration in the Wild*, CVPR 2021. The modules have
 the names of the published checkpoints, so a state dict loads as it is. Here every convolution weight depends
-on the latent; `export.static` computes the same function with constant weights.
+on the latent; `export.gpen.static` computes the same function with constant weights.
 """
 
 import math
@@ -13,11 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from export.layout import Layout
+from export.gpen.layout import Layout
+from export.layers import EPSILON, GAIN, LEAK
 
-LEAK = 0.2
-GAIN = math.sqrt(2)
-EPSILON = 1e-8
 MAPPING_LR_MUL = 0.01
 
 

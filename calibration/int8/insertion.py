@@ -25,8 +25,8 @@ from onnxruntime.quantization import QuantType
 from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-from calibration.cpu_form import factors_in_scales
-from calibration.quantisable import Layer
+from calibration.int8.cpu_form import factors_in_scales
+from calibration.int8.quantisable import Layer
 from calibration.watching import shapes_of
 
 Target = Literal["gpu", "cpu"]

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from calibration.__main__ import main
-from calibration.moving import TOLERATED
+from calibration.latents.gain import TOLERATED
 from engines.package import open_package
 from portraits.damage import DAMAGES, damaged
 
@@ -42,13 +42,13 @@ def test_what_was_measured_is_written_into_the_package_and_the_graphs_stay(
 ) -> None:
     before = open_package(package).manifest
     assert calibrate(package, crops, "--aligned") == 0
-    assert "10 portraits\nmoving the latent wins" in capsys.readouterr().out
+    assert "10 portraits\nupdating the latent gains" in capsys.readouterr().out
     manifest = open_package(package).manifest
     assert manifest.graphs == before.graphs
     assert manifest.latents is not None
     assert manifest.latents.portraits == 10
     assert manifest.latents.held == (manifest.latents.gain_of_moving < -TOLERATED)
-    assert json.loads((package / "manifest.json").read_text())["schema"] == 1
+    assert json.loads((package / "manifest.json").read_text())["schema"] == 2
 
 
 def test_a_renewed_package_is_measured_and_never_becomes_held(
@@ -66,7 +66,7 @@ def test_a_renewed_package_is_measured_and_never_becomes_held(
     assert f"win {measured.gain_of_moving:+.2f} dB where they win least: the loop is renewed" in (
         capsys.readouterr().out
     )
-    monkeypatch.setattr("calibration.moving.gain_of_moving", lambda *given: -9.0)
+    monkeypatch.setattr("calibration.latents.gain.gain_of_moving", lambda *given: -9.0)
     assert calibrate(package, crops, "--aligned") == 0
     manifest = open_package(package).manifest
     assert manifest.latents is not None

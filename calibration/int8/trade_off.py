@@ -8,13 +8,12 @@ import numpy as np
 import onnxruntime
 from onnx import ModelProto
 
-from calibration.insertion import Target, quantised
-from calibration.linear_weights import store_linear_weights
-from calibration.quantisable import Layer
+from calibration.int8.insertion import Target, quantised
+from calibration.int8.linear_weights import store_linear_weights
+from calibration.int8.quantisable import Layer
 from calibration.samples import Sample
-from engines.package import GraphName
+from engines.package import RESTORING, GraphName
 
-WAY: tuple[GraphName, ...] = ("encoder", "mapping", "generator")
 PEAK = 2.0
 """A picture's range: [−1, 1]."""
 MOST = 99.0
@@ -115,14 +114,15 @@ class Judge:
         return Quality(_decibels(float(np.mean(errors))), _decibels(float(max(errors))))
 
     def _pictures(self, layers: Sequence[Layer], linear: Sequence[GraphName]) -> list[Sample]:
-        encoder, mapping, generator = (self._open(self._converted(graph, layers, linear)) for graph in WAY)
-        names = [output.name for output in encoder.get_outputs()]
+        sessions = [self._open(self._converted(graph, layers, linear)) for graph in RESTORING]
         pictures = []
         for sample in self._samples:
-            values = dict(zip(names, encoder.run(None, {"crop": sample}), strict=True))
-            (w,) = mapping.run(None, {"z": values.pop("z")})
-            (picture,) = generator.run(None, {"w": w, **values})
-            pictures.append(np.clip(picture, -1, 1))
+            values = {"crop": sample}
+            for session in sessions:
+                taken = {port.name: values.pop(port.name) for port in session.get_inputs()}
+                made = session.run(None, taken)
+                values |= {port.name: value for port, value in zip(session.get_outputs(), made, strict=True)}
+            pictures.append(np.clip(values["restored"], -1, 1))
         return pictures
 
     def _converted(

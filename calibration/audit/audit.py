@@ -9,7 +9,7 @@ FP16 ends at 65504, and below 2⁻¹⁴ its numbers lose digits until they vanis
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,10 +17,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, numpy_helper
 
-from calibration.magnitudes import Magnitudes
+from calibration.audit.magnitudes import Magnitudes
 from calibration.samples import Sample
-from calibration.watching import Watched, in_pieces, resolutions_of, shapes_of, unpacked, watch
-from engines.package import GraphName, Package
+from calibration.watching import See, in_pieces, resolutions_of, run_through, shapes_of, unpacked
+from engines.package import RESTORING, GraphName, Package
 from export.rounding import rounded
 
 LARGEST = 65504.0
@@ -31,8 +31,6 @@ CLAMP = 1000.0
 """What the FP16-safe form clamps stored activations to (export/half.py)."""
 NEAR = 2.0
 """Octaves: a value nearer to the largest number than this could pass it with the next picture."""
-GRAPHS: tuple[GraphName, ...] = ("encoder", "mapping", "generator")
-"""A crop's way; `step` and `fused` are made of the same layers."""
 QUANTILES = (0.01, 0.5, 0.99, 0.999)
 
 Verdict = Literal["overflows", "near", "vanishes", "clamped", "fits"]
@@ -90,16 +88,16 @@ class Audit:
 
 def audit(package: Package, samples: Iterable[Sample], *, threads: int = 0) -> Audit:
     """Run samples through a package and judge every floating-point value and constant on the way."""
-    models = {name: unpacked(onnx.load(str(package.graph(name)))) for name in GRAPHS}
+    models = {name: unpacked(onnx.load(str(package.graph(name)))) for name in RESTORING}
     half = package.manifest.precision == "fp16"
     graphs = {
         name: in_pieces(rounded(model) if half else model, threads=threads) for name, model in models.items()
     }
-    seen: dict[GraphName, dict[str, Magnitudes]] = {name: {} for name in GRAPHS}
-    kinds: dict[GraphName, dict[str, str]] = {name: {} for name in GRAPHS}
+    seen: dict[GraphName, dict[str, Magnitudes]] = {name: {} for name in RESTORING}
+    kinds: dict[GraphName, dict[str, str]] = {name: {} for name in RESTORING}
     portraits = 0
     for sample in samples:
-        _run(graphs, sample, _collector(seen, kinds))
+        run_through(graphs, sample, _collector(seen, kinds))
         portraits += 1
     precision = package.manifest.precision
     tensors = [
@@ -110,18 +108,7 @@ def audit(package: Package, samples: Iterable[Sample], *, threads: int = 0) -> A
     return Audit(package.manifest.name, precision, portraits, tuple(tensors))
 
 
-Collector = Callable[[GraphName, str, NDArray[Any]], None]
-
-
-def _run(graphs: dict[GraphName, Watched], sample: Sample, see: Collector) -> None:
-    encoded = watch(graphs["encoder"], {"crop": sample}, lambda name, x: see("encoder", name, x))
-    mapped = watch(graphs["mapping"], {"z": encoded.pop("z")}, lambda name, x: see("mapping", name, x))
-    watch(graphs["generator"], {**mapped, **encoded}, lambda name, x: see("generator", name, x))
-
-
-def _collector(
-    seen: dict[GraphName, dict[str, Magnitudes]], kinds: dict[GraphName, dict[str, str]]
-) -> Collector:
+def _collector(seen: dict[GraphName, dict[str, Magnitudes]], kinds: dict[GraphName, dict[str, str]]) -> See:
     def see(graph: GraphName, name: str, values: NDArray[Any]) -> None:
         if values.dtype.kind == "f":
             seen[graph].setdefault(name, Magnitudes()).add(values)

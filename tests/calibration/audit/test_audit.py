@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from calibration.__main__ import main
-from calibration.audit import CLAMP, audit
-from calibration.magnitudes import Magnitudes
+from calibration.audit.audit import CLAMP, audit
+from calibration.audit.magnitudes import Magnitudes
 from calibration.samples import samples
 from calibration.watching import in_pieces, watch
 from engines.package import Package, open_package
 from export.exporter import export_package
 from export.half import BOUND
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 
 
 def run(package: Path, faces: Path, *options: str) -> int:

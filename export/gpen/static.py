@@ -1,15 +1,10 @@
-"""The static-weight form: GPEN's function with weights that do not depend on the latent (design §3).
-
-A modulated convolution with style s and demodulation d equals conv(x ⊙ s, W) ⊙ d with a constant W, where
-d = rsqrt(s² · ΣW² + 1e-8): one small product per layer. What is left is ordinary convolutions, which
-inference engines pack, fuse and quantise.
+"""The static-weight form: GPEN's function with weights that do not depend on the latent (export/layers.py).
 
 `fold` turns the parameters of a published `Gpen` into the constants of this form; `encode`, `map_latent` and
 `generate` compute with them. All are differentiable, so training uses them too.
 """
 
-import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -17,10 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from export.network import (
-    EPSILON,
-    GAIN,
-    LEAK,
+from export.gpen.network import (
     ActivatedLinear,
     Bias,
     Blur,
@@ -31,20 +23,19 @@ from export.network import (
     ToRGB,
     normalise,
 )
-
-
-@dataclass(frozen=True)
-class Linear:
-    """A linear layer."""
-
-    weight: Tensor
-    """outputs×inputs"""
-    bias: Tensor
-    """outputs"""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Map B×inputs to B×outputs."""
-        return F.linear(x, self.weight, self.bias)
+from export.layers import (
+    EPSILON,
+    GAIN,
+    LEAK,
+    Convolve,
+    Doubling,
+    Linear,
+    Rgb,
+    RgbLayer,
+    Same,
+    blurred,
+    modulated,
+)
 
 
 class EncoderStage(Protocol):
@@ -67,55 +58,6 @@ class Stage:
         if self.blur:
             x = blurred(x, self.blur, pad=(2, 2))
         return F.leaky_relu(F.conv2d(x, self.weight, self.bias, stride=2 if self.blur else 1), LEAK)
-
-
-class Convolve(Protocol):
-    """A 3×3 convolution of parts that lie side by side."""
-
-    def __call__(self, parts: list[Tensor]) -> Tensor:
-        """Convolve parts, each B×C×H×W."""
-
-
-@dataclass(frozen=True)
-class Same:
-    """A 3×3 convolution that keeps the resolution."""
-
-    weights: tuple[Tensor, ...]
-    """The kernel, split as its input is."""
-
-    def __call__(self, parts: list[Tensor]) -> Tensor:
-        """Convolve: over parts that lie side by side this is a sum, so nothing is copied to join them."""
-        terms = (F.conv2d(part, weight, padding=1) for part, weight in zip(parts, self.weights, strict=True))
-        return total(terms)
-
-
-@dataclass(frozen=True)
-class Doubling:
-    """A transposed 3×3 convolution of stride 2 and the blur after it.
-
-    An even row of the result sees two rows of the kernel, an odd row one, and columns likewise. So the
-    transposed convolution is four small ones at the low resolution, whose results are interleaved.
-    """
-
-    phases: tuple[Tensor, Tensor, Tensor, Tensor]
-    """Kernels for even rows and even columns, even and odd, odd and even, odd and odd."""
-    blur: tuple[Tensor, Tensor]
-    """Row and column."""
-
-    def __call__(self, parts: list[Tensor]) -> Tensor:
-        """Convolve parts that lie side by side, each B×C×H×W, to B×C′×2H×2W."""
-        x = torch.cat(parts, 1)
-        # One more than H×W: even lines reach beyond both ends, odd lines get a last one of zeros, which is
-        # the first that the blur sees beyond the end. The 1×1 kernel's are added after it: OpenCV's DNN
-        # leaves the padding of a 1×1 convolution unwritten.
-        pads = ((1, 1, 1, 1), (0, 1, 1, 1), (1, 1, 0, 1), (0, 0, 0, 0))
-        ee, eo, oe, oo = (
-            F.conv2d(F.pad(x, pad), weight) for pad, weight in zip(pads, self.phases, strict=True)
-        )
-        oo = F.pad(oo, (0, 1, 0, 1))
-        _, channels, height, width = ee.shape
-        rows = torch.stack((torch.stack((ee, eo), 4), torch.stack((oe, oo), 4)), 3)
-        return blurred(rows.reshape(-1, channels, 2 * height, 2 * width), self.blur, pad=(1, 0))
 
 
 class StyledLayer(Protocol):
@@ -151,33 +93,6 @@ class Styled:
             F.leaky_relu(out * demodulation[:, :, None, None] + self.bias, LEAK),
             F.leaky_relu(feature * self.feature_gain + self.feature_bias, LEAK),
         ]
-
-
-class RgbLayer(Protocol):
-    """A to_rgb, in whatever arithmetic."""
-
-    def __call__(self, x: list[Tensor], w: Tensor, below: Tensor | None) -> Tensor:
-        """Return the picture, B×3×H×W; `below` is the one at half the resolution."""
-
-
-@dataclass(frozen=True)
-class Rgb:
-    """A to_rgb: modulated, not demodulated."""
-
-    affine: Linear
-    weight: Tensor
-    """3×inputs"""
-    bias: Tensor
-    upsample: Tensor | None
-    """Kernel that doubles the picture from below."""
-
-    def __call__(self, x: list[Tensor], w: Tensor, below: Tensor | None) -> Tensor:
-        """Return B×3×H×W: three channels are so few that scaling the weight is cheaper than scaling x."""
-        weight = self.weight * self.affine(w)[:, None]
-        parts = zip(x, torch.split(weight, [part.shape[1] for part in x], 2), strict=True)
-        out = total(torch.bmm(k, part.flatten(2)) for part, k in parts)
-        rgb = out.reshape(-1, 3, *x[0].shape[2:]) + self.bias
-        return rgb if below is None else rgb + doubled(below, self.upsample)
 
 
 @dataclass(frozen=True)
@@ -233,29 +148,6 @@ def restore(net: StaticGpen, crop: Tensor) -> Tensor:
     """Restore a crop, B×3×S×S in [−1, 1], in the published single pass."""
     z, features = encode(net, crop)
     return generate(net, map_latent(net, z), features)
-
-
-def modulated(x: list[Tensor], style: Tensor) -> list[Tensor]:
-    """Scale parts that lie side by side, each B×C×H×W, by a style as wide as all of them, B×ΣC."""
-    scales = torch.split(style[:, :, None, None], [part.shape[1] for part in x], 1)
-    return [part * s for part, s in zip(x, scales, strict=True)]
-
-
-def blurred(x: Tensor, kernel: tuple[Tensor, Tensor], *, pad: tuple[int, int]) -> Tensor:
-    """Convolve every channel with an outer product, as rows, then columns; `pad` is before and after each."""
-    row, column = kernel
-    x = F.conv2d(F.pad(x, (*pad, 0, 0)), row, groups=len(row))
-    return F.conv2d(F.pad(x, (0, 0, *pad)), column, groups=len(column))
-
-
-def doubled(rgb: Tensor, kernel: Tensor | None) -> Tensor:
-    """Double by zero insertion and the kernel: a transposed convolution per channel, its border cropped."""
-    return F.conv_transpose2d(rgb, kernel, stride=2, padding=1, groups=3)  # type: ignore[arg-type]
-
-
-def total(terms: Iterable[Tensor]) -> Tensor:
-    """Add tensors up."""
-    return functools.reduce(torch.add, terms)
 
 
 def fold(network: Gpen) -> StaticGpen:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from base.files import write_atomically
-from calibration import moving
+from calibration.latents import gain
 from engines.package import MANIFEST, Latents, Package, manifest_bytes
 from portraits.reading import LEAST, Crop, check_count, crops_of, pictures_in
 from runtime.faces.detect import Detector
@@ -25,7 +25,7 @@ class Statistics:
     @property
     def held(self) -> bool:
         """Say whether the loop is to keep the first latent, unless it is the renewed loop."""
-        return self.gain_of_moving < -moving.TOLERATED
+        return self.gain_of_moving < -gain.TOLERATED
 
 
 def measure(
@@ -37,22 +37,22 @@ def measure(
     seed: int = 0,
     tick: Callable[[], None] = lambda: None,
 ) -> Statistics:
-    """Restore damaged faces of a folder, the first moving.PORTRAITS, with the latent moved and held.
+    """Restore damaged faces of a folder, the first gain.PORTRAITS, with the latent moved and held.
 
     size      S of the package
     detector  None when the pictures are aligned crops
-    tick      called for each picture, and moving.STEPS times more
+    tick      called for each picture, and gain.STEPS times more
 
     Raises PhotoError when there are too few faces.
     """
     portraits: list[Crop] = []
     for path in pictures_in(folder, least=LEAST):
-        if len(portraits) < moving.PORTRAITS:
+        if len(portraits) < gain.PORTRAITS:
             portraits += crops_of(path, size, detector)
         tick()
     check_count(folder, len(portraits))
-    chosen = np.stack(portraits[: moving.PORTRAITS])
-    return Statistics(len(chosen), moving.gain_of_moving(backend, chosen, seed, tick))
+    chosen = np.stack(portraits[: gain.PORTRAITS])
+    return Statistics(len(chosen), gain.gain_of_moving(backend, chosen, seed, tick))
 
 
 def write(package: Package, found: Statistics) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-from calibration.ranges import LEVELS, TINY
+from calibration.int8.ranges import LEVELS, TINY
 from export.storage import SMALLEST
 
 STORED = "_int8"

@@ -1,0 +1,1 @@
+"""Is half precision safe for the weights of a package? Every value on the way is measured and judged."""

@@ -1,0 +1,55 @@
+"""`python -m calibration latents PACKAGE --images DIR`: does the loop gain by updating the latent?"""
+
+import argparse
+
+from rich.console import Console
+
+from base import command_line
+from calibration.latents import gain, statistics
+from calibration.options import add_portraits, check, detector_of, progress_bar
+from engines.package import Package, open_package
+from portraits.reading import LEAST, pictures_in
+from runtime.network.backends import open_backend
+
+
+def add_latents(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    about = "measure whether the loop gains by updating the latent"
+    parser = commands.add_parser("latents", help=about, description=about)
+    parser.add_argument(
+        "package",
+        metavar="PACKAGE",
+        help="folder, or name of a bundled package; the result goes into it",
+    )
+    add_portraits(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    check(options)
+    package = open_package(options.package)
+    pictures = pictures_in(options.images, least=LEAST)
+    detector = detector_of(options)
+    backend = open_backend("auto", package, threads=options.threads)
+    size = package.manifest.size
+    with progress_bar("reading portraits", len(pictures) + gain.STEPS) as tick:
+        found = statistics.measure(backend, size, options.images, detector, seed=options.seed, tick=tick)
+    backend.close()
+    statistics.write(package, found)
+    Console().print(
+        f"{found.portraits} portraits",
+        _loop_line(open_package(package.folder), found.gain_of_moving),
+        f"written into {package.folder}",
+        sep="\n",
+        soft_wrap=True,
+    )
+    return command_line.DONE
+
+
+def _loop_line(package: Package, gained: float) -> str:
+    kind = package.manifest.loop_kind
+    if kind == "renewed":
+        return f"the passes after the first gain {gained:+.2f} dB where they gain least: the loop is renewed"
+    named = " (set in its manifest)" if package.manifest.loop else ""
+    does = "keeps the first latent" if kind == "held" else "updates it"
+    return f"updating the latent gains {gained:+.2f} dB where it gains least: the loop {does}{named}"

@@ -1,0 +1,31 @@
+"""What the exporter must know of a kind of network: how its checkpoint is recognised, read and loaded."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from torch import Tensor
+
+from export.shapes import Shape
+
+AnyLayout = TypeVar("AnyLayout")
+AnyNetwork = TypeVar("AnyNetwork", covariant=True)
+
+
+@dataclass(frozen=True)
+class Architecture(Generic[AnyLayout, AnyNetwork]):
+    """A kind of network."""
+
+    kind: str
+    """Its name in a package's manifest."""
+    title: str
+    """Its name in messages: "GPEN network"."""
+    names: re.Pattern[str]
+    """Matches the whole name of any of its tensors."""
+    read_layout: Callable[[Mapping[str, Shape]], AnyLayout]
+    """Reads its sizes off the tensors' shapes. Raises CheckpointError, naming the first that does not fit."""
+    load: Callable[[AnyLayout, dict[str, Tensor]], AnyNetwork]
+    """Makes the network of its tensors, float32."""
+    unused: re.Pattern[str] | None = None
+    """Matches the names of tensors that no restoration needs; they are dropped before anything is read."""

@@ -1,0 +1,48 @@
+"""The kinds of networks that the exporter knows, one row each."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from base.errors import CheckpointError
+from export.architecture import AnyNetwork, Architecture
+from export.checkpoint import read_checkpoint, tensors_of
+from export.gpen.architecture import GPEN
+from export.parsenet.architecture import PARSENET
+from export.parsing_network import ParsingNetwork
+from export.restoring import RestoringNetwork
+from export.state_dict import known_names
+
+RESTORING: tuple[Architecture[Any, RestoringNetwork], ...] = (GPEN,)
+"""Networks that restore faces: `python -m export` makes packages of them."""
+PARSING: tuple[Architecture[Any, ParsingNetwork], ...] = (PARSENET,)
+"""Networks that tell the parts of a face: `python -m export parsing` adds one to a package."""
+
+
+def load_restoring(path: Path) -> tuple[str, RestoringNetwork]:
+    """Read the checkpoint of a network that restores faces; its kind follows from its tensors alone.
+
+    Returns the kind and the network. Raises CheckpointError as `load_tensors` does, also when it is the
+    checkpoint of a network that does something else.
+    """
+    content = read_checkpoint(path)
+    found = _likeliest(content, RESTORING)
+    other = _likeliest(content, (found, *PARSING))
+    if other is not found:
+        raise CheckpointError(
+            f"checkpoint {path} is a {other.title}, which tells the parts of a face: "
+            "add it to a package with python -m export parsing"
+        )
+    return found.kind, found.load(*tensors_of(path, content, found))
+
+
+def load_parsing(path: Path) -> ParsingNetwork:
+    """Read the checkpoint of a face-parsing network. Raises CheckpointError as `load_tensors` does."""
+    content = read_checkpoint(path)
+    found = _likeliest(content, PARSING)
+    return found.load(*tensors_of(path, content, found))
+
+
+def _likeliest(content: Any, known: Sequence[Architecture[Any, AnyNetwork]]) -> Architecture[Any, AnyNetwork]:
+    """Return the kind of network that has the most tensors in a checkpoint; if none has any, the first."""
+    return max(known, key=lambda architecture: known_names(content, architecture.names))

@@ -1,0 +1,63 @@
+"""GPEN as the exporter takes it."""
+
+from dataclasses import asdict, replace
+from functools import partial
+
+from torch import Tensor
+
+from export.architecture import Architecture
+from export.gpen import static
+from export.gpen.half import halve
+from export.gpen.layout import TENSOR_NAMES, Layout, read_layout
+from export.gpen.network import Gpen
+from export.gpen.static import StaticGpen, Styled
+from export.restoring import Form, Parts, RestoringNetwork
+from export.winograd import quickened
+
+PUBLISHED_LICENCE = "unknown; the published GPEN weights are for non-commercial use only"
+
+
+def gpen_network(layout: Layout, state: dict[str, Tensor]) -> RestoringNetwork:
+    """Return the network of a checkpoint's tensors."""
+    network = Gpen.from_state(layout, state)
+    generator = network.generator
+    numbers = asdict(layout)
+    return RestoringNetwork(
+        size=numbers.pop("size"),
+        numbers=numbers,
+        template="published",
+        licence=PUBLISHED_LICENCE,
+        latent=layout.style_dim,
+        features={f"feature_{r}": (layout.channels(r), r, r) for r in layout.resolutions},
+        published=Parts(network.encode, generator.map, generator),
+        constant=partial(_constant, network),
+    )
+
+
+def _constant(network: Gpen, form: Form) -> Parts:
+    return parts_of({"exact": _same, "winograd": quicken, "half": halve}[form](static.fold(network)))
+
+
+def parts_of(net: StaticGpen) -> Parts:
+    """Return the functions of the static-weight form."""
+    return Parts(partial(static.encode, net), partial(static.map_latent, net), partial(static.generate, net))
+
+
+def quicken(net: StaticGpen) -> StaticGpen:
+    """Return the same network with Winograd's filtering in the layers that gain by it on a CPU."""
+    return replace(
+        net,
+        styled=tuple(
+            replace(layer, convolve=quickened(layer.convolve, 4 * 2 ** ((i + 1) // 2)))
+            if isinstance(layer, Styled)
+            else layer
+            for i, layer in enumerate(net.styled)
+        ),
+    )
+
+
+def _same(net: StaticGpen) -> StaticGpen:
+    return net
+
+
+GPEN = Architecture("gpen", "GPEN network", TENSOR_NAMES, read_layout, gpen_network)
