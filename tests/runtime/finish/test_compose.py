@@ -69,7 +69,7 @@ def test_the_band_factors_are_the_norms_of_the_bands_filters():
 
 
 def test_white_noise_has_the_band_factors_as_deviations():
-    *bands, _ = wavelet(noise(0.1, (256, 256, 3)))
+    *bands, _ = wavelet(noise(0.1, (512, 512, 3)))
     np.testing.assert_allclose([band.std() / 0.1 for band in bands], BAND_NOISE, rtol=0.03)
 
 
