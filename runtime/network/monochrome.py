@@ -25,18 +25,26 @@ Colours = NDArray[np.float32]
 
 GRID = 64
 """Colours are compared in a picture of so many pixels a side, in which noise has averaged out."""
-SMOOTH = 1.5
-"""σ of the Gaussian, in pixels of the grid, that takes more of the noise from what is off the curve."""
+SMOOTH = 4.0
+"""σ of the Gaussian, in pixels of the grid, that takes more of the noise from what is off the curve: JPEG
+stores colours in blocks of 16 pixels, 4 of the grid in a face that is as wide as a crop."""
+FINE = 2.5
+"""σ of the Gaussian, in pixels of the grid, that leaves what is noise of the colours when it is taken off."""
 SHARE = 0.9
 """What so many of the pixels stay under is how far a picture is off the curve."""
-OFF_CURVE = 0.055
-"""How far that may be, of the standard deviation of a channel along the curve. Of 67 portraits in colour the
-least is 0.116, and 0.059 at half their saturation. Of toned prints as JPEG of quality 60 nine in ten are
-under this."""
-OFF_WHOLE_CURVE = 0.035
-"""A photo that is so near to a curve as a whole is monochrome,"""
+OFF_CURVE = 0.045
+"""How far that may be, of the standard deviation of a channel along the curve. Of 67 portraits in
+colour, in whatever light, the least is 0.066, and all but two are over 0.1."""
 NOISY = 0.09
-"""with the faces in it that are no farther off: small ones show the noise of JPEG more."""
+"""How far it may be where the noise of the colours, such as JPEG's, is larger."""
+FAINTER = 0.8
+"""What smoothing leaves of such noise is at most so much of it, and a third of it mostly. Colours are off the
+curve by as much as their fine part at least, and twice as much mostly."""
+OFF_WHOLE_CURVE = 0.035
+"""A photo that is so near to a curve as a whole is monochrome with the faces in it that are no farther off
+than NOISY: small ones show the noise of JPEG more."""
+DEGREE = 5
+"""Of the polynomials that a curve begins with; a cubic is off the dark end of a cyanotype."""
 LARGEST = 1024
 """The curve is measured in at most so many pixels a side."""
 LEVELS = 256
@@ -94,11 +102,11 @@ def find_tonings(photo: Pixels, faces: Mapping[int, AlignedFace]) -> dict[int, T
         if is_grey(around):
             found[i] = GREY
             continue
-        off = _off_curve(face.crop, face)
-        if whole is None and OFF_CURVE < off <= NOISY:
-            whole = _off_curve(_reduced(photo, GRID))
-        limit = NOISY if whole is not None and whole <= OFF_WHOLE_CURVE else OFF_CURVE
-        if off <= limit:
+        off, noise = _off_curve(face.crop, face)
+        limit = min(max(OFF_CURVE, FAINTER * noise), NOISY)
+        if whole is None and limit < off <= NOISY:
+            whole, _ = _off_curve(_reduced(photo, GRID))
+        if off <= limit or (off <= NOISY and whole is not None and whole <= OFF_WHOLE_CURVE):
             found[i] = toning_of(_of_one(around[_every(around, LARGEST)]))
     return found
 
@@ -174,6 +182,8 @@ def _colour(photo: Pixels, before: NDArray[np.integer], after: NDArray[np.intege
         rows = slice(y, y + GRID)
         old, new = (toning.coloured(_of_one(greys[rows])) for greys in (before, after))
         off = _of_one(photo[rows]) - old
+        # The roundings of the photo and of its grey are no noise of its colours.
+        off -= np.clip(off, -1 / np.float32(top), 1 / np.float32(top))
         far = np.sqrt((off * off).max(axis=2)) / np.float32(toning.stray)
         noise = inside[rows] * (1 - smoothstep(far - 1))
         colours = np.rint(np.clip(new + off * (1 - noise)[..., None], 0, 1) * top)
@@ -223,8 +233,8 @@ def _spread(values: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.fl
     return np.asarray(blurred.reshape(-1), np.float64)
 
 
-def _off_curve(picture: Colours, face: AlignedFace | None = None) -> float:
-    """Return how far colours are off a smooth curve, of the deviation of a channel along it.
+def _off_curve(picture: Colours, face: AlignedFace | None = None) -> tuple[float, float]:
+    """Return how far colours are off a smooth curve, and their noise, of the deviation of a channel along it.
 
     Each channel by itself: in coloured light one or two are faint, but as far off the curve as ever.
 
@@ -234,26 +244,28 @@ def _off_curve(picture: Colours, face: AlignedFace | None = None) -> float:
     colours = small.reshape(-1, 3)
     luma = colours @ LUMA
     if luma.std() < 1e-6:
-        return np.inf
+        return np.inf, 0.0
     luma = (luma - luma.mean()) / luma.std()
     along = np.column_stack([np.polyval(c, luma) for c in _fitted(luma, colours)])
-    off = cv2.GaussianBlur((colours - along).reshape(small.shape), (0, 0), SMOOTH)
-    relative = np.abs(off / np.maximum(along.std(axis=0), 1e-4)).max(axis=2)
+    off = ((colours - along) / np.maximum(along.std(axis=0), 1e-4)).reshape(small.shape)
+    fine = off - cv2.GaussianBlur(off, (0, 0), FINE)
+    noise = float(np.sqrt((fine**2).mean(axis=(0, 1)).max()))
+    relative = np.abs(cv2.GaussianBlur(off, (0, 0), SMOOTH)).max(axis=2)
     found = float(np.quantile(relative, SHARE))
     if face is not None:
         masks = region_masks((crop_landmarks(face) + 0.5) * (GRID / len(face.crop)) - 0.5, GRID)
         inside = 1 - masks["other"] - masks["hair"] > 0.5
         if inside.any():
             found = max(found, float(np.quantile(relative[inside], SHARE)))
-    return found
+    return found, noise
 
 
 def _fitted(x: NDArray[np.float64], colours: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the cubic of each channel over x, 3×4, highest power first, that outliers hardly move.
+    """Return a polynomial of each channel over x, 3×6, highest power first, that outliers hardly move.
 
     P. J. Huber, "Robust estimation of a location parameter", 1964, by reweighted least squares.
     """
-    powers = np.vander(x, 4)
+    powers = np.vander(x, DEGREE + 1)
     weight = np.ones(len(x))
     for _ in range(6):
         scaled = powers.T * weight
