@@ -13,8 +13,8 @@ from base.command_line import DONE, run
 from base.errors import PhotoError, SettingsError
 from base.files import write_atomically
 from base.text import one_line
-from runtime.commands.one_photo import check_megapixels
 from runtime.commands.overwriting import Source, Target, check_targets
+from runtime.commands.restored_photo import check_megapixels
 from runtime.faces.align import TEMPLATES, Pixels, align, cut_out, scaled
 from runtime.network.backends import BackendName
 from runtime.photo.reader import read_photo

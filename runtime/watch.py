@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--once", action="store_true", help="end when all photos in IN are processed")
     add("--max-megapixels", type=float, default=100, metavar="N", help="refuse larger photos and results")
+    add("--compare", type=Path, metavar="FOLDER", help="folder for a before/after sheet of each photo")
     add_accept_damaged(parser)
     add_privacy(parser)
     add("--config", type=Path, metavar="FILE", help="TOML or JSON; the command line wins over it")
@@ -148,6 +149,7 @@ def _watch(options: argparse.Namespace) -> int:
     from runtime.hotfolder.journal import Journal
     from runtime.hotfolder.metrics import LOOPBACK, serving
     from runtime.hotfolder.resources import Resources
+    from runtime.hotfolder.sheets import check_sheet_folder
     from runtime.hotfolder.status import Heartbeat, Status
     from runtime.hotfolder.watcher import Watcher
     from runtime.warm_restorer import WarmRestorer
@@ -158,6 +160,8 @@ def _watch(options: argparse.Namespace) -> int:
     log, status = Log(options.log_format), Status()
     with ExitStack() as stack:
         folders = stack.enter_context(holding(options.photos, options.output, rules.originals))
+        if rules.compare:
+            check_sheet_folder(rules.compare, folders)
         journal = stack.enter_context(closing(Journal(folders.state / "journal.sqlite")))
         settings_for = preset_by_folder(presets, wanted.force, partial(_warn_of_folder, log))
         restorer = WarmRestorer(lambda: open_restorer(wanted), partial(_log_backend, log, status))

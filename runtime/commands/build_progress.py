@@ -1,4 +1,4 @@
-"""What a user sees while engines are built before the first photo: nothing when they are there already."""
+"""Progress of building engines before the first photo; nothing is shown if they exist already."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,7 +10,7 @@ from engines.package import REQUIRED, GraphName
 
 @contextmanager
 def told_when_building() -> Iterator[Watch]:
-    """Give a watch that says on standard error what is built, with a bar while a terminal looks on."""
+    """Yield a watch that shows on standard error what is built, with a progress bar on a terminal."""
     with ExitStack() as open_bar:
         graph: GraphName = REQUIRED[0]
         bar: Watch | None = None
@@ -18,12 +18,12 @@ def told_when_building() -> Iterator[Watch]:
         def shown() -> Watch:
             nonlocal bar
             if bar is None:
-                from rich.console import Console  # here, as most runs build nothing
+                from rich.console import Console  # here, because most runs build nothing
 
                 from engines.progress import shown as progress
 
                 console = Console(stderr=True)
-                console.print("TensorRT engines are built for this GPU: this takes minutes, once")
+                console.print("building TensorRT engines for this GPU: this takes minutes, but only once")
                 bar = open_bar.enter_context(progress(console, len(REQUIRED)))
                 bar.started(graph)
             return bar

@@ -1,4 +1,4 @@
-"""The warnings of a photo's faces, as a person reads them: what several faces share is said once."""
+"""The warnings about a photo's faces, those that several faces share given once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ from runtime.face_warnings import TINY, FaceWarning
 from runtime.result import FaceResult
 
 OF_SETTINGS = frozenset({"hallucination-risk", "slow-convergence"})
-"""Warnings that follow from the settings alone, whatever the photo."""
+"""Warnings that follow from the settings alone, whatever the photo is."""
 
 _HARMLESS = OF_SETTINGS | {"tiny-face", "not-parsed", "face-larger-than-model"}
-"""Warnings for which nobody needs to look at a result."""
+"""Warnings that are no reason to look at a result."""
 
 
 @dataclass(frozen=True)
 class SharedWarning:
-    """A warning, and the faces of a photo that it is about."""
+    """A warning and the faces of a photo that it is about."""
 
     code: str
     sentence: str

@@ -1,4 +1,4 @@
-"""Which photos a run restores, and where each result goes."""
+"""The photos that a run restores, and where each result goes."""
 
 import os
 from collections import Counter
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from base.errors import PhotoError
 from base.text import cause_of, one_line
-from runtime.commands.one_photo import output_name
+from runtime.commands.output_names import output_name
 from runtime.commands.same_file import folding_for
 from runtime.hotfolder.names import first_free, numbered
 from runtime.photo.reader import SUPPORTED_SUFFIXES
@@ -24,15 +24,15 @@ class Job:
     photo: Path
     output: Path
     sheet: Path | None = None
-    """Where the before/after sheet goes, if one is wanted."""
+    """Where the before/after sheet goes, if one was asked for."""
     name: str = ""
-    """What messages call the photo: its path below the input folder."""
+    """The name of the photo in messages: its path relative to the input folder."""
     copy: Path | None = None
-    """Where a photo goes in which nothing was restored, if its own suffix is not the output's."""
+    """Where the photo is copied to if nothing is restored in it and the output has another suffix."""
 
     @property
     def result(self) -> Path:
-        """Where the result lies, once it is written."""
+        """Where the result is, once it is written."""
         return self.copy if self.copy and self.copy.is_file() else self.output
 
 
@@ -44,27 +44,27 @@ def plan(
     recursive: bool = False,
     earlier: Mapping[Path, Path] | None = None,
     resume: bool = False,
-    say: Callable[[str], None] = lambda _: None,
+    show: Callable[[str], None] = lambda _: None,
 ) -> list[Job]:
-    """Return what is to be done: each photo, in the order of their names within a folder, and its outputs.
+    """Return the photos to restore, sorted by name within each folder, and where their results go.
 
-    One photo goes to the file `output`, or into it if it is a folder; a folder, or several photos, into the
-    folder `output`. With `recursive` the folders in a folder count too, and are mirrored in `output`. Of
-    results that would have one name, that of the photo with this very name has it; the others are numbered,
-    photo-2.jpg, in the order of the photos. A sheet has the whole name of its photo: photo.jpg.png. A photo
-    that is named twice is restored once.
+    A single photo goes to the file `output`, or into it if it is a folder; several photos, or a folder of
+    them, go into the folder `output`. With `recursive`, subfolders count too and are mirrored in `output`. If
+    several results would have the same name, the photo of that name gets it, and the others are numbered in
+    their order: photo-2.jpg. A sheet has the name of its photo with a suffix added: photo.jpg.png. A photo
+    that is given twice is restored once.
 
-    earlier  by absolute path, where an earlier run that is resumed has put photos: there they stay
-    resume   results and sheets that such a run has put among the photos are no photos
-    say      is told of them
+    earlier  where an earlier run, which is resumed, has put photos, by absolute path: they stay there
+    resume   results and sheets that such a run has put among the photos are left out
+    show     called with a line about those
 
-    Raises PhotoError when a folder holds no photo or cannot be read.
+    Raises PhotoError if a folder holds no photo or cannot be read.
     """
     if len(photos) == 1 and not photos[0].is_dir():
         return [_single(photos[0], output, sheet)]
     found = _without_repeats(_found(photos, output, sheet, recursive))
     if resume:
-        found = _without_results(found, output, sheet, earlier or {}, say)
+        found = _without_results(found, output, sheet, earlier or {}, show)
     found = _named_apart(found)
     outputs = _outputs(found, output, earlier or {})
     sheets = _sheets(found, sheet) if sheet else [None] * len(found)
@@ -75,10 +75,10 @@ def plan(
 
 
 def remaining(jobs: list[Job]) -> list[Job]:
-    """Leave out the jobs whose output, or copy, exists.
+    """Return the jobs whose result does not exist yet.
 
-    Outputs appear whole, so there is nothing left to do for them. A job whose output would be the photo
-    itself stays, to be refused.
+    Results appear whole, so nothing is left to do for the others. A job whose output would be the photo
+    itself is returned, to be refused.
     """
     return [
         job for job in jobs if not any(_is_done(path, job.photo) for path in (job.output, job.copy) if path)
@@ -97,7 +97,7 @@ def _with_copy(job: Job) -> Job:
 
 
 def make_folders(folders: Iterable[Path]) -> None:
-    """Make those of some folders that do not exist. Raises PhotoError."""
+    """Make the folders that do not exist. Raises PhotoError."""
     for folder in folders:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def make_folders(folders: Iterable[Path]) -> None:
 
 @dataclass(frozen=True)
 class _Found:
-    """A photo, the folder below the input folder that it lies in, and what messages call it."""
+    """A photo, its folder relative to the input folder, and its name in messages."""
 
     photo: Path
     inside: Path
@@ -148,9 +148,9 @@ def _without_results(
     output: Path,
     sheet: Path | None,
     earlier: Mapping[Path, Path],
-    say: Callable[[str], None],
+    show: Callable[[str], None],
 ) -> list[_Found]:
-    """Leave out what an earlier run has put among its photos, where OUT or the sheets' folder is theirs."""
+    """Leave out the results and sheets of an earlier run that wrote them among its photos."""
     results = set()
     for each in found:
         wanted = output / each.inside / output_name(each.photo)
@@ -161,7 +161,7 @@ def _without_results(
     left_out = [each for each in found if _place(each.photo) in results and not _has_result(each, earlier)]
     if left_out:
         more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
-        say(f"{one_line(left_out[0].name)}{more}: made of other photos by an earlier run, no photos")
+        show(f"{one_line(left_out[0].name)}{more}: results of an earlier run, which are not restored again")
     return [each for each in found if each not in left_out]
 
 
@@ -170,12 +170,12 @@ def _has_result(found: _Found, earlier: Mapping[Path, Path]) -> bool:
 
 
 def _place(path: Path) -> Path:
-    """Return the path with the links of its folder followed, not its own."""
+    """Return the path with the links of its folder resolved, but not a link that it is itself."""
     return Path(os.path.realpath(path.parent)) / path.name
 
 
 def _named_apart(found: list[_Found]) -> list[_Found]:
-    """Name photos that would be called the same by their whole paths."""
+    """Name photos by their whole paths if their names would otherwise be the same."""
     counts = Counter(each.name for each in found)
     return [replace(each, name=str(each.photo)) if counts[each.name] > 1 else each for each in found]
 
@@ -194,7 +194,7 @@ def _outputs(found: list[_Found], folder: Path, earlier: Mapping[Path, Path]) ->
     for i, each in enumerate(found):
         before = earlier.get(Path(os.path.abspath(each.photo)))  # noqa: PTH100
         if before and before.parent == Path(os.path.abspath(wanted[i].parent)):  # noqa: PTH100
-            claim(i, wanted[i].with_name(before.with_suffix(wanted[i].suffix).name))  # it may be a copy
+            claim(i, wanted[i].with_name(before.with_suffix(wanted[i].suffix).name))  # `before` may be a copy
     for i, each in enumerate(found):
         if wanted[i].name == each.photo.name:
             claim(i, wanted[i])
@@ -227,10 +227,10 @@ def _first_free(path: Path, taken: set[str], key: Callable[[str], str]) -> Path:
 
 
 def _empty(folder: Path, recursive: bool, ours: list[Path]) -> str:
-    said = f"the folder {one_line(folder)} holds no photo"
+    sentence = f"the folder {one_line(folder)} holds no photo"
     if not recursive and next(_in_tree(folder, ours), None):
-        return f"{said}, but the folders in it do: add --recursive"
-    return f"{said}: name another, or photos"
+        return f"{sentence}, but its subfolders do: add --recursive"
+    return f"{sentence}: name another folder, or photos"
 
 
 def _in_folder(folder: Path) -> list[Path]:
@@ -241,7 +241,7 @@ def _in_folder(folder: Path) -> list[Path]:
 
 
 def _in_tree(folder: Path, ours: list[Path]) -> Iterator[Path]:
-    """Yield the photos of a folder and of those in it, but not of hidden ones, of links, and of results."""
+    """Yield the photos of a folder and its subfolders, but for hidden ones, links, and folders of results."""
 
     def refuse(error: OSError) -> None:
         raise PhotoError(f"cannot read the folder {one_line(error.filename)}: {cause_of(error)}") from error
@@ -266,5 +266,5 @@ def _is_same(path: Path, other: Path) -> bool:
 
 
 def _is_photo(path: Path) -> bool:
-    # Hidden ones are other systems' notes on photos, such as ._portrait.jpg.
+    # Hidden files are other systems' notes about photos, such as ._portrait.jpg.
     return path.suffix.lower() in SUPPORTED_SUFFIXES and not path.name.startswith(".") and path.is_file()

@@ -1,4 +1,4 @@
-"""Nothing is overwritten unasked: one look at all that a run reads and writes, before any work."""
+"""Protects existing files: everything that a run reads and writes is compared before any work is done."""
 
 import os
 from collections.abc import Hashable, Iterable, Sequence
@@ -25,22 +25,20 @@ class Target:
     path: Path
     what: str = "the output"
     own: Path | None = None
-    """The photo whose result it is: the only file that is read and may be replaced."""
+    """The photo whose result it is, which it may replace with --overwrite."""
     kept: bool = False
-    """If it exists, it is left as it is, or only added to."""
+    """An existing file is left as it is, or only added to."""
 
 
 def check_targets(
     sources: Iterable[Source], targets: Sequence[Target], *, overwrite: bool, resumable: bool = False
 ) -> None:
-    """Refuse to write two things to one file, over what is read, and over what exists.
+    """Raise PhotoError if two results have the same file, or a file that is read or exists would be replaced.
 
     Links are followed, and names are compared as the file system does.
 
-    overwrite  existing files may be replaced, by a photo's own result also the photo; nothing else changes
-    resumable  the user may go on with an earlier run instead
-
-    Raises PhotoError.
+    overwrite  existing files may be replaced, and a photo by its own result
+    resumable  the error suggests to resume an earlier run
     """
     read: dict[Hashable, list[Source]] = {}
     for source in sources:
@@ -53,8 +51,8 @@ def check_targets(
         name, found = name_identity(target.path, folding), identities(target.path, folding)
         _check_source(target, [source for each in found for source in read.get(each, ())], overwrite)
         if name in folders and not target.path.is_dir():
-            raise PhotoError(f"{_named(target)} is to be a folder as well: name another file")
-        if target.kept:  # hard links that nothing is written to do no harm
+            raise PhotoError(f"{_named(target)} is also to be a folder: name another file")
+        if target.kept:  # hard links do no harm if nothing is written
             found = frozenset([name])
         if other := next((written[each] for each in found if each in written), None):
             raise PhotoError(
@@ -92,7 +90,7 @@ def _check_free(targets: Sequence[Target], *, resumable: bool) -> None:
         check_new(taken[0].path, taken[0].what)
     more = f", and {len(taken) - 1} more" if len(taken) > 1 else ""
     raise PhotoError(
-        f"{_named(taken[0])} exists{more}: go on with an earlier run by --resume, name another place, "
+        f"{_named(taken[0])} exists{more}: continue an earlier run with --resume, name another place, "
         "or allow it with --overwrite"
     )
 

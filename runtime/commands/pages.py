@@ -14,9 +14,9 @@ Restore = Callable[[Pixels, InForce], RestoreResult]
 
 
 def restore_pages(restore: Restore, photo: Photo, force: InForce) -> RestoreResult:
-    """Restore a photo and the further pages of a TIFF; timings are sums.
+    """Restore a photo and the further pages of a TIFF; the timings are sums over all pages.
 
-    Faces are numbered on each page anew; one that is asked for and that a further page lacks is passed over.
+    Faces are numbered on each page separately; a face that was asked for is ignored on pages without it.
     """
     result = restore(photo.pixels, force)
     pages = [_restore_page(restore, page.pixels, force, 2 + i) for i, page in enumerate(photo.pages)]

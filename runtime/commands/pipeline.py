@@ -1,4 +1,4 @@
-"""Photo after photo in three steps at once: the next is read and the last written while one is worked on."""
+"""A pipeline of three steps: the next photo is read and the last one written while one is restored."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -11,9 +11,9 @@ Output = TypeVar("Output")
 Done = TypeVar("Done")
 
 AHEAD = 2
-"""Most photos that are read before it is their turn."""
+"""Most photos read ahead."""
 BEHIND = 2
-"""Most photos that wait to be written."""
+"""Most photos waiting to be written."""
 
 
 def pipelined(
@@ -22,11 +22,11 @@ def pipelined(
     work: Callable[[Item, Input], Output],
     write: Callable[[Item, Output], Done],
 ) -> Generator[tuple[Item, Done | Exception], None, None]:
-    """Yield what came of each item, in their order: what `write` returned, or what one of the steps raised.
+    """Yield each item, in order, with what `write` returned for it or the exception that a step raised.
 
-    `read` and `write` have a thread each; `work` is done in the caller's. At most AHEAD + BEHIND + 1 items
-    are in memory, however many there are. When the caller stops (an interruption, an exception), nothing more
-    is read, and what was worked on is written to its end before this returns.
+    `read` and `write` have a thread each; `work` runs in the caller's thread. At most AHEAD + BEHIND + 1
+    items are in memory. If the caller stops early (an interruption, an exception), nothing more is read, and
+    items that are past `work` are still written before this returns.
     """
     coming, going = iter(items), deque[tuple[Item, Future[Done]]]()
     with ThreadPoolExecutor(1, "writer") as writer, ThreadPoolExecutor(1, "reader") as reader:
@@ -75,4 +75,4 @@ def _outcome(writing: "Future[Done]") -> "Done | Exception":
     try:
         return writing.result()
     except Exception as error:
-        return error.with_traceback(None)  # which would hold the pixels
+        return error.with_traceback(None)  # which would keep the pixels in memory

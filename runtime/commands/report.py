@@ -1,4 +1,4 @@
-"""What was done to photos, as JSON."""
+"""The report of a run, as JSON."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,20 +14,20 @@ from runtime.restorer import Restorer
 from runtime.result import FaceResult
 
 Entry = dict[str, Any]
-"""What the report has of one photo."""
+"""The part of the report about one photo."""
 
 Header = dict[str, Any]
-"""What the report says of the run: what ran, and with which settings."""
+"""The part of the report about the run: what ran, and with which settings."""
 
 Outcome = Literal["restored", "no-face", "left-alone", "failed", "restored-earlier"]
-"""What became of a photo: `left-alone` if it has faces and none was restored, `restored-earlier` if its
-result exists and no report tells more of it."""
+"""What became of a photo: `left-alone` if it has faces but none was restored, `restored-earlier` if its
+result exists but no report mentions it."""
 
 
 def describe_photo(
     photo: Path, output: Path, faces: Sequence[FaceResult], timings: dict[str, float]
 ) -> Entry:
-    """Return one photo's entry of the report; the timings are milliseconds of each stage."""
+    """Return the entry of a photo; `timings` are milliseconds of each stage."""
     return {
         "photo": utf8(photo),
         "output": utf8(output),
@@ -44,17 +44,17 @@ def describe_failure(photo: Path, error: str) -> Entry:
 
 
 def describe_earlier(photo: Path, output: Path) -> Entry:
-    """Return the entry of a photo whose result is of an earlier run that has left no report."""
+    """Return the entry of a photo that was restored by an earlier run without a report."""
     return {"photo": utf8(photo), "output": utf8(output), "outcome": "restored-earlier"}
 
 
 def describe_run(restorer: Restorer, settings: dict[str, Any], **options: Any) -> Header:
-    """Return what the report says of a run.
+    """Return the header of a report.
 
     settings  `settings` of all faces, and `settings_by_face`
-    options   other options that results depend on
+    options   other options that the results depend on
     """
-    from importlib.metadata import version  # here, as it takes long to import and most runs write no report
+    from importlib.metadata import version  # here, because it is slow to import and most runs write no report
 
     header = {
         "version": version("gpen-edge"),
@@ -76,7 +76,7 @@ def describe_run(restorer: Restorer, settings: dict[str, Any], **options: Any) -
 
 
 def write_report(path: Path, header: Header, summary: dict[str, int], photos: Iterable[Entry]) -> None:
-    """Write the report of a run: what ran, how it ended, which results need a look, and each photo's entry.
+    """Write a report: its header, how the run ended, which results should be looked at, and every entry.
 
     Raises PhotoError.
     """
@@ -98,7 +98,7 @@ def _outcome(faces: Sequence[FaceResult]) -> Outcome:
 
 
 def _describe_faces(faces: Iterable[FaceResult]) -> list[dict[str, Any]]:
-    """Describe faces; those of a TIFF's further pages say so, and their numbers count anew on each page."""
+    """Describe faces, numbered on each page of a TIFF."""
     numbers: Counter[int] = Counter()
     described = []
     for face in faces:
@@ -127,7 +127,7 @@ def _describe_face(index: int, face: FaceResult) -> dict[str, Any]:
 
 
 def _drawn_by(face: FaceResult) -> str | None:
-    """Return what drew the regions of a face; None for one that was left alone."""
+    """Return what the regions of a face were made from; None for a face that was left alone."""
     if face.aligned is None:
         return None
     return "parsing" if face.aligned.parsed else "landmarks"

@@ -1,8 +1,8 @@
-"""The report of a run while it runs: a line for each photo, so that nothing ends it without a trace.
+"""The report of a run while it is running: a line for each photo, so that a crash does not lose it.
 
-It is a hidden file beside the report, and holds the whole of it so far. The report takes its place when the
-run ends, also by an interruption; after a crash, a power cut or `kill -9`, `--resume` goes on from it. A
-photo's line is on the disk before its result is: whatever has a result has an entry.
+It is a hidden file beside the report and holds all of it so far. When the run ends, even by an interruption,
+the report replaces it; after a crash, a power cut or `kill -9`, `--resume` continues from it. The line of a
+photo is on the disk before its result, so that every result has an entry.
 """
 
 import hashlib
@@ -21,24 +21,24 @@ from base.text import cause_of, one_line, utf8
 from runtime.commands.report import Entry, Header
 
 BEGUN = "begun"
-"""Marks an entry whose result was about to be written: if it exists, it was."""
+"""Marks an entry whose result was about to be written; if the result exists, it was written."""
 
 
 _KINDS: dict[str, type] = {"output": str, "look_at": list, "other_settings": dict}
-"""Of what an entry may hold: what is read again."""
+"""The types of those values of an entry that are read again."""
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """What an earlier run has reported."""
+    """The report of an earlier run."""
 
     header: Header | None = None
     entries: dict[str, Entry] = field(default_factory=dict)
-    """By `key_of` their photos."""
+    """By the `key_of` their photos."""
 
     @property
     def outputs(self) -> dict[Path, Path]:
-        """Return the absolute paths of photos and their results."""
+        """Return the absolute paths of the results by those of their photos."""
         return {
             Path(key): Path(os.path.abspath(entry["output"]))  # noqa: PTH100
             for key, entry in self.entries.items()
@@ -47,10 +47,10 @@ class Earlier:
 
 
 class Journal:
-    """The file, open for a run."""
+    """The journal of a run."""
 
     def __init__(self, report: Path, header: Header, entries: Iterable[Entry]) -> None:
-        """Begin a journal with what is known. Raises PhotoError."""
+        """Create a journal with the entries known so far. Raises PhotoError."""
         self.path = journal_of(report)
         self._report = report
         draft = draft_beside(self.path, DRAFT)
@@ -67,24 +67,24 @@ class Journal:
                 draft.unlink(missing_ok=True)
 
     def begin(self, entry: Entry, *, replaces: bool) -> None:
-        """Note what is about to be written.
+        """Add the entry of a photo whose result is about to be written.
 
-        replaces  a file takes the place of an older one, so that its existence will prove nothing
+        replaces  the result replaces an older file, so that its existence would prove nothing
         """
         if not replaces:
             self._append({"begun": entry})
 
     def add(self, entry: Entry) -> None:
-        """Note what became of a photo."""
+        """Add the entry of a photo that is finished."""
         self._append({"entry": entry})
 
     def close(self) -> None:
-        """Close the file and leave it where it is."""
+        """Close the file and keep it."""
         with suppress(OSError):
             self._file.close()
 
     def remove(self) -> None:
-        """Close the file and remove it: the report is written."""
+        """Close the file and remove it, once the report is written."""
         self.close()
         with suppress(OSError):
             self.path.unlink()
@@ -98,25 +98,25 @@ class Journal:
             raise self._refused(error) from error
 
     def _refused(self, error: OSError) -> PhotoError:
-        return PhotoError(f"cannot keep the report {one_line(self._report)}: {cause_of(error)}")
+        return PhotoError(f"cannot write the report {one_line(self._report)}: {cause_of(error)}")
 
 
 def key_of(photo: Path | str) -> str:
-    """Return what a photo is known by from run to run: its absolute path."""
+    """Return the key of a photo in all runs: its absolute path."""
     return utf8(Path(os.path.abspath(photo)))  # noqa: PTH100
 
 
 def journal_of(report: Path) -> Path:
-    """Return where the journal of a report lies: beside it, links followed."""
+    """Return the path of a report's journal, beside the report or the file that it links to."""
     target = Path(os.path.realpath(report))
     digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
     return target.with_name(f".gpen-edge-{digest}.journal")
 
 
 def read_earlier(report: Path) -> Earlier:
-    """Return what an earlier run has reported: nothing if there was none.
+    """Return the report of an earlier run, empty if there is none.
 
-    Raises PhotoError for a file that is no report, which must not be replaced.
+    Raises PhotoError if the file is not a report, and must therefore not be replaced.
     """
     written = _read_report(report) if report.exists() else Earlier()
     return _read_journal(journal_of(report)) or written
@@ -128,7 +128,9 @@ def _read_report(path: Path) -> Earlier:
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         found = None
     if not isinstance(found, dict) or not isinstance(photos := found.pop("photos", None), list):
-        raise PhotoError(f"{one_line(path)} exists and is no report to go on with: name another file")
+        raise PhotoError(
+            f"{one_line(path)} exists and is not a report that could be continued: name another file"
+        )
     header = _header(found)
     return Earlier(header, _by_key(header, photos))
 
@@ -151,7 +153,7 @@ def _read_journal(path: Path) -> Earlier | None:
 
 
 def _lines(content: bytes) -> Iterator[dict[str, Any]]:
-    """Yield what the lines hold, up to one that a crash has cut."""
+    """Yield the content of the lines, up to a line that a crash has cut."""
     for line in content.splitlines():
         try:
             found = msgspec.json.decode(line)
@@ -163,7 +165,7 @@ def _lines(content: bytes) -> Iterator[dict[str, Any]]:
 
 
 def _by_key(header: Header, entries: Iterable[Any]) -> dict[str, Entry]:
-    """Return those that are entries; paths that were relative to another folder become absolute."""
+    """Return the valid entries by key; paths that were relative to another folder become absolute."""
     folder = str(header.get("folder", ""))
     found = {}
     for entry in entries:
@@ -180,7 +182,7 @@ def _by_key(header: Header, entries: Iterable[Any]) -> dict[str, Entry]:
 
 
 def _header(found: dict[str, Any]) -> Header:
-    """Return of what a report says of its run what is well formed: anybody may have written it."""
+    """Return the valid part of a report's header: anybody may have written it."""
     header = {name: value for name, value in found.items() if name not in ("summary", "look_at")}
     for name in ("package", "options", "settings", "settings_by_face"):
         if not isinstance(header.get(name, {}), dict):

@@ -1,4 +1,4 @@
-"""What a run owes however it ends: what became of each photo, on the screen and in the report."""
+"""The record of a run: what became of each photo, for the summary and the report, however the run ends."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,15 +15,15 @@ from runtime.commands.run_summary import counts, ending_of, summary_lines
 from runtime.settings.resolved import written
 
 _OTHER = "other_settings"
-"""In an entry of the report: the settings of the run that it is from, where they differ from the report's."""
+"""In an entry: those settings of its run that differ from the report's."""
 _SINGLE = "settings_by_face"
 _MOST_NAMED = 5
 
 
 class RunRecord:
-    """What has become of each photo of a run so far. Any thread may tell it.
+    """What has become of each photo of a run so far. Any thread may use it.
 
-    It is a context: when that ends, also by an exception, the report is written.
+    It is a context manager: the report is written when the block ends, even by an exception.
     """
 
     def __init__(
@@ -31,10 +31,10 @@ class RunRecord:
     ) -> None:
         """Begin the record of a run.
 
-        jobs     all photos that are named
-        done     those whose results exist, of an earlier run
-        report   where the report goes, if one is wanted
-        earlier  what the earlier run has reported
+        jobs     all photos of the run
+        done     those that an earlier run has restored
+        report   where the report goes, if one was asked for
+        earlier  the report of the earlier run
         """
         self._jobs, self._report, self._header = jobs, report, header
         self._keys = {job.photo: key_of(job.photo) for job in jobs}
@@ -45,13 +45,13 @@ class RunRecord:
         self._journal: Journal | None = None
 
     def begin(self, job: Job, entry: Entry) -> None:
-        """Note what is about to be written. Raises PhotoError when the report cannot be kept."""
+        """Note the result that is about to be written. Raises PhotoError if the report cannot be written."""
         with self._lock:
             if self._journal:
                 self._journal.begin(entry, replaces=job.output.exists())
 
     def done(self, job: Job, entry: Entry) -> None:
-        """Note what was written. Raises PhotoError when the report cannot be kept."""
+        """Note the result that was written. Raises PhotoError if the report cannot be written."""
         with self._lock:
             self._endings[job.photo] = ending_of(job.name, entry)
             if self._journal:
@@ -59,21 +59,21 @@ class RunRecord:
                 self._journal.add(entry)
 
     def failed(self, job: Job, error: str) -> None:
-        """Note that a photo could not be restored. Raises PhotoError when the report cannot be kept."""
+        """Note that a photo could not be restored. Raises PhotoError if the report cannot be written."""
         self.done(job, describe_failure(job.photo, error))
 
     @property
     def some_failed(self) -> bool:
-        """Return whether a photo of this run could not be restored."""
+        """Whether any photo of this run could not be restored."""
         return any(ending.outcome == "failed" for ending in self._endings.values())
 
     def summary(self) -> list[str]:
-        """Return the lines that end a run of several photos."""
+        """Return the lines shown at the end of a run of several photos."""
         endings = [self._endings[job.photo] for job in self._jobs if job.photo in self._endings]
         return summary_lines(endings, len(self._jobs))
 
     def other_settings(self) -> str | None:
-        """Return a sentence about earlier results that were made with other settings; None if none were."""
+        """Return a sentence about earlier results with other settings; None if there are none."""
         named = {self._keys[job.photo]: job.name for job in self._jobs}
         others = {
             named[key]: entry[_OTHER]
@@ -84,22 +84,22 @@ class RunRecord:
             return None
         settings = {name: value for entry in others.values() for name, value in entry.items()}
         now = _by_name(self._header)
-        said = ", ".join(_difference(name, value, now[name]) for name, value in settings.items())
+        changed = ", ".join(_difference(name, value, now[name]) for name, value in settings.items())
         names = [one_line(name) for name in list(others)[:_MOST_NAMED]]
         if len(others) > _MOST_NAMED:
             names.append(f"{len(others) - _MOST_NAMED} more")
         return (
-            f"restored before with other settings ({said}): {', '.join(names)}; "
-            "kept, and marked in the report: --overwrite restores all alike"
+            f"restored before with other settings ({changed}): {', '.join(names)}; these are kept, and "
+            "marked in the report; --overwrite restores all photos with the same settings"
         )
 
     def __enter__(self) -> "RunRecord":
-        """Begin to keep the report. Raises PhotoError when it cannot be kept."""
+        """Create the journal of the report. Raises PhotoError if it cannot be written."""
         if self._report:
             try:
                 self._journal = Journal(self._report, self._header, self._entries.values())
             except BaseException:
-                if not self._had_report:  # else the next run goes on from it
+                if not self._had_report:  # otherwise the next run continues from it
                     journal_of(self._report).unlink(missing_ok=True)
                 raise
         return self
@@ -110,7 +110,7 @@ class RunRecord:
         try:
             self._close()
         except GpenEdgeError:
-            if error is None:  # else that is what the user has to know, and --resume goes on from the journal
+            if error is None:  # otherwise that error matters more, and --resume continues from the journal
                 raise
 
     def _close(self) -> None:
@@ -131,7 +131,7 @@ class RunRecord:
 
 
 def _merged(jobs: Sequence[Job], done: Sequence[Job], header: Header, earlier: Earlier) -> dict[str, Entry]:
-    """Return the entries that stay: of what an earlier run has done, and of photos that are not named now."""
+    """Return the entries of an earlier run that stay: of photos that are done, or not part of this run."""
     now, before = _by_name(header), _by_name(earlier.header or {})
     entries = {}
     for job in done:
@@ -147,7 +147,7 @@ def _merged(jobs: Sequence[Job], done: Sequence[Job], header: Header, earlier: E
 
 
 def _marked(entry: Entry, before: dict[str, Any], now: dict[str, Any]) -> Entry:
-    """Return an entry with the settings that it was made with, where they are not those of this run."""
+    """Return an entry, marked with those settings of its run that differ from this run's."""
     entry = dict(entry)
     entry.pop(BEGUN, None)
     made_with = before | dict(entry.pop(_OTHER, {}))
@@ -158,7 +158,7 @@ def _marked(entry: Entry, before: dict[str, Any], now: dict[str, Any]) -> Entry:
 
 
 def _by_name(header: Header) -> dict[str, Any]:
-    """Return all of a run that results depend on, by the names that a user knows."""
+    """Return everything that the results of a run depend on, by the names that a user knows."""
     found = {"package": header["package"].get("name")} if "package" in header else {}
     single = {_SINGLE: header["settings_by_face"]} if "settings_by_face" in header else {}
     return {**found, **header.get("options", {}), **header.get("settings", {}), **single}

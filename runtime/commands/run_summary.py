@@ -1,4 +1,4 @@
-"""How a run of several photos ended, in a line, and which results a person should look at."""
+"""The summary of a run of several photos: how it ended, and which results a person should look at."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -8,13 +8,13 @@ from base.text import one_line
 from runtime.commands.report import Entry, Outcome
 
 _MOST_NAMED = 20
-"""Photos that are named on the screen; the report names all."""
+"""Most photos named on the screen; the report names all."""
 
 _WORDS: dict[Outcome, str] = {
     "restored-earlier": "restored before",
     "restored": "restored",
     "no-face": "without a face",
-    "left-alone": "with no face that is restored",
+    "left-alone": "with no face to restore",
     "failed": "failed",
 }
 
@@ -30,14 +30,14 @@ class Ending:
 
 
 def ending_of(name: str, entry: Entry) -> Ending:
-    """Return what an entry of a report says, also of one by an older version."""
+    """Return the ending that an entry of a report describes, also one written by an older version."""
     outcome: Outcome = "failed" if "error" in entry else ("restored" if entry.get("faces") else "no-face")
     outcome = next((known for known in _WORDS if known == entry.get("outcome")), outcome)
     return Ending(name, outcome, tuple(map(str, entry.get("look_at", ()))))
 
 
 def counts(endings: Iterable[Ending], planned: int) -> dict[str, int]:
-    """Return how many photos ended how, by words for a program; `planned` is how many there are in all."""
+    """Return the number of photos with each outcome, for programs; `planned` is the number of all photos."""
     endings = list(endings)
     by_outcome = Counter(ending.outcome for ending in endings)
     return {

@@ -1,4 +1,4 @@
-"""Whether two paths mean one file, before it exists: through links, and on file systems that ignore case."""
+"""Whether two paths are the same file, even before it exists: through links, and regardless of case."""
 
 import os
 import unicodedata
@@ -10,20 +10,20 @@ from base.files import draft_beside
 from base.text import folded
 
 Folding = Callable[[str], str]
-"""Maps the names that a folder takes for one to one."""
+"""Maps all names that a folder considers the same to one of them."""
 
 
 def exactly(name: str) -> str:
-    """Return the name itself: no two names are one."""
+    """Return the name itself: different names are different files."""
     return name
 
 
 def identities(path: Path, folding: Folding = exactly) -> frozenset[Hashable]:
-    """Return what identifies the file that would be written at `path`: paths that share any are one file.
+    """Return what identifies the file at `path`, which need not exist: paths that share any are one file.
 
-    Symbolic links are followed, those of folders and those to nothing too; hard links are one file.
+    Symbolic links are followed, also those of folders and dangling ones; hard links are the same file.
 
-    folding  how names of files that do not exist are compared
+    folding  how the names of files that do not exist are compared
     """
     found: set[Hashable] = {name_identity(path, folding)}
     if number := _number(path):
@@ -32,14 +32,14 @@ def identities(path: Path, folding: Folding = exactly) -> frozenset[Hashable]:
 
 
 def name_identity(path: Path, folding: Folding = exactly) -> Hashable:
-    """Return what identifies the name that would be written, symbolic links followed."""
+    """Return what identifies the name of a file, with symbolic links followed."""
     real = Path(os.path.realpath(path))
     folder = existing_folder(real.parent)
     return _number(folder) or str(folder), folding(str(real.relative_to(folder)))
 
 
 def _number(path: Path) -> tuple[int, int] | None:
-    """Return what the system knows an existing file by; None where it has no such numbers."""
+    """Return the numbers by which the system identifies an existing file; None if it has none."""
     try:
         status = path.stat()
     except OSError:
@@ -48,13 +48,13 @@ def _number(path: Path) -> tuple[int, int] | None:
 
 
 def existing_folder(folder: Path) -> Path:
-    """Return the nearest folder at or above this one that exists, links followed."""
+    """Return the nearest existing folder at or above this one, with links followed."""
     folder = Path(os.path.realpath(folder))
     return next((each for each in (folder, *folder.parents) if each.is_dir()), folder)
 
 
 def folding_for(paths: Iterable[Path]) -> Folding:
-    """Return how these names are compared; the disk is asked only if some differ in nothing but spelling."""
+    """Return how these names are compared; the disk is asked only if some differ only in case or accents."""
     seen: dict[str, Path] = {}
     for path in paths:
         if seen.setdefault(folded(str(path)), path) != path:
@@ -63,9 +63,9 @@ def folding_for(paths: Iterable[Path]) -> Folding:
 
 
 def folding_of(folder: Path) -> Folding:
-    """Find out which names a folder takes for one, by writing an empty file for a moment.
+    """Find out which names a folder considers the same, by creating an empty file for a moment.
 
-    Where nothing can be written, names are taken as they are: nothing can be overwritten there either.
+    If no file can be created, names are compared exactly: nothing can be overwritten there either.
     """
     draft = draft_beside(folder / "x", "gpen-edge-é")
     try:

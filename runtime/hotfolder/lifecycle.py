@@ -26,7 +26,7 @@ from typing import Any
 
 from base.files import sync_folder
 from runtime.commands.failure_cause import Cause
-from runtime.commands.one_photo import output_name, result_name
+from runtime.commands.output_names import output_name, result_name
 from runtime.hotfolder.archive import Archive
 from runtime.hotfolder.disk import Disk
 from runtime.hotfolder.folders import Folders, Originals

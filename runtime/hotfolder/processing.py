@@ -3,18 +3,23 @@
 from contextlib import suppress
 from pathlib import Path
 
-from base.errors import WatchError
+from base.errors import PhotoError, WatchError
 from base.text import cause_of
 from runtime.commands.failure_cause import PASSING, Cause, Stage, cause_behind
-from runtime.commands.one_photo import check_size, file_remarks, remarks, restored, result_name
+from runtime.commands.output_names import result_name
 from runtime.commands.pages import restore_pages
+from runtime.commands.remarks import file_remarks, remarks
+from runtime.commands.restored_photo import check_size, restored
+from runtime.faces.align import Pixels
 from runtime.hotfolder.journal import Entry
 from runtime.hotfolder.lifecycle import Lifecycle
 from runtime.hotfolder.output_folder import OutputFolder
 from runtime.hotfolder.reporting import Reporter, Restoration
 from runtime.hotfolder.resources import Resources
+from runtime.hotfolder.sheets import write_new_sheet
 from runtime.hotfolder.signature import Signature, sha256_of, signature_in, signature_of
 from runtime.photo.reader import Photo, largest_file, read_photo
+from runtime.result import RestoreResult
 from runtime.timing import timed
 
 AT_ONCE = 0.0
@@ -70,14 +75,17 @@ class Processor:
             with timed(timings, "read"):
                 photo = self._read(entry)
             stage = "restore"
-            result, restoration = self._restore(entry, photo, timings)
-            del photo
+            whole, result, restoration = self._restore(entry, photo, timings)
+            shown = (photo.pixels, result) if self._rules.compare else None
+            del photo, result
             stage = "write"
             with timed(timings, "write"):
-                delivered = self._lifecycle.deliver(entry, result)
+                delivered = self._lifecycle.deliver(entry, whole)
         except Exception as error:
             return self._resolve(entry, error, stage)
         self._report.restored(delivered, restoration)
+        if shown:
+            self._write_sheet(delivered, *shown)
         self._finish(delivered)
         return None
 
@@ -131,8 +139,10 @@ class Processor:
             raise _ChangedError
         return photo
 
-    def _restore(self, entry: Entry, photo: Photo, timings: dict[str, float]) -> tuple[Photo, Restoration]:
-        """Restore a photo; return what is to be written, and what is to be reported of it."""
+    def _restore(
+        self, entry: Entry, photo: Photo, timings: dict[str, float]
+    ) -> tuple[Photo, RestoreResult, Restoration]:
+        """Restore a photo; return what is to be written, what it came from, and what is to be reported."""
         force = self._resources.settings_for(entry.path)
         check_size(photo, force.settings.upscale, self._rules.max_megapixels)
         result = restore_pages(self._resources.restorer.restore, photo, force)
@@ -141,7 +151,17 @@ class Processor:
         codes = tuple(warning.code for face in result.every_face for warning in face.warnings)
         output = Path(result_name(entry.path, whole))
         sentences = [*remarks(result, force), *file_remarks(whole, output)]
-        return whole, Restoration(force.preset, len(result.every_face), codes, timings, sentences)
+        restoration = Restoration(force.preset, len(result.every_face), codes, timings, sentences)
+        return whole, result, restoration
+
+    def _write_sheet(self, entry: Entry, before: Pixels, result: RestoreResult) -> None:
+        """Write the before/after sheet of a delivered photo; the photo does not depend on it."""
+        assert self._rules.compare is not None
+        assert entry.output is not None
+        try:
+            write_new_sheet(self._rules.compare, entry.output, before, result)
+        except (OSError, PhotoError) as error:
+            self._report.no_sheet(entry.path, error)
 
     def _resolve(self, entry: Entry, error: Exception, stage: Stage) -> float | None:
         """Decide what becomes of a started photo after an error: forget it, try again, or fail it.

@@ -75,6 +75,11 @@ class Reporter:
         self.status.failures[cause] += 1
         self._log("failed", path, f"failed: {reason}", level=logging.ERROR, cause=cause)
 
+    def no_sheet(self, path: Path, error: Exception) -> None:
+        """Report a delivered photo whose before/after sheet could not be written."""
+        sentence = f"its before/after sheet cannot be written ({cause_of(error)})"
+        self._log("no-sheet", path, sentence, level=logging.WARNING)
+
     def gone(self, path: Path) -> None:
         """Report a photo that was removed before it was read."""
         self._log("gone", path, "removed before it was read")

@@ -1,9 +1,10 @@
 """The watcher's own settings, with their defaults and limits."""
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from base.errors import SettingsError
-from runtime.commands.one_photo import check_megapixels
+from runtime.commands.restored_photo import check_megapixels
 from runtime.hotfolder.folders import Originals
 
 LONGEST_WAIT = 60.0
@@ -42,6 +43,8 @@ class Rules:
     """Restore what can be read of a damaged photo; otherwise it fails."""
     strip_metadata: bool = False
     """Write results without EXIF, XMP, captions and comments; originals keep theirs."""
+    compare: Path | None = None
+    """Folder for a before/after sheet of each photo; None writes none."""
     once: bool = False
     """End when no photo waits."""
     heartbeat_every: float = 10.0

@@ -171,7 +171,7 @@ def test_photos_without_a_face_come_back_unchanged(restore, tmp_path: Path, shap
     photo = save(pixels, tmp_path / "photo.png")
     status, lines = restore(photo, "-o", tmp_path / "out.png")
     assert status == 0
-    assert lines == ["photo.png: no face found; the photo was written without a change to its faces"]
+    assert lines == ["photo.png: no face found; nothing was restored"]
     assert np.array_equal(np.array(Image.open(tmp_path / "out.png")), pixels)
 
 
@@ -317,7 +317,10 @@ def test_settings_of_a_face_that_is_not_there_are_said(restore, portrait_file: P
     config = tmp_path / "c.json"
     config.write_text('{"faces": [{"face": 3, "grain": true}], "budget": 600}')
     status, lines = restore(portrait_file, "-o", tmp_path / "out.png", "--config", config)
-    assert (status, lines) == (0, ["portrait.png: face 3, which has settings of its own, is not there"])
+    assert (status, lines) == (
+        0,
+        ["portrait.png: settings were given for face 3, but the photo has only 1 face"],
+    )
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ def test_resume_merges_the_reports_and_fails_as_long_as_a_photo_does(
     first = entries(report)
     status, said = restore(album, *options, "--resume")
     assert status == 3
-    assert "11 of 12 photos are restored already\n" in said
+    assert "11 of 12 photos are already restored\n" in said
     assert said.splitlines()[-1] == "12 photos: 7 restored, 4 without a face, 1 failed"
     assert entries(report) == first
     Image.new("RGB", (30, 30)).save(album / "damaged.jpg")
@@ -254,7 +254,7 @@ def test_results_of_a_run_without_a_report_are_in_the_report_of_the_next(
     options = ("-o", tmp_path / "out", "--recursive")
     restore(album, *options)
     _, said = restore(album, *options, "--resume")
-    assert "only a --report would tell with which settings" in said
+    assert "their settings are known only with --report" in said
     (tmp_path / "out" / "0.png").unlink()
     status, said = restore(album, *options, "--resume", "--report", tmp_path / "r.json")
     assert status == 3
@@ -294,7 +294,7 @@ def test_results_and_sheets_among_the_photos_are_not_taken_for_photos(
     for _ in range(2):
         status, said = restore(folder, *options, "--resume")
         assert status == 0, said
-        assert "made of other photos by an earlier run" in said
+        assert "results of an earlier run" in said
         assert files(folder) == whole
     if has_report:
         assert list(entries(tmp_path / "r.json")) == [str(folder / f"{i}.gif") for i in range(3)]
@@ -322,7 +322,7 @@ def test_what_is_no_report_is_not_replaced_by_one(
     report.write_bytes(content)
     status, said = restore(album, "-o", tmp_path / "out", "--report", report, "--resume")
     assert status == 2
-    assert "is no report to go on with" in said
+    assert "is not a report that could be continued" in said
     assert report.read_bytes() == content
 
 
@@ -347,13 +347,13 @@ def test_outputs_that_exist_are_refused_with_a_hint(restore: Restore, album: Pat
     status, said = restore(album, *options)
     assert status == 2
     assert said.count("\n") == 1
-    assert "exists, and 10 more: go on with an earlier run by --resume" in said
+    assert "exists, and 10 more: continue an earlier run with --resume" in said
 
 
 def test_photos_in_folders_of_a_folder_are_hinted_at(restore: Restore, album: Path, tmp_path: Path) -> None:
     status, said = restore(album.parent, "-o", tmp_path / "out")
     assert status == 2
-    assert f"the folder {album.parent} holds no photo, but the folders in it do: add --recursive" in said
+    assert f"the folder {album.parent} holds no photo, but its subfolders do: add --recursive" in said
     assert not (tmp_path / "out").exists()
 
 

@@ -179,6 +179,10 @@ def test_a_folder_has_one_watcher(start, tmp_path: Path, capsys: pytest.CaptureF
         (["in", "out", "--max-megapixels", "nan"], "--max-megapixels"),
         (["in", "out", "--max-megapixels", "0"], "--max-megapixels"),
         (["in", "out", "--heartbeat", "none/beat.json"], "heartbeat"),
+        (["in", "out", "--heartbeat", "file/beat.json"], "heartbeat"),
+        (["in", "out", "--heartbeat", "notes.txt"], "exists and is not a heartbeat file"),
+        (["in", "out", "--compare", "in/sheets"], "in the input folder"),
+        (["in", "out", "--compare", "file/sheets"], "cannot be made"),
         (["in", "out", "--metrics-port", "99999"], "99999"),
         (["in", "out", "--preset", "none"], "no preset"),
     ],
@@ -193,6 +197,7 @@ def test_what_cannot_be_watched_is_refused_in_one_line(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in").mkdir()
     (tmp_path / "file").touch()
+    (tmp_path / "notes.txt").write_text("notes")
     assert main([*arguments, "--once"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")

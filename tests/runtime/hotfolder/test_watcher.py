@@ -291,3 +291,29 @@ def test_more_photos_than_there_are_places_are_all_restored(hot) -> None:
     assert hot.work(queue=2, originals="leave").done == 9
     hot.put("z.png", 99)
     assert hot.work(queue=2, originals="leave").done == 1
+
+
+def test_each_delivered_photo_has_a_sheet_under_a_name_of_its_own(hot, tmp_path: Path, portrait) -> None:
+    sheets = tmp_path / "sheets"
+    sheets.mkdir()
+    Image.fromarray(portrait).save(hot.put("film-scan/a.png"))
+    hot.put("b.gif")
+    hot.work(compare=sheets)
+    names = sorted(str(path.relative_to(sheets)) for path in sheets.rglob("*.png"))
+    assert names == ["b.png.png", "film-scan/a.png.png"]
+    with Image.open(sheets / "film-scan" / "a.png.png") as sheet:
+        assert sheet.width > 2 * portrait.shape[1]
+    hot.put("c.gif")
+    (sheets / "c.png.png").write_bytes(b"theirs")
+    hot.work(compare=sheets)
+    assert (sheets / "c.png.png").read_bytes() == b"theirs"
+    assert (sheets / "c.png-2.png").exists()
+
+
+def test_a_photo_is_delivered_even_if_its_sheet_cannot_be_written(
+    hot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hot.put("a.png")
+    assert hot.work(compare=tmp_path / "unmounted").done == 1
+    assert hot.done() == ["a.png"]
+    assert "a.png: its before/after sheet cannot be written (No such file" in capsys.readouterr().err

@@ -74,12 +74,12 @@ def test_resume_restores_only_what_is_not_there(restore, album: Path, tmp_path: 
     (album / "a.png").write_bytes(b"broken")
     status, said = restore(album, "-o", out, "--recursive", "--resume")
     assert status == 3
-    assert "1 of 5 photos are restored already" in said
+    assert "1 of 5 photos are already restored" in said
     assert (out / "b" / "a.png").read_bytes() == b"as it was"
     Image.new("RGB", (40, 30)).save(album / "a.png")
     status, said = restore(album, "-o", out, "--recursive", "--resume")
     assert status == 0
-    assert "4 of 5 photos are restored already" in said
+    assert "4 of 5 photos are already restored" in said
     assert files(out) == PHOTOS
 
 
@@ -132,7 +132,7 @@ def test_a_full_disk_ends_a_batch_with_one_line_and_resume_goes_on(
     status, said = restore(album, "-o", tmp_path / "out", "--recursive")
     assert status == 2
     assert said.splitlines()[-1].startswith("error: ")
-    assert "No space left on device: make room, and go on with --resume" in said.splitlines()[-1]
+    assert "No space left on device: free some space, then continue with --resume" in said.splitlines()[-1]
     assert len(files(tmp_path / "out")) == 2
     monkeypatch.undo()
     assert restore(album, "-o", tmp_path / "out", "--recursive", "--resume")[0] == 0
@@ -156,7 +156,7 @@ def test_an_interruption_leaves_whole_photos_and_no_others(
     process.send_signal(number)
     _, said = process.communicate(timeout=600)
     assert process.returncode == 130
-    hint = "what is done is whole; the same command with --resume goes on"
+    hint = "the photos restored so far are complete; run the same command with --resume to continue"
     assert said.splitlines()[-2:] == [hint, "interrupted"]
     assert "300 photos: " in said
     left = files(out)

@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from PIL.TiffTags import LONG, UNDEFINED
 
-from runtime.commands.one_photo import file_remarks
+from runtime.commands.remarks import file_remarks
 from runtime.photo.captions import iptc_of
 from runtime.photo.jpeg_segments import COMMENT, segments
 from runtime.photo.reader import Photo, read_photo

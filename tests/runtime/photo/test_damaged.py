@@ -9,7 +9,7 @@ from PIL import Image, ImageFile
 from skimage import data
 
 from base.errors import PhotoError
-from runtime.commands.one_photo import file_remarks
+from runtime.commands.remarks import file_remarks
 from runtime.photo.reader import read_photo
 from runtime.restore import main
 from runtime.watch import main as watch

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from base.errors import PhotoError
-from runtime.commands.one_photo import check_size, file_remarks
+from runtime.commands.remarks import file_remarks
+from runtime.commands.restored_photo import check_size
 from runtime.photo.reader import read_photo
 from runtime.photo.writer import left_out, write_photo
 from runtime.restore import main

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from base.errors import PhotoError
-from runtime.commands.one_photo import output_name
+from runtime.commands.output_names import output_name
 from runtime.photo.reader import SUPPORTED_SUFFIXES, read_photo
 from runtime.photo.writer import write_photo
 

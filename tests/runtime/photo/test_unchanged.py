@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from runtime.commands.jobs import plan, remaining
-from runtime.commands.one_photo import restored
+from runtime.commands.restored_photo import restored
 from runtime.photo.jpeg_segments import START_OF_SCAN, segments
 from runtime.photo.reader import read_photo
 from runtime.photo.writer import write_photo

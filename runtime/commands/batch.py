@@ -1,0 +1,85 @@
+"""Restore the photos of a run, one or many, and show how it goes on standard error."""
+
+import sys
+from collections.abc import Iterable
+from contextlib import closing
+from typing import TypeVar
+
+from base.errors import PhotoError
+from base.text import cause_of, one_line
+from runtime.commands.failure_cause import cause_behind
+from runtime.commands.jobs import Job
+from runtime.commands.pipeline import pipelined
+from runtime.commands.restoring import Steps
+from runtime.settings.resolved import lines
+
+Item = TypeVar("Item")
+
+
+def run_jobs(jobs: list[Job], steps: Steps) -> None:
+    """Restore photos.
+
+    The error of a run's only photo is raised; if one of several photos fails, that is shown and recorded, and
+    the others go on, unless the disk is full.
+    """
+    backend = steps.restorer.backend
+    beginning = (*lines(steps.settings), f"backend: {backend.name} on {backend.device} ({backend.why})")
+    if not steps.several:
+        for job in jobs:
+            remarks = steps.write(job, steps.restore(job, steps.read(job)))
+            show(*beginning, *remarks)
+        return
+    if jobs:
+        show(*beginning)
+    if sentence := steps.record.other_settings():
+        show(sentence)
+    try:
+        _run_several(jobs, steps)
+    except KeyboardInterrupt:
+        show(*steps.record.summary(), f"the photos restored so far are complete; {_next_step(steps)}")
+        raise
+    except PhotoError:
+        show(*steps.record.summary())
+        raise
+    show(*steps.record.summary())
+
+
+def _next_step(steps: Steps) -> str:
+    if steps.options.overwrite:
+        return "the others are unchanged"
+    return "run the same command with --resume to continue"
+
+
+def _run_several(jobs: list[Job], steps: Steps) -> None:
+    with closing(pipelined(jobs, steps.read, steps.restore, steps.write)) as outcomes:
+        for job, outcome in with_progress(outcomes, "restoring", len(jobs)):
+            if isinstance(outcome, Exception):
+                failure = _failure(job, outcome)
+                steps.record.failed(job, failure)
+                show(f"failed: {failure}")
+            else:
+                show(*outcome)
+
+
+def _failure(job: Job, error: Exception) -> str:
+    """Return why a photo failed. Raises PhotoError if all that follow would fail for the same reason."""
+    if cause_behind(error, "write") == "disk-full":
+        raise PhotoError(f"{error}: free some space, then continue with --resume") from error
+    is_named = isinstance(error, PhotoError) and one_line(job.photo) in str(error)
+    return str(error) if is_named else f"{one_line(job.name)}: {cause_of(error)}"
+
+
+def with_progress(items: Iterable[Item], what: str, total: int) -> Iterable[Item]:
+    """Yield items, with a progress bar on standard error."""
+    from rich.console import Console  # here, because a single photo does not need it
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield from progress.track(items, total, description=what)
+
+
+def show(*lines: str) -> None:
+    """Print lines on standard error."""
+    for line in lines:
+        print(line, file=sys.stderr)  # noqa: T201

@@ -1,0 +1,72 @@
+"""The files that a run reads and writes, checked before any work is done."""
+
+import argparse
+from pathlib import Path
+
+from base.errors import PhotoError
+from base.text import one_line
+from runtime.commands.jobs import Job, make_folders
+from runtime.commands.options import Wanted
+from runtime.commands.overwriting import Source, Target, check_targets
+from runtime.commands.restoring import is_photo_itself
+from runtime.photo.writer import check_output, check_place
+
+
+def check_paths(jobs: list[Job], options: argparse.Namespace, wanted: Wanted) -> None:
+    """Raise PhotoError for a file that cannot be written, or would replace another one unasked.
+
+    Makes the folders that several photos are written to.
+    """
+    sheets = (options.list_faces, options.compare_presets, options.masks)
+    for path in filter(None, (*sheets, *{job.sheet for job in jobs})):
+        if path.suffix.lower() != ".png":
+            raise PhotoError(f"the sheet {one_line(path)} is a PNG: end its name in .png")
+    several = len(jobs) > 1 or options.photos[0].is_dir()
+    targets = _targets(jobs, options)
+    copies = {job.copy for job in jobs}
+    check_targets(
+        _sources(jobs, options, wanted),
+        targets,
+        overwrite=options.overwrite,
+        resumable=several and bool(jobs),
+    )
+    if several:
+        make_folders({path.parent for job in jobs for path in (job.output, job.sheet) if path})
+    for target in targets:
+        if target.path in (options.report, options.masks):
+            _check_folder(target.path)
+        else:
+            (check_place if target.path in copies else check_output)(target.path, overwrite=True)
+
+
+def _check_folder(path: Path) -> None:
+    if path.is_dir() or not path.parent.is_dir() or (path.exists() and not path.is_file()):
+        raise PhotoError(f"{one_line(path)} cannot be written: name a file in a folder that exists")
+
+
+def _sources(jobs: list[Job], options: argparse.Namespace, wanted: Wanted) -> list[Source]:
+    sources = [Source(path) for path in [job.photo for job in jobs] or options.photos]
+    others = ((options.config, "the config file"), (wanted.detector, "the detector"))
+    sources += [Source(path, what) for path, what in others if path]
+    if wanted.package and Path(wanted.package).is_dir():
+        sources += [Source(path, "the package's file") for path in Path(wanted.package).iterdir()]
+    return sources
+
+
+def _targets(jobs: list[Job], options: argparse.Namespace) -> list[Target]:
+    kept = options.resume
+    targets = []
+    for job in jobs:
+        of = f" of {one_line(job.name)}" if len(jobs) > 1 else ""
+        targets.append(Target(job.output, f"the output{of}", own=job.photo, kept=kept))
+        if job.copy and not is_photo_itself(job.copy, job.photo):
+            targets.append(Target(job.copy, f"the copy{of}", own=job.photo, kept=kept))
+        if job.sheet:
+            targets.append(Target(job.sheet, f"the sheet{of}", kept=kept))
+    of_the_run = (
+        (options.masks, "the sheet of --masks", kept),
+        (options.report, "the report", kept),
+        (options.list_faces, "the sheet of --list-faces", False),
+        (options.compare_presets, "the sheet of --compare-presets", False),
+    )
+    return targets + [Target(path, what, kept=keep) for path, what, keep in of_the_run if path]

@@ -1,0 +1,138 @@
+"""Restore one photo of a run: read it, restore it, write it. Each step may have a thread of its own."""
+
+import argparse
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeGuard
+
+from base.files import vanishing
+from base.text import one_line
+from runtime.commands.grouped_warnings import OF_SETTINGS, shared_warnings
+from runtime.commands.jobs import Job
+from runtime.commands.output_names import keeps_name
+from runtime.commands.overwriting import check_new
+from runtime.commands.pages import restore_pages
+from runtime.commands.remarks import file_remarks, remarks
+from runtime.commands.report import describe_photo
+from runtime.commands.restored_photo import check_size, restored
+from runtime.commands.run_record import RunRecord
+from runtime.photo.reader import Photo, read_photo
+from runtime.photo.writer import write_photo
+from runtime.restorer import Restorer
+from runtime.result import RestoreResult
+from runtime.settings.resolved import InForce
+from runtime.sheets.before_after import write_sheet
+from runtime.sheets.regions import write_masks_sheet
+from runtime.timing import timed
+
+
+@dataclass(frozen=True)
+class Read:
+    """A photo that was read."""
+
+    photo: Photo
+    timings: dict[str, float]
+    """Milliseconds of each stage."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A photo that was restored, and is to be written."""
+
+    original: Photo
+    result: RestoreResult
+    timings: dict[str, float]
+    """Milliseconds of each stage."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The three steps of every photo of a run."""
+
+    options: argparse.Namespace
+    settings: InForce
+    restorer: Restorer
+    record: RunRecord
+    several: bool
+    """Whether the run has more than one photo."""
+    shown: set[str] = field(default_factory=set)
+    """Warnings that follow from the settings alone, which are shown once."""
+
+    def read(self, job: Job) -> Read:
+        """Read a photo. Raises PhotoError."""
+        timings: dict[str, float] = {}
+        with timed(timings, "read"):
+            photo = read(job.photo, self.options)
+        check_size(photo, self.settings.settings.upscale, self.options.max_megapixels)
+        return Read(photo, timings)
+
+    def restore(self, job: Job, read: Read) -> Restored:
+        """Restore a photo. Raises GpenEdgeError."""
+        result = restore_pages(
+            lambda pixels, force: self.restorer.restore(pixels, force.settings, force.by_face),
+            read.photo,
+            self.settings,
+        )
+        return Restored(read.photo, result, read.timings | result.timings)
+
+    def write(self, job: Job, restoration: Restored) -> list[str]:
+        """Write a photo's sheets, then its result, so that a result never lacks its sheets.
+
+        Returns the lines to show. Raises PhotoError.
+        """
+        result, timings = restoration.result, dict(restoration.timings)
+        photo = restored(restoration.original, result, strip_metadata=self.options.strip_metadata)
+        if job.copy and keeps_name(photo):
+            job = replace(job, output=job.copy)
+        self.record.begin(job, describe_photo(job.photo, job.output, result.every_face, timings))
+        with ExitStack() as unless_failed:
+            if self._is_missing(job.sheet):
+                write_sheet(job.sheet, restoration.original.pixels, result)
+                unless_failed.enter_context(vanishing(Path(os.path.realpath(job.sheet))))
+            if self._is_missing(self.options.masks):
+                faces = [face.aligned for face in result.faces if face.aligned]
+                write_masks_sheet(self.options.masks, faces)
+                unless_failed.enter_context(vanishing(Path(os.path.realpath(self.options.masks))))
+            with timed(timings, "write"):
+                if not (job.output == job.copy and is_photo_itself(job.copy, job.photo)):
+                    write_photo(job.output, photo, overwrite=self.options.overwrite)
+        self.record.done(job, describe_photo(job.photo, job.output, result.every_face, timings))
+        return self._lines(job, result, photo)
+
+    def _is_missing(self, sheet: Path | None) -> TypeGuard[Path]:
+        """Return whether a sheet has to be written; a resumed run keeps the sheets that exist.
+
+        Raises PhotoError for one that has appeared since the run began.
+        """
+        if sheet is None or (self.options.resume and sheet.exists()):
+            return False
+        if not self.options.overwrite:
+            check_new(sheet, "the sheet")
+        return True
+
+    def _lines(self, job: Job, result: RestoreResult, photo: Photo) -> list[str]:
+        """Return the remarks about a photo; those that follow from the settings are shown once a run."""
+        general = {}
+        if self.several:
+            general = {
+                str(each): f"{each.code}: {each.sentence}"
+                for each in shared_warnings(result.faces)
+                if each.code in OF_SETTINGS
+            }
+        found = [*remarks(result, self.settings), *file_remarks(photo, job.output)]
+        lines = [general.get(each) or f"{one_line(job.name)}: {each}" for each in found]
+        new = [line for line in lines if line not in self.shown]
+        self.shown.update(general.values())
+        return new
+
+
+def read(path: Path, options: argparse.Namespace) -> Photo:
+    """Read a photo within the limits of the command line. Raises PhotoError."""
+    return read_photo(path, max_megapixels=options.max_megapixels, accept_damaged=options.accept_damaged)
+
+
+def is_photo_itself(copy: Path, photo: Path) -> bool:
+    """Return whether a photo's copy would be the photo: the results are put beside the originals."""
+    return copy.exists() and copy.samefile(photo)
