@@ -7,6 +7,7 @@ import pytest
 
 from engines.package import open_package
 from runtime.network.backends import Backend, open_backend
+from runtime.restorer import Restorer
 
 
 @pytest.fixture(scope="module")
@@ -15,3 +16,10 @@ def backend(tiny_package: Path) -> Iterator[Backend]:
     opened = open_backend("auto", open_package(tiny_package), threads=1)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module")
+def restorer(tiny_package: Path) -> Iterator[Restorer]:
+    """A restorer with the tiny package, on one thread."""
+    with Restorer.open(tiny_package, threads=1) as opened:
+        yield opened

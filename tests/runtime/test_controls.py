@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,12 +19,6 @@ pytestmark = pytest.mark.usefixtures("any_colours")
 
 Pixels = NDArray[np.uint8]
 PATIENT = RestoreSettings(budget=600)
-
-
-@pytest.fixture(scope="module")
-def restorer(tiny_package: Path) -> Iterator[Restorer]:
-    with Restorer.open(tiny_package) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

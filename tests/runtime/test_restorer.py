@@ -1,6 +1,5 @@
 """The whole path in Python: what the API promises."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,6 @@ from runtime import Restorer, RestoreSettings, preset
 from runtime.finish.paste import face_rectangle
 
 Pixels = NDArray[np.uint8]
-
-
-@pytest.fixture(scope="module")
-def restorer(tiny_package: Path) -> Iterator[Restorer]:
-    with Restorer.open(tiny_package) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -29,12 +28,6 @@ FILL = replace(PATIENT, fill_missing=True)
 def aligned(portrait: Pixels) -> AlignedFace:
     (face,) = open_detector().detect(portrait)
     return align(portrait, face, 256)
-
-
-@pytest.fixture(scope="module")
-def restorer(tiny_package: Path) -> Iterator[Restorer]:
-    with Restorer.open(tiny_package) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

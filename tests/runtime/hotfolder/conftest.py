@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
@@ -113,12 +113,6 @@ def files(folder: Path) -> list[str]:
 def shade_of(path: Path) -> int:
     with Image.open(path) as image:
         return int(np.asarray(image.convert("RGB"))[0, 0, 0])
-
-
-@pytest.fixture(scope="package")
-def restorer(tiny_package: Path) -> Iterator[Restorer]:
-    with Restorer.open(tiny_package, threads=1) as opened:
-        yield opened
 
 
 class LeftOpen:

@@ -1,7 +1,6 @@
 """A monochrome photo stays monochrome, and one in colour is never taken for it."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -47,12 +46,6 @@ def face(colour: NDArray[np.uint8]) -> Face:
 def grey(colour: NDArray[np.uint8]) -> Grey:
     noise = np.random.default_rng(0).normal(0, 6, colour.shape[:2])
     return np.rint(np.clip(colour @ np.array([0.299, 0.587, 0.114]) + noise, 0, 255))
-
-
-@pytest.fixture(scope="module")
-def restorer(tiny_package: Path) -> Iterator[Restorer]:
-    with Restorer.open(tiny_package, threads=1) as opened:
-        yield opened
 
 
 def as_photo(picture: list[Grey] | NDArray[np.floating]) -> NDArray[np.uint8]:

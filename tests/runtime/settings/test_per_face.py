@@ -1,8 +1,6 @@
 """Single faces of a photo have settings of their own."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,12 +16,6 @@ Pixels = NDArray[np.uint8]
 Found = tuple[Face, ...]
 PATIENT = RestoreSettings(budget=600)
 LIGHT = replace(PATIENT, latent_step_decay=0.02, iterations=15)
-
-
-@pytest.fixture(scope="module")
-def restorer(tiny_package: Path) -> Iterator[Restorer]:
-    with Restorer.open(tiny_package) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

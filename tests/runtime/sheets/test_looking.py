@@ -1,6 +1,5 @@
 """What a user looks at to choose: the numbered faces, and one photo with every preset."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,12 +58,6 @@ def test_the_sheet_has_a_useful_size_for_any_photo(
     sheet = drawn(tmp_path / "faces.png", photo, [face(0, 0, 20), face(shape[1] - 20, shape[0] - 26, 20)])
     assert SIDE[0] <= max(sheet.shape) <= SIDE[1]
     assert sheet[sheet.shape[0] // 2, sheet.shape[1] // 2].tolist() == [127] * 3
-
-
-@pytest.fixture(scope="module")
-def restorer(tiny_package: Path) -> Iterator[Restorer]:
-    with Restorer.open(tiny_package) as opened:
-        yield opened
 
 
 def test_every_preset_is_compared_as_it_is() -> None:
