@@ -2,7 +2,8 @@
 
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from base.errors import GpenEdgeError
 from base.interruption import interruptible
@@ -29,6 +30,30 @@ def run(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
+
+
+@contextmanager
+def progress_bar(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show a bar while a terminal looks on; call what is given after each of `total` steps."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)
+
+
+@contextmanager
+def needs_extra(extra: str, command: str) -> Iterator[None]:
+    """Turn a failed import in the block into an error that says what to install. Raises GpenEdgeError."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise GpenEdgeError(
+            f"{command} needs {error.name}, which is not installed: pip install 'gpen-edge[{extra}]'"
+        ) from error
 
 
 def _escape_what_the_console_lacks() -> None:

@@ -1,6 +1,8 @@
 """Files that appear whole or not at all."""
 
 import errno
+import hashlib
+import math
 import os
 import secrets
 import stat
@@ -8,7 +10,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import msgspec
 
 from base.errors import PhotoError
 from base.text import cause_of, one_line
@@ -44,6 +48,35 @@ def write_atomically(path: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write what msgspec can encode as indented JSON, whole or not at all. Raises PhotoError."""
+    with write_atomically(path) as file:
+        file.write(json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return what msgspec can encode as indented JSON that ends with a line end."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal. Raises OSError."""
+    return sha256_within(path, math.inf) or ""
+
+
+def sha256_within(path: Path, most: float) -> str | None:
+    """Return the SHA-256 of a file, in hexadecimal; None if it has more than `most` bytes. Raises OSError."""
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size > most:
+            return None
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+            if file.tell() > most:  # it has grown meanwhile
+                return None
+    return digest.hexdigest()
 
 
 def draft_beside(path: Path, prefix: str = "") -> Path:

@@ -1,12 +1,7 @@
 """What the commands have in common: which portraits, and how far they are."""
 
 import argparse
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from base.errors import SettingsError
 from runtime.faces.detect import Detector, open_detector
@@ -48,13 +43,3 @@ def check(options: argparse.Namespace, *, least: int = 1) -> None:
 def detector_of(options: argparse.Namespace) -> Detector | None:
     """Return what finds the faces; None where the pictures are aligned crops."""
     return None if options.aligned else open_detector(options.detector)
-
-
-@contextmanager
-def progress_bar(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show a bar on stderr; call what is given after each of `total` steps."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)

@@ -1,6 +1,5 @@
 """Model packages: a folder of ONNX graphs and the manifest that vouches for them (design §5)."""
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from base.errors import PackageError
+from base.files import json_bytes, sha256
 
 SCHEMA = 2
 """Version of the manifest's form; raised when a reader of the old form would misread a new one."""
@@ -302,21 +302,7 @@ def _replacing(folder: Path) -> Iterator[Path]:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `manifest.json` into a package's folder."""
-    (folder / MANIFEST).write_bytes(manifest_bytes(manifest))
-
-
-def manifest_bytes(manifest: Manifest) -> bytes:
-    """Return a manifest as the content of its file."""
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
-
-
-def sha256(path: Path) -> str:
-    """Return a file's SHA-256 in hexadecimal."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    (folder / MANIFEST).write_bytes(json_bytes(manifest))
 
 
 def check_free(folder: Path, *, overwrite: bool) -> None:

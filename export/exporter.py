@@ -7,6 +7,7 @@ from typing import Literal
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from base.errors import GpenEdgeError
+from base.files import sha256
 from engines.package import (
     Graph,
     GraphName,
@@ -17,7 +18,6 @@ from engines.package import (
     Port,
     Source,
     new_package,
-    sha256,
     write_manifest,
 )
 from export import parity

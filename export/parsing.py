@@ -11,7 +11,8 @@ from torch import Tensor
 
 from base import command_line
 from base.errors import PackageError
-from engines.package import Package, Source, changed_package, open_package, sha256, write_manifest
+from base.files import sha256
+from engines.package import Package, Source, changed_package, open_package, write_manifest
 from export import parity
 from export.architectures import load_parsing
 from export.exporter import write_graph

@@ -7,11 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
-import msgspec
-
 from base.command_line import DONE, run
 from base.errors import PhotoError, SettingsError
-from base.files import write_atomically
+from base.files import write_json
 from base.text import one_line
 from runtime.commands.overwriting import Source, Target, check_targets
 from runtime.commands.restored_photo import check_megapixels
@@ -86,8 +84,7 @@ def _check(options: argparse.Namespace) -> int:
             "upscale": factor,
             "faces": [{"index": face.index, "checks": _described(face.findings)} for face in faces],
         }
-        with write_atomically(options.json) as file:
-            file.write(msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n")
+        write_json(options.json, described)
     return DONE
 
 

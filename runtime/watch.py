@@ -12,8 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, get_args
 
-from base.command_line import DONE, INTERRUPTED, run
-from base.missing_extra import needs_extra
+from base.command_line import DONE, INTERRUPTED, needs_extra, run
 from base.text import one_line, utf8
 from runtime.commands.options import (
     Wanted,

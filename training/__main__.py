@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from base import command_line
+from base.command_line import progress_bar
 from runtime.faces.detect import open_detector
 from training import checkpoints
 from training.config import read_config
@@ -92,11 +92,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 def _prepare(options: argparse.Namespace) -> int:
     wanted = Filter(options.score, options.scale, options.outside, options.sharpness, options.apart)
     jobs, detector = find_photos(options.photos), open_detector(options.detector)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    shown = Console(stderr=True)
-    with Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal) as bar:
-        task = bar.add_task("preparing", total=len(jobs))
-        index = prepare(jobs, options.output, detector, wanted, lambda: bar.advance(task))
+    with progress_bar("preparing", len(jobs)) as tick:
+        index = prepare(jobs, options.output, detector, wanted, tick)
     Console().print(_table(index))
     return command_line.DONE
 

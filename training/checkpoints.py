@@ -9,8 +9,7 @@ from typing import BinaryIO
 import msgspec
 
 from base.errors import CheckpointError
-from base.files import write_atomically
-from engines.package import sha256
+from base.files import sha256, write_atomically, write_json
 
 CHECKPOINT = "checkpoint.pt"
 PARTS = CHECKPOINT + ".parts.json"
@@ -62,8 +61,7 @@ def split(run: Path, part_mib: float, *, output: Path | None = None, light: bool
                     for block in _blocks(source, part_size):
                         part.write(block)
         listed = Parts(size, sha256(whole), tuple(path.name for path in paths))
-    with write_atomically(output / PARTS) as file:
-        file.write(msgspec.json.format(msgspec.json.encode(listed), indent=2) + b"\n")
+    write_json(output / PARTS, listed)
     return paths
 
 

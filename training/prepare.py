@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import GpenEdgeError, PhotoError, SettingsError
-from base.files import write_atomically
+from base.files import write_atomically, write_json
 from portraits.damage import Portrait
 from runtime.faces.align import Matrix, align
 from runtime.faces.detect import Detector
@@ -132,10 +132,10 @@ def prepare(
                 index.photos[job.key] = _decide(job, output, detector, wanted, hashes)
                 fresh += 1
                 if fresh % SAVE_EVERY == 0:
-                    _write_index(output / INDEX, index)
+                    write_json(output / INDEX, index)
             tick()
     finally:
-        _write_index(output / INDEX, index)
+        write_json(output / INDEX, index)
     return index
 
 
@@ -261,11 +261,6 @@ def _forget_changed(index: Index, jobs: list[Job], output: Path) -> None:
 
 def _name(key: str) -> str:
     return key.rsplit("|", 2)[0]
-
-
-def _write_index(path: Path, index: Index) -> None:
-    with write_atomically(path) as file:
-        file.write(msgspec.json.format(msgspec.json.encode(index), indent=1))
 
 
 def _plain(stem: str) -> str:

@@ -6,12 +6,13 @@ from pathlib import Path
 from rich.console import Console
 
 from base import command_line
+from base.command_line import progress_bar
 from base.errors import SettingsError
 from base.files import write_atomically
 from base.text import one_line
 from calibration.audit import report as audit_report
 from calibration.audit.audit import audit
-from calibration.options import add_limit, add_portraits, check, detector_of, progress_bar
+from calibration.options import add_limit, add_portraits, check, detector_of
 from calibration.samples import samples
 from engines.package import open_package
 from portraits.reading import LEAST, pictures_in

@@ -4,11 +4,11 @@ import io
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import msgspec
 import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
+from base.files import json_bytes
 from calibration.audit.audit import (
     CLAMP,
     LARGEST,
@@ -102,7 +102,7 @@ def as_json(found: Audit) -> bytes:
         "summary": summary(found),
         "tensors": [_entry(tensor) for tensor in found.tensors],
     }
-    return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"
+    return json_bytes(content)
 
 
 def _entry(tensor: Tensor) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from base import command_line
+from base.command_line import progress_bar
 from base.errors import PhotoError, SettingsError
 from base.text import one_line
 from calibration.int8.conversion import Int8Settings, check_source, to_int8
-from calibration.options import add_limit, add_portraits, check, detector_of, progress_bar
+from calibration.options import add_limit, add_portraits, check, detector_of
 from calibration.samples import samples
 from engines.package import Package, Quantisation, check_free, open_package
 from portraits.reading import LEAST, pictures_in

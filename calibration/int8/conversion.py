@@ -9,6 +9,7 @@ import onnx
 from onnx import ModelProto
 
 from base.errors import GpenEdgeError, PackageError
+from base.files import sha256
 from calibration.int8.cpu_form import side_by_side
 from calibration.int8.insertion import Target, quantised
 from calibration.int8.linear_weights import store_linear_weights
@@ -29,7 +30,6 @@ from engines.package import (
     QuantisedLayer,
     Trial,
     new_package,
-    sha256,
     write_manifest,
 )
 from export.storage import store_halved

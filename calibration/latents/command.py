@@ -5,8 +5,9 @@ import argparse
 from rich.console import Console
 
 from base import command_line
+from base.command_line import progress_bar
 from calibration.latents import gain, statistics
-from calibration.options import add_portraits, check, detector_of, progress_bar
+from calibration.options import add_portraits, check, detector_of
 from engines.package import Package, open_package
 from portraits.reading import LEAST, pictures_in
 from runtime.network.backends import open_backend

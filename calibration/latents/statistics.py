@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from base.files import write_atomically
+from base.files import write_json
 from calibration.latents import gain
-from engines.package import MANIFEST, Latents, Package, manifest_bytes
+from engines.package import MANIFEST, Latents, Package
 from portraits.reading import LEAST, Crop, check_count, crops_of, pictures_in
 from runtime.faces.detect import Detector
 from runtime.network.backends import Backend
@@ -62,5 +62,4 @@ def write(package: Package, found: Statistics) -> None:
     """
     held = found.held and package.manifest.loop_kind != "renewed"
     latents = Latents(found.portraits, round(found.gain_of_moving, 2), held)
-    with write_atomically(package.folder / MANIFEST) as file:
-        file.write(manifest_bytes(replace(package.manifest, latents=latents)))
+    write_json(package.folder / MANIFEST, replace(package.manifest, latents=latents))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from engines.package import sha256
+from base.files import sha256
 from export.checkpoint import load_tensors
 from export.gpen.architecture import GPEN
 from export.gpen.layout import Layout

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from base.files import write_atomically
+from base.files import write_json
 from base.text import utf8
 from runtime.commands.grouped_warnings import worth_a_look
 from runtime.restorer import Restorer
@@ -86,9 +86,7 @@ def write_report(path: Path, header: Header, summary: dict[str, int], photos: It
         for entry in photos
         if entry.get("look_at")
     ]
-    report = {**header, "summary": summary, "look_at": look_at, "photos": photos}
-    with write_atomically(path) as file:
-        file.write(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    write_json(path, {**header, "summary": summary, "look_at": look_at, "photos": photos})
 
 
 def _outcome(faces: Sequence[FaceResult]) -> Outcome:

@@ -8,15 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from base.files import draft_beside, sync_folder, vanishing, write_new
+from base.files import draft_beside, json_bytes, sha256_within, sync_folder, vanishing, write_new
 from base.text import utf8
 from runtime.hotfolder.disk import Disk
 from runtime.hotfolder.folders import Folders, Originals
 from runtime.hotfolder.journal import Entry, Journal
 from runtime.hotfolder.names import DRAFT, first_free, is_refused, make_folder, numbered, plain
-from runtime.hotfolder.signature import Signature, sha256_of, signature_of
+from runtime.hotfolder.signature import Signature, signature_of
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ class Archive:
         }
         draft = draft_beside(target, DRAFT)
         with write_new(draft) as file:
-            file.write(msgspec.json.format(msgspec.json.encode(reason), indent=2) + b"\n")
+            file.write(json_bytes(reason))
         with vanishing(draft):
             draft.replace(target)
 
@@ -152,7 +150,7 @@ def _is_same(path: Path, entry: Entry, looks_alike: Callable[[Signature], bool])
 
 def _has_content_of(entry: Entry, path: Path) -> bool:
     """Return whether a file has the content that a photo had. No more of it is read than the photo had."""
-    return bool(entry.sha256) and sha256_of(path, entry.signature.size) == entry.sha256
+    return bool(entry.sha256) and sha256_within(path, entry.signature.size) == entry.sha256
 
 
 def _is_readable(path: Path) -> bool:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from base.command_line import needs_extra
 from base.errors import WatchError
-from base.missing_extra import needs_extra
 from base.text import cause_of
 from runtime.hotfolder.status import Status
 

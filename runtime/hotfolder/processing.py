@@ -4,6 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from base.errors import PhotoError, WatchError
+from base.files import sha256_within
 from base.text import cause_of
 from runtime.commands.failure_cause import PASSING, Cause, Stage, cause_behind
 from runtime.commands.output_names import result_name
@@ -17,7 +18,7 @@ from runtime.hotfolder.output_folder import OutputFolder
 from runtime.hotfolder.reporting import Reporter, Restoration
 from runtime.hotfolder.resources import Resources
 from runtime.hotfolder.sheets import write_new_sheet
-from runtime.hotfolder.signature import Signature, sha256_of, signature_in, signature_of
+from runtime.hotfolder.signature import Signature, signature_in, signature_of
 from runtime.photo.reader import Photo, largest_file, read_photo
 from runtime.result import RestoreResult
 from runtime.timing import timed
@@ -122,7 +123,7 @@ class Processor:
         """Return the hash of a photo's content; empty if it is unreadable or too large for any photo."""
         try:
             largest = largest_file(self._rules.max_megapixels)
-            return sha256_of(self._resources.folders.photos / path, largest) or ""
+            return sha256_within(self._resources.folders.photos / path, largest) or ""
         except OSError:  # reading it as a photo will say why
             return ""
 

@@ -1,7 +1,5 @@
 """Signatures of files: whether a file is still the same."""
 
-import hashlib
-import os
 import stat
 from pathlib import Path
 from typing import NamedTuple
@@ -46,19 +44,3 @@ def signature_in(folder: Path, path: Path) -> Signature | None:
 def read_signature(text: str) -> Signature:
     """Return the signature that `str` wrote."""
     return Signature(*map(int, text.split("-")))
-
-
-def sha256_of(path: Path, most: float) -> str | None:
-    """Return the SHA-256 of a file's content, in hexadecimal. Raises OSError.
-
-    Returns None for a file of more than `most` bytes: reading it all could take hours.
-    """
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size > most:
-            return None
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-            if file.tell() > most:  # it is still growing
-                return None
-    return digest.hexdigest()

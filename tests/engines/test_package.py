@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from base.errors import PackageError
+from base.files import sha256
 from engines import package as package_module
 from engines.package import (
     Graph,
@@ -18,7 +19,6 @@ from engines.package import (
     changed_package,
     new_package,
     open_package,
-    sha256,
     write_manifest,
 )
 

@@ -7,7 +7,7 @@ import safetensors.torch
 import torch
 
 from base.errors import CheckpointError
-from engines.package import sha256
+from base.files import sha256
 from export.gpen.checkpoint import load_checkpoint
 from export.gpen.layout import Layout
 

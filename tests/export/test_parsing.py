@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from base.errors import CheckpointError, GpenEdgeError, PackageError
-from engines.package import open_package, sha256
+from base.files import sha256
+from engines.package import open_package
 from export.__main__ import main
 from export.checkpoint import load_tensors
 from export.parsenet.architecture import PARSENET, PUBLISHED_LICENCE

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from base.files import json_bytes
 from calibration.latents.gain import TOLERATED, gain_of_moving
-from engines.package import MANIFEST, Latents, manifest_bytes, open_package
+from engines.package import MANIFEST, Latents, open_package
 from runtime import Restorer, RestoreSettings
 from runtime.network.backends import open_backend
 
@@ -39,7 +40,7 @@ def test_the_loop_moves_the_latent_unless_the_package_holds_it(
     for file in tiny_package.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
     latents = Latents(portraits=8, gain_of_moving=-1, held=held)
-    (folder / MANIFEST).write_bytes(manifest_bytes(replace(opened.manifest, latents=latents)))
+    (folder / MANIFEST).write_bytes(json_bytes(replace(opened.manifest, latents=latents)))
     with Restorer.open(folder) as restorer:
         (face,) = restorer.restore(portrait, RestoreSettings(budget=600)).faces
     assert face.loop is not None

@@ -114,7 +114,7 @@ def test_too_few_portraits_are_refused(
 ) -> None:
     for i in range(3):
         (crops / f"{i}.png").unlink()
-    assert "holds 7 photos: 8 portraits or more" in refused(package, crops, capsys, "--aligned")
+    assert "holds 7 portraits: 8 or more" in refused(package, crops, capsys, "--aligned")
 
 
 def test_a_folder_without_faces_is_refused(

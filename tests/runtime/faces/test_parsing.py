@@ -11,7 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from base.errors import PackageError
-from engines.package import Graph, Port, open_package, sha256, write_manifest
+from base.files import sha256
+from engines.package import Graph, Port, open_package, write_manifest
 from runtime import Restorer, RestoreSettings
 from runtime.faces.align import TEMPLATES, AlignedFace
 from runtime.faces.face import Face

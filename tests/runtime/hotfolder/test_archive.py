@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from base.files import sha256_within
 from runtime.hotfolder.archive import Archive
 from runtime.hotfolder.folders import Folders
 from runtime.hotfolder.journal import Entry, Journal
-from runtime.hotfolder.signature import sha256_of, signature_of
+from runtime.hotfolder.signature import signature_of
 
 
 class Shelf:
@@ -27,7 +28,7 @@ class Shelf:
     def entry(self) -> Entry:
         signature = signature_of(self.photo)
         assert signature is not None
-        sha256 = sha256_of(self.photo, most=100)
+        sha256 = sha256_within(self.photo, most=100)
         assert sha256 is not None
         return self.journal.begin(Path("album/a.jpg"), sha256, signature)
 
