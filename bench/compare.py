@@ -1,7 +1,7 @@
 """What became of the figures between two results of one benchmark."""
 
 import argparse
-import math
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ import msgspec
 from base import command_line
 from base.errors import GpenEdgeError
 from base.text import cause_of, one_line
-from bench.measure import Measure
-from bench.report import Report, Row, show
+from bench.options import between
+from bench.report import Measure, Row, Table, show
 
 GOT_WORSE = 1
 """Exit status of a comparison in which a figure got worse."""
@@ -62,8 +62,8 @@ class Change:
         return "worse" if self.worsening > 1 else "better"
 
 
-def compare(old: Path, new: Path, threshold: float) -> tuple[Report, bool]:
-    """Compare two result files; return a table of the changes, and whether something got worse.
+def compare(old: Path, new: Path, threshold: float) -> tuple[Table, str, bool]:
+    """Compare two result files; return the changes, the finding, and whether something got worse.
 
     threshold  share by which a figure may move
 
@@ -85,15 +85,10 @@ def compare(old: Path, new: Path, threshold: float) -> tuple[Report, bool]:
     rows += [_alone(m, "only in the new") for m in after.measures if m.name not in shared]
     counts = {verdict: verdicts.count(verdict) for verdict in ("worse", "better", "same")}
     summary = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    report = Report(
-        name="compare",
-        title=f"{after.benchmark}: {_when(before)} → {_when(after)}",
-        headings=("figure", "old", "new", "new / old", "verdict"),
-        rows=tuple(rows),
-        summary=f"{summary}, by more than {threshold:.0%} and the runs' spread.{_elsewhere(before, after)}",
-        figures={},
-    )
-    return report, "worse" in verdicts
+    title = f"{after.benchmark}: {_when(before)} → {_when(after)}"
+    table = Table(title, ("figure", "old", "new", "new / old", "verdict"), tuple(rows))
+    finding = f"{summary}, by more than {threshold:.0%} and the runs' spread.{_doubts(before, after)}"
+    return table, finding, "worse" in verdicts
 
 
 def read(path: Path) -> Result:
@@ -128,12 +123,17 @@ def _check_together(before: Result, after: Result, old: Path, new: Path) -> None
             )
 
 
-def _elsewhere(before: Result, after: Result) -> str:
-    """Say where the machines differ: then a change need not be the program's."""
-    differ = [
-        name for name in ("cpu", "cores") if before.environment.get(name) != after.environment.get(name)
+def _doubts(before: Result, after: Result) -> str:
+    """Return why a change need not be the program's."""
+    old, new = before.environment, after.environment
+    differ = [name for name in ("cpu", "cores") if old.get(name) != new.get(name)]
+    doubts = [f"Measured on different machines ({' and '.join(differ)} differ)."] if differ else []
+    doubts += [
+        f"The machine was busy during the {which} measurement."
+        for which, result in (("old", old), ("new", new))
+        if result.get("busy")
     ]
-    return f" Measured on different machines ({' and '.join(differ)} differ)." if differ else ""
+    return "".join(f" {doubt}" for doubt in doubts)
 
 
 def _when(result: Result) -> str:
@@ -173,28 +173,21 @@ def _name(path: Path) -> str:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare `python -m bench compare`."""
+    """Declare the command's options."""
     parser.add_argument("old", type=Path, metavar="OLD.json")
     parser.add_argument("new", type=Path, metavar="NEW.json")
     parser.add_argument(
         "--threshold",
-        type=_share,
+        type=between(0, sys.float_info.max),
         default=0.05,
         metavar="SHARE",
-        help="by which a figure may get worse; beyond it, and beyond the runs' spread, the exit status is 1 "
-        "(%(default)s)",
+        help="share by which a figure may get worse; if one gets worse by more than that and the runs' "
+        "spread, the exit status is 1 (%(default)s)",
     )
     parser.set_defaults(run=_run)
 
 
-def _share(text: str) -> float:
-    share = float(text)
-    if not 0 <= share < math.inf:
-        raise argparse.ArgumentTypeError("must be at least 0")
-    return share
-
-
 def _run(options: argparse.Namespace) -> int:
-    report, worse = compare(options.old, options.new, options.threshold)
-    show(report)
+    table, finding, worse = compare(options.old, options.new, options.threshold)
+    show((table,), finding)
     return GOT_WORSE if worse else command_line.DONE

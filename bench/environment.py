@@ -14,6 +14,10 @@ import numpy as np
 PACKAGES = ("torch", "onnxruntime", "openvino", "numpy", "opencv-python-headless")
 
 
+BUSY = 0.15
+"""Share of the machine that other programs may use before times are no longer to be trusted."""
+SLOWED = 0.7
+"""Share of its speed that a matrix product must keep during a measurement."""
 PRODUCT = 1024
 """Rows and columns of the matrices whose product shows how much of the machine is free."""
 
@@ -23,9 +27,15 @@ class Moment:
     """How busy the machine was."""
 
     load: float | None
-    """Processes that wanted a core, over the last minute; None where the system does not tell."""
+    """Processes that wanted a core, on average over the last minute; None where the system does not tell."""
     gflops: float
     """Of an FP32 matrix product on all cores, the median of five."""
+    clock: float
+    """Seconds on the clock."""
+    own: float
+    """Processor seconds that this program and its finished children have used."""
+    all: float | None
+    """Processor seconds that all programs have used; None where the system does not tell."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +48,30 @@ class Environment:
     python: str
     packages: dict[str, str]
     commit: str
-    """Abbreviated; "+" after it when the working tree differs."""
+    """Abbreviated; followed by "+" if the working tree differs."""
     date: str
     """UTC, to the minute."""
-    before: Moment | None
+    before: Moment
     """The machine before the measurement."""
     after: Moment
 
+    @property
+    def others(self) -> float | None:
+        """Return how many cores other programs kept at work during the measurement, if the system tells."""
+        if self.before.all is None or self.after.all is None:
+            return None
+        everything, own = self.after.all - self.before.all, self.after.own - self.before.own
+        return max(0.0, (everything - own) / max(self.after.clock - self.before.clock, 1e-3))
 
-def environment(before: Moment | None = None) -> Environment:
+    @property
+    def busy(self) -> bool:
+        """Return whether other programs took so much of the machine that its times mislead."""
+        taken = self.before.load if self.others is None else self.others
+        slowed = self.after.gflops < SLOWED * self.before.gflops
+        return slowed or (taken or 0) > BUSY * (os.cpu_count() or 1)
+
+
+def environment(before: Moment) -> Environment:
     """Look at the machine that this runs on.
 
     before  what `moment` returned before the measurement
@@ -66,32 +91,46 @@ def environment(before: Moment | None = None) -> Environment:
 
 def moment() -> Moment:
     """Look at how busy the machine is."""
+    clock, own, everything = time.monotonic(), sum(os.times()[:4]), _used_by_all()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     matrix = np.ones((PRODUCT, PRODUCT), np.float32)
     seconds = []
     for _ in range(5):
         start = time.perf_counter()
         matrix @ matrix
         seconds.append(time.perf_counter() - start)
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return Moment(load, 2e-9 * PRODUCT**3 / float(np.median(seconds)))
+    return Moment(load, 2e-9 * PRODUCT**3 / float(np.median(seconds)), clock, own, everything)
 
 
-def told(environment: Environment) -> str:
-    """Say an environment in one line."""
+def _used_by_all() -> float | None:
+    """Return the processor seconds of all programs since the start of the machine; Linux only."""
+    try:
+        first, *_ = Path("/proc/stat").read_text().splitlines()
+        user, nice, system, _idle, _waiting, *rest = map(int, first.split()[1:])
+        return (user + nice + system + sum(rest[:3])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError):
+        return None
+
+
+def described(environment: Environment) -> str:
+    """Return the environment in one line."""
     versions = ", ".join(f"{name} {version}" for name, version in environment.packages.items())
     return (
         f"{environment.cpu}, {environment.cores} cores, {environment.system}; "
         f"Python {environment.python}, {versions}; commit {environment.commit}; {environment.date} UTC; "
-        f"{_busyness(environment)}"
+        f"{busyness(environment)}"
     )
 
 
-def _busyness(environment: Environment) -> str:
-    """Say how busy the machine was: what runs beside a measurement makes its times longer."""
-    moments = [moment for moment in (environment.before, environment.after) if moment]
+def busyness(environment: Environment) -> str:
+    """Return how busy the machine was: programs that run beside a measurement lengthen its times."""
+    moments = (environment.before, environment.after)
     loads = [f"{moment.load:.1f}" for moment in moments if moment.load is not None]
-    load = f"load average {' → '.join(loads)}, " if loads else ""
-    return f"{load}a matrix product at {' → '.join(f'{moment.gflops:.0f}' for moment in moments)} GFLOP/s"
+    parts = [f"load average {' → '.join(loads)}"] if loads else []
+    if environment.others is not None:
+        parts.insert(0, f"other programs used {environment.others:.1f} cores")
+    product = " → ".join(f"{moment.gflops:.0f}" for moment in moments)
+    return ", ".join([*parts, f"a matrix product at {product} GFLOP/s"])
 
 
 def _cpu() -> str:

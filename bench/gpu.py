@@ -5,7 +5,6 @@ written after each: for a GPU that can be had for minutes.
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from base import command_line
 from base.errors import BackendError
+from base.files import write_json
 from export.gpen import static
 from export.gpen.half import halve
 from export.gpen.layout import Layout
@@ -68,7 +68,7 @@ def measure(device: torch.device, output: Path, size: int, seconds: float) -> di
             except Exception as error:  # of whatever library: the next part may still work
                 found[name] = f"failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
             console.print(f"{name}: {found[name]}", soft_wrap=True)
-            output.write_text(json.dumps(found, indent=2) + "\n")
+            write_json(output, found)
     return found
 
 

@@ -1,24 +1,55 @@
-"""What the commands have in common: options, and values that argparse reads."""
+"""The options of a benchmark: each field of its settings, declared once with its default and help text."""
 
 import argparse
+from collections.abc import Callable
+from dataclasses import field, fields
 from pathlib import Path
+from typing import Any, TypeVar
 
-from bench.report import RESULTS
-
-
-def add_output(parser: argparse.ArgumentParser) -> None:
-    """Add the option that says where the results go."""
-    parser.add_argument(
-        "-o", "--output", type=Path, default=RESULTS, help="folder of the results (%(default)s)"
-    )
+Settings = TypeVar("Settings")
 
 
-def add_portraits(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
-    """Add the options that say which portraits a package is measured on."""
-    how_many = "?" if optional else None
-    parser.add_argument("portraits", type=Path, nargs=how_many, help="folder of square, aligned portraits")
-    parser.add_argument("--package", type=Path, help="measure this package instead of the bundled default")
-    parser.add_argument("--first", type=int, default=0, help="leave out the portraits before this one (0)")
+def option(default: Any, about: str, *flags: str, **more: Any) -> Any:
+    """Return a field of a settings class that is an option of the command, `--NAME`.
+
+    about  its help text; a default other than None or False is added
+    flags  further names; a name without dashes makes it an argument instead
+    more   what `add_argument` takes besides: `type`, `nargs`, `metavar`
+    """
+    return field(default=default, metadata={"about": about, "flags": flags, "more": more})
+
+
+def model(about: str = "package to measure in place of the bundled default") -> Any:
+    """Return the option that names a package: its folder, or a bundled name."""
+    return option(None, about, "--model", metavar="PACKAGE")
+
+
+def add_options(parser: argparse.ArgumentParser, settings: type) -> None:
+    """Declare the options of a settings class."""
+    for each in fields(settings):
+        flags, more, about = (each.metadata[key] for key in ("flags", "more", "about"))
+        if isinstance(each.default, bool):
+            parser.add_argument(_flag(each.name), action="store_true", help=about)
+        elif flags and not flags[0].startswith("-"):
+            parser.add_argument(each.name, default=each.default, help=about, **{"nargs": "?"} | more)
+        else:
+            shown = "" if each.default in (None, ()) else f" ({_shown(each.default)})"
+            names = (*flags, _flag(each.name))
+            parser.add_argument(*names, dest=each.name, default=each.default, help=about + shown, **more)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _shown(default: Any) -> str:
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
+def settings_of(options: argparse.Namespace, settings: type[Settings]) -> Settings:
+    """Return what the parsed options say."""
+    names = [each.name for each in fields(settings)]  # type: ignore[arg-type]
+    return settings(**{name: getattr(options, name) for name in names})
 
 
 def positive(text: str) -> int:
@@ -29,11 +60,25 @@ def positive(text: str) -> int:
     return number
 
 
-def counts(text: str) -> tuple[int, ...]:
-    """Read whole numbers of at least 1: `1,5,29`."""
-    return tuple(positive(number) for number in text.split(","))
+def between(least: float, most: float) -> Callable[[str], float]:
+    """Return what reads a number from `least` to `most`."""
+
+    def number(text: str) -> float:
+        if not least <= float(text) <= most:
+            raise argparse.ArgumentTypeError(f"must be between {least:g} and {most:g}")
+        return float(text)
+
+    return number
 
 
-def name_list(text: str) -> tuple[str, ...]:
-    """Read names: `static,openvino`."""
-    return tuple(name.strip() for name in text.split(","))
+def listed(read: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
+    """Return what reads several values: `1,5,29`."""
+
+    def several(text: str) -> tuple[Any, ...]:
+        return tuple(read(each.strip()) for each in text.split(","))
+
+    return several
+
+
+PORTRAITS = {"type": Path, "metavar": "PORTRAITS"}
+"""How an argument names a folder of square, aligned portraits."""

@@ -1,36 +1,31 @@
 """Whether pasting a face costs the same in a small photo and in a large one."""
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from base import command_line
 from bench import timing
-from bench.measure import of_times
-from bench.options import add_output, positive
-from bench.report import Report, measured
+from bench.benchmark import Benchmark, Tick
+from bench.options import option, positive
+from bench.report import Report, of_times, table
 from runtime.faces.align import TEMPLATES, Pixels, align
 from runtime.faces.face import Face
 from runtime.finish.paste import paste_all
 
 CANVASES = {"2 megapixels": (1250, 1600), "48 megapixels": (6000, 8000)}
 """Heights and widths."""
+SIZE, WIDTH = 512, 800
+"""S of the crop, and the side in pixels of the square that it covers in the photo."""
 ALLOWED = 0.2
 """Share by which the large canvas may differ from the small one."""
 
 
 @dataclass(frozen=True)
 class PasteSettings:
-    """What is pasted, and how often."""
+    """How often a face is pasted."""
 
-    size: int = 512
-    """S of the crop."""
-    width: int = 800
-    """Of the square that the crop covers in the photo, in its pixels."""
-    runs: int = 15
+    runs: int = option(15, "runs with each photo, in turns", type=positive)
 
 
 def steps(settings: PasteSettings) -> int:
@@ -38,45 +33,45 @@ def steps(settings: PasteSettings) -> int:
     return len(CANVASES) * (settings.runs + 1)
 
 
-def measure(settings: PasteSettings, tick: Callable[[], None]) -> Report:
+def measure(settings: PasteSettings, tick: Tick) -> Report:
     """Cut the same face out of both canvases and paste it back, in turns."""
-    canvases = {name: _canvas(*shape) for name, shape in CANVASES.items()}
-    works = {name: _work(canvas, settings) for name, canvas in canvases.items()}
-    seconds = timing.interleaved(works, settings.runs, tick)
-    small, large = seconds.values()
-    ratio = timing.median(large) / timing.median(small)
+    works = {name: _work(_canvas(*shape)) for name, shape in CANVASES.items()}
+    seconds = timing.in_turns(works, settings.runs, tick)
+    small, large = map(timing.median, seconds.values())
+    ratio = large / small
     within = abs(ratio - 1) <= ALLOWED
+    milliseconds = {
+        "photo": lambda name: name,
+        "median ms": lambda name: f"{1e3 * timing.median(seconds[name]):.1f}",
+        "95 % ms": lambda name: f"{1e3 * timing.p95(seconds[name]):.1f}",
+    }
+    rows = [
+        {"photo": name, "height": CANVASES[name][0], "width": CANVASES[name][1], **timing.figures(times)}
+        for name, times in seconds.items()
+    ]
+    same = {"size": SIZE, "width": WIDTH}
     return Report(
         name="paste",
-        title=f"A face of {settings.width} pixels cut out and pasted back, {settings.runs} runs",
-        headings=("photo", "median ms", "95 % ms"),
-        rows=tuple(
-            (name, f"{1e3 * timing.median(times):.1f}", f"{1e3 * timing.p95(times):.1f}")
-            for name, times in seconds.items()
+        tables=(
+            table(
+                f"A face of {WIDTH} pixels cut out and pasted back, {settings.runs} runs",
+                seconds,
+                milliseconds,
+            ),
         ),
         summary=f"The large photo takes {ratio:.2f} times as long as the small one: "
         f"{'within' if within else 'not within'} {ALLOWED:.0%}.",
         figures={
-            "size": settings.size,
-            "width": settings.width,
+            **same,
             "runs": settings.runs,
-            "rows": [
-                {
-                    "photo": name,
-                    "height": CANVASES[name][0],
-                    "width": CANVASES[name][1],
-                    "median_s": timing.median(times),
-                    "p95_s": timing.p95(times),
-                    "times_s": times,
-                }
-                for name, times in seconds.items()
-            ],
+            "rows": rows,
             "ratio": ratio,
             "allowed": ALLOWED,
             "within": within,
         },
         measures=tuple(of_times(name, times) for name, times in seconds.items()),
-        conditions={"size": settings.size, "width": settings.width},
+        conditions=same,
+        timed=True,
     )
 
 
@@ -84,26 +79,16 @@ def _canvas(height: int, width: int) -> Pixels:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def _work(canvas: Pixels, settings: PasteSettings) -> Callable[[], None]:
+def _work(canvas: Pixels) -> Callable[[], None]:
     height, width = canvas.shape[:2]
-    landmarks = (TEMPLATES["published"] - 0.5) * settings.width + (width / 2, height / 2)
+    landmarks = (TEMPLATES["published"] - 0.5) * WIDTH + (width / 2, height / 2)
     face = Face((0.0, 0.0, float(width), float(height)), landmarks.astype(np.float32), 1.0)
 
     def work() -> None:
-        aligned = align(canvas, face, settings.size)
+        aligned = align(canvas, face, SIZE)
         paste_all(canvas, [(aligned, aligned.crop)])
 
     return work
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare `python -m bench paste`."""
-    parser.add_argument("--runs", type=positive, default=15, help="with each photo, in turns (15)")
-    add_output(parser)
-    parser.set_defaults(run=_run)
-
-
-def _run(options: argparse.Namespace) -> int:
-    settings = PasteSettings(runs=options.runs)
-    measured("paste", steps(settings), partial(measure, settings), options.output)
-    return command_line.DONE
+BENCHMARK = Benchmark(PasteSettings, steps, measure)

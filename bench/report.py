@@ -1,35 +1,71 @@
-"""A measurement's record: JSON to compute with, Markdown to read, a table for the console."""
+"""A benchmark's report: JSON to compute with, Markdown to read, tables for the console."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
 from base.errors import GpenEdgeError
-from bench.environment import Moment, environment, moment, told
-from bench.measure import Measure
+from base.files import write_atomically, write_json
+from base.text import cause_of
+from bench import timing
+from bench.environment import Environment, busyness, described
 
 RESULTS = Path(__file__).parent / "results"
 
 Row = tuple[str, ...]
+Each = TypeVar("Each")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One figure, by which two results of a benchmark are compared."""
+
+    name: str
+    """Unique within its report."""
+    value: float
+    unit: str
+    """Such as `s`, `MiB`, `dB`."""
+    lowest: float | None = None
+    """Of the runs whose median the value is; None if there was only one run."""
+    highest: float | None = None
+    more_is_better: bool = False
+
+
+def of_times(name: str, seconds: list[float]) -> Measure:
+    """Return the median time of some runs, with the shortest and the longest."""
+    return Measure(name, timing.median(seconds), "s", min(seconds), max(seconds))
 
 
 @dataclass(frozen=True)
 class Table:
-    """A further table of a report."""
+    """A table of a report."""
 
     title: str
     headings: Row
     rows: tuple[Row, ...]
     shown: bool = True
-    """On the console too, not in the Markdown file alone."""
+    """On the console too, not only in the Markdown file."""
+
+
+def table(
+    title: str, of: Iterable[Each], columns: Mapping[str, Callable[[Each], str]], *, shown: bool = True
+) -> Table:
+    """Return a table with a row for each thing.
+
+    columns  each heading and the function that returns the column's cell
+    """
+    rows = tuple(tuple(cell(each) for cell in columns.values()) for each in of)
+    return Table(title, tuple(columns), rows, shown)
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things: 1 thread, 2 threads."""
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 @dataclass(frozen=True)
@@ -38,81 +74,75 @@ class Report:
 
     name: str
     """Of the files."""
-    title: str
-    headings: Row
-    rows: tuple[Row, ...]
+    tables: tuple[Table, ...]
+    """The first one's title is the report's."""
     summary: str
     """The finding, in one sentence."""
     figures: Mapping[str, Any]
-    """The same with all digits, and the settings, for the JSON."""
-    more: tuple[Table, ...] = ()
-    """Below the first table."""
+    """The same with all digits, and the settings, for the JSON file."""
     measures: tuple[Measure, ...] = ()
     """What `python -m bench compare` compares."""
     conditions: Mapping[str, Any] = field(default_factory=dict)
-    """What must be the same for that."""
+    """What two results must have in common to be compared."""
+    timed: bool = False
+    """The finding is about time: on a busy machine none is stated."""
+    failed: bool = False
+    """Something must not be as it was found: the command ends with an exit status of its own."""
+
+    @property
+    def title(self) -> str:
+        """Return the title of the report."""
+        return self.tables[0].title
 
 
-def record(report: Report, folder: Path, before: Moment | None = None) -> None:
-    """Write `NAME.json` and `NAME.md` into a folder and show the table. Raises GpenEdgeError.
-
-    before  the machine before the measurement
-    """
-    where = environment(before)
+def record(report: Report, folder: Path, environment: Environment) -> None:
+    """Write `NAME.json` and `NAME.md` into a folder and show the tables. Raises GpenEdgeError."""
     figures = {
         "benchmark": report.name,
         **report.figures,
         "measures": [asdict(measure) for measure in report.measures],
         "conditions": report.conditions,
-        "environment": asdict(where),
+        "environment": asdict(environment) | {"busy": environment.busy},
     }
-    lines = [f"# {report.title}", "", *_markdown(report.headings, report.rows), report.summary, ""]
-    for table in report.more:
-        lines += [f"## {table.title}", "", *_markdown(table.headings, table.rows)]
-    lines.append(told(where))
+    finding = finding_of(report, environment)
+    lines = [f"# {report.title}", "", *_markdown(report.tables[0]), finding, ""]
+    for each in report.tables[1:]:
+        lines += [f"## {each.title}", "", *_markdown(each)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{report.name}.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-        (folder / f"{report.name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     except OSError as error:
-        raise GpenEdgeError(f"cannot write the results to {folder}: {error.strerror or error}") from error
-    show(report)
+        raise GpenEdgeError(f"cannot write the results to {folder}: {cause_of(error)}") from error
+    write_json(folder / f"{report.name}.json", figures)
+    with write_atomically(folder / f"{report.name}.md") as file:
+        file.write("\n".join([*lines, described(environment), ""]).encode())
+    show(report.tables, finding)
     Console().print(escape(f"results: {folder / report.name}.json, .md"), soft_wrap=True)
 
 
-def _markdown(headings: Row, rows: tuple[Row, ...]) -> list[str]:
-    table = [headings, ("---", *["---:"] * (len(headings) - 1)), *rows]
-    return [*(f"| {' | '.join(row)} |" for row in table), ""]
+def finding_of(report: Report, environment: Environment) -> str:
+    """Return the summary, or why none is to be drawn: times of a busy machine mislead."""
+    if report.timed and environment.busy:
+        return (
+            f"The machine was busy ({busyness(environment)}): do not trust these times. "
+            "Run again when nothing else is running."
+        )
+    return report.summary
 
 
-def show(report: Report) -> None:
-    """Show the tables and the finding on the console."""
+def _markdown(table: Table) -> list[str]:
+    rows = [table.headings, ("---", *["---:"] * (len(table.headings) - 1)), *table.rows]
+    return [*(f"| {' | '.join(row)} |" for row in rows), ""]
+
+
+def show(tables: Iterable[Table], finding: str) -> None:
+    """Show tables and the finding on the console."""
     console = Console()
-    first = Table(report.title, report.headings, report.rows)
-    for table in (first, *(table for table in report.more if table.shown)):
-        shown = RichTable(title=escape(table.title))
-        for i, heading in enumerate(table.headings):
-            shown.add_column(escape(heading), justify="right" if i else "left")
-        for row in table.rows:
-            shown.add_row(*map(escape, row))
-        console.print(shown)
-    console.print(escape(report.summary), soft_wrap=True)
-
-
-@contextmanager
-def progress_bar(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show a bar on stderr; call what is given after each of `total` steps."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)
-
-
-def measured(title: str, steps: int, measure: Callable[[Callable[[], None]], Report], folder: Path) -> Report:
-    """Measure under a progress bar of so many steps; show and record the report. Raises GpenEdgeError."""
-    before = moment()
-    with progress_bar(title, steps) as tick:
-        report = measure(tick)
-    record(report, folder, before)
-    return report
+    for each in tables:
+        if each.shown and each.rows:
+            shown = RichTable(title=escape(each.title))
+            for i, heading in enumerate(each.headings):
+                shown.add_column(escape(heading), justify="right" if i else "left")
+            for row in each.rows:
+                shown.add_row(*map(escape, row))
+            console.print(shown)
+    console.print(escape(finding), soft_wrap=True)

@@ -1,13 +1,16 @@
-"""Timing several ways of doing the same thing, so that the machine's moods meet them all alike."""
+"""Timing several ways of doing the same thing in turns, so that a busy moment meets them all alike."""
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 Name = TypeVar("Name", bound=str)
+
+ENOUGH = 1.1
+"""Factor by which fewer threads may take longer than the best number of them."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Ratio:
     highest: float
 
 
-def interleaved(
+def in_turns(
     works: Mapping[Name, Callable[[], object]], runs: int, tick: Callable[[], None]
 ) -> dict[Name, list[float]]:
     """Time every work `runs` times, in turns, after a turn to warm up; return seconds.
@@ -36,6 +39,17 @@ def interleaved(
     return {name: times[1:] for name, times in seconds.items()}
 
 
+def threads_that_pay(time_with: Callable[[int], float], most: int) -> int:
+    """Return the fewest threads that come within 10 % of the shortest time; a busy machine gains by few.
+
+    time_with  returns the seconds that a piece of work takes with so many threads
+    most       of 1, 2, 4, … that are tried
+    """
+    counts: list[int] = [*(2**i for i in range(most.bit_length()) if 2**i < most), most]
+    seconds = {count: time_with(count) for count in counts}
+    return next(count for count in counts if seconds[count] <= ENOUGH * min(seconds.values()))
+
+
 def median(seconds: list[float]) -> float:
     """Return the median."""
     return float(np.median(seconds))
@@ -44,6 +58,11 @@ def median(seconds: list[float]) -> float:
 def p95(seconds: list[float]) -> float:
     """Return the time that 95 of 100 runs stay below."""
     return float(np.percentile(seconds, 95))
+
+
+def figures(seconds: list[float]) -> dict[str, Any]:
+    """Return runs as a result file has them."""
+    return {"median_s": median(seconds), "p95_s": p95(seconds), "times_s": seconds}
 
 
 def ratio(baseline: list[float], seconds: list[float]) -> Ratio:

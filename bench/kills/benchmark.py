@@ -5,8 +5,6 @@ killed at every step in turn, then at any moment, then while a second one wants 
 kill every photo must be somewhere, and every result whole; in the end each photo must have come out once.
 """
 
-import argparse
-import hashlib
 import os
 import random
 import re
@@ -17,8 +15,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,10 +23,11 @@ import numpy as np
 from PIL import Image
 from skimage.data import astronaut
 
-from base import command_line
 from base.errors import GpenEdgeError
-from bench.options import add_output, positive
-from bench.report import Report, measured
+from base.files import sha256
+from bench.benchmark import Benchmark, Tick
+from bench.options import model, option, positive
+from bench.report import Report, table
 from runtime.hotfolder.folders import Originals
 
 NAMES = ("portrait.png", "portrait.png", "film-scan/portrait.png", "portrait.gif", "scan 1.tiff", "a/b/c.bmp")
@@ -46,14 +44,10 @@ Place = Literal["same disk", "another disk"]
 class KillSettings:
     """How often the watcher is killed, and with what it works."""
 
-    kills: int = 140
-    """In each series: more than there are steps."""
-    package: str | None = None
-    """None is the bundled default."""
-    elsewhere: Path | None = None
-    """A folder on another file system than temporary files, for inputs that are on another disk."""
-    stride: int = 1
-    """Steps between two kills."""
+    kills: int = option(140, "kills in each series; by default more than there are steps", type=positive)
+    package: str | None = model("package to work with in place of the bundled default")
+    elsewhere: Path | None = option(None, "folder on another disk that photos come from", type=Path)
+    stride: int = option(1, "steps between two kills", type=positive)
 
 
 @dataclass
@@ -99,9 +93,7 @@ def steps(settings: KillSettings) -> int:
     return settings.kills * len(series_of(settings))
 
 
-def measure(
-    settings: KillSettings, tick: Callable[[], None], all_series: list[Series] | None = None
-) -> Report:
+def measure(settings: KillSettings, tick: Tick, all_series: list[Series] | None = None) -> Report:
     """Kill, look, go on; return what was found, in all series unless some are named."""
     all_series = all_series or series_of(settings)
     for series in all_series:
@@ -110,22 +102,18 @@ def measure(
     wrong = [f"{series.name}: {sentence}" for series in all_series for sentence in series.wrong]
     kills, photos = (sum(getattr(series, name) for series in all_series) for name in ("kills", "photos"))
     before: Counter[str] = sum((series.killed_before for series in all_series), Counter())
+    columns: dict[str, Callable[[Series], str]] = {
+        "series": lambda series: series.name,
+        "kills": lambda series: str(series.kills),
+        "steps": lambda series: str(series.steps),
+        "photos": lambda series: str(series.photos),
+        "ran through": lambda series: str(series.ends),
+        "refused": lambda series: str(series.refused),
+        "wrong": lambda series: str(len(series.wrong)),
+    }
     return Report(
         name="kills",
-        title="The hot folder, killed again and again",
-        headings=("series", "kills", "steps", "photos", "ran through", "refused", "wrong"),
-        rows=tuple(
-            (
-                series.name,
-                str(series.kills),
-                str(series.steps),
-                str(series.photos),
-                str(series.ends),
-                str(series.refused),
-                str(len(series.wrong)),
-            )
-            for series in all_series
-        ),
+        tables=(table("The hot folder, killed again and again", all_series, columns),),
         summary=f"{kills} kills, {photos} photos: "
         + ("; ".join(wrong) if wrong else "each delivered exactly once, none lost, nothing left over."),
         figures={
@@ -133,8 +121,9 @@ def measure(
             "photos": photos,
             "wrong": wrong,
             "killed_before": dict(before),
-            "series": [vars(series) | {"name": series.name} for series in all_series],
+            "series": [asdict(series) | {"name": series.name} for series in all_series],
         },
+        failed=bool(wrong),
     )
 
 
@@ -157,7 +146,7 @@ class Shop:
         self.random = random.Random(0)
         self.face = astronaut()[0:192, 128:320]  # type: ignore[no-untyped-call]
 
-    def work(self, kills: int, tick: Callable[[], None]) -> None:
+    def work(self, kills: int, tick: Tick) -> None:
         """Kill the watcher so often, then let it end its work; note in the series what is wrong."""
         self.series.steps = self._steps()
         step = 0
@@ -202,7 +191,7 @@ class Shop:
             draft = self.photos / ".coming"
             self.series.photos += 1
             Image.fromarray(self._photo(self.series.photos)).save(draft, format=target.suffix[1:])
-            self.contents[_hash(draft)] = self.series.photos
+            self.contents[sha256(draft)] = self.series.photos
             draft.rename(target)
             waiting += 1
 
@@ -216,21 +205,15 @@ class Shop:
     def _waiting(self) -> list[Path]:
         found = [path for path in _files(self.photos) if not path.name.startswith(".")]
         if self.series.originals == "leave":
-            found = [path for path in found if not self.times[self.contents[_hash(path)]]]
+            found = [path for path in found if not self.times[self.contents[sha256(path)]]]
         return found
 
     def _run_for(self, point: str) -> "subprocess.CompletedProcess[str]":
         command = [
-            sys.executable,
-            "-m",
-            "bench.kills.kill_point",
-            point,
-            str(self.photos),
-            str(self.output),
-            "--once",
+            *(sys.executable, "-m", "bench.kills.kill_point", point, str(self.photos), str(self.output)),
+            *("--once", "--settle", "0", "--backoff", "0.01", "--crashes", "1000000", "--threads", "1"),
+            *("--originals", self.series.originals, "--latent-step-decay", "1"),
         ]
-        command += ["--settle", "0", "--backoff", "0.01", "--crashes", "1000000", "--threads", "1"]
-        command += ["--originals", self.series.originals, "--latent-step-decay", "1"]
         if self.settings.package:
             command += ["--model", self.settings.package]
         return subprocess.run(
@@ -252,7 +235,7 @@ class Shop:
 
     def _look(self) -> None:
         """Check that every photo is somewhere, and fetch the results that are there."""
-        kept = {_hash(path) for path in [*_files(self.photos), *_files(self.output / "done")]}
+        kept = {sha256(path) for path in [*_files(self.photos), *_files(self.output / "done")]}
         lost = [number for content, number in self.contents.items() if content not in kept]
         if lost:
             self.series.wrong.append(f"photos {lost} are nowhere")
@@ -279,7 +262,7 @@ class Shop:
         left = [path for path in _files(self.photos.parent) if path.name.endswith(".tmp")]
         left += [path for path in [*_files(self.output), *_files(self.photos)] if path.name.endswith(".tmp")]
         failed = _files(self.output / "failed")
-        originals = Counter(_hash(path) for path in _files(self.output / "done"))
+        originals = Counter(sha256(path) for path in _files(self.output / "done"))
         if self.series.originals == "move" and (
             set(originals) != set(self.contents) or max(originals.values()) > 1
         ):
@@ -292,22 +275,4 @@ def _files(folder: Path) -> list[Path]:
     return sorted(Path(place, name) for place, _, names in os.walk(folder) for name in names)
 
 
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare `python -m bench kills`."""
-    add = parser.add_argument
-    add("--kills", type=positive, default=KillSettings.kills, help="how often, in each series (%(default)s)")
-    add("--stride", type=positive, default=KillSettings.stride, help="steps between two kills (%(default)s)")
-    add("--package", help="work with this package instead of the bundled default")
-    add("--elsewhere", type=Path, help="a folder on another disk, for photos to come from")
-    add_output(parser)
-    parser.set_defaults(run=_run)
-
-
-def _run(options: argparse.Namespace) -> int:
-    settings = KillSettings(options.kills, options.package, options.elsewhere, options.stride)
-    report = measured("kills", steps(settings), partial(measure, settings), options.output)
-    return command_line.SOME_FAILED if report.figures["wrong"] else command_line.DONE
+BENCHMARK = Benchmark(KillSettings, steps, measure)

@@ -3,21 +3,21 @@
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, fields
-from functools import partial
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from base import command_line
-from base.errors import GpenEdgeError
+from base.errors import GpenEdgeError, SettingsError
+from bench.benchmark import Benchmark, Tick
 from bench.latency.entries import BASELINES, Entry, network_entries, package_entries
 from bench.latency.form_process import FormError, FormProcess
 from bench.latency.report import latency_report
 from bench.latency.turns import check_room, first_results, take_batches, take_turns
-from bench.options import add_output, counts, name_list, positive
-from bench.report import Report, measured
+from bench.options import listed, option, positive
+from bench.report import Report
+from bench.threads import best_threads
 from engines.package import DEFAULT, Package, open_package
 from export.gpen.layout import Layout
 
@@ -37,35 +37,83 @@ BUDGET, QUICK_BUDGET = 510, 45
 """Seconds for all tables of a command: what a run of ten minutes, or of one, leaves beside the start."""
 
 
+def _size(text: str) -> int:
+    if int(text) not in LAYOUTS:
+        raise argparse.ArgumentTypeError(f"must be of {', '.join(map(str, LAYOUTS))}")
+    return int(text)
+
+
 @dataclass(frozen=True)
 class LatencySettings:
     """What is timed, and how."""
 
-    size: int = 512
-    """Of the published layout whose shape random weights take, unless a file is given."""
-    checkpoint: Path | None = None
-    packages: tuple[str, ...] = ()
-    """Folders or names: timed as the runtime runs them; the baseline has random weights of that layout."""
-    threads: int = 2
-    runs: int = RUNS
-    """Turns at most."""
-    batches: tuple[int, ...] = BATCHES
-    """Of the throughput; one face is always timed."""
-    only: tuple[str, ...] = ()
-    """Rows, by name, beside the baseline; without any, all."""
-    compiled: bool = False
-    """torch.compile may take its minutes on a CPU."""
-    budget: float = BUDGET
-    """Seconds. The baseline and one turn are measured however long they take, the rest while time is left."""
+    size_of: tuple[int, ...] = option(
+        (),
+        f"published layouts, of {', '.join(map(str, LAYOUTS))}, with random weights (by default the bundled "
+        f"package, then {', '.join(map(str, SIZES))})",
+        type=listed(_size),
+        metavar="S[,S]",
+    )
+    checkpoint: Path | None = option(None, "network to measure instead", type=Path)
+    package: tuple[str, ...] = option(
+        (),
+        "packages to measure side by side instead, as the runtime runs them; FP32 first",
+        "--model",
+        nargs="+",
+        metavar="PACKAGE",
+    )
+    threads: int | None = option(None, "of each form, in place of as many as pay here", type=positive)
+    runs: int | None = option(None, f"of each form, in turns, at most ({RUNS})", type=positive)
+    batches: tuple[int, ...] = option((), "faces at once, for the throughput (1,4,8)", type=listed(positive))
+    budget: float | None = option(
+        None,
+        f"seconds for all tables ({BUDGET}); the baseline and one turn are measured in any case",
+        type=positive,
+    )
+    only: tuple[str, ...] = option(
+        (), "rows to measure beside the baseline: static,openvino", type=listed(str), metavar="ROW[,ROW]"
+    )
+    compile: bool = option(False, "torch.compile on a CPU too: takes minutes")
+    quick: bool = option(False, f"layout 256, {QUICK_RUNS} runs, one face at once, {QUICK_BUDGET} seconds")
+
+
+def tables(settings: LatencySettings) -> Iterator[LatencySettings]:
+    """Yield the settings of each table, the quickest first. Raises SettingsError."""
+    if sum(map(bool, (settings.size_of, settings.checkpoint, settings.package))) > 1:
+        raise SettingsError("--size-of, --checkpoint and --model each name a network: give one of them")
+    quick = settings.quick
+    end = time.monotonic() + (settings.budget or (QUICK_BUDGET if quick else BUDGET))
+    networks = list(_networks(settings))
+    settings = replace(
+        settings,
+        runs=settings.runs or (QUICK_RUNS if quick else RUNS),
+        batches=settings.batches or ((1,) if quick else BATCHES),
+    )
+    for done, network in enumerate(networks):
+        _entries(replace(settings, **network))  # a wrong row is an error before the threads are chosen
+        settings = replace(settings, threads=settings.threads or best_threads())
+        # What one table leaves of its share, the next ones have.
+        share = (end - time.monotonic()) / (len(networks) - done)
+        yield replace(settings, **network, budget=share)
+
+
+def _networks(settings: LatencySettings) -> Iterator[dict[str, Any]]:
+    if settings.checkpoint or settings.package:
+        yield {"package": tuple(settings.package)}
+    else:
+        if not (settings.size_of or settings.quick or settings.only):
+            yield {"package": (DEFAULT,)}
+        for size in settings.size_of or ((256,) if settings.quick else SIZES):
+            yield {"size_of": (size,)}
 
 
 def steps(settings: LatencySettings) -> int:
     """Return how often `measure` ticks, if time allows. Raises PackageError."""
-    rows = [entry for entry in _entries(settings, _packages(settings)) if entry.why_not() is None]
-    return len(rows) * (1 + settings.runs + len({*settings.batches} - {1}))
+    rows = [entry for entry in _entries(settings) if entry.why_not() is None]
+    return len(rows) * (1 + (settings.runs or RUNS) + len({*settings.batches} - {1}))
 
 
-def measure(settings: LatencySettings, tick: Callable[[], None]) -> Report:
+def measure(settings: LatencySettings, tick: Tick) -> Report:
     """Open each form in a process of its own, then time them in turns.
 
     Raises CheckpointError, PackageError, and GpenEdgeError when the baseline fails.
@@ -74,10 +122,13 @@ def measure(settings: LatencySettings, tick: Callable[[], None]) -> Report:
         Opener,  # PyTorch takes seconds to load: not for the help, or a wrong option
     )
 
+    assert settings.budget is not None
+    assert settings.threads
+    assert settings.runs
     deadline = time.monotonic() + settings.budget
     packages = _packages(settings)
     layout = _layout(settings, packages)
-    entries = _entries(settings, packages)
+    entries = _entries(settings)
     not_run = {entry.name: why for entry in entries if (why := entry.why_not()) is not None}
     with tempfile.TemporaryDirectory(prefix="gpen-edge-bench-") as temporary, ExitStack() as stack:
         opener = Opener(layout, settings.checkpoint, Path(temporary), settings.threads)
@@ -97,13 +148,13 @@ def measure(settings: LatencySettings, tick: Callable[[], None]) -> Report:
         found = {name: each for name, each in found.items() if name not in failed}
         if next(iter(found), None) not in BASELINES:
             raise GpenEdgeError(f"the baseline does not run: {not_run[BASELINES[-1]]}")
-        take_batches(processes, found, rows, settings.batches, deadline, tick)
+        take_batches(processes, found, settings.batches, deadline, tick)
     return latency_report(
         name="-".join(package.folder.name for package in packages) or str(layout.size),
-        weights=", ".join(settings.packages) or str(settings.checkpoint or "random"),
+        weights=", ".join(_named(package) for package in packages)
+        or (settings.checkpoint.name if settings.checkpoint else "random weights"),
         layout=layout,
         threads=settings.threads,
-        titles={entry.name: entry.title for entry in entries},
         found=found,
         not_run=not_run,
     )
@@ -123,11 +174,11 @@ def _layout(settings: LatencySettings, packages: Sequence[Package]) -> Layout:
         from export.gpen.checkpoint import load_checkpoint
 
         return load_checkpoint(settings.checkpoint).layout
-    return LAYOUTS[settings.size]
+    return LAYOUTS[settings.size_of[0]]
 
 
 def _packages(settings: LatencySettings) -> tuple[Package, ...]:
-    packages = tuple(map(open_package, settings.packages))
+    packages = tuple(map(open_package, settings.package))
     sizes = {package.manifest.size for package in packages}
     names = {(package.manifest.name, package.manifest.precision) for package in packages}
     if len(sizes) > 1:
@@ -137,8 +188,9 @@ def _packages(settings: LatencySettings) -> tuple[Package, ...]:
     return packages
 
 
-def _entries(settings: LatencySettings, packages: Sequence[Package]) -> tuple[Entry, ...]:
-    entries = package_entries(packages) if packages else network_entries(compiled=settings.compiled)
+def _entries(settings: LatencySettings) -> tuple[Entry, ...]:
+    packages = _packages(settings)
+    entries = package_entries(packages) if packages else network_entries(compiled=settings.compile)
     names = [entry.name for entry in entries]
     if unknown := sorted({*settings.only} - {*names}):
         raise GpenEdgeError(f"no row is called {unknown[0]}: there are {', '.join(names)}")
@@ -146,74 +198,8 @@ def _entries(settings: LatencySettings, packages: Sequence[Package]) -> tuple[En
     return tuple(entry for entry in entries if entry.name in wanted)
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare `python -m bench latency`."""
-    network = parser.add_mutually_exclusive_group()
-    network.add_argument(
-        "--size-of",
-        type=_sizes,
-        metavar="S[,S]",
-        help="published layouts, of 256, 512, 1024, 2048 (256,512,1024, and the default package)",
-    )
-    network.add_argument("--checkpoint", type=Path, help="measure this network instead")
-    network.add_argument(
-        "--package", nargs="+", help="measure these packages side by side instead, FP32 first"
-    )
-    parser.add_argument("--threads", type=positive, default=2, help="of each form (2)")
-    parser.add_argument("--runs", type=positive, help=f"of each form, in turns, at most ({RUNS})")
-    parser.add_argument("--batches", type=counts, help="faces at once, for the throughput (1,4,8)")
-    parser.add_argument("--budget", type=positive, metavar="SECONDS", help=f"for all of it ({BUDGET})")
-    parser.add_argument(
-        "--only",
-        type=name_list,
-        default=(),
-        metavar="ROW[,ROW]",
-        help="these, beside the baseline: static,openvino",
-    )
-    parser.add_argument("--compile", action="store_true", help="torch.compile on a CPU too: takes minutes")
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help=f"layout 256, {QUICK_RUNS} runs, one face at once, {QUICK_BUDGET} seconds",
-    )
-    add_output(parser)
-    parser.set_defaults(run=_run)
+def _named(package: Package) -> str:
+    return f"{package.manifest.name} {package.manifest.precision.upper()}"
 
 
-def _sizes(text: str) -> tuple[int, ...]:
-    sizes = tuple(int(size) for size in text.split(","))
-    if not set(sizes) <= set(LAYOUTS):
-        raise argparse.ArgumentTypeError(f"must be of {', '.join(map(str, LAYOUTS))}")
-    return sizes
-
-
-def _networks(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Yield the settings that say what each table is of, the quickest first."""
-    if options.checkpoint:
-        yield {"checkpoint": options.checkpoint}
-    elif options.package:
-        yield {"packages": tuple(options.package)}
-    else:
-        if not (options.size_of or options.quick or options.only):
-            yield {"packages": (DEFAULT,)}
-        for size in options.size_of or ((256,) if options.quick else SIZES):
-            yield {"size": size}
-
-
-def _run(options: argparse.Namespace) -> int:
-    end = time.monotonic() + (options.budget or (QUICK_BUDGET if options.quick else BUDGET))
-    networks = list(_networks(options))
-    for done, network in enumerate(networks):
-        # What one table leaves of its share, the next ones have.
-        share = (end - time.monotonic()) / (len(networks) - done)
-        settings = LatencySettings(
-            **network,
-            threads=options.threads,
-            runs=options.runs or (QUICK_RUNS if options.quick else RUNS),
-            batches=options.batches or ((1,) if options.quick else BATCHES),
-            only=options.only,
-            compiled=options.compile,
-            budget=share,
-        )
-        measured("latency", steps(settings), partial(measure, settings), options.output)
-    return command_line.DONE
+BENCHMARK = Benchmark(LatencySettings, steps, measure, each=tables)

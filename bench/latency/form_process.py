@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from base.errors import GpenEdgeError
-from bench.latency.device_memory import used_memory
-from bench.latency.forms import WAYS, Array, peak_memory
+from bench.latency.forms import WAYS, Array
+from bench.memory import peak_memory, used_gpu_memory
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,7 +56,7 @@ class FormProcess:
         """
         self._errors, restored = folder / "stderr.txt", folder / "restored.npy"
         command = [sys.executable, "-m", "bench.latency.form_process", way, file, crop, restored, threads]
-        before = used_memory()
+        before = used_gpu_memory()
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
                 [*map(str, command), str(time.time())],
@@ -70,7 +70,7 @@ class FormProcess:
             )
         try:
             answer = self._answer()
-            after = used_memory()
+            after = used_gpu_memory()
             device = after - before if before is not None and after is not None else None
             self.first = FirstResult(**answer, device_mib=device)
             self.restored = np.load(restored)

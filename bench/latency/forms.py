@@ -3,7 +3,6 @@
 A form's own libraries are imported when it is opened, so that a process which holds one pays for that alone.
 """
 
-import resource
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,11 +74,9 @@ def _static_torch(checkpoint: Path, threads: int) -> Form:
 
 
 def _onnxruntime(graph: Path, threads: int) -> Form:
-    import onnxruntime
+    from runtime.onnx_session import open_network
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    session = open_network(graph, threads)
     name = session.get_inputs()[0].name
     return lambda crops: cast(Array, session.run(None, {name: crops})[0])
 
@@ -205,13 +202,3 @@ WAYS: dict[str, Way] = {
         builds_engines=True,
     ),
 }
-
-
-def peak_memory() -> float:
-    """Return this process's peak so far, in MiB, without what it had before its program began."""
-    status = Path("/proc/self/status")
-    if status.is_file():  # Linux's ru_maxrss begins with the peak of the process that started this one
-        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(peak.split()[1]) / 2**10
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bench import timing
+from bench.latency.entries import Entry
 from bench.latency.form_process import FirstResult
-from bench.measure import Measure, of_times
-from bench.report import Report, Row, Table
+from bench.report import Measure, Report, Row, Table, counted, of_times, table
 from export.gpen.layout import Layout
 
 NO_TIME, NO_MEMORY, ONE_AT_ONCE = "no time", "no memory", "one at once"
@@ -18,6 +18,7 @@ NO_TIME, NO_MEMORY, ONE_AT_ONCE = "no time", "no memory", "one at once"
 class Found:
     """What was measured of one row."""
 
+    entry: Entry
     first: FirstResult
     psnr: float | None
     """Of the first result against FP32, dB; None where both are equal, or there is no FP32."""
@@ -35,96 +36,91 @@ def latency_report(
     weights: str,
     layout: Layout,
     threads: int,
-    titles: Mapping[str, str],
     found: Mapping[str, Found],
     not_run: Mapping[str, str],
 ) -> Report:
-    """Set the rows that ran, the baseline first, and those that did not, side by side.
+    """Set the rows that ran, the baseline first, beside each other, and say why the others did not.
 
-    name    of the network: its size, or the package's name
-    titles  of all rows, in their order
+    name     of the network: its size, or the package's name
+    not_run  reasons by row
     """
-    first = next(iter(found))
-    baseline, batches = found[first].times, found[first].throughput
-    fastest = min(found, key=lambda row: timing.median(found[row].times))
-    differences = [each.difference for each in found.values() if each.difference is not None]
+    rows = list(found.values())
+    baseline = rows[0].times
+
+    def speed_up(each: Found) -> str:
+        ratio = timing.ratio(baseline, each.times)
+        return f"{ratio.median:.2f} ({ratio.lowest:.2f}–{ratio.highest:.2f})"
+
+    differences = [each.difference for each in rows if each.difference is not None]
     difference = max(differences) if len(differences) > 1 else None
+    same = {"layout": asdict(layout), "threads": threads}
     return Report(
         name=f"latency-{name}",
-        title=f"One face through GPEN-{layout.size}, {threads} threads, {len(baseline)} runs",
-        headings=("form", "median s", "95 % s", "times as fast", "dB to FP32"),
-        rows=tuple(_row(titles[row], each, baseline) for row, each in found.items()),
-        summary=_summary(titles[first], titles[fastest], baseline, found[fastest].times, difference),
-        figures={
-            "layout": asdict(layout),
-            "weights": weights,
-            "threads": threads,
-            "runs": len(baseline),
-            "rows": [
-                {"form": row, "title": titles[row], **_figures(each, baseline)} for row, each in found.items()
-            ],
-            "not_run": dict(not_run),
-            "largest_difference": difference,
-        },
-        more=(
-            Table(
+        tables=(
+            table(
+                f"One face through {weights} (GPEN-{layout.size}), {counted(threads, 'thread')}, "
+                f"{counted(len(baseline), 'run')}",
+                rows,
+                {
+                    "form": lambda each: each.entry.title,
+                    "median s": lambda each: f"{timing.median(each.times):.3f}",
+                    "95 % s": lambda each: f"{timing.p95(each.times):.3f}",
+                    "times as fast": speed_up,
+                    "dB to FP32": lambda each: _or_dash(each.psnr),
+                },
+            ),
+            table(
                 "Start and memory",
-                ("form", "cold start s", "first call s", "peak MiB", "GPU MiB"),
-                tuple(_start_row(titles[row], each.first) for row, each in found.items()),
+                rows,
+                {
+                    "form": lambda each: each.entry.title,
+                    "cold start s": lambda each: f"{each.first.cold_start_s:.2f}",
+                    "first call s": lambda each: f"{each.first.first_call_s:.3f}",
+                    "peak MiB": lambda each: f"{each.first.peak_mib:.0f}",
+                    "GPU MiB": lambda each: _or_dash(each.first.device_mib),
+                },
             ),
             Table(
                 "Faces per second, so many at once",
-                ("form", *map(str, batches)),
-                tuple((titles[row], *map(_rate, each.throughput.values())) for row, each in found.items()),
+                ("form", *map(str, rows[0].throughput)),
+                tuple((each.entry.title, *map(_rate, each.throughput.values())) for each in rows),
             ),
-            Table(
-                "Not run",
-                ("form", "why"),
-                tuple((title, not_run[row]) for row, title in titles.items() if row in not_run),
-            ),
+            Table("Not run", ("why", "forms"), tuple(_by_reason(not_run))),
         ),
-        measures=tuple(measure for row, each in found.items() for measure in _measures(titles[row], each)),
-        conditions={"layout": asdict(layout), "threads": threads},
+        summary=_summary(rows, difference),
+        figures={
+            **same,
+            "weights": weights,
+            "runs": len(baseline),
+            "rows": [_figures(each, baseline) for each in rows],
+            "not_run": dict(not_run),
+            "largest_difference": difference,
+        },
+        measures=tuple(measure for each in rows for measure in _measures(each)),
+        conditions=same,
+        timed=True,
     )
 
 
-def _summary(
-    baseline_title: str,
-    title: str,
-    baseline: list[float],
-    times: list[float],
-    difference: float | None,
-) -> str:
-    if title == baseline_title:
-        return f"Nothing that ran is faster than the {title}."
-    ratio = timing.ratio(baseline, times).median
+def _summary(rows: list[Found], difference: float | None) -> str:
+    first, fastest = rows[0], min(rows, key=lambda each: timing.median(each.times))
+    if fastest is first:
+        return f"Nothing that ran is faster than the {first.entry.title}."
+    ratio = timing.ratio(first.times, fastest.times).median
     same = "" if difference is None else f"; outputs differ by at most {difference:.1e}"
-    return f"The {title}, is {ratio:.2f} times as fast as the {baseline_title}{same}."
-
-
-def _row(title: str, found: Found, baseline: list[float]) -> Row:
-    ratio = timing.ratio(baseline, found.times)
     return (
-        title,
-        f"{timing.median(found.times):.3f}",
-        f"{timing.p95(found.times):.3f}",
-        f"{ratio.median:.2f} ({ratio.lowest:.2f}–{ratio.highest:.2f})",
-        _told(found.psnr, ".0f"),
+        f"The {fastest.entry.title}, takes {timing.median(fastest.times):.3f} s a face and is "
+        f"{ratio:.2f} times as fast as the {first.entry.title}{same}."
     )
 
 
-def _start_row(title: str, first: FirstResult) -> Row:
-    return (
-        title,
-        f"{first.cold_start_s:.2f}",
-        f"{first.first_call_s:.3f}",
-        f"{first.peak_mib:.0f}",
-        _told(first.device_mib, ".0f"),
-    )
+def _by_reason(not_run: Mapping[str, str]) -> Iterable[Row]:
+    for reason in dict.fromkeys(not_run.values()):
+        yield reason, ", ".join(row for row, why in not_run.items() if why == reason)
 
 
-def _told(value: float | None, digits: str) -> str:
-    return "—" if value is None else format(value, digits)
+def _or_dash(value: float | None) -> str:
+    return "—" if value is None else f"{value:.0f}"
 
 
 def _rate(rate: float | str) -> str:
@@ -136,9 +132,9 @@ def _rate(rate: float | str) -> str:
 def _figures(found: Found, baseline: list[float]) -> dict[str, Any]:
     rates = {str(batch): rate for batch, rate in found.throughput.items()}
     return {
-        "median_s": timing.median(found.times),
-        "p95_s": timing.p95(found.times),
-        "times_s": found.times,
+        "form": found.entry.name,
+        "title": found.entry.title,
+        **timing.figures(found.times),
         "speed_up": asdict(timing.ratio(baseline, found.times)),
         "cold_start_s": found.first.cold_start_s,
         "first_call_s": found.first.first_call_s,
@@ -151,7 +147,8 @@ def _figures(found: Found, baseline: list[float]) -> dict[str, Any]:
     }
 
 
-def _measures(title: str, found: Found) -> Iterable[Measure]:
+def _measures(found: Found) -> Iterable[Measure]:
+    title = found.entry.title
     yield of_times(title, found.times)
     yield Measure(f"{title}: peak memory", found.first.peak_mib, "MiB")
     if found.psnr is not None:

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from bench.latency.entries import Entry
 from bench.latency.form_process import FormError, FormProcess
 from bench.latency.forms import Array
 from bench.latency.report import NO_MEMORY, NO_TIME, ONE_AT_ONCE, Found
+from bench.memory import free_memory
 from bench.timing import median
 
 SPARED = 0.7
@@ -23,7 +23,7 @@ def check_room(processes: Mapping[str, FormProcess], deadline: float) -> None:
         return
     if time.monotonic() > deadline:
         raise FormError("no time was left: --budget SECONDS")
-    needed, free = max(process.first.peak_mib for process in processes.values()), _free_memory()
+    needed, free = max(process.first.peak_mib for process in processes.values()), free_memory()
     if needed > SPARED * free:
         raise FormError(f"it may take {needed:.0f} MiB of memory, and {free:.0f} MiB are free")
 
@@ -34,7 +34,7 @@ def first_results(processes: Mapping[str, FormProcess], rows: Mapping[str, Entry
     for name, process in processes.items():
         reference = processes.get(rows[name].reference or "")
         nearness = _nearness(process.restored, reference.restored) if reference else (None, None)
-        found[name] = Found(process.first, *nearness)
+        found[name] = Found(rows[name], process.first, *nearness)
     return found
 
 
@@ -77,7 +77,6 @@ def take_turns(
 def take_batches(
     processes: Mapping[str, FormProcess],
     found: Mapping[str, Found],
-    rows: Mapping[str, Entry],
     batches: Iterable[int],
     deadline: float,
     tick: Callable[[], None],
@@ -90,11 +89,11 @@ def take_batches(
         each.throughput[1] = 1 / median(each.times)
     for batch in sorted({*batches} - {1}):
         for name, each in found.items():
-            if rows[name].one_at_once:
+            if each.entry.one_at_once:
                 each.throughput[batch] = ONE_AT_ONCE
             elif time.monotonic() + 2 * batch * median(each.times) > deadline:
                 each.throughput[batch] = NO_TIME
-            elif batch * each.first.peak_mib > SPARED * _free_memory():
+            elif batch * each.first.peak_mib > SPARED * free_memory():
                 each.throughput[batch] = NO_MEMORY
             else:
                 each.throughput[batch] = _throughput(processes[name], batch)
@@ -107,11 +106,3 @@ def _throughput(process: FormProcess, batch: int) -> float | str:
         return batch / process.seconds(batch)
     except FormError as error:
         return str(error)
-
-
-def _free_memory() -> float:
-    """Return the memory that is free, in MiB; without end where the system does not tell."""
-    information = Path("/proc/meminfo")
-    lines = information.read_text().splitlines() if information.is_file() else []
-    free = (int(line.split()[1]) / 2**10 for line in lines if line.startswith("MemAvailable"))
-    return next(free, math.inf)

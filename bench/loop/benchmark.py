@@ -1,49 +1,41 @@
-"""What the passes of the latent loop buy: time and nearness by ε and N, and how far each η goes."""
+"""What the passes of the latent loop cost and gain: time and nearness by ε and N."""
 
-import argparse
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from base import command_line
-from bench.measure import Measure
-from bench.options import add_output, add_portraits, positive
-from bench.report import Report, Row, Table, measured
+from bench.benchmark import Benchmark, Tick
+from bench.options import model, option, positive
+from bench.report import Measure, Report, table
 from engines.package import Manifest, open_package
 from portraits.aligned import AlignedPortraits
 from portraits.damage import Portrait
-from portraits.degradations import Degradation, degrade, named
+from portraits.degradations import degrade, named
 from portraits.likeness import psnr
 from portraits.reading import load_portraits, pictures_in
-from runtime.faces.align import AlignedFace, align
+from runtime.faces.align import align
 from runtime.finish.compose import compose, face_noise
 from runtime.network.backends import Backend, open_backend
-from runtime.network.loop import SETTLED, LoopResult, restore_crops
-from runtime.network.schedule import EPSILON, epsilon_of, kappa
+from runtime.network.loop import SETTLED, restore_crops
+from runtime.network.schedule import EPSILON, kappa
 from runtime.settings.settings import RestoreSettings
 
 Picture = NDArray[np.float32]
 
 ETA = 0.1
-"""η of the comparison over ε and N: the largest, whose latent goes furthest."""
+"""η of the comparison: the largest, whose latent goes furthest."""
 ITERATIONS = (10, 30)
 EPSILONS = (1.0, 0.4, EPSILON, 0.1, 0.05)
 """ε = 1 is the first pass alone; each is compared with a pass for every step (ε → 0).
 
 Nothing settles in them, so that ε alone is seen; the product's schedule, which settles, has its own row.
 """
-ETAS = (0.02, 0.03, 0.04, 0.05, 0.1)
-WITHIN = 45.0
-"""dB of the comparison by which the schedule may differ from a pass for every step."""
-MOST_PASSES = 5
 DEGRADATION = "training-range"
 
 
@@ -51,13 +43,12 @@ DEGRADATION = "training-range"
 class LoopSettings:
     """What goes through the loop."""
 
-    portraits: Path
-    """Folder of square portraits, aligned with the published template."""
-    package: Path | None = None
-    first: int = 0
-    """Portraits before this one, in the order of their names, are left out."""
-    limit: int | None = None
-    """Portraits at most."""
+    portraits: Path | None = option(
+        None, "folder of square, aligned portraits", "PORTRAITS", nargs=None, type=Path
+    )
+    package: str | None = model()
+    first: int = option(0, "number of the first portrait to take, by name", type=int)
+    limit: int = option(12, "portraits at most", type=positive)
 
 
 @dataclass(frozen=True)
@@ -73,283 +64,191 @@ class Schedule:
     most_passes: int
     seconds: float
     """Per face; the median."""
-    to_every_pass: float
-    """PSNR of the composed face against that with a pass for every step, in dB."""
-    worst_to_every_pass: float
+    to_every_pass: float | None
+    """PSNR of the composed face against that with a pass for every step, in dB; None for that itself."""
+    worst_to_every_pass: float | None
     to_truth: float
     """PSNR of the composed face against the truth, in dB."""
 
+    @property
+    def name(self) -> str:
+        """Return how a table calls it."""
+        epsilon = f"{self.epsilon:g}" if self.epsilon else "a pass per step"
+        return f"{self.iterations}, {epsilon}{' until it settles' if self.settles else ''}"
 
-@dataclass(frozen=True)
-class Decay:
-    """How far one η goes in N = 30 steps, as the product takes them; means over portraits."""
 
-    eta: float
-    passes: float
-    from_input: float
-    """RMS distance of the composed face from the photo, in 8-bit levels."""
-    from_restored: float
-    """And from the restored face r."""
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One portrait's way through the loop."""
+
+    passes: int
+    seconds: float
+    face: Picture
+    """Composed, S×S×3 in [0, 1]."""
     to_truth: float
+    to_every_pass: float = math.inf
 
 
 def steps(settings: LoopSettings) -> int:
     """Return how often `measure` ticks. Raises PhotoError."""
+    assert settings.portraits
     return len(pictures_in(settings.portraits)[settings.first :][: settings.limit])
 
 
-def measure(settings: LoopSettings, tick: Callable[[], None]) -> Report:
+def measure(settings: LoopSettings, tick: Tick) -> Report:
     """Take portraits through the loop one by one, as photos of their own.
 
     Raises PhotoError when there are no portraits, PackageError and BackendError.
     """
+    assert settings.portraits
     package = open_package(settings.package)
-    truths = load_portraits(
-        settings.portraits, first=settings.first, limit=settings.limit, size=package.manifest.size
-    )
-    (degradation,) = named((DEGRADATION,))
+    size = package.manifest.size
+    truths = load_portraits(settings.portraits, first=settings.first, limit=settings.limit, size=size)
     backend = open_backend("auto", package)
-    _composed(backend, _Portrait(truths[0], degradation, 0), ETA, 2, 0)  # opens every graph
-    schedules: dict[tuple[int, float, bool], list[_Run]] = {}
-    decays: dict[float, list[_Run]] = {}
+    runs: dict[tuple[int, float, bool], list[Run]] = {}
     for i, truth in enumerate(truths):
-        portrait = _Portrait(truth, degradation, settings.first + i)
+        loop = Loop(backend, truth, settings.first + i)
+        if not i:
+            loop.run(2, 0)  # opens every graph
         for iterations in ITERATIONS:
-            every = _composed(backend, portrait, ETA, iterations, 0)
+            every = loop.run(iterations, 0)
             for epsilon in EPSILONS:
-                run = _composed(backend, portrait, ETA, iterations, epsilon)
-                schedules.setdefault((iterations, epsilon, False), []).append(run.against(every))
-            run = _composed(backend, portrait, ETA, iterations, EPSILON, settled=SETTLED)
-            schedules.setdefault((iterations, EPSILON, True), []).append(run.against(every))
-            schedules.setdefault((iterations, 0.0, False), []).append(every.against(every))
-        for eta in ETAS:
-            run = _composed(backend, portrait, eta, 30, epsilon_of(package), settled=SETTLED)
-            decays.setdefault(eta, []).append(run)
+                found = loop.run(iterations, epsilon, against=every.face)
+                runs.setdefault((iterations, epsilon, False), []).append(found)
+            found = loop.run(iterations, EPSILON, settled=SETTLED, against=every.face)
+            runs.setdefault((iterations, EPSILON, True), []).append(found)
+            runs.setdefault((iterations, 0.0, False), []).append(every)
         tick()
     backend.close()
-    return _report(
-        settings,
-        package.manifest,
-        len(truths),
-        [_schedule(*key, runs) for key, runs in schedules.items()],
-        [_decay(eta, runs) for eta, runs in decays.items()],
-        _monotonic(decays),
-    )
+    schedules = [_schedule(*key, found) for key, found in runs.items()]
+    return loop_report(package.manifest, settings.first, len(truths), schedules)
 
 
-class _Portrait:
+class Loop:
     """A degraded portrait, ready for the loop."""
 
-    def __init__(self, truth: Portrait, degradation: Degradation, number: int) -> None:
-        self.truth = truth
-        self.photo = degrade(truth, degradation, number)
-        (face,) = AlignedPortraits().detect(self.photo)
-        self.aligned: AlignedFace = align(self.photo, face, len(truth))
-        self.sigma = face_noise(self.photo, self.aligned)
+    def __init__(self, backend: Backend, truth: Portrait, number: int) -> None:
+        (degradation,) = named((DEGRADATION,))
+        self._backend, self._truth = backend, truth
+        self._photo = degrade(truth, degradation, number)
+        (face,) = AlignedPortraits().detect(self._photo)
+        self._aligned = align(self._photo, face, len(truth))
+        self._sigma = face_noise(self._photo, self._aligned)
+
+    def run(
+        self, iterations: int, epsilon: float, *, settled: float = 0.0, against: Picture | None = None
+    ) -> Run:
+        """Restore and compose the face.
+
+        against  a face that it is compared with
+        """
+        settings = RestoreSettings(latent_step_decay=ETA, iterations=iterations, budget=math.inf)
+        crops = self._aligned.crop[None]
+        rho = np.ones(crops.shape[:3], np.float32)
+        start = time.perf_counter()
+        (loop,) = restore_crops(self._backend, crops, rho, settings, epsilon=epsilon, settled=settled)
+        seconds = time.perf_counter() - start
+        own = self._photo.astype(np.float32) / np.float32(255)
+        composed = compose(own, loop.restored, kappa(ETA, rho[0], loop.steps), self._sigma)
+        face = np.asarray(np.clip(composed, 0, 1), np.float32)
+        to_truth = psnr(np.asarray(np.rint(255 * face), np.uint8), self._truth)
+        near = math.inf if against is None else _nearness(face, against)
+        return Run(loop.passes, seconds, face, to_truth, near)
 
 
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """One portrait's way through the loop."""
-
-    loop: LoopResult
-    seconds: float
-    face: Picture
-    """Composed, S×S×3 in [0, 1]."""
-    portrait: _Portrait
-    to_every_pass: float = math.inf
-
-    def against(self, every: "_Run") -> "_Run":
-        """Return the run with its PSNR against another, in dB; faces that are equal are infinitely near."""
-        error = float(np.mean((self.face.astype(np.float64) - every.face) ** 2))
-        near = -10 * math.log10(error) if error else math.inf
-        return _Run(self.loop, self.seconds, self.face, self.portrait, near)
-
-    @property
-    def to_truth(self) -> float:
-        """Return the PSNR of the composed face against the truth."""
-        return psnr(np.asarray(np.rint(255 * self.face), np.uint8), self.portrait.truth)
-
-    def distance(self, picture: Picture) -> float:
-        """Return the RMS distance of the composed face, in 8-bit levels."""
-        return 255 * float(np.sqrt(np.mean((self.face.astype(np.float64) - picture) ** 2)))
+def _nearness(face: Picture, other: Picture) -> float:
+    error = float(np.mean((face.astype(np.float64) - other) ** 2))
+    return -10 * math.log10(error) if error else math.inf
 
 
-def _composed(
-    backend: Backend,
-    portrait: _Portrait,
-    eta: float,
-    iterations: int,
-    epsilon: float,
-    *,
-    settled: float = 0.0,
-) -> _Run:
-    settings = RestoreSettings(latent_step_decay=eta, iterations=iterations, budget=math.inf)
-    crops = portrait.aligned.crop[None]
-    rho = np.ones(crops.shape[:3], np.float32)
-    start = time.perf_counter()
-    (loop,) = restore_crops(backend, crops, rho, settings, epsilon=epsilon, settled=settled)
-    seconds = time.perf_counter() - start
-    own = portrait.photo.astype(np.float32) / np.float32(255)
-    face = np.clip(compose(own, loop.restored, kappa(eta, rho[0], loop.steps), portrait.sigma), 0, 1)
-    return _Run(loop, seconds, np.asarray(face, np.float32), portrait)
-
-
-def _schedule(iterations: int, epsilon: float, settles: bool, runs: Sequence[_Run]) -> Schedule:
+def _schedule(iterations: int, epsilon: float, settles: bool, runs: Sequence[Run]) -> Schedule:
     near = [run.to_every_pass for run in runs]
     return Schedule(
         iterations,
         epsilon,
         settles,
-        passes=float(np.mean([run.loop.passes for run in runs])),
-        most_passes=max(run.loop.passes for run in runs),
+        passes=float(np.mean([run.passes for run in runs])),
+        most_passes=max(run.passes for run in runs),
         seconds=float(np.median([run.seconds for run in runs])),
-        to_every_pass=float(np.mean(near)),
-        worst_to_every_pass=min(near),
+        to_every_pass=_finite(float(np.mean(near))),
+        worst_to_every_pass=_finite(min(near)),
         to_truth=float(np.mean([run.to_truth for run in runs])),
     )
 
 
-def _decay(eta: float, runs: Sequence[_Run]) -> Decay:
-    return Decay(
-        eta,
-        passes=float(np.mean([run.loop.passes for run in runs])),
-        from_input=float(np.mean([run.distance(run.portrait.photo / np.float32(255)) for run in runs])),
-        from_restored=float(np.mean([run.distance(run.loop.restored) for run in runs])),
-        to_truth=float(np.mean([run.to_truth for run in runs])),
-    )
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
-def _monotonic(decays: dict[float, list[_Run]]) -> dict[str, int]:
-    """Count the portraits whose face goes away from the input, and towards r, with every larger η."""
-    away = towards = 0
-    for runs in zip(*decays.values(), strict=True):
-        from_input = [run.distance(run.portrait.photo / np.float32(255)) for run in runs]
-        from_restored = [run.distance(run.loop.restored) for run in runs]
-        away += all(one < other for one, other in pairwise(from_input))
-        towards += all(one > other for one, other in pairwise(from_restored))
-    return {"away_from_input": away, "towards_restored": towards}
-
-
-def _report(
-    settings: LoopSettings,
-    package: Manifest,
-    count: int,
-    schedules: list[Schedule],
-    decays: list[Decay],
-    monotonic: dict[str, int],
-) -> Report:
+def loop_report(package: Manifest, first: int, count: int, schedules: list[Schedule]) -> Report:
+    """Return the report of a package, measured on so many portraits from number `first` on."""
     (standard,) = (s for s in schedules if s.iterations == 30 and s.settles)
-    within = {
-        f"ε = {EPSILON:g} is within {WITHIN:g} dB of a pass for every step, in each portrait": (
-            f"{standard.worst_to_every_pass:.1f} dB at the least",
-            standard.worst_to_every_pass >= WITHIN,
-        ),
-    }
-    # In the renewed loop more passes are to be sharper, not the same.
-    claims = {
-        **({} if package.loop_kind == "renewed" else within),
-        f"at most {MOST_PASSES} passes for η = {ETA:g}": (
-            f"{standard.most_passes} at most, {standard.passes:.2f} on average",
-            standard.most_passes <= MOST_PASSES,
-        ),
-        "the face goes away from the input with every larger η": (
-            f"in {monotonic['away_from_input']} of {count} portraits",
-            monotonic["away_from_input"] == count,
-        ),
-        "and towards the restored face": (
-            f"in {monotonic['towards_restored']} of {count} portraits",
-            monotonic["towards_restored"] == count,
-        ),
-    }
-    held = sum(holds for _, holds in claims.values())
+    same = {"package": package.name, "portraits": count, "first": first}
     return Report(
         name="loop",
-        title=f"The latent loop of {package.name}, {package.loop_kind}: η = {ETA:g}, {count} portraits over "
-        "the training ranges",
-        headings=("N, ε", "passes", "ms a face", "dB to a pass per step", "at the least", "dB to the truth"),
-        rows=tuple(_schedule_row(schedule) for schedule in schedules),
-        summary=f"{held} of {len(claims)} claims hold.",
-        figures={
-            "package": package.name,
-            "loop": package.loop_kind,
-            "portraits": count,
-            "first": settings.first,
-            "degradation": DEGRADATION,
-            "eta": ETA,
-            "schedules": [_finite(asdict(schedule)) for schedule in schedules],
-            "decays": [asdict(decay) for decay in decays],
-            "monotonic": monotonic,
-            "claims": {
-                text: {"measured": measured, "holds": holds} for text, (measured, holds) in claims.items()
-            },
-        },
-        measures=tuple(_measures(schedules)),
-        conditions={"package": package.name, "portraits": count, "first": settings.first},
-        more=(
-            Table(
-                "How far η goes in 30 steps of the product",
-                ("η", "passes", "RMS from the input, levels", "RMS from r", "dB to the truth"),
-                tuple(
-                    (
-                        f"{d.eta:g}",
-                        f"{d.passes:.2f}",
-                        f"{d.from_input:.2f}",
-                        f"{d.from_restored:.2f}",
-                        f"{d.to_truth:.2f}",
-                    )
-                    for d in decays
-                ),
-            ),
-            Table(
-                "Claims",
-                ("claim", "measured", "holds"),
-                tuple(
-                    (text, measured, "yes" if holds else "no") for text, (measured, holds) in claims.items()
-                ),
+        tables=(
+            table(
+                f"The latent loop of {package.name}, {package.loop_kind}: η = {ETA:g}, {count} portraits "
+                "over the training ranges",
+                schedules,
+                {
+                    "N, ε": lambda s: s.name,
+                    "passes": lambda s: f"{s.passes:.2f}",
+                    "ms a face": lambda s: f"{1000 * s.seconds:.0f}",
+                    "dB to a pass per step": lambda s: _decibels(s.to_every_pass),
+                    "at the least": lambda s: _decibels(s.worst_to_every_pass),
+                    "dB to the truth": lambda s: f"{s.to_truth:.2f}",
+                },
             ),
         ),
+        summary=f"The product's 30 steps take {standard.passes:.2f} passes, {standard.most_passes} at most, "
+        f"and end {_decibels(standard.worst_to_every_pass)} dB or more from a pass for every step.",
+        figures={
+            **same,
+            "loop": package.loop_kind,
+            "degradation": DEGRADATION,
+            "eta": ETA,
+            "schedules": [asdict(schedule) for schedule in schedules],
+        },
+        measures=tuple(
+            measure
+            for s in schedules
+            for measure in (
+                Measure(f"N, ε = {s.name}: time a face", s.seconds, "s"),
+                Measure(f"N, ε = {s.name}: nearness to the truth", s.to_truth, "dB", more_is_better=True),
+            )
+        ),
+        conditions=same,
     )
 
 
-def _schedule_row(s: Schedule) -> Row:
-    name = f"{s.epsilon:g}" if s.epsilon else "a pass per step"
-    near = (f"{s.to_every_pass:.1f}", f"{s.worst_to_every_pass:.1f}") if s.epsilon else ("—", "—")
-    return (
-        f"{s.iterations}, {name}{' until it settles' if s.settles else ''}",
-        f"{s.passes:.2f}",
-        f"{1000 * s.seconds:.0f}",
-        *near,
-        f"{s.to_truth:.2f}",
-    )
+def _decibels(value: float | None) -> str:
+    return "—" if value is None else f"{value:.1f}"
 
 
-def _measures(schedules: list[Schedule]) -> Iterable[Measure]:
-    for s in schedules:
-        name = f"N, ε = {_schedule_row(s)[0]}"
-        yield Measure(f"{name}: time a face", s.seconds, "s")
-        yield Measure(f"{name}: nearness to the truth", s.to_truth, "dB", more_is_better=True)
+def chart(figure: Figure, report: Report) -> None:
+    """Draw nearness against time by ε."""
+    axes = figure.subplots()
+    schedules = report.figures["schedules"]
+    for iterations in ITERATIONS:
+        shown = [
+            s
+            for s in schedules
+            if s["iterations"] == iterations and s["to_every_pass"] is not None and not s["settles"]
+        ]
+        times = [1000 * s["seconds"] for s in shown]
+        (line,) = axes.plot(times, [s["to_every_pass"] for s in shown], "o-", label=f"N = {iterations}")
+        for s, x in zip(shown, times, strict=True):
+            axes.annotate(f"ε {s['epsilon']:g}", (x, s["to_every_pass"]), (4, 5), textcoords="offset points")
+        whole = next(s for s in schedules if s["iterations"] == iterations and s["epsilon"] == 0)
+        axes.axvline(
+            1000 * whole["seconds"], color=line.get_color(), linestyle=":", label="its pass per step"
+        )
+    axes.set_xscale("log")
+    axes.set_xlabel("ms a face")
+    axes.set_ylabel("dB to a pass per step")
+    axes.legend()
+    axes.grid(alpha=0.3)
 
 
-def _finite(figures: dict[str, Any]) -> dict[str, Any]:
-    """Return figures as JSON can hold them: what is infinitely near has no number."""
-    return {key: None if value == math.inf else value for key, value in figures.items()}
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare `python -m bench loop`."""
-    add_portraits(parser)
-    parser.add_argument("--limit", type=positive, default=12, help="measure this many portraits at most (12)")
-    add_output(parser)
-    parser.set_defaults(run=_run)
-
-
-def _run(options: argparse.Namespace) -> int:
-    from bench.loop.chart import write_chart
-
-    settings = LoopSettings(
-        portraits=options.portraits, package=options.package, first=options.first, limit=options.limit
-    )
-    report = measured("loop", steps(settings), partial(measure, settings), options.output)
-    write_chart(options.output / "loop.png", report)
-    return command_line.DONE
+BENCHMARK = Benchmark(LoopSettings, steps, measure, chart)

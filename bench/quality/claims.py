@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from portraits.degradations import MIXED, TEXTURE, UNDEGRADED
+from bench.claims import Claim
+from portraits.degradations import MIXED, UNDEGRADED
 
 LIGHTER = ("nearly-clean", "mixed-light", "noise-medium")
 NOISELESS = ("nearly-clean", "mixed-light")
@@ -16,8 +17,6 @@ LEAST_LOST = 0.02
 
 Means = Mapping[str, Mapping[str, Mapping[str, float]]]
 """By degradation, method (`input`, `classic`, the other presets, numbers of passes, `truth`) and measure."""
-Pairs = Mapping[str, Mapping[str, Mapping[str, float]]]
-"""By degradation and preset: the PSNR of its face `cored`, and of a `plain` blend with the same κ."""
 
 
 @dataclass(frozen=True)
@@ -28,28 +27,8 @@ class Measured:
     """`input` and `classic`, over all portraits."""
     controlled: Means
     """Every method, over the portraits that all of them restored; the `truth` is among them."""
-    blends: Pairs
     model: Mapping[str, Mapping[str, float]]
     """As `training_range.measure` returns it."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A sentence with a number in it."""
-
-    text: str
-    wanted: float
-    """The least that will do, or the most."""
-    worst: tuple[float, str] | None
-    """The worst figure and where it was found; None where nothing of the kind was measured."""
-    at_most: bool = False
-
-    @property
-    def holds(self) -> bool | None:
-        """Return whether it is so; None when it was not measured."""
-        if self.worst is None:
-            return None
-        return self.worst[0] <= self.wanted if self.at_most else self.worst[0] >= self.wanted
 
 
 def claims(measured: Measured) -> tuple[Claim, ...]:
@@ -76,8 +55,6 @@ def claims(measured: Measured) -> tuple[Claim, ...]:
             40,
             None if undegraded is None else (undegraded, ""),
         ),
-        Claim("cored is not under a plain blend by more, dB", -0.1, _least(_blends(measured, TEXTURE))),
-        Claim("with noise σ 12 cored is over it, dB", 0.2, _least(_blends(measured, ("noise-medium",)))),
         *_texture(measured, "early-digital", LIGHTER),
         *_texture(measured, "film-scan", NOISELESS),
         Claim("classic on mixed damage: PSNR gained, dB", 0.9, _gain(mixed, "classic")),
@@ -165,22 +142,5 @@ def _gains(
             yield here[method][measure] - here[over][measure], name
 
 
-def _blends(measured: Measured, names: Iterable[str]) -> Iterable[tuple[float, str]]:
-    for name in names:
-        for preset, pair in measured.blends.get(name, {}).items():
-            yield pair["cored"] - pair["plain"], f"{name}, {preset}"
-
-
 def _least(found: Iterable[tuple[float, str]]) -> tuple[float, str] | None:
     return min(found, default=None)
-
-
-def row(claim: Claim) -> tuple[str, str, str, str]:
-    """Return a claim as a row of a table: claim, wanted, measured, whether it holds."""
-    digits = 3 if claim.wanted < 1 else 2
-    wanted = f"{'≤' if claim.at_most else '≥'} {claim.wanted:g}"
-    if claim.worst is None:
-        return claim.text, wanted, "not measured", "—"
-    value, where = claim.worst
-    place = f" ({where})" if where else ""
-    return claim.text, wanted, f"{value:.{digits}f}{place}", "yes" if claim.holds else "no"

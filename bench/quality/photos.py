@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from base.errors import PhotoError
+from base.text import one_line
 from bench.quality.passes import restored
-from bench.report import Report, Table
-from bench.sheet import check_folder, write_sheet
+from bench.report import Report, table
+from bench.sheet import write_sheet
 from engines.package import Manifest
 from portraits.damage import Portrait
 from portraits.likeness import Ground, blur, brightness, detail, ground
-from portraits.reading import pictures_in
 from runtime.faces.align import Pixels, align
 from runtime.faces.face import Face
 from runtime.photo.reader import read_photo
@@ -35,18 +35,6 @@ TITLES = {
 
 
 @dataclass(frozen=True)
-class PhotosSettings:
-    """What is restored."""
-
-    folder: Path
-    package: Path | None = None
-    sheet: Path | None = None
-    """A PNG of the faces: before, classic, standard."""
-    limit: int | None = None
-    """Photos at most."""
-
-
-@dataclass(frozen=True)
 class FaceFigures:
     """One face of one photo."""
 
@@ -59,24 +47,21 @@ class FaceFigures:
     """By method, `before` among them, and measure of TITLES."""
 
 
-def steps(settings: PhotosSettings) -> int:
-    """Return how often `run` ticks. Raises PhotoError."""
-    return len(pictures_in(settings.folder, "photos")[: settings.limit])
-
-
-def run(settings: PhotosSettings, tick: Callable[[], None]) -> Report:
+def run(
+    paths: Sequence[Path], package: str | Path | None, sheet: Path | None, tick: Callable[[], None]
+) -> Report:
     """Restore photos with every preset and measure each face, cut out as the network sees it.
+
+    sheet  a PNG of the faces: before, classic, standard
 
     Raises PhotoError for a photo that cannot be read, or when no face of any was restored; PackageError and
     BackendError.
     """
-    paths = pictures_in(settings.folder, "photos")[: settings.limit]
-    check_folder(settings.sheet)
     faces: list[FaceFigures] = []
     rows: list[dict[str, Portrait]] = []
     left_alone = 0
-    with Restorer.open(settings.package) as restorer:
-        package = restorer.package.manifest
+    with Restorer.open(package) as restorer:
+        manifest = restorer.package.manifest
         for path in paths:
             photo = read_photo(path).pixels
             found = restorer.detect(photo)
@@ -85,9 +70,9 @@ def run(settings: PhotosSettings, tick: Callable[[], None]) -> Report:
                 if results["standard"].faces[i].loop is None:
                     left_alone += 1
                     continue
-                crops = {BEFORE: _cut(photo, face, package.size)}
-                crops |= {name: _cut(result.photo, face, package.size) for name, result in results.items()}
-                values = _measured(crops, ground(package.size))
+                crops = {BEFORE: _cut(photo, face, manifest.size)}
+                crops |= {name: _cut(result.photo, face, manifest.size) for name, result in results.items()}
+                values = _measured(crops, ground(manifest.size))
                 for name, result in results.items():
                     loop = result.faces[i].loop
                     values[name]["passes"] = loop.passes if loop else 0
@@ -96,11 +81,12 @@ def run(settings: PhotosSettings, tick: Callable[[], None]) -> Report:
             tick()
     if not faces:
         raise PhotoError(
-            f"no face was restored in {settings.folder}: give photos of faces 24 pixels wide or more"
+            f"no face was restored in {one_line(paths[0].parent)}: "
+            "give photos of faces 24 pixels wide or more"
         )
-    if settings.sheet:
-        write_sheet(settings.sheet, rows)
-    return _report(package, len(paths), faces, left_alone)
+    if sheet:
+        write_sheet(sheet, rows)
+    return _report(manifest, len(paths), faces, left_alone)
 
 
 def _cut(pixels: Pixels, face: Face, size: int) -> Portrait:
@@ -130,19 +116,20 @@ def _report(package: Manifest, photos: int, faces: Sequence[FaceFigures], left_a
         name: {key: float(np.mean([face.values[name][key] for face in faces])) for key in TITLES}
         for name in METHODS
     }
+    columns: dict[str, Callable[[str], str]] = {"restored by": str}
+    columns |= {title: _mean_cell(means, key) for key, title in TITLES.items()}
+    blurs: dict[str, Callable[[FaceFigures], str]] = {
+        "photo, face": lambda face: f"{face.photo}, {face.index}",
+        "pixels wide": lambda face: f"{face.width:.0f}",
+    }
+    blurs |= {name: _blur_cell(name) for name in METHODS}
     return Report(
         name="quality-photos",
-        title=f"Faces in real photos, restored by {package.name}: means over {len(faces)}",
-        headings=("restored by", *TITLES.values()),
-        rows=tuple(
-            (
-                name,
-                *(
-                    f"{means[name][key]:.{digits}f}"
-                    for key, digits in zip(TITLES, (3, 2, 2, 2, 1), strict=True)
-                ),
-            )
-            for name in METHODS
+        tables=(
+            table(
+                f"Faces in real photos, restored by {package.name}: means over {len(faces)}", METHODS, columns
+            ),
+            table("Blur effect of each face", faces, blurs, shown=False),
         ),
         summary=f"Standard takes the mean blur effect from {means[BEFORE]['blur']:.3f} to "
         f"{means['standard']['blur']:.3f}; faces left alone: {left_alone}.",
@@ -157,19 +144,12 @@ def _report(package: Manifest, photos: int, faces: Sequence[FaceFigures], left_a
             ],
         },
         conditions={"package": package.name, "photos": photos},
-        more=(
-            Table(
-                "Blur effect of each face",
-                ("photo, face", "pixels wide", *METHODS),
-                tuple(
-                    (
-                        f"{face.photo}, {face.index}",
-                        f"{face.width:.0f}",
-                        *(f"{face.values[name]['blur']:.3f}" for name in METHODS),
-                    )
-                    for face in faces
-                ),
-                shown=False,
-            ),
-        ),
     )
+
+
+def _mean_cell(means: Mapping[str, Mapping[str, float]], key: str) -> Callable[[str], str]:
+    return lambda name: f"{means[name][key]:.{3 if key == 'blur' else 2}f}"
+
+
+def _blur_cell(name: str) -> Callable[[FaceFigures], str]:
+    return lambda face: f"{face.values[name]['blur']:.3f}"

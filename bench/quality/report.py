@@ -1,16 +1,15 @@
 """The tables of `python -m bench quality`."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from bench.measure import Measure
-from bench.quality import claims, training_range
-from bench.quality.claims import Measured
-from bench.report import Report, Row, Table
+from bench.claims import claims_table, figures, held
+from bench.quality import training_range
+from bench.quality.claims import Measured, claims, share_back
+from bench.report import Measure, Report, Table, table
 from engines.package import Manifest
 from portraits.degradations import TEXTURE
 from portraits.likeness import TITLES
@@ -19,6 +18,9 @@ from runtime.settings.presets import PRESETS
 CONTROLLED = tuple(name for name in PRESETS if name != "classic")
 PERFECT = 90.0
 """dB of PSNR from which pictures are the same."""
+
+Values = Mapping[str, float]
+"""By measure."""
 
 
 def quality_report(
@@ -29,18 +31,20 @@ def quality_report(
     by_passes   the methods that differ in passes only, by their passes
     conditions  what was measured: `portraits`, `first`, `degradations`, `controlled_every`
     """
-    judged = claims.claims(measured)
-    held = [claim.holds for claim in judged if claim.holds is not None]
+    judged = claims(measured)
     model = measured.model
     gain = model["restored"]["psnr"] - model["degraded"]["psnr"]
     same = {"package": package.name} | {key: conditions[key] for key in ("portraits", "first")}
     return Report(
         name="quality",
-        title=f"Quality of {package.name}: {conditions['portraits']} portraits, PSNR in dB by degradation",
-        headings=("degraded by", "input", "classic", *(f"{name} − classic" for name in CONTROLLED)),
-        rows=tuple(_by_degradation(measured)),
-        summary=f"Classic gains {gain:+.2f} dB over the training ranges; "
-        f"{sum(held)} of {len(held)} claims hold.",
+        tables=(
+            _by_degradation(f"Quality of {package.name}: {conditions['portraits']} portraits", measured),
+            claims_table("Claims, each with its least figure", judged),
+            *_by_passes(package, measured, by_passes),
+            _of_whole_crops(model),
+            _by_measure(measured),
+        ),
+        summary=f"Classic gains {gain:+.2f} dB over the training ranges; {held(judged)}.",
         figures={
             **same,
             "loop": package.loop_kind,
@@ -50,157 +54,103 @@ def quality_report(
             "model": model,
             "by_degradation": measured.first,
             "controlled": measured.controlled,
-            "share_of_lost_sharpness": _shares(measured),
-            "blends": measured.blends,
-            "claims": [asdict(claim) | {"holds": claim.holds} for claim in judged],
+            "share_of_lost_sharpness": {
+                name: {method: share_back(methods, method) for method in _restored(methods)}
+                for name, methods in measured.controlled.items()
+            },
+            "claims": figures(judged),
         },
         measures=tuple(
-            Measure(f"{name}: {method}", values["psnr"], "dB", more_is_better=True)
+            Measure(f"{name}: {method}", methods[method]["psnr"], "dB", more_is_better=True)
             for name, methods in measured.controlled.items()
-            for method, values in methods.items()
-            if method not in ("input", "truth")
+            for method in _restored(methods)
         ),
         conditions=same,
-        more=(
-            Table(
-                "Claims, each with its least figure",
-                ("claim", "wanted", "measured", "holds"),
-                tuple(claims.row(claim) for claim in judged),
-            ),
-            *_passes_tables(package, measured, by_passes),
-            Table(
-                f"Whole crops, {training_range.SEEDS} random degradations of each over the training ranges",
-                ("crops", "PSNR, dB", "SSIM", "blur effect"),
-                tuple(
-                    (
-                        f"restored by {name}" if name not in ("degraded", "truth") else name,
-                        *(_figure(key, values[key]) for key in ("psnr", "ssim", "blur")),
-                    )
-                    for name, values in ((n.replace("restored", "classic"), v) for n, v in model.items())
-                ),
-            ),
-            Table(
-                "Every measure, means over " + ", ".join(_texture(measured)),
-                ("measure", "input", "classic", *CONTROLLED, "truth"),
-                tuple(_by_measure(measured)),
-            ),
-            *(
-                Table(
-                    f"{title}: means over the portraits that every preset restored",
-                    ("degraded by", "input", "classic", *CONTROLLED),
-                    tuple(_of_measure(measured, key, ("input", "classic", *CONTROLLED))),
-                    shown=False,
-                )
-                for key, title in TITLES.items()
-            ),
-            Table(
-                "Cored hand-back over a plain blend with the same κ, PSNR in dB",
-                ("degraded by", *CONTROLLED),
-                tuple(_of_blends(measured)),
-                shown=False,
-            ),
-        ),
     )
 
 
-def _passes_tables(package: Manifest, measured: Measured, by_passes: Mapping[int, str]) -> Iterable[Table]:
+def _restored(methods: Iterable[str]) -> list[str]:
+    return [method for method in methods if method not in ("input", "truth")]
+
+
+def _by_degradation(title: str, measured: Measured) -> Table:
+    def gain(preset: str) -> Callable[[str], str]:
+        def cell(name: str) -> str:
+            together = measured.controlled[name]
+            return f"{together[preset]['psnr'] - together['classic']['psnr']:+.2f}"
+
+        return cell
+
+    return table(
+        f"{title}, PSNR in dB by degradation",
+        measured.first,
+        {
+            "degraded by": str,
+            "input": lambda name: _figure("psnr", measured.first[name]["input"]),
+            "classic": lambda name: _figure("psnr", measured.first[name]["classic"]),
+            **{f"{preset} − classic": gain(preset) for preset in CONTROLLED},
+        },
+    )
+
+
+def _by_passes(package: Manifest, measured: Measured, by_passes: Mapping[int, str]) -> Iterable[Table]:
     """Yield the figures by passes; a package whose latent is held takes one."""
-    columns = ("input", "classic", *by_passes.values(), "truth")
-    headings = ("degraded by", "input", "classic", *(_times(n) for n in by_passes), "truth")
+    methods = {"input": "input", "classic": "classic"}
+    methods |= {"1 pass" if n == 1 else f"{n} passes": method for n, method in by_passes.items()}
+    methods |= {"truth": "truth"}
     of = f"by passes of standard, {package.loop_kind}"
-    yield Table(
-        f"Blur effect, and the share of the lost sharpness that is back, {of}",
-        headings,
-        tuple(_blur(measured, columns)),
-    )
-    yield Table(f"PSNR, dB, {of}", headings[:-1], tuple(_of_measure(measured, "psnr", columns[:-1])))
-    yield Table(
-        f"Texture statistics of skin / hair, octaves from the truth's, {of}",
-        headings[:-1],
-        tuple(
-            (name, *(_skin_and_hair(methods[method]) for method in columns[:-1]))
-            for name, methods in measured.controlled.items()
+
+    def by(title: str, cell: Callable[[Mapping[str, Values], str], str]) -> Table:
+        def column(method: str) -> Callable[[str], str]:
+            return lambda name: cell(measured.controlled[name], method)
+
+        columns = {heading: column(method) for heading, method in methods.items()}
+        return table(f"{title}, {of}", measured.controlled, {"degraded by": str, **columns})
+
+    yield by("Blur effect, and the share of the lost sharpness that is back", _sharpness)
+    yield by("PSNR, dB", lambda values, method: _figure("psnr", values[method]))
+    yield by(
+        "Texture statistics of skin / hair, octaves from the truth's",
+        lambda values, method: (
+            f"{values[method]['skin_statistics']:.2f} / {values[method]['hair_statistics']:.2f}"
         ),
     )
 
 
-def _times(passes: int) -> str:
-    return "1 pass" if passes == 1 else f"{passes} passes"
+def _sharpness(values: Mapping[str, Values], method: str) -> str:
+    share = share_back(values, method) if method in _restored(values) else None
+    return f"{values[method]['blur']:.3f}" + ("" if share is None else f" ({share:.0%})")
 
 
-def _blur(measured: Measured, columns: Row) -> Iterable[Row]:
-    for name, methods in measured.controlled.items():
-        shares = {
-            method: claims.share_back(methods, method)
-            for method in columns
-            if method not in ("input", "truth")
-        }
-        yield (
-            name,
-            *(
-                f"{methods[method]['blur']:.3f}"
-                + (f" ({share:.0%})" if (share := shares.get(method)) is not None else "")
-                for method in columns
-            ),
+def _of_whole_crops(model: Mapping[str, Values]) -> Table:
+    names = {"degraded": "degraded", "restored": "restored by classic", "truth": "truth"}
+    return table(
+        f"Whole crops, {training_range.SEEDS} random degradations of each over the training ranges",
+        model,
+        {
+            "crops": lambda name: names.get(name, f"restored by {name}"),
+            "PSNR, dB": lambda name: _figure("psnr", model[name]),
+            "SSIM": lambda name: _figure("ssim", model[name]),
+            "blur effect": lambda name: _figure("blur", model[name]),
+        },
+    )
+
+
+def _by_measure(measured: Measured) -> Table:
+    """Return means over the degradations that the controls are judged by, or over what else was measured."""
+    names = [name for name in measured.controlled if name in TEXTURE] or list(measured.controlled)
+
+    def column(method: str) -> Callable[[str], str]:
+        return lambda key: _figure(
+            key, {key: float(np.mean([measured.controlled[name][method][key] for name in names]))}
         )
 
-
-def _shares(measured: Measured) -> dict[str, dict[str, float | None]]:
-    return {
-        name: {
-            method: claims.share_back(methods, method)
-            for method in methods
-            if method not in ("input", "truth")
-        }
-        for name, methods in measured.controlled.items()
-    }
+    columns = {method: column(method) for method in ("input", "classic", *CONTROLLED, "truth")}
+    title = "Every measure, means over " + ", ".join(names)
+    return table(title, TITLES, {"measure": lambda key: TITLES[key], **columns})
 
 
-def _skin_and_hair(values: Mapping[str, float]) -> str:
-    return f"{values['skin_statistics']:.2f} / {values['hair_statistics']:.2f}"
-
-
-def _by_degradation(measured: Measured) -> Iterable[Row]:
-    for name, methods in measured.first.items():
-        together = measured.controlled[name]
-        gains = (together[preset]["psnr"] - together["classic"]["psnr"] for preset in CONTROLLED)
-        yield (
-            name,
-            *(_figure("psnr", methods[method]["psnr"]) for method in ("input", "classic")),
-            *(f"{gain:+.2f}" for gain in gains),
-        )
-
-
-def _texture(measured: Measured) -> list[str]:
-    """Return the degradations that the controls are judged by, or what else was measured."""
-    return [name for name in measured.controlled if name in TEXTURE] or list(measured.controlled)
-
-
-def _by_measure(measured: Measured) -> Iterable[Row]:
-    names = _texture(measured)
-    for key, title in TITLES.items():
-        cells = (
-            _figure(key, float(np.mean([measured.controlled[name][method][key] for name in names])))
-            for method in ("input", "classic", *CONTROLLED, "truth")
-        )
-        yield title, *cells
-
-
-def _of_measure(measured: Measured, key: str, columns: Row) -> Iterable[Row]:
-    for name, methods in measured.controlled.items():
-        yield name, *(_figure(key, methods[method][key]) for method in columns)
-
-
-def _of_blends(measured: Measured) -> Iterable[Row]:
-    for name, presets in measured.blends.items():
-        cells = (
-            f"{presets[preset]['cored'] - presets[preset]['plain']:+.3f}" if preset in presets else "—"
-            for preset in CONTROLLED
-        )
-        yield name, *cells
-
-
-def _figure(key: str, value: float) -> str:
+def _figure(key: str, values: Values) -> str:
     if "psnr" in key:
-        return "—" if value >= PERFECT else f"{value:.2f}"
-    return f"{value:.3f}"
+        return "—" if values[key] >= PERFECT else f"{values[key]:.2f}"
+    return f"{values[key]:.3f}"

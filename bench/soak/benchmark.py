@@ -6,25 +6,24 @@ of the run, whose slope has a 95 % confidence interval (Student's t; the means o
 enough where single samples are not). The first quarter is left out: caches and pools fill then.
 """
 
-import argparse
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
+from scipy.stats import linregress
 
-from base import command_line
 from base.errors import GpenEdgeError, PhotoError
-from bench.measure import Measure
-from bench.options import add_output, positive
+from bench.benchmark import Benchmark, Tick
+from bench.options import between, model, option, positive
 from bench.photos import photo_with_faces
-from bench.report import Report, measured
+from bench.report import Measure, Report, table
 from runtime.photo.reader import read_photo
 from runtime.photo.writer import write_photo
 from runtime.restorer import Restorer
@@ -43,20 +42,21 @@ SMALL = {"memory": 1.0, "handles": 0.5, "threads": 0.5}
 KEPT = 400
 """Samples in the figures, evenly spread; the slopes come from all."""
 MEBIBYTE = 2**20
+TITLES = {"memory": "resident memory, MiB", "handles": "file handles", "threads": "threads"}
+"""What is watched: the fields of a sample."""
 
 
 @dataclass(frozen=True)
 class SoakSettings:
     """How long, and with what."""
 
-    minutes: float = 60.0
-    photos: int | None = None
-    """Stop after so many; None goes on until the time is over."""
-    package: str | None = None
-    """None is the bundled default."""
-    megapixels: float = 1.0
-    """What the sizes of KINDS are multiplied by."""
-    threads: int | None = None
+    minutes: float = option(60.0, "how long", type=between(1e-3, 1e6))
+    photos: int | None = option(None, "stop after so many photos", type=positive)
+    package: str | None = model()
+    threads: int | None = option(None, "threads of the networks, in place of one per core", type=positive)
+    megapixels: float = option(
+        1.0, "factor by which the photos are larger than usual", type=between(1e-3, 100)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +106,8 @@ def trend(samples: list[Sample], name: str) -> Trend:
     hours = np.array([sample.seconds for sample in samples]) / 3600
     values = np.array([getattr(sample, name) for sample in samples], float)
     x, y = (np.array([block.mean() for block in np.array_split(each, BLOCKS)]) for each in (hours, values))
-    from_middle = x - x.mean()
-    spread = float(from_middle @ from_middle)
-    slope = float(from_middle @ (y - y.mean())) / spread
-    residuals = y - y.mean() - slope * from_middle
-    reach = QUANTILE * float(np.sqrt(residuals @ residuals / (BLOCKS - 2) / spread))
+    line = linregress(x, y)
+    slope, reach = float(line.slope), QUANTILE * float(line.stderr)
     about = values - y.mean() - slope * (hours - x.mean())
     growth = slope * float(hours[-1] - hours[0])
     lowest, noise = slope - reach, float(about.std())
@@ -123,25 +120,34 @@ def steps(settings: SoakSettings) -> int:
     return settings.photos or 100
 
 
-def measure(settings: SoakSettings, tick: Callable[[], None]) -> Report:
+def measure(settings: SoakSettings, tick: Tick) -> Report:
     """Restore until time or photos are over; return what was held. Raises GpenEdgeError."""
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         samples = list(_restored(settings, Path(folder), tick))
     steady = samples[max(ROUND, len(samples) // 4) :]  # without the first quarter
     if len(samples) < FEWEST:
         raise GpenEdgeError(f"only {len(samples)} photos came in that time, of {FEWEST}: give more --minutes")
-    trends = {name: trend(steady, name) for name in ("memory", "handles", "threads")}
+    trends = {name: trend(steady, name) for name in TITLES}
     grows = [name for name, found in trends.items() if not found.flat]
     hours = (steady[-1].seconds - steady[0].seconds) / 3600
-    units = {"memory": "resident memory, MiB", "handles": "file handles", "threads": "threads"}
     memory = [sample.memory for sample in steady]
+
+    def values(name: str) -> list[float]:
+        return [getattr(each, name) for each in steady]
+
+    columns: dict[str, Callable[[str], str]] = {
+        "": lambda name: TITLES[name],
+        "first": lambda name: f"{values(name)[0]:.0f}",
+        "last": lambda name: f"{values(name)[-1]:.0f}",
+        "lowest": lambda name: f"{min(values(name)):.0f}",
+        "highest": lambda name: f"{max(values(name)):.0f}",
+        "change an hour": lambda name: f"{trends[name].per_hour:+.2f}",
+        "95 % confidence": lambda name: f"{trends[name].lowest:+.2f} … {trends[name].highest:+.2f}",
+        "noise ±": lambda name: f"{trends[name].noise:.2f}",
+    }
     return Report(
         name="soak",
-        title="Continuous restores",
-        headings=("", "first", "last", "lowest", "highest", "change an hour", "95 % confidence", "noise ±"),
-        rows=tuple(
-            _row(units[name], [getattr(each, name) for each in steady], trends[name]) for name in units
-        ),
+        tables=(table("Continuous restores", TITLES, columns),),
         summary=f"{len(samples)} photos, {hours:.2g} hours after the first quarter: "
         + (f"{' and '.join(grows)} grew beyond noise." if grows else "memory, handles and threads are flat."),
         figures={
@@ -156,16 +162,11 @@ def measure(settings: SoakSettings, tick: Callable[[], None]) -> Report:
         },
         measures=(Measure("resident memory", float(np.median(memory)), "MiB", min(memory), max(memory)),),
         conditions={"package": settings.package or "default", "megapixels": settings.megapixels},
+        failed=bool(grows),
     )
 
 
-def _row(name: str, values: list[float], found: Trend) -> tuple[str, ...]:
-    told = [f"{value:.0f}" for value in (values[0], values[-1], min(values), max(values))]
-    interval = f"{found.lowest:+.2f} … {found.highest:+.2f}"
-    return (name, *told, f"{found.per_hour:+.2f}", interval, f"{found.noise:.2f}")
-
-
-def _restored(settings: SoakSettings, folder: Path, tick: Callable[[], None]) -> Iterator[Sample]:
+def _restored(settings: SoakSettings, folder: Path, tick: Tick) -> Iterator[Sample]:
     """Restore photos in turn, as the product does; yield what is held after each."""
     photos = list(_photos(settings, folder))
     with Restorer.open(settings.package, threads=settings.threads) as restorer:
@@ -205,32 +206,20 @@ def _photos(settings: SoakSettings, folder: Path) -> Iterator[Path]:
     yield damaged
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare `python -m bench soak`."""
-    parser.add_argument("--minutes", type=_minutes, default=60.0, help="how long (%(default)g)")
-    parser.add_argument("--photos", type=positive, help="stop after so many")
-    parser.add_argument("--package", help="work with this package instead of the bundled default")
-    parser.add_argument("--threads", type=positive, help="of the networks, in place of one per core")
-    parser.add_argument(
-        "--megapixels", type=float, default=1.0, help="what sizes are multiplied by (%(default)g)"
-    )
-    add_output(parser)
-    parser.set_defaults(run=_run)
+def chart(figure: Figure, report: Report) -> None:
+    """Draw what the process held over time, and what was left out of the slopes."""
+    samples, left_out = report.figures["samples"], report.figures["left_out"]
+    minutes = [sample["seconds"] / 60 for sample in samples]
+    steady = [at for at, sample in zip(minutes, samples, strict=True) if sample["photo"] > left_out]
+    figure.set_size_inches(8, 6)
+    for axes, (name, title) in zip(figure.subplots(3, 1, sharex=True), TITLES.items(), strict=True):
+        values = [sample[name] for sample in samples]
+        axes.plot(minutes, values, linewidth=1)
+        axes.axvspan(0, min(steady, default=minutes[-1]), alpha=0.15, color="grey")
+        axes.set_ylim(0, 1.15 * max(values))
+        axes.set_ylabel(title)
+        axes.grid(alpha=0.3)
+    axes.set_xlabel("minutes (grey: not part of the slopes)")
 
 
-def _minutes(text: str) -> float:
-    minutes = float(text)
-    if not 0 < minutes < 1e6:
-        raise argparse.ArgumentTypeError("must be more than 0")
-    return minutes
-
-
-def _run(options: argparse.Namespace) -> int:
-    from bench.soak.chart import write_chart
-
-    settings = SoakSettings(
-        options.minutes, options.photos, options.package, options.megapixels, options.threads
-    )
-    report = measured("soak", steps(settings), partial(measure, settings), options.output)
-    write_chart(options.output / "soak.png", report)
-    return command_line.DONE if report.figures["flat"] else command_line.SOME_FAILED
+BENCHMARK = Benchmark(SoakSettings, steps, measure, chart)

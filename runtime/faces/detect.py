@@ -19,7 +19,7 @@ from base.errors import BackendError, SettingsError
 from base.text import cause_of
 from runtime.faces.face import Face
 from runtime.faces.second_look import Trust, is_sure, moved, same_face, second_look, turn_of
-from runtime.network.backends.sessions import session_options
+from runtime.onnx_session import open_network
 
 Pixels = NDArray[np.uint8]
 Candidates = NDArray[np.float32]
@@ -60,17 +60,7 @@ class CenterFaceDetector:
     """CenterFace (Xu et al., 2019; Star-Clouds/CenterFace, MIT) in ONNX Runtime, on the CPU."""
 
     def __init__(self, threshold: float = 0.4) -> None:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise BackendError(
-                "the bundled face detector needs ONNX Runtime: pip install onnxruntime, or name a YuNet file"
-            ) from error
-        providers = ["CPUExecutionProvider"]
-        try:
-            self._session = onnxruntime.InferenceSession(str(BUNDLED), session_options(), providers=providers)
-        except Exception as error:  # ONNX Runtime has no common base for its errors
-            raise BackendError(f"the bundled face detector {BUNDLED} does not open: {error}") from error
+        self._session = open_network(BUNDLED, what="the bundled face detector")
         self._threshold = threshold
         self._trust = Trust(turn=20, score=max(0.75, threshold))
 

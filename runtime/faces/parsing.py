@@ -14,7 +14,7 @@ Pasted is what belongs to the head: all but background, clothes and hat. The nec
 face's skin.
 """
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ from runtime.faces.align import AlignedFace
 from runtime.faces.parsed import ParsedFace
 from runtime.faces.regions import GRID, REGIONS, Map, Pose, crop_landmarks, enlarged, head_pose, region_masks
 from runtime.finish.compose import B3_SPLINE
-from runtime.network.backends.sessions import session_options
+from runtime.onnx_session import open_network
 
 Labels = NDArray[np.uint8]
 """G×G, an index into CLASSES or REGIONS for each pixel."""
@@ -93,7 +93,7 @@ class FaceParser:
                 f"package {package.folder}: {graph.file} is not a face-parsing network of {len(CLASSES)} "
                 "classes: add one with python -m export parsing"
             )
-        self._session = _open(package, threads)
+        self._session = open_network(package.graph("parsing"), threads, what="the face-parsing network")
 
     def parse(self, aligned: AlignedFace) -> ParsedFace | None:
         """Return where the parts of a face lie; None where what the network sees makes no sense as a face.
@@ -201,15 +201,3 @@ def _among(classes: Labels, names: tuple[str, ...]) -> NDArray[np.bool_]:
 
 def _class(name: str) -> int:
     return list(CLASSES).index(name)
-
-
-def _open(package: Package, threads: int | None) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise BackendError("the face-parsing network needs ONNX Runtime: pip install onnxruntime") from error
-    graph, providers = package.graph("parsing"), ["CPUExecutionProvider"]
-    try:
-        return onnxruntime.InferenceSession(str(graph), session_options(threads), providers=providers)
-    except Exception as error:  # ONNX Runtime's own exceptions have no common public base
-        raise BackendError(f"ONNX Runtime does not take {graph}: {one_line(str(error))}") from error

@@ -5,7 +5,7 @@ import pytest
 
 from bench.__main__ import main
 from bench.compare import Change
-from bench.measure import Measure, of_times
+from bench.report import Measure, of_times
 
 
 def write(path, *measures, benchmark="latency-512", conditions=None, cpu="one"):

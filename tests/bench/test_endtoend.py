@@ -6,10 +6,9 @@ from PIL import Image
 
 from base.errors import GpenEdgeError
 from bench.__main__ import main
-from bench.endtoend import cold_start
-from bench.endtoend.peak import peak_of
+from bench.claims import Claim, claims_table
+from bench.endtoend.process import run_command
 from bench.photos import photo_with_faces
-from bench.quality.claims import Claim, row
 from runtime.faces.detect import open_detector
 
 
@@ -38,22 +37,11 @@ def test_photos_go_from_file_to_file(tiny_package, tmp_path, capsys):
         assert min(run["stages"].values()) > 0
         assert photo["total_s"] == pytest.approx(sum(run["stages"].values()))
         assert photo["peak_mib"] > 50
-    cold = figures["cold_start"]
-    assert len(cold["starts"]) == 1
-    assert {"interpreter", "import", "open networks", "restore", "write"} < cold["stages"].keys()
-    assert {"numpy", "cv2", "onnxruntime", "runtime"} < cold["imports"].keys()
-    assert list(figures["face"]["stages"][0]) == [
-        "align",
-        "masks",
-        "degrade",
-        "hand back",
-        "compose and paste",
-    ]
-    assert figures["face"]["scale"] == pytest.approx(1, rel=0.1)
-    detection, face, start = figures["claims"]
+    (cold,) = figures["cold_start"]["starts"]
+    assert cold["peak_mib"] > 50
+    detection, start = figures["claims"]
     assert detection["holds"] is None  # no photo had 12 megapixels
-    assert face["holds"] == (face["worst"][0] <= 100)
-    assert start["worst"][0] == pytest.approx(cold["starts"][0]["seconds"])
+    assert start["worst"][0] == pytest.approx(cold["seconds"])
     assert "| 0.5 MP, 2 faces |" in (tmp_path / "endtoend.md").read_text()
     with Image.open(tmp_path / "endtoend.png") as chart:
         assert min(chart.size) > 200
@@ -64,7 +52,7 @@ def test_photos_go_from_file_to_file(tiny_package, tmp_path, capsys):
 def test_a_claim_of_at_most_holds_below(capsys):
     claim = Claim("a face, ms", 100, (90.0, ""), at_most=True)
     assert claim.holds
-    assert row(claim) == ("a face, ms", "≤ 100", "90.00", "yes")
+    assert claims_table("", [claim]).rows == (("a face, ms", "≤ 100", "90.00", "yes"),)
     assert Claim("a face, ms", 100, (110.0, ""), at_most=True).holds is False
 
 
@@ -90,7 +78,5 @@ def test_a_package_that_is_not_there_is_one_line(tmp_path, capsys):
 
 def test_a_process_that_fails_says_why(tmp_path):
     missing = tmp_path / "none.png"
-    with pytest.raises(GpenEdgeError, match=r"runtime.restore failed: error: .*none.png"):
-        peak_of("runtime.restore", missing, "-o", tmp_path / "out.png")
-    with pytest.raises(GpenEdgeError, match=r"none.png"):
-        cold_start.run_command(missing, "-o", tmp_path / "out.png")
+    with pytest.raises(GpenEdgeError, match=r"the restoration failed: error: .*none.png"):
+        run_command(missing, "-o", tmp_path / "out.png")

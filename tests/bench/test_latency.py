@@ -13,7 +13,6 @@ import pytest
 
 from bench.__main__ import main
 from bench.latency import benchmark as latency
-from bench.latency.device_memory import used_memory
 from bench.latency.entries import (
     BASELINES,
     NEEDS_PORTRAITS,
@@ -26,6 +25,8 @@ from bench.latency.forms import WAYS
 from bench.latency.opening import Opener
 from bench.latency.report import NO_TIME, ONE_AT_ONCE
 from bench.latency.turns import check_room, first_results, take_batches, take_turns
+from bench.memory import used_gpu_memory
+from bench.options import settings_of
 from engines.package import open_package
 from export.gpen.checkpoint import load_checkpoint
 
@@ -46,10 +47,10 @@ def static(opener):
         yield process
 
 
-def options(*arguments):
+def networks(*arguments):
     parser = argparse.ArgumentParser()
-    latency.add_options(parser)
-    return parser.parse_args(arguments)
+    latency.BENCHMARK.add_options(parser)
+    return list(latency._networks(settings_of(parser.parse_args(arguments), latency.LatencySettings)))
 
 
 def test_latency_sets_the_forms_of_a_checkpoint_beside_the_baseline(tmp_path, capsys):
@@ -79,7 +80,10 @@ def test_latency_sets_the_forms_of_a_checkpoint_beside_the_baseline(tmp_path, ca
     assert {measure["unit"] for measure in figures["measures"]} == {"s", "MiB", "dB"}
     table = (tmp_path / "latency-64.md").read_text()
     assert "| static form, ONNX Runtime |" in table
-    assert f"| static form, TensorRT INT8 | {figures['not_run']['tensorrt-int8']} |" in table
+    why = figures["not_run"]["tensorrt-int8"]
+    together = [row for row, reason in figures["not_run"].items() if reason == why]
+    assert f"| {why} | {', '.join(together)} |" in table
+    assert "One face through tiny64.pth (GPEN-64), " in table
     assert figures["environment"]["cpu"] in table
 
 
@@ -149,7 +153,7 @@ def test_without_time_each_form_is_timed_once_and_no_batch(static):
     assert found["static"].psnr is None  # the baseline is not there
     assert take_turns(processes, found, 5, past, lambda: None) == {}
     assert len(found["static"].times) == 1
-    take_batches(processes, found, rows, (1, 2), past, lambda: None)
+    take_batches(processes, found, (1, 2), past, lambda: None)
     assert found["static"].throughput == {1: 1 / found["static"].times[0], 2: NO_TIME}
     with pytest.raises(FormError, match="no time was left"):
         check_room(processes, past)
@@ -159,7 +163,7 @@ def test_a_form_that_takes_one_face_at_once_is_timed_with_one(static):
     processes, rows = {"as-published": static}, {"as-published": ENTRIES["as-published"]}
     found = first_results(processes, rows)
     take_turns(processes, found, 1, math.inf, lambda: None)
-    take_batches(processes, found, rows, (2,), math.inf, lambda: None)
+    take_batches(processes, found, (2,), math.inf, lambda: None)
     assert found["as-published"].throughput[2] == ONE_AT_ONCE
 
 
@@ -175,10 +179,9 @@ def test_a_process_that_ends_fails_its_own_row_alone(opener, static):
 
 
 def test_the_whole_table_is_the_default_package_and_three_layouts():
-    networks = list(latency._networks(options()))
-    assert networks == [{"packages": ("default",)}, {"size": 256}, {"size": 512}, {"size": 1024}]
-    assert list(latency._networks(options("--quick"))) == [{"size": 256}]
-    assert list(latency._networks(options("--size-of", "512,2048"))) == [{"size": 512}, {"size": 2048}]
+    assert networks() == [{"package": ("default",)}, *({"size_of": (size,)} for size in (256, 512, 1024))]
+    assert networks("--quick") == [{"size_of": (256,)}]
+    assert networks("--size-of", "512,2048") == [{"size_of": (512,)}, {"size_of": (2048,)}]
 
 
 def test_the_baseline_comes_first_and_then_ours():
@@ -187,7 +190,7 @@ def test_the_baseline_comes_first_and_then_ours():
 
 
 def test_the_memory_of_a_gpu_is_told_where_there_is_one():
-    used = used_memory()
+    used = used_gpu_memory()
     assert used is None or used >= 0
 
 

@@ -30,10 +30,6 @@ def test_the_loop_is_measured_by_epsilon_steps_and_decay(folder, tiny_package, t
     (shipped,) = (s for s in figures["schedules"] if s["iterations"] == 30 and s["settles"])
     assert shipped["epsilon"] == 0.2
     assert shipped["most_passes"] <= 5
-    away = [decay["from_input"] for decay in figures["decays"]]
-    assert away == sorted(away)
-    assert figures["monotonic"]["away_from_input"] == 1
-    assert len(figures["claims"]) == 4
     assert "| 30, a pass per step | 30.00 |" in (tmp_path / "loop.md").read_text()
     with Image.open(tmp_path / "loop.png") as chart:
         assert min(chart.size) > 300
@@ -43,7 +39,6 @@ def test_the_renewed_loop_makes_no_claim_about_fewer_passes(folder, renewed_pack
     assert main(["loop", str(folder), "--package", str(renewed_package), "-o", str(tmp_path)]) == 0
     figures = json.loads((tmp_path / "loop.json").read_text())
     assert figures["loop"] == "renewed"
-    assert len(figures["claims"]) == 3
     passes = {s["epsilon"]: s["passes"] for s in figures["schedules"] if s["iterations"] == 30}
     assert passes[0] == 30
     assert passes[1] == 1
@@ -51,4 +46,4 @@ def test_the_renewed_loop_makes_no_claim_about_fewer_passes(folder, renewed_pack
 
 def test_an_empty_folder_is_one_clear_line(tmp_path, capsys):
     assert main(["loop", str(tmp_path), "-o", str(tmp_path / "out")]) == 2
-    assert "no portraits" in capsys.readouterr().err
+    assert "holds no portraits" in capsys.readouterr().err

@@ -8,13 +8,12 @@ import pytest
 from PIL import Image
 
 from bench.__main__ import main
-from bench.quality import benchmark as quality
 from bench.quality import training_range
 from bench.quality.passes import epsilon_for, methods_by_passes, restored
 from engines.package import open_package
 from portraits.aligned import open_restorer
 from portraits.damage import Ranges, degrade
-from portraits.likeness import TITLES, blur
+from portraits.likeness import TITLES, blur, psnr
 from runtime.network.backends import open_backend
 from runtime.network.schedule import pass_schedule
 from runtime.settings.presets import PRESETS, preset
@@ -75,23 +74,6 @@ def test_the_figures_are_the_same_each_time_and_for_fewer_degradations(command, 
     assert found[1]["portraits"] == 1
 
 
-def test_a_face_is_composed_as_the_product_composes_it(portrait, tiny_package):
-    """Where pasting fills the face alone, the measured photo is the cored hand-back to the last level.
-
-    `low-light` mends ringing and fringes after that.
-    """
-    photo = cv2.resize(portrait, (64, 64), interpolation=cv2.INTER_AREA)
-    where = quality.ground(64)
-    with open_restorer(open_package(tiny_package)) as restorer:
-        results = {name: restored(restorer, photo, name) for name in PRESETS}
-    for name, result in results.items():
-        pair = quality._blends(photo, result, photo, where)
-        if pair and name not in ("classic", "low-light"):
-            product = quality.psnr(result.photo[where.inside], photo[where.inside])
-            assert pair["cored"] == pytest.approx(product, abs=0.01)
-            assert not result.faces[0].loop.over_budget
-
-
 def test_the_training_range_is_measured_with_four_seeds_on_whole_crops(portrait, tiny_package):
     truth = cv2.resize(portrait, (64, 64), interpolation=cv2.INTER_AREA)
     package = open_package(tiny_package)
@@ -100,7 +82,7 @@ def test_the_training_range_is_measured_with_four_seeds_on_whole_crops(portrait,
     figures = training_range.measure(package.manifest, backend, [truth], lambda: ticks.append(1))
     backend.close()
     seeds = [degrade(truth, np.random.default_rng((seed, 0)), Ranges(untouched=0.0)) for seed in range(4)]
-    expected = np.mean([quality.psnr(degraded, truth) for degraded in seeds])
+    expected = np.mean([psnr(degraded, truth) for degraded in seeds])
     assert figures["degraded"]["psnr"] == pytest.approx(expected)
     assert list(figures) == ["degraded", "restored", "2 passes", "3 passes", "standard", "truth"]
     assert figures["truth"]["blur"] == blur(truth)

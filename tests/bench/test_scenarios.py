@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from base.errors import PhotoError
-from bench.scenarios.benchmark import SIDE, ScenarioSettings, steps, write_scenarios
-from bench.scenarios.photos import SCENARIOS, Scenario
+from bench.scenario_photos import SCENARIOS, Scenario
+from bench.scenarios import SIDE, ScenarioSettings, steps, write_scenarios
 from runtime.faces.face import Face
 from runtime.settings.presets import PRESETS
 

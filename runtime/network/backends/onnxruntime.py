@@ -13,7 +13,7 @@ from base.errors import BackendError
 from base.text import cause_of
 from engines.package import RESTORING, GraphName, Package, Port
 from runtime.network.backends import Batch, Move, Provider
-from runtime.network.backends.sessions import session_options
+from runtime.onnx_session import import_onnxruntime, open_network
 
 MAX_BATCH = 4
 """Most crops that go through together."""
@@ -235,12 +235,8 @@ def providers(
 
 
 def _open(graph: Path, device: str, chosen: list[tuple[str, dict[str, str]]], threads: int | None) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise BackendError("ONNX Runtime is not installed: pip install 'gpen-edge[cpu]'") from error
     wanted = chosen[0][0]
-    if wanted not in onnxruntime.get_available_providers():
+    if wanted not in import_onnxruntime("this backend").get_available_providers():
         how = (
             "pip uninstall onnxruntime onnxruntime-gpu, then pip install onnxruntime-trt-rtx, or take "
             "--provider cuda"
@@ -248,10 +244,7 @@ def _open(graph: Path, device: str, chosen: list[tuple[str, dict[str, str]]], th
             else "pip install 'gpen-edge[gpu]' in place of 'gpen-edge[cpu]', or take --device cpu"
         )
         raise BackendError(f"this ONNX Runtime cannot use {device}: it has no {wanted}: {how}")
-    try:
-        session = onnxruntime.InferenceSession(str(graph), session_options(threads), providers=chosen)
-    except Exception as error:  # ONNX Runtime's own exceptions have no common public base
-        raise BackendError(f"ONNX Runtime does not take {graph}: {str(error).splitlines()[0]}") from error
+    session = open_network(graph, threads, chosen)
     if session.get_providers()[0] != wanted:  # it falls back to the CPU without an error
         raise BackendError(
             f"ONNX Runtime could not start {wanted} on {device}: look at its driver, or take --device cpu"

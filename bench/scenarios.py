@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from base import command_line
+from base.command_line import progress_bar
 from base.errors import PhotoError
-from bench.report import progress_bar
-from bench.scenarios.photos import SCENARIOS
+from bench.scenario_photos import SCENARIOS
 from bench.sheet import write_sheet
 from portraits.damage import Portrait
 from runtime.commands.overwriting import Source, Target, check_targets
@@ -103,7 +103,13 @@ def _around(face: Face, picture: Portrait) -> Portrait:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("portraits", type=Path, nargs="*", help="square photos of one face (an astronaut)")
-    parser.add_argument("--package", help="restore with this package instead of the bundled default")
+    parser.add_argument(
+        "--model",
+        "--package",
+        dest="package",
+        metavar="PACKAGE",
+        help="package to restore with in place of the bundled default",
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("scenarios"), help="folder (%(default)s)")
     parser.set_defaults(run=_run)
 

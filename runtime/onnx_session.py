@@ -1,0 +1,49 @@
+"""Opening a network in ONNX Runtime: one way for every network of a process, on a GPU or beside it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from base.errors import BackendError
+from base.text import cause_of
+
+CPU = "CPUExecutionProvider"
+
+
+def open_network(
+    path: Path,
+    threads: int | None = None,
+    providers: Sequence[str | tuple[str, dict[str, str]]] = (CPU,),
+    what: str = "the network",
+    profile: Path | None = None,
+) -> Any:
+    """Return an `onnxruntime.InferenceSession`.
+
+    threads    to compute with; None is one per core
+    providers  as ONNX Runtime takes them
+    what       is opened, for errors
+    profile    what the names of profiles begin with; None keeps none
+
+    Raises BackendError when ONNX Runtime is not installed or cannot open the file.
+    """
+    onnxruntime = import_onnxruntime(what)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    # Threads that wait for work within a run spin, which saves a tenth of a small network's time. Once the
+    # run is over they must not: the cores belong to the next session's threads.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    if profile:
+        options.enable_profiling, options.profile_file_prefix = True, str(profile)
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+    except Exception as error:  # ONNX Runtime's own exceptions have no common public base
+        raise BackendError(f"ONNX Runtime does not open {what}, {path}: {cause_of(error)}") from error
+
+
+def import_onnxruntime(what: str) -> Any:
+    """Return the module `onnxruntime`. Raises BackendError when it is not installed."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BackendError(f"{what} needs ONNX Runtime: pip install 'gpen-edge[cpu]'") from error
+    return onnxruntime
