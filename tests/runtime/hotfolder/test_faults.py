@@ -500,15 +500,20 @@ def test_an_input_folder_that_vanishes_is_waited_for(hot, tmp_path: Path) -> Non
         shutil.rmtree(hot.photos)
         wait_for(lambda: status.state == "no-input")
         hot.photos.mkdir()
-        hot.put("a.png", 1)
+        move_in(hot, "a.png", 1)
         wait_for(lambda: status.done == 1)
         wait_for(lambda: status.state == "idle")
-        hot.put("b.png", 2)  # by an event: it would not look again for long
+        move_in(hot, "b.png", 2)  # by an event: it would not look again for long
         wait_for(lambda: status.done == 2)
     finally:
         watchers[0].stop()
         worker.join(600)
     assert hot.results() == {"a.png": 1, "b.png": 2}
+
+
+def move_in(hot, name: str, shade: int) -> None:
+    """Put in a photo that is whole at once: it is taken while this goes on."""
+    hot.put(".coming.png", shade).rename(hot.photos / name)
 
 
 def test_a_clock_that_jumps_back_and_photos_from_the_future_change_nothing(

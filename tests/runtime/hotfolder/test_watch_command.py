@@ -77,7 +77,8 @@ def start(tmp_path: Path, tiny_package: Path) -> Iterator[Callable[..., Watcher]
 def test_it_watches_tells_and_ends_well(start, portrait_file: Path, tmp_path: Path) -> None:
     for name in ("Low-Light", "holiday", "low-lite", "done"):
         (tmp_path / "in" / name).mkdir(parents=True)
-    watcher = start("--settle", "1", "--metrics-port", "0", "--rescan", "1000", "--heartbeat-every", "0.05")
+    # It settles long enough that a busy machine, which lets the copying below wait, does not cut it in two.
+    watcher = start("--settle", "4", "--metrics-port", "0", "--rescan", "1000", "--heartbeat-every", "0.05")
     heartbeat = watcher.output / ".watch" / "heartbeat.json"
     watcher.wait_for(lambda: heartbeat.exists() and json.loads(heartbeat.read_text())["state"] == "idle")
 
