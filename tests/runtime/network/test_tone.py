@@ -122,10 +122,10 @@ def test_noise_is_measured_per_channel_less_the_texture_at_that_gain(
     smooth = cv2.GaussianBlur(photo, (0, 0), 2) * 0.8 + 0.1
     noisy = smooth + rng.normal(0, 1, photo.shape) * np.array([12, 6, 3]) / 255
     crop = aligned(noisy, face)
-    assert 255 * face_noise(deep(noisy), crop) == pytest.approx(np.array([12, 6, 3]), rel=0.2)
+    assert 255 * face_noise(deep(noisy), crop) == pytest.approx(np.array([12, 6, 3]), rel=0.3)
     faint = lit(noisy, (1.0, 0.1, 0.1))
     measured = face_noise(deep(faint), aligned(faint, face), np.array([1.0, 10.0, 10.0]))
-    assert 255 * measured == pytest.approx(np.array([12, 0.6, 0.3]), rel=0.2)
+    assert 255 * measured == pytest.approx(np.array([12, 0.6, 0.3]), rel=0.3)
 
 
 @pytest.fixture(scope="module")
