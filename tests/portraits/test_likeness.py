@@ -52,7 +52,7 @@ def test_blur_and_noise_cost_texture_and_are_told_apart_by_the_blur_effect():
     for figures in (blurred, noise):
         for key in ("psnr", "ssim", "texture", "skin_psnr", "features_psnr"):
             assert figures[key] < best[key]
-        assert min(figures["skin_statistics"], figures["hair_statistics"]) > 0.2
+        assert min(figures["skin_statistics"], figures["hair_statistics"]) > 0.1
     assert noise["blur"] < best["blur"] < blurred["blur"]
 
 
