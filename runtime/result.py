@@ -12,7 +12,7 @@ from runtime.network.loop import LoopResult
 from runtime.settings.settings import RestoreSettings
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FaceResult:
     """What became of one face of the photo."""
 
@@ -32,8 +32,14 @@ class FaceResult:
         """Return x0, y0, x1, y1 in pixels of the photo as it was given."""
         return self.face.box
 
+    def __repr__(self) -> str:
+        x0, y0, x1, y1 = (round(side) for side in self.box)
+        done = f"{self.progress:.0%} restored" if self.loop else "left alone"
+        codes = "".join(f", {warning.code}" for warning in self.warnings)
+        return f"<FaceResult {x1 - x0}×{y1 - y0} at ({x0}, {y0}), {done}{codes}>"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class RestoreResult:
     """A restored photo and how it came about."""
 
@@ -42,7 +48,7 @@ class RestoreResult:
     faces: tuple[FaceResult, ...]
     """All faces found, the largest first."""
     timings: dict[str, float]
-    """Milliseconds of each stage."""
+    """Milliseconds of each stage, see `runtime.timing.Stage`."""
     settings: RestoreSettings
     pages: tuple["RestoreResult", ...] = ()
     """What came of the further pages of a TIFF."""
@@ -51,3 +57,10 @@ class RestoreResult:
     def every_face(self) -> tuple[FaceResult, ...]:
         """The faces of all pages."""
         return self.faces + tuple(face for page in self.pages for face in page.faces)
+
+    def __repr__(self) -> str:
+        height, width = self.photo.shape[:2]
+        pages = f", {len(self.pages)} further pages" if self.pages else ""
+        milliseconds = sum(self.timings.values())
+        faces = f"{len(self.faces)} faces" if len(self.faces) != 1 else "1 face"
+        return f"<RestoreResult {width}×{height} {self.photo.dtype}, {faces}{pages}, {milliseconds:.0f} ms>"

@@ -1,13 +1,48 @@
-"""How long each stage takes."""
+"""The stages of a restoration: how long each takes, and how far it is."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Literal, TypeAlias
+
+Stage: TypeAlias = Literal[
+    "read", "detect", "align", "parsing", "tone", "regions", "scratches", "network", "paste", "write"
+]
+"""In the order of the work; a run has those that it needs."""
+
+Progress: TypeAlias = Callable[[Stage, int, int], None]
+"""Called with a stage, how many of its faces are done, and of how many; it may raise to cancel."""
 
 
 @contextmanager
-def timed(timings: dict[str, float], stage: str) -> Iterator[None]:
-    """Note how many milliseconds the block takes, under the name of its stage."""
+def timed(timings: dict[str, float], stage: Stage) -> Iterator[None]:
+    """Record how many milliseconds the block takes under the name of its stage."""
     start = time.perf_counter()
     yield
     timings[stage] = (time.perf_counter() - start) * 1000
+
+
+class StageClock:
+    """Times the stages of one restoration and reports their progress."""
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        self.timings: dict[str, float] = {}
+        """Milliseconds by stage."""
+        self._progress = progress
+
+    @contextmanager
+    def stage(self, stage: Stage, total: int = 1) -> Iterator[Callable[[int], None]]:
+        """Time a block and report its beginning and end; yield what reports that so many more are done."""
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done = min(total, done + count)
+            if self._progress and total:
+                self._progress(stage, done, total)
+
+        advance(0)
+        with timed(self.timings, stage):
+            yield advance
+        if done < total:
+            advance(total - done)

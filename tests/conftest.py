@@ -30,7 +30,7 @@ DATA = Path(__file__).parent / "data"
 @pytest.fixture
 def any_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing be said of the colours of a network that is random."""
-    monkeypatch.setattr("runtime.restorer.colours_are_far", lambda *_: False)
+    monkeypatch.setattr("runtime.face_work.colours_are_far", lambda *_: False)
 
 
 @pytest.fixture(scope="session")

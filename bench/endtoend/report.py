@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 from matplotlib.figure import Figure
 
@@ -12,13 +12,14 @@ from bench.endtoend.process import CommandRun
 from bench.report import Measure, Report, counted, of_times, table
 from bench.timing import median
 from runtime.restorer import Restorer
+from runtime.timing import Stage
 
 DETECTION, SEARCHED_ONCE = 12, 5
 """Megapixels, and most faces, of the photos whose detection is judged: more faces are smaller, and are
 looked for in a finer copy too."""
 DETECTION_MS, START_S = 150.0, 2.5
 """What is aimed at, on two cores: a detection, a cold start."""
-STAGES = ("read", "detect", "align", "parsing", "regions", "scratches", "network", "paste", "write")
+STAGES: tuple[Stage, ...] = get_args(Stage)
 """In the order of the work; those that a run does not have are left out."""
 
 
@@ -153,7 +154,7 @@ def _figures(photo: PhotoTimes) -> dict[str, Any]:
     }
 
 
-def _measures(photos: list[PhotoTimes], stages: list[str], starts: list[CommandRun]) -> Iterable[Measure]:
+def _measures(photos: list[PhotoTimes], stages: Iterable[str], starts: list[CommandRun]) -> Iterable[Measure]:
     for photo in photos:
         for stage in stages:
             yield of_times(f"{photo.name}: {stage}", photo.times(stage))

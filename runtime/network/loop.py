@@ -1,7 +1,7 @@
 """The latent-decay loop: from crops to what the prior makes of them (design §4)."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -53,18 +53,22 @@ def restore_crops(
     *,
     epsilon: float = EPSILON,
     settled: float = SETTLED,
+    done: Callable[[int], object] = lambda count: None,
 ) -> list[LoopResult]:
     """Restore crops, in batches that the backend takes.
 
     rho      B×S×S, the region weights ρ: how fast each pixel of the estimate moves
     epsilon  ε, the pass threshold; 0 is a pass for each step, HELD is one pass in all
     settled  the change under which a latent or a renewed estimate has arrived; 0 never stops early
+    done     called after each batch with its number of crops
     """
     results: list[LoopResult] = []
     while len(results) < len(crops):
         part = slice(len(results), len(results) + backend.max_batch)
         with suppress(BatchLostError):
-            results += _restore_batch(backend, crops[part], rho[part], settings, epsilon, settled)
+            batch = _restore_batch(backend, crops[part], rho[part], settings, epsilon, settled)
+            results += batch
+            done(len(batch))
     return results
 
 

@@ -36,5 +36,10 @@ def in_common_batches(wanted: Mapping[int, RestoreSettings]) -> Iterable[list[in
     """
     groups: dict[tuple[Hashable, ...], list[int]] = {}
     for i, settings in wanted.items():
-        groups.setdefault(tuple(getattr(settings, name) for name in of_scope("loop")), []).append(i)
+        groups.setdefault(loop_settings(settings), []).append(i)
     return groups.values()
+
+
+def loop_settings(settings: RestoreSettings) -> tuple[Hashable, ...]:
+    """Return the values of all settings that the loop reads."""
+    return tuple(getattr(settings, name) for name in of_scope("loop"))

@@ -13,7 +13,8 @@ from base.files import write_atomically
 from base.text import one_line
 from runtime.faces.align import AlignedFace, Pixels, cut_out, joined, resizing
 from runtime.faces.face import Face
-from runtime.restorer import Restorer, choose
+from runtime.prepared import PreparedPhoto, choose_faces
+from runtime.restorer import Restorer
 from runtime.settings.config_file import Config
 from runtime.settings.per_face import WHOLE_PHOTO
 from runtime.settings.resolved import InForce, whole_photo, worth_saying
@@ -60,7 +61,7 @@ def candidates(config: Config, force: InForce, faces: tuple[int, ...]) -> dict[s
 
 def faces_to_show(found: Sequence[Face], force: InForce) -> tuple[int, ...]:
     """Return the indices of the faces that the sheet shows: the largest of those that are restored."""
-    return tuple(sorted(choose(tuple(found), force.settings, force.by_face))[:MAX_FACES])
+    return tuple(sorted(choose_faces(tuple(found), force.settings, force.by_face))[:MAX_FACES])
 
 
 def write_presets_sheet(
@@ -79,8 +80,10 @@ def write_presets_sheet(
     compared  what `candidates` returns, as pairs: at least one, of at least one face
     """
     columns: list[Column] = []
+    prepared: PreparedPhoto | None = None
     for name, force in compared:
-        result = restorer.restore(photo, force.settings, force.by_face, found=found)
+        prepared = prepared or restorer.prepare(photo, force.settings, force.by_face, found=found)
+        result = prepared.restore(force.settings, force.by_face)
         shown = {i: face for i, face in enumerate(result.faces) if face.aligned}
         aligned = {i: face.aligned for i, face in shown.items() if face.aligned}
         if not columns:

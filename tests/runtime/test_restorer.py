@@ -1,5 +1,6 @@
 """The whole path in Python: what the API promises."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -131,3 +132,11 @@ def test_results_are_the_same_every_time(restorer: Restorer, group: Pixels) -> N
 def test_settings_outside_their_range_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         RestoreSettings(**settings)  # type: ignore[arg-type]
+
+
+def test_results_are_shown_in_a_line(restorer: Restorer, group: Pixels) -> None:
+    result = restorer.restore(group, RestoreSettings(face="largest"))
+    assert re.fullmatch(r"<RestoreResult 800×512 uint8, 2 faces, \d+ ms>", repr(result))
+    first, second = map(repr, result.faces)
+    assert re.fullmatch(r"<FaceResult \d+×\d+ at \(\d+, \d+\), 96% restored.*>", first)
+    assert re.fullmatch(r"<FaceResult \d+×\d+ at \(\d+, \d+\), left alone>", second)

@@ -1,0 +1,165 @@
+"""One face on its way from the photo to its restoration: cut out, seen by the network, handed back."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.faces.align import AlignedFace, Pixels, scaled
+from runtime.faces.face import Face
+from runtime.faces.no_information import Missing, fill_missing, find_missing, keep_missing
+from runtime.faces.regions import Map, crop_landmarks
+from runtime.finish.compose import HandBack, Patch, face_noise
+from runtime.finish.fine_detail import WHOLE, Above, Bands, enlarged_noise, find_above
+from runtime.finish.grain import face_grain
+from runtime.network.implausible_colours import colours_are_far
+from runtime.network.loop import LoopResult
+from runtime.network.monochrome import Toning
+from runtime.network.schedule import kappa
+from runtime.network.view import View, published_view, view_of
+from runtime.settings.settings import RestoreSettings
+
+
+@dataclass(frozen=True, eq=False)
+class CutFace:
+    """A face cut out of its photo. Of the settings, only the template matters to it."""
+
+    aligned: AlignedFace
+    """In the photo's own colours; parsed, if the package has a face-parsing network."""
+    others: tuple[Face, ...]
+    """The photo's other faces."""
+    toning: Toning | None = None
+    """The curve that its colours lie on; None for a face in colour."""
+
+    @cached_property
+    def missing(self) -> Missing | None:
+        """Where it holds no information, if anywhere."""
+        return find_missing(self.aligned, self.others)
+
+    @cached_property
+    def own(self) -> AlignedFace:
+        """The aligned face, in grey if it is monochrome."""
+        return (
+            replace(self.aligned, crop=self.toning.grey(self.aligned.crop)) if self.toning else self.aligned
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SeenFace:
+    """A face as the network sees it, and what was measured of it on the way."""
+
+    cut: CutFace
+    photo: Pixels
+    """The whole photo, its monochrome faces in grey."""
+    aligned: AlignedFace
+    """The face without its scratches and holes, as far as the settings ask; in grey if it is monochrome."""
+    mended: Patch | None
+    """The piece of the photo whose scratches were softened."""
+    filled: Map | None
+    """S×S: where holes were filled; None where that was not asked."""
+    view: View
+
+    @cached_property
+    def above(self) -> Above | None:
+        """What the photo holds above the crop's resolution."""
+        return find_above(self.photo, self.cut.own, self.view.tone.gain)
+
+    @cached_property
+    def noise(self) -> NDArray[np.float32]:
+        """Standard deviation of the photo's noise, of 1, in each colour channel: 3."""
+        return face_noise(self.photo, self.aligned, self.view.tone.gain)
+
+    def grain(self, upscale: int) -> Bands:
+        """Return the photo's grain in each wavelet band and channel, enlarged by a factor."""
+        return face_grain(self.photo, self.aligned, upscale, self.view.tone.gain)
+
+
+def see(
+    cut: CutFace,
+    photo: Pixels,
+    settings: RestoreSettings,
+    mended: tuple[AlignedFace, Patch | None] | None,
+) -> SeenFace:
+    """Return a face as the network is to see it.
+
+    photo   with its monochrome faces in grey
+    mended  what `mended_face` returns, where scratches are softened
+    """
+    aligned, patch = mended or (cut.own, None)
+    hole = cut.missing if settings.fill_missing else None
+    if hole:
+        aligned = replace(aligned, crop=fill_missing(aligned.crop, hole))
+    view = view_of(aligned, settings, grey=cut.toning is not None)
+    if cut.toning and view.published and not patch:  # the published pass sees a toned face in its colours
+        crop = cut.aligned.crop
+        view = published_view(fill_missing(crop, hole) if hole else crop, cut.toning)
+    return SeenFace(cut, photo, aligned, patch, hole.fillable if hole else None, view)
+
+
+@dataclass(frozen=True, eq=False)
+class FaceWork:
+    """All that is known of one face once the network has restored it."""
+
+    seen: SeenFace
+    settings: RestoreSettings
+    """Of this face."""
+    rho: Map
+    """ρ, the region weights."""
+    loop: LoopResult
+    """What the network made of it, in the tone that it was shown."""
+
+    @cached_property
+    def restored(self) -> NDArray[np.float32]:
+        """The restored crop in the photo's own tone, S×S×3 in [0, 1]; in grey if the face is monochrome."""
+        return self.seen.view.restored(self.loop.restored)
+
+    @property
+    def result(self) -> LoopResult:
+        """What the network made of it, in the photo's own tone unless it was the published pass."""
+        return self.loop if self.seen.view.published else replace(self.loop, restored=self.restored)
+
+    @property
+    def placed(self) -> AlignedFace:
+        """The face as it lies in the enlarged photo."""
+        return scaled(self.seen.aligned, self.settings.upscale)
+
+    @property
+    def colours_are_far(self) -> bool:
+        """Whether the network's colours are far from the photo's."""
+        return colours_are_far(self.seen.view.shown, self.loop.restored, crop_landmarks(self.seen.aligned))
+
+    def hand_back(self) -> HandBack | None:
+        """Return what the face gets back of its photo; None for nothing, as with one full-strength pass."""
+        seen, settings = self.seen, self.settings
+        left = keep_missing(
+            kappa(settings.latent_step_decay, self.rho, self.loop.steps),
+            seen.cut.missing,
+            filled=seen.filled is not None,
+        )
+        finish = (
+            settings.grain,
+            settings.desaturate_fringes,
+            settings.clamp_ringing,
+            settings.multiscale_blend,
+        )
+        if not (left.any() or seen.above or seen.filled is not None or any(finish) or settings.strength < 1):
+            return None
+        return HandBack(
+            left,
+            0.0 if settings.grain else seen.noise,
+            grain=seen.grain(settings.upscale) if settings.grain else None,
+            mended=seen.mended.enlarged(settings.upscale) if seen.mended else None,
+            filled=seen.filled,
+            fringes=settings.desaturate_fringes,
+            ringing=settings.clamp_ringing,
+            gain=seen.view.tone.gain,
+            multiscale=settings.multiscale_blend,
+            above=_noise_above(seen.above, settings) if seen.above else None,
+            strength=settings.strength,
+        )
+
+
+def _noise_above(above: Above, settings: RestoreSettings) -> Bands:
+    """Return the noise that is held back above the crop's resolution: none of it where grain is kept."""
+    return WHOLE if settings.grain else enlarged_noise(above.noise, settings.upscale)

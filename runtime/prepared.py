@@ -1,0 +1,319 @@
+"""A photo made ready once, to be restored as often as its settings change."""
+
+import hashlib
+import threading
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import TypeVar, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from base.errors import GpenEdgeError, SettingsError
+from base.parallel import for_each
+from engines.package import Package, Template
+from runtime.face_warnings import face_warnings, is_tiny, not_parsed
+from runtime.face_work import CutFace, FaceWork, SeenFace, see
+from runtime.faces.align import AlignedFace, Pixels, align
+from runtime.faces.detect import Detector
+from runtime.faces.face import Face
+from runtime.faces.parsing import Parser
+from runtime.faces.regions import Map, region_weights
+from runtime.finish.compose import Patch
+from runtime.finish.paste import paste_all
+from runtime.finish.scratches import mended_face
+from runtime.network.backends import Backend
+from runtime.network.loop import LoopResult, restore_crops
+from runtime.network.monochrome import find_tonings, in_grey, is_grey, put_back
+from runtime.network.schedule import pass_schedule, progress
+from runtime.photo.array_check import check_pixels
+from runtime.result import FaceResult, RestoreResult
+from runtime.settings.per_face import ByFace, check_by_face, in_common_batches, loop_settings
+from runtime.settings.settings import RestoreSettings
+from runtime.timing import Progress, StageClock
+
+MOST_ANSWERS = 6
+"""Answers of the network that are kept for each face: a slider that changes what it sees fills no memory."""
+
+Done = TypeVar("Done")
+Wanted = Mapping[int, RestoreSettings]
+"""The faces to restore, by index, each with its settings."""
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """What restores photos, open."""
+
+    package: Package
+    backend: Backend
+    detector: Detector
+    parser: Parser | None
+    epsilon: float
+    """The pass threshold ε."""
+
+
+class PreparedPhoto:
+    """A photo whose faces are found, cut out, parsed, measured and seen by the network.
+
+    What was computed is kept as long as this is, and computed again only when settings change what it
+    depends on: the template changes everything; scratches, holes and `degradation_scale` what the network
+    sees. A change of any other setting leaves the network alone where it looks once (`held` loops, one full
+    pass). Where it looks several times, its passes depend on η, N and ρ and are made again, from the crop on:
+    the networks' own memory holds nothing between two calls, so another photo may be restored meanwhile.
+
+    Several threads may use it, and take turns until all is computed that their settings need.
+    """
+
+    def __init__(self, networks: Networks, photo: Pixels, found: tuple[Face, ...] | None = None) -> None:
+        """Keep a photo, H×W×3 uint8 or uint16 RGB, which must not be changed while this is used.
+
+        found  its faces, where they have been detected already
+
+        Raises PixelsError.
+        """
+        check_pixels(photo)
+        self._networks, self._photo, self._found = networks, photo, found
+        self._turn = threading.Lock()
+        self._closed = False
+        self._cuts: dict[tuple[Template, int], CutFace] = {}
+        self._greys: dict[tuple[Template, tuple[int, ...]], Pixels] = {}
+        self._mended: dict[Hashable, tuple[AlignedFace, Patch | None]] = {}
+        self._seen: dict[Hashable, SeenFace] = {}
+        self._answers: dict[Hashable, LoopResult] = {}
+
+    @property
+    def faces(self) -> tuple[Face, ...]:
+        """The photo's faces, the largest first."""
+        with self._turn:
+            return self._faces(StageClock())
+
+    def restore(
+        self,
+        settings: RestoreSettings | None = None,
+        by_face: ByFace | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> RestoreResult:
+        """Restore the photo's faces; see `Restorer.restore`."""
+        settings, by_face, clock = settings or RestoreSettings(), by_face or {}, StageClock(progress)
+        works = self._works(settings, by_face, clock)
+        with clock.stage("paste", len(works)):
+            pasted = self._pasted(works, settings.upscale)
+        assert self._found is not None
+        faces = tuple(self._face_result(face, works.get(i), settings) for i, face in enumerate(self._found))
+        return RestoreResult(pasted, faces, clock.timings, settings)
+
+    def prepare(
+        self,
+        settings: RestoreSettings | None = None,
+        by_face: ByFace | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> None:
+        """Compute all that restoring with such settings needs, but the pasting."""
+        self._works(settings or RestoreSettings(), by_face or {}, StageClock(progress))
+
+    def close(self) -> None:
+        """Release the memory; the photo cannot be restored after it."""
+        with self._turn:
+            self._closed = True
+            for kept in (self._cuts, self._greys, self._mended, self._seen, self._answers):
+                kept.clear()
+
+    def __enter__(self) -> "PreparedPhoto":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _works(self, settings: RestoreSettings, by_face: ByFace, clock: StageClock) -> dict[int, FaceWork]:
+        """Return the faces to restore, as the network has restored them."""
+        check_by_face(settings, by_face)
+        with self._turn:
+            if self._closed:
+                raise GpenEdgeError("the prepared photo is closed: prepare it again")
+            found = self._faces(clock)
+            wanted = choose_faces(found, settings, by_face)
+            template = settings.template or self._networks.package.manifest.template
+            cuts = self._cut(found, wanted, template, clock)
+            with clock.stage("regions", len(wanted)):
+                for_each(wanted, lambda i: cuts[i].missing)
+                rho = for_each(wanted, lambda i: region_weights(cuts[i].aligned, wanted[i].face_mask_weights))
+            seen = self._see(cuts, wanted, template, clock)
+            with clock.stage("network", len(wanted)) as done:
+                loops = self._ask(seen, rho, wanted, done)
+        return {i: FaceWork(seen[i], wanted[i], rho[i], loops[i]) for i in wanted}
+
+    def _faces(self, clock: StageClock) -> tuple[Face, ...]:
+        if self._found is None:
+            with clock.stage("detect"):
+                self._found = self._networks.detector.detect(eight_bit(self._photo))
+        return self._found
+
+    def _cut(
+        self, found: tuple[Face, ...], wanted: Wanted, template: Template, clock: StageClock
+    ) -> dict[int, CutFace]:
+        """Return the faces cut out of the photo and parsed."""
+        size, parser = self._networks.package.manifest.size, self._networks.parser
+        new = [i for i in wanted if (template, i) not in self._cuts]
+        with clock.stage("align", len(new)):
+            aligned = for_each(new, lambda i: align(self._photo, found[i], size, template))
+        if parser:
+            with clock.stage("parsing", len(new)) as done:
+                for i in new:
+                    aligned[i] = replace(aligned[i], parsed=parser.parse(aligned[i]))
+                    done(1)
+        with clock.stage("tone", len(new)):
+            tonings = find_tonings(self._photo, aligned)
+        for i, face in aligned.items():
+            others = found[:i] + found[i + 1 :]
+            self._cuts[template, i] = CutFace(face, others, tonings.get(i))
+        return {i: self._cuts[template, i] for i in wanted}
+
+    def _see(
+        self, cuts: dict[int, CutFace], wanted: Wanted, template: Template, clock: StageClock
+    ) -> dict[int, SeenFace]:
+        """Return the faces as the network is to see them."""
+        photo, toned = self._in_grey(cuts, template)
+        keys = {
+            i: (template, toned, i, own.soften_scratches, own.fill_missing, own.latent_step_decay == 1)
+            for i, own in wanted.items()
+        }
+        scratched = {i: (template, toned, i) for i in wanted if wanted[i].soften_scratches}
+        mended: dict[int, tuple[AlignedFace, Patch | None]] = {}
+        if scratched:
+            with clock.stage("scratches", len(scratched)):
+                mended = _kept(self._mended, scratched, lambda i: mended_face(photo, cuts[i].own))
+        return _kept(self._seen, keys, lambda i: see(cuts[i], photo, wanted[i], mended.get(i)))
+
+    def _in_grey(self, cuts: Mapping[int, CutFace], template: Template) -> tuple[Pixels, tuple[int, ...]]:
+        """Return the photo with its monochrome faces in grey, and the indices of those that were not."""
+        tonings = {i: cut.toning for i, cut in cuts.items() if cut.toning}
+        toned = tuple(i for i, toning in tonings.items() if not toning.is_grey)
+        if (template, toned) not in self._greys:
+            faces = {i: cut.aligned for i, cut in cuts.items()}
+            self._greys[template, toned] = in_grey(self._photo, faces, tonings)
+        return self._greys[template, toned], toned
+
+    def _ask(
+        self,
+        seen: Mapping[int, SeenFace],
+        rho: Mapping[int, Map],
+        wanted: Wanted,
+        done: Callable[[int], None],
+    ) -> dict[int, LoopResult]:
+        """Return what the network makes of each face; it is asked where the answer is not known yet."""
+        keys = {i: self._question(seen[i].view.shown, rho[i], wanted[i]) for i in wanted}
+        loops = {i: self._answers[key] for i, key in keys.items() if key in self._answers}
+        backend, epsilon = self._networks.backend, self._networks.epsilon
+        for group in in_common_batches({i: own for i, own in wanted.items() if i not in loops}):
+            crops = np.stack([seen[i].view.shown for i in group])
+            weights = np.stack([rho[i] for i in group])
+            results = restore_crops(
+                *(backend, crops, weights, wanted[group[0]]),
+                epsilon=epsilon,
+                done=done,
+            )
+            loops |= zip(group, results, strict=True)
+        self._answers |= {keys[i]: loops[i] for i in wanted if not loops[i].over_budget}
+        for key in list(self._answers)[: -MOST_ANSWERS * max(1, len(wanted))]:
+            del self._answers[key]
+        return {
+            i: replace(loops[i], steps=own.iterations) if self._looks_once(own) else loops[i]
+            for i, own in wanted.items()
+        }
+
+    def _question(self, shown: NDArray[np.float32], rho: Map, settings: RestoreSettings) -> Hashable:
+        """Return what the network's answer depends on: equal questions have the same answer."""
+        crop = hashlib.sha256(shown.tobytes()).digest()
+        if self._looks_once(settings):  # its answer is that of one full pass, however much is handed back
+            return crop, loop_settings(replace(settings, latent_step_decay=1.0, iterations=1))
+        weights = hashlib.sha256(rho.tobytes()).digest()
+        return crop, loop_settings(settings), weights, self._networks.epsilon
+
+    def _looks_once(self, settings: RestoreSettings) -> bool:
+        schedule = pass_schedule(settings.latent_step_decay, settings.iterations, self._networks.epsilon)
+        return len(schedule.times) == 1
+
+    def _pasted(self, works: Mapping[int, FaceWork], upscale: int) -> Pixels:
+        """Return the photo with its restored faces."""
+        photo = next((work.seen.photo for work in works.values()), self._photo)
+        pasted = enlarged(photo, upscale)
+        placed = {i: work.placed for i, work in works.items()}
+        restored = for_each(works, lambda i: works[i].restored)
+        hand_backs = for_each(works, lambda i: works[i].hand_back())
+        paste_all(pasted, [(placed[i], restored[i]) for i in works], hand_backs.values())
+        tonings = {i: toning for i, work in works.items() if (toning := work.seen.cut.toning)}
+        if not tonings:
+            return pasted
+        originals = (enlarged(whole, upscale) for whole in (photo, self._photo))
+        return put_back(pasted, lambda: (next(originals), next(originals)), placed, tonings)
+
+    def _face_result(self, face: Face, work: FaceWork | None, settings: RestoreSettings) -> FaceResult:
+        if work is None:
+            return FaceResult(face, None, None, 0.0, face_warnings(face, None, settings))
+        aligned = work.seen.cut.aligned
+        warnings = face_warnings(
+            face,
+            work.loop,
+            work.settings,
+            missing=work.seen.cut.missing,
+            above=work.seen.above,
+            far=work.colours_are_far,
+            epsilon=self._networks.epsilon,
+        )
+        if self._networks.parser and not aligned.parsed:
+            warnings = (*warnings, not_parsed())
+        done = work.settings.strength * progress(work.settings.latent_step_decay, work.loop.steps)
+        return FaceResult(face, aligned, work.result, done, warnings)
+
+
+def choose_faces(
+    found: tuple[Face, ...], settings: RestoreSettings, by_face: ByFace
+) -> dict[int, RestoreSettings]:
+    """Return the indices of the faces to restore, each with its settings; at strength 0 none is restored.
+
+    Raises SettingsError when the settings ask for a face that is not there.
+    """
+    if settings.face == "all":
+        wanted = tuple(range(len(found)))
+    elif settings.face == "largest":
+        wanted = (0,) if found else ()
+    else:
+        wanted = settings.face
+        missing = next((i for i in wanted if i >= len(found)), None)
+        if missing is not None:
+            there = f"its faces are 0 to {len(found) - 1}" if found else "it has no face"
+            raise SettingsError(f"the photo has no face {missing}: {there}")
+    chosen = {i: by_face.get(i, settings) for i in wanted}
+    return {i: own for i, own in chosen.items() if own and own.strength > 0 and not is_tiny(found[i])}
+
+
+def _kept(
+    cache: dict[Hashable, Done], keys: Mapping[int, Hashable], work: Callable[[int], Done]
+) -> dict[int, Done]:
+    """Return by face what is kept under its key; what is not is computed, for all faces at once."""
+    new = for_each([i for i, key in keys.items() if key not in cache], work)
+    cache.update((keys[i], done) for i, done in new.items())
+    return {i: cache[key] for i, key in keys.items()}
+
+
+def eight_bit(photo: Pixels) -> NDArray[np.uint8]:
+    """Return a photo with 8 bits, H×W×3."""
+    return np.asarray(photo if photo.dtype == np.uint8 else photo // 257, np.uint8)
+
+
+def enlarged(photo: Pixels, factor: int) -> Pixels:
+    """Return a copy that may be written to, enlarged by Lanczos resampling."""
+    if factor == 1:
+        return cast(Pixels, photo.copy())
+    height, width = photo.shape[:2]
+    size = (width * factor, height * factor)
+    if is_grey(photo):  # in one channel: of three, floating-point sums might differ
+        grey = cv2.resize(photo[..., 0], size, interpolation=cv2.INTER_LANCZOS4)
+        return cast(Pixels, cv2.merge([grey] * 3))
+    return cast(Pixels, cv2.resize(photo, size, interpolation=cv2.INTER_LANCZOS4))
