@@ -13,6 +13,7 @@ from runtime.faces.regions import Map, crop_landmarks
 from runtime.finish.compose import HandBack, Patch, face_noise
 from runtime.finish.fine_detail import WHOLE, Above, Bands, enlarged_noise, find_above
 from runtime.finish.grain import face_grain
+from runtime.finish.trust import trusted
 from runtime.network.implausible_colours import colours_are_far
 from runtime.network.loop import LoopResult
 from runtime.network.monochrome import Toning
@@ -112,7 +113,8 @@ class FaceWork:
     @cached_property
     def restored(self) -> NDArray[np.float32]:
         """The restored crop in the photo's own tone, S×S×3 in [0, 1]; in grey if the face is monochrome."""
-        return self.seen.view.restored(self.loop.restored)
+        seen = self.seen
+        return trusted(seen.photo, seen.aligned, seen.view.restored(self.loop.restored), seen.view.tone.gain)
 
     @property
     def result(self) -> LoopResult:

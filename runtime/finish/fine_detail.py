@@ -120,18 +120,19 @@ def above_crop(own: Picture, seen: Picture, noise: Bands) -> Picture:
     if noise.any():
         *bands, kept = wavelet(lost)
         for band, sigma in zip(bands, noise, strict=True):
-            kept += in_colours(_local_gain(band, sigma)) * band
+            kept += in_colours(local_gain(band, sigma)) * band
         lost = kept
     return lost
 
 
-def _local_gain(band: Picture, sigma: NDArray[np.float32]) -> NDArray[np.float32]:
+def local_gain(band: Picture, sigma: NDArray[np.float32], around: int = AROUND) -> NDArray[np.float32]:
     """Return, H×W, the share of a band that is not noise; each channel's power counts in units of its noise.
 
-    sigma  of the band's noise in each channel, 3
+    sigma   of the band's noise in each channel, 3
+    around  side of the square in which the band's power is measured, in pixels
     """
     unit = np.maximum(sigma, max(QUIETEST * sigma.max(), LEAST))
-    power = cv2.blur(cv2.transform(band * band, 1 / (3 * unit[None] ** 2)), (AROUND, AROUND))
+    power = cv2.blur(cv2.transform(band * band, 1 / (3 * unit[None] ** 2)), (around, around))
     noise = np.float32(max(float(np.mean((sigma / unit) ** 2)), LEAST**2))
     sure = np.clip((power / noise - NOISE_ALONE) / (FIRM - NOISE_ALONE), 0, 1)
     share = np.maximum(power - noise, 0) / np.maximum(power, noise)

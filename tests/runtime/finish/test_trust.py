@@ -1,0 +1,157 @@
+"""How far the network is trusted: a hardly damaged face keeps its own pixels, a damaged one is restored."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+from numpy.typing import NDArray
+
+from engines.package import open_package
+from portraits.aligned import AlignedPortraits
+from portraits.damage import compressed
+from runtime import Restorer, preset
+from runtime.faces.align import AlignedFace, align
+from runtime.finish.trust import blocks, damage, sharpness, trusted
+from runtime.network.backends import open_backend
+from runtime.settings.presets import PRESETS
+
+Pixels = NDArray[np.uint8]
+Picture = NDArray[np.float32]
+SIZE = 256
+
+
+@pytest.fixture(scope="module")
+def restorer() -> Iterator[Restorer]:
+    package = open_package()
+    with Restorer(package, open_backend("auto", package, threads=1), AlignedPortraits()) as opened:
+        yield opened
+
+
+def head(side: int = SIZE) -> Picture:
+    """The astronaut's head, aligned, with sharp edges, of 255."""
+    soft = cv2.resize(
+        skimage.data.astronaut()[20:220, 120:320], (side, side), interpolation=cv2.INTER_CUBIC
+    ).astype(np.float32)
+    return np.clip(soft + 1.2 * (soft - cv2.GaussianBlur(soft, (0, 0), 0.8)), 0, 255)
+
+
+def grain(size: float, sigma: float, channels: int = 1, side: int = SIZE) -> Picture:
+    """Grain whose grains are so many pixels large."""
+    white = np.random.default_rng(3).normal(0, 1, (side, side, channels)).astype(np.float32)
+    coarse = (cv2.GaussianBlur(white, (0, 0), size) if size else white).reshape(side, side, channels)
+    return np.asarray(sigma * coarse / coarse.std(), np.float32)
+
+
+def rounded(picture: Picture) -> Pixels:
+    return np.asarray(np.rint(np.clip(picture, 0, 255)), np.uint8)
+
+
+def aligned(photo: Pixels) -> AlignedFace:
+    (face,) = AlignedPortraits().detect(photo)
+    return align(photo, face, SIZE)
+
+
+def middle(picture: NDArray[np.generic]) -> Picture:
+    """The features of the face."""
+    side = len(picture)
+    return picture[3 * side // 8 : 3 * side // 4, side // 4 : 3 * side // 4].astype(np.float32)
+
+
+def error(picture: NDArray[np.generic], truth: NDArray[np.generic]) -> float:
+    return float(np.mean((middle(picture) - middle(truth)) ** 2))
+
+
+HARDLY: dict[str, Pixels] = {
+    "as it is": rounded(head()),
+    "a trace of blur": rounded(cv2.GaussianBlur(head(), (0, 0), 0.4)),
+    "a trace of noise": rounded(head() + grain(0, 1.5, 3)),
+    "a good JPEG": compressed(rounded(head()), 92),
+    "pores": rounded(head() + grain(0.8, 5)),
+    "large, as it is": rounded(head(400)),
+}
+
+
+@pytest.mark.parametrize("name", ["standard", "classic", "low-light"])
+@pytest.mark.parametrize("damaged", HARDLY)
+def test_a_hardly_damaged_face_stays_as_it_is(restorer: Restorer, damaged: str, name: str) -> None:
+    photo = HARDLY[damaged]
+    result = restorer.restore(photo, preset(name, budget=600)).photo
+    assert error(result, photo) < 1.5**2
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("side", [240, 400])
+def test_pores_stay_whatever_the_size_of_the_face(restorer: Restorer, side: int, name: str) -> None:
+    photo = rounded(head(side) + grain(0.8, 5, side=side))
+    result = restorer.restore(photo, preset(name, budget=600)).photo
+    before, after = (
+        middle(picture) - cv2.GaussianBlur(middle(picture), (0, 0), 1) for picture in (photo, result)
+    )
+    assert (after**2).mean() > 0.8 * (before**2).mean()
+
+
+@pytest.mark.parametrize("size", [1.0, 1.5, 2.0, 3.0])
+def test_coarse_grain_does_not_cost_the_features(restorer: Restorer, size: float) -> None:
+    truth = head()
+    photo = rounded(truth + grain(size, 12))
+    assert error(restorer.restore(photo, preset("standard", budget=600)).photo, truth) < error(photo, truth)
+
+
+@pytest.mark.parametrize("name", ["standard", "classic"])
+def test_a_damaged_face_is_still_restored(restorer: Restorer, name: str) -> None:
+    truth = head()
+    for photo in (rounded(truth + grain(0, 12, 3)), rounded(cv2.GaussianBlur(truth, (0, 0), 2))):
+        restored = restorer.restore(photo, preset(name, budget=600)).photo
+        assert error(restored, truth) < 0.9 * error(photo, truth)
+
+
+def test_what_the_network_sharpens_is_the_networks() -> None:
+    restored = head() / 255
+    photo = rounded(cv2.GaussianBlur(head(), (0, 0), 1.5))
+    assert np.array_equal(trusted(photo, aligned(photo), restored), restored)
+
+
+def test_what_the_network_takes_away_returns_unless_it_is_noise() -> None:
+    photo = rounded(head())
+    smeared = cv2.GaussianBlur(head(), (0, 0), 0.6) / 255
+    assert error(trusted(photo, aligned(photo), smeared) * 255, photo) < 0.1 * error(smeared * 255, photo)
+    noisy = rounded(head() + grain(0, 10, 3))
+    kept = trusted(noisy, aligned(noisy), np.asarray(head() / 255))
+    assert error(kept * 255, head()) < 0.05 * error(noisy, head())
+
+
+def test_edges_are_as_sharp_as_the_network_draws_them_whatever_the_noise() -> None:
+    drawn = head() / 255
+    noise = grain(0, 15, 3) / 255
+    assert sharpness(drawn, drawn) == 1
+    assert sharpness(drawn + noise, drawn) == pytest.approx(1, abs=0.2)
+    assert sharpness(cv2.GaussianBlur(drawn, (0, 0), 1), drawn) == 0
+    assert sharpness(cv2.GaussianBlur(drawn, (0, 0), 1) + noise, drawn) == pytest.approx(0, abs=0.2)
+
+
+@pytest.mark.parametrize("side", [256, 400])
+def test_noise_and_coarse_grain_are_damage_and_pores_are_none(side: int) -> None:
+    def found(picture: Picture) -> NDArray[np.floating]:
+        photo = rounded(picture)
+        return 255 * damage(photo / np.float32(255), aligned(photo), np.ones(3, np.float32)).mean(axis=1)
+
+    assert found(head(side)).max() < 1.8
+    assert found(head(side) + grain(0.8, 5, side=side)).max() < 1.8
+    assert found(head(side) + grain(0, 10, 3, side))[0] > 0.5 * 8.9 * SIZE / side
+    assert found(head(side) + grain(2, 15, side=side))[1:].min() > 2
+
+
+def test_blocks_are_seen_where_jpeg_left_them() -> None:
+    photo = rounded(head(512))
+    for picture, seen in ((photo, 0), (compressed(photo, 95), 0), (compressed(photo, 15), 1)):
+        assert blocks(picture[3:, 5:] / np.float32(255)) == pytest.approx(seen, abs=0.1)
+    assert blocks(np.zeros((9, 9, 3), np.float32)) == 0
+
+
+def test_a_weight_of_zero_keeps_pixels_bit_for_bit(restorer: Restorer) -> None:
+    photo = HARDLY["a trace of noise"]
+    settings = replace(preset("classic", budget=600), face_mask_weights={"face": 0})
+    assert np.array_equal(restorer.restore(photo, settings).photo, photo)
