@@ -33,7 +33,10 @@ MIDDLE = (0.25, 0.8)
 """Where in a crop its face lies, of its side, in both axes."""
 
 PORES = np.array([[4.5], [3.0], [2.0]], np.float32) / 255
-"""Colourless texture of so much in each wavelet band is taken for pores, and for grain only beyond that."""
+"""Up to so much in each wavelet band, colourless texture is taken for pores."""
+
+GRAIN = 1.5
+"""Where a band has this many times as much, all bands' texture is grain; between the two it is by shares."""
 
 AROUND = 7
 """Side of the square in which the power of a change is measured, in pixels of the crop."""
@@ -95,8 +98,9 @@ def damage(own: Picture, aligned: AlignedFace, gain: NDArray[np.float32]) -> Ban
     plain = grain_sigmas(aligned.crop, gain)
     white = (noise_bands(own, gain) / np.array(BAND_NOISE)[:, None]).max(axis=0)
     noise = np.minimum(np.outer(_noise_units(round(aligned.scale, 1)), white), PLAIN_SHARE * plain)
-    grain = np.sqrt(np.maximum(plain**2 - (PORES / gain) ** 2, 0))
-    return np.asarray(np.maximum(noise, grain), np.float32)
+    texture = np.sqrt(np.maximum(plain**2 - noise**2, 0)) * gain
+    most = float((texture / PORES).mean(axis=1).max())
+    return np.asarray(np.maximum(noise, _rise(most, 1, GRAIN) * plain), np.float32)
 
 
 def blocks(picture: Picture) -> float:
