@@ -10,9 +10,12 @@ from runtime.faces.align import AlignedFace, Pixels, scaled
 from runtime.faces.face import Face
 from runtime.faces.no_information import Missing, fill_missing, find_missing, keep_missing
 from runtime.faces.regions import Map, crop_landmarks
-from runtime.finish.compose import HandBack, Patch, face_noise
+from runtime.finish.compose import face_noise
 from runtime.finish.fine_detail import WHOLE, Above, Bands, enlarged_noise, find_above
 from runtime.finish.grain import face_grain
+from runtime.finish.hand_back import HandBack
+from runtime.finish.patch import Patch
+from runtime.finish.steps import steps_of
 from runtime.finish.trust import trusted
 from runtime.network.implausible_colours import colours_are_far
 from runtime.network.loop import LoopResult
@@ -139,13 +142,9 @@ class FaceWork:
             seen.cut.missing,
             filled=seen.filled is not None,
         )
-        finish = (
-            settings.grain,
-            settings.desaturate_fringes,
-            settings.clamp_ringing,
-            settings.multiscale_blend,
-        )
-        if not (left.any() or seen.above or seen.filled is not None or any(finish) or settings.strength < 1):
+        steps = steps_of(settings)
+        finish = steps or settings.grain or settings.multiscale_blend or settings.strength < 1
+        if not (left.any() or seen.above or seen.filled is not None or finish):
             return None
         return HandBack(
             left,
@@ -153,9 +152,8 @@ class FaceWork:
             grain=seen.grain(settings.upscale) if settings.grain else None,
             mended=seen.mended.enlarged(settings.upscale) if seen.mended else None,
             filled=seen.filled,
-            fringes=settings.desaturate_fringes,
-            ringing=settings.clamp_ringing,
             gain=seen.view.tone.gain,
+            steps=steps,
             multiscale=settings.multiscale_blend,
             above=_noise_above(seen.above, settings) if seen.above else None,
             strength=settings.strength,

@@ -5,9 +5,8 @@ import threading
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TypeVar, cast
+from typing import TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,12 +20,13 @@ from runtime.faces.detect import Detector
 from runtime.faces.face import Face
 from runtime.faces.parsing import Parser
 from runtime.faces.regions import Map, region_weights
-from runtime.finish.compose import Patch
+from runtime.finish.canvas import canvas_of, enlarged
 from runtime.finish.paste import paste_all
+from runtime.finish.patch import Patch
 from runtime.finish.scratches import mended_face
 from runtime.network.backends import Backend
 from runtime.network.loop import LoopResult, restore_crops
-from runtime.network.monochrome import find_tonings, in_grey, is_grey, put_back
+from runtime.network.monochrome import find_tonings, in_grey, put_back
 from runtime.network.schedule import pass_schedule, progress
 from runtime.photo.array_check import check_pixels
 from runtime.result import FaceResult, RestoreResult
@@ -100,7 +100,7 @@ class PreparedPhoto:
         settings, by_face, clock = settings or RestoreSettings(), by_face or {}, StageClock(progress)
         works = self._works(settings, by_face, clock)
         with clock.stage("paste", len(works)):
-            pasted = self._pasted(works, settings.upscale)
+            pasted = self._pasted(works, settings)
         assert self._found is not None
         faces = tuple(self._face_result(face, works.get(i), settings) for i, face in enumerate(self._found))
         return RestoreResult(pasted, faces, clock.timings, settings)
@@ -239,19 +239,22 @@ class PreparedPhoto:
         schedule = pass_schedule(settings.latent_step_decay, settings.iterations, self._networks.epsilon)
         return len(schedule.times) == 1
 
-    def _pasted(self, works: Mapping[int, FaceWork], upscale: int) -> Pixels:
+    def _pasted(self, works: Mapping[int, FaceWork], settings: RestoreSettings) -> Pixels:
         """Return the photo with its restored faces."""
         photo = next((work.seen.photo for work in works.values()), self._photo)
-        pasted = enlarged(photo, upscale)
+        large = enlarged(photo, settings.upscale)
+        canvas = canvas_of(photo, settings)
+        pasted = large if canvas is None else canvas
         placed = {i: work.placed for i, work in works.items()}
         restored = for_each(works, lambda i: works[i].restored)
         hand_backs = for_each(works, lambda i: works[i].hand_back())
-        paste_all(pasted, [(placed[i], restored[i]) for i in works], hand_backs.values())
+        paste_all(pasted, [(placed[i], restored[i]) for i in works], hand_backs.values(), photo=large)
         tonings = {i: toning for i, work in works.items() if (toning := work.seen.cut.toning)}
         if not tonings:
             return pasted
-        originals = (enlarged(whole, upscale) for whole in (photo, self._photo))
-        return put_back(pasted, lambda: (next(originals), next(originals)), placed, tonings)
+        return put_back(
+            pasted, lambda: (_rest(photo, settings), _rest(self._photo, settings)), placed, tonings
+        )
 
     def _face_result(self, face: Face, work: FaceWork | None, settings: RestoreSettings) -> FaceResult:
         if work is None:
@@ -302,18 +305,12 @@ def _kept(
     return {i: cache[key] for i, key in keys.items()}
 
 
+def _rest(photo: Pixels, settings: RestoreSettings) -> Pixels:
+    """Return the photo as it is around the faces, enlarged; a copy that may be written to."""
+    canvas = canvas_of(photo, settings)
+    return enlarged(photo, settings.upscale) if canvas is None else canvas
+
+
 def eight_bit(photo: Pixels) -> NDArray[np.uint8]:
     """Return a photo with 8 bits, H×W×3."""
     return np.asarray(photo if photo.dtype == np.uint8 else photo // 257, np.uint8)
-
-
-def enlarged(photo: Pixels, factor: int) -> Pixels:
-    """Return a copy that may be written to, enlarged by Lanczos resampling."""
-    if factor == 1:
-        return cast(Pixels, photo.copy())
-    height, width = photo.shape[:2]
-    size = (width * factor, height * factor)
-    if is_grey(photo):  # in one channel: of three, floating-point sums might differ
-        grey = cv2.resize(photo[..., 0], size, interpolation=cv2.INTER_LANCZOS4)
-        return cast(Pixels, cv2.merge([grey] * 3))
-    return cast(Pixels, cv2.resize(photo, size, interpolation=cv2.INTER_LANCZOS4))

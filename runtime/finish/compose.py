@@ -1,7 +1,6 @@
 """Hand part of the photo back to a restored face: its texture, but not its noise (design §4)."""
 
-from dataclasses import dataclass
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -44,81 +43,6 @@ BLACK, WHITE = (1e-6,) * 3, (1 - 1e-6,) * 3
 
 WIDEST = 512
 """Noise is measured in at most this many pixels square, so that a large face costs no more."""
-
-
-@dataclass(frozen=True, eq=False)
-class Patch:
-    """A piece of a photo."""
-
-    x: int
-    y: int
-    """Where in the photo its first pixel lies."""
-
-    pixels: Pixels
-
-    def change(self, photo: Pixels, rectangle: tuple[int, int, int, int]) -> Picture:
-        """Return this piece less the photo, of 1, in x0, y0, x1, y1 of the photo; 0 outside the piece."""
-        x0, y0, x1, y1 = rectangle
-        change = np.zeros((y1 - y0, x1 - x0, 3), np.float32)
-        height, width = self.pixels.shape[:2]
-        left, right = max(x0, self.x), min(x1, self.x + width)
-        top, bottom = max(y0, self.y), min(y1, self.y + height)
-        if left < right and top < bottom:
-            piece = self.pixels[top - self.y : bottom - self.y, left - self.x : right - self.x]
-            within = np.s_[top - y0 : bottom - y0, left - x0 : right - x0]
-            change[within] = piece.astype(np.float32) - photo[top:bottom, left:right]
-        return np.asarray(change / np.float32(np.iinfo(photo.dtype).max), np.float32)
-
-    def enlarged(self, factor: int) -> "Patch":
-        """Return the piece as it lies in the photo enlarged by a factor."""
-        if factor == 1:
-            return self
-        height, width = self.pixels.shape[:2]
-        size = (width * factor, height * factor)
-        larger = cv2.resize(self.pixels, size, interpolation=cv2.INTER_LANCZOS4)
-        return Patch(self.x * factor, self.y * factor, cast(Pixels, larger))
-
-
-@dataclass(frozen=True, eq=False)
-class HandBack:
-    """What a face gets back of its photo, and how it is finished."""
-
-    kappa: NDArray[np.float32]
-    """κ, S×S in [0, 1]: the share that is left to the photo."""
-
-    sigma: Sigma
-    """Standard deviation of the noise that is held back, of 1; 0 hands noise back as well (grain)."""
-
-    grain: NDArray[np.float32] | None = None
-    """Of the grain that returns whole, in each wavelet band and channel; None keeps no more of it than κ."""
-
-    mended: Patch | None = None
-    """The photo without its scratches, where they were softened."""
-
-    filled: NDArray[np.float32] | None = None
-    """S×S in [0, 1]: where the crop was filled, and the photo is taken to be as the crop; None is nowhere."""
-
-    fringes: bool = False
-    """Purple fringes are desaturated."""
-
-    ringing: bool = False
-    """Ringing is clamped."""
-
-    gain: NDArray[np.floating] | float = 1.0
-    """What brings the photo's channels to studio light, 3: contrast is fainter in channels that need more."""
-
-    multiscale: bool = False
-    """The border is blended at several scales."""
-
-    above: NDArray[np.float32] | None = None
-    """Of the noise in each wavelet band and channel of what lies above the crop's resolution, which is the
-    photo's; None where the photo is no finer than the crop."""
-
-    strength: float = 1.0
-    """The share of the way from the photo to the finished face that is gone, in (0, 1].
-
-    It multiplies 1 − κ, and noise, grain and all repairs with it.
-    """
 
 
 def compose(photo: Picture, restored: Picture, kappa: NDArray[np.float32], sigma: Sigma) -> Picture:

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.faces.align import Pixels
+from runtime.faces.align import AlignedFace, Pixels
 from runtime.faces.regions import smoothstep
 from runtime.finish.compose import Picture, in_colours
+from runtime.finish.surroundings import Surroundings
 
 HUES = (235.0, 260.0, 315.0, 338.0)
 """Degrees: purple begins at the first, is full from the second to the third, and ends at the last."""
@@ -34,9 +35,18 @@ def fringe_reach(crop_width: float) -> int:
     return max(2, min(WIDEST, math.ceil(WIDTH * crop_width)))
 
 
-def fringe_margin(reach: int) -> int:
-    """Return how far around a pixel the photo is looked at."""
-    return 3 * reach
+def fringe_margin(aligned: AlignedFace) -> int:
+    """Return how far around a pixel the photo is looked at, in pixels of the photo."""
+    return 3 * _reach(aligned)
+
+
+def without_fringes(composed: Picture, around: Surroundings) -> Picture:
+    """Return composed pixels of a face, with less colour where the photo has purple fringes."""
+    return desaturate_fringes(composed, around.photo, around.inside, _reach(around.aligned))
+
+
+def _reach(aligned: AlignedFace) -> int:
+    return fringe_reach(aligned.scale * len(aligned.crop))
 
 
 def desaturate_fringes(composed: Picture, photo: Pixels, inside: tuple[slice, slice], reach: int) -> Picture:

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from base.parallel import parallel
 from runtime.faces.align import AlignedFace, Pixels, bounds, joined, shift, warp
 from runtime.finish.blend import coarse_blend, narrow_mask
-from runtime.finish.compose import SUPPORT, HandBack, compose, in_colours, repair_share
+from runtime.finish.compose import SUPPORT, compose, in_colours, repair_share
 from runtime.finish.fine_detail import REACH, above_crop
-from runtime.finish.fringes import desaturate_fringes, fringe_margin, fringe_reach
 from runtime.finish.grain import grain_of
+from runtime.finish.hand_back import HandBack
 from runtime.finish.head import head_shape
-from runtime.finish.ringing import clamp_ringing, ringing_reach
+from runtime.finish.surroundings import Surroundings
 
 Crop: TypeAlias = NDArray[np.float32]
 """S×S×3 in [0, 1], RGB."""
@@ -32,28 +32,26 @@ OWN = 0.15  # how fast a face's claim to a pixel falls with the distance from it
 CELL = 256  # the photo is blended in squares of this side, whose floats fit a core's cache
 
 
-def paste(photo: Pixels, aligned: AlignedFace, restored: Crop) -> None:
-    """Blend one restored crop into the photo, in place: `paste_all` with a single face."""
-    paste_all(photo, [(aligned, restored)])
-
-
 def paste_all(
-    photo: Pixels,
+    canvas: Pixels,
     faces: Iterable[tuple[AlignedFace, Crop]],
     hand_backs: Iterable[HandBack | None] | None = None,
+    *,
+    photo: Pixels | None = None,
 ) -> None:
-    """Blend restored crops into the photo, in place.
+    """Blend restored crops into a canvas, in place.
 
     Touches only the rectangles that the crops cover, so the cost depends on the faces, not on the photo.
     Where crops overlap, a pixel goes to the face whose middle is nearest, softly; the order of the faces
     does not matter.
 
-    photo       H×W×3 uint8 or uint16 RGB
+    canvas      H×W×3 uint8 or uint16 RGB: the photo, or what was made of the rest of it
     faces       each with its restored crop, S×S×3 float32 in [0, 1]
     hand_backs  what each face gets back of the photo, and how it is finished; None, for one or for all, is
                 nothing: κ = 0
+    photo       what faces get back is taken from it, as large as the canvas; None is the canvas as it was
     """
-    faces = list(faces)
+    faces, photo = list(faces), canvas if photo is None else photo
     if hand_backs is None:
         hand_backs = [None] * len(faces)
     layers = [
@@ -63,12 +61,12 @@ def paste_all(
     layers.sort(key=lambda layer: layer.aligned.to_photo.tolist())  # sums of floats depend on their order
     waiting: deque[_Blended] = deque()  # coring looks into the neighbouring cells, untouched
     cells = sorted({cell for layer in layers for cell in _cells(layer.rectangle)})
-    for blended in parallel(lambda cell: _blend(photo, cell, layers), cells):
+    for blended in parallel(lambda cell: _blend(canvas, photo, cell, layers), cells):
         while waiting and waiting[0].last_neighbour < blended.cell:
-            _write(photo, waiting.popleft())
+            _write(canvas, waiting.popleft())
         waiting.append(blended)
     for blended in waiting:
-        _write(photo, blended)
+        _write(canvas, blended)
 
 
 def face_rectangle(aligned: AlignedFace, photo_shape: tuple[int, ...]) -> Rectangle:
@@ -142,8 +140,8 @@ class _Blended:
         return x, y, x + CELL, y + CELL
 
 
-def _blend(photo: Pixels, cell: Rectangle, layers: Iterable[_Layer]) -> _Blended:
-    """Blend all faces in one cell with the untouched photo."""
+def _blend(canvas: Pixels, photo: Pixels, cell: Rectangle, layers: Iterable[_Layer]) -> _Blended:
+    """Blend all faces in one cell with the untouched canvas."""
     here = [(layer, part) for layer in layers if _area(part := _shared(layer.rectangle, cell))]
     x0, y0 = (min(part[axis] for _, part in here) for axis in (0, 1))
     x1, y1 = (max(part[axis] for _, part in here) for axis in (2, 3))
@@ -156,8 +154,8 @@ def _blend(photo: Pixels, cell: Rectangle, layers: Iterable[_Layer]) -> _Blended
         )
         claims[inside] += claim
         warped.append((layer, part, inside, mask * claim, claim))
-    own = photo[y0:y1, x0:x1]
-    top = np.iinfo(photo.dtype).max
+    own = canvas[y0:y1, x0:x1]
+    top = np.iinfo(canvas.dtype).max
     blended = own.astype(np.float32)
     for layer, part, inside, weight, claim in warped:
         if layer.coarse is None and not weight.any():
@@ -168,13 +166,13 @@ def _blend(photo: Pixels, cell: Rectangle, layers: Iterable[_Layer]) -> _Blended
         if layer.coarse is not None:
             coarse = _warped(layer.coarse, layer.aligned, part, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
             blended[inside] += in_colours(claim / all_claims * top) * coarse
-    pixels = np.rint(np.clip(blended, 0, top)).astype(photo.dtype)
+    pixels = np.rint(np.clip(blended, 0, top)).astype(canvas.dtype)
     return _Blended(cell, (x0, y0, x1, y1), pixels)
 
 
-def _write(photo: Pixels, blended: _Blended) -> None:
+def _write(canvas: Pixels, blended: _Blended) -> None:
     x0, y0, x1, y1 = blended.rectangle
-    photo[y0:y1, x0:x1] = blended.pixels
+    canvas[y0:y1, x0:x1] = blended.pixels
 
 
 def _composed(photo: Pixels, layer: _Layer, part: Rectangle) -> NDArray[np.float32]:
@@ -199,23 +197,14 @@ def _composed(photo: Pixels, layer: _Layer, part: Rectangle) -> NDArray[np.float
     if hand_back.grain is not None:
         restored += grain_of(own - restored, hand_back.grain)
     composed = np.clip(compose(own, restored, kappa, hand_back.sigma)[inside], 0, 1)
-    finished = _finished(composed, photo, layer, part)
+    finished = composed
+    for step in hand_back.steps:
+        around, within = _around(photo, part, step.margin(layer.aligned))
+        finished = step.finish(
+            finished, Surroundings(_pixels(photo, around), within, layer.aligned, hand_back.gain)
+        )
     if finished is not composed:
         composed += in_colours(repair_share(kappa[inside])) * (finished - composed)
-    return composed
-
-
-def _finished(composed: Crop, photo: Pixels, layer: _Layer, part: Rectangle) -> Crop:
-    """Return composed pixels without ringing and purple fringes, as far as the face's hand-back asks."""
-    hand_back, scale = layer.hand_back, layer.aligned.scale
-    if hand_back and hand_back.ringing:
-        reach = ringing_reach(scale)
-        around, inside = _around(photo, part, reach)
-        composed = clamp_ringing(composed, _pixels(photo, around), inside, reach, hand_back.gain)
-    if hand_back and hand_back.fringes:
-        reach = fringe_reach(scale * len(layer.restored))
-        around, inside = _around(photo, part, fringe_margin(reach))
-        composed = desaturate_fringes(composed, _pixels(photo, around), inside, reach)
     return composed
 
 

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.faces.align import Pixels
+from runtime.faces.align import AlignedFace, Pixels
 from runtime.finish.compose import Picture
+from runtime.finish.surroundings import Surroundings
 
 REACH = 3.0
 """How far around a pixel the photo is looked at, in pixels of the crop: the width of a network's halo."""
@@ -22,6 +23,17 @@ SOFT = 0.15
 """The share of the range, at either end, in which values are pressed together and not cut."""
 SOFTEST = 0.02
 """And at most, of 1."""
+
+
+def ringing_margin(aligned: AlignedFace) -> int:
+    """Return how far around a pixel the photo is looked at, in pixels of the photo."""
+    return ringing_reach(aligned.scale)
+
+
+def without_ringing(composed: Picture, around: Surroundings) -> Picture:
+    """Return composed pixels of a face, none of them brighter or darker than the photo nearby."""
+    reach = ringing_margin(around.aligned)
+    return clamp_ringing(composed, around.photo, around.inside, reach, around.gain)
 
 
 def ringing_reach(scale: float) -> int:

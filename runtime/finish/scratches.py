@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace, Pixels, cut_out, joined, shift, surroundings
 from runtime.faces.regions import region_weights
-from runtime.finish.compose import Patch
+from runtime.finish.patch import Patch
 
 Map = NDArray[np.float32]
 """H×W, one value per pixel of the piece of the photo that a face lies in."""

@@ -10,7 +10,8 @@ from engines.package import open_package
 from portraits.aligned import AlignedPortraits
 from runtime import Restorer, RestoreSettings
 from runtime.faces.regions import region_weights
-from runtime.finish.compose import HandBack, compose
+from runtime.finish.compose import compose
+from runtime.finish.hand_back import HandBack
 from runtime.finish.head import head_shape
 from runtime.finish.paste import FEATHER, paste_all
 from runtime.network.backends import Backend, open_backend

@@ -9,7 +9,7 @@ from runtime.faces.align import TEMPLATES, AlignedFace, align, scaled
 from runtime.faces.face import Face
 from runtime.faces.regions import region_masks
 from runtime.finish.head import head_shape
-from runtime.finish.paste import paste
+from runtime.finish.paste import paste_all
 
 S = 128
 
@@ -47,7 +47,7 @@ def test_its_border_is_wide() -> None:
 def pasted(aligned: AlignedFace, side: int = 600) -> NDArray[np.float64]:
     """Where a face is pasted, 0 to 1."""
     photo = np.zeros((side, side, 3), np.uint8)
-    paste(photo, aligned, np.ones((len(aligned.crop),) * 2 + (3,), np.float32))
+    paste_all(photo, [(aligned, np.ones((len(aligned.crop),) * 2 + (3,), np.float32))])
     return np.asarray(photo[..., 0] / 255)
 
 

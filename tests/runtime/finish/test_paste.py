@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 import runtime.finish.paste
 from runtime.faces.align import TEMPLATES, align, scaled
 from runtime.faces.face import Face
-from runtime.finish.compose import HandBack, face_noise
-from runtime.finish.paste import face_rectangle, paste, paste_all, warp_to_photo
+from runtime.finish.compose import face_noise
+from runtime.finish.hand_back import HandBack
+from runtime.finish.paste import face_rectangle, paste_all, warp_to_photo
+from runtime.finish.steps import STEPS, Step, steps_of
+from runtime.settings.presets import preset
 
 SIZE = 64
 
@@ -43,7 +46,7 @@ def test_paste_touches_nothing_outside_the_faces_own_rectangle(x, y, scale, angl
     before = before.astype(np.uint16) * 257 if deep else before
     aligned = align(before, face_at(x, y, scale, angle), SIZE)
     after = before.copy()
-    paste(after, aligned, plain(1.0))
+    paste_all(after, [(aligned, plain(1.0))])
     x0, y0, x1, y1 = face_rectangle(aligned, before.shape)
     outside = np.ones(before.shape[:2], bool)
     outside[max(0, y0) : max(0, y1), max(0, x0) : max(0, x1)] = False
@@ -54,7 +57,7 @@ def test_paste_touches_nothing_outside_the_faces_own_rectangle(x, y, scale, angl
 def test_the_middle_of_a_face_is_replaced_and_its_border_kept(scale):
     photo = np.zeros((600, 600, 3), np.uint8)
     aligned = align(photo, face_at(300, 300, scale), SIZE)
-    paste(photo, aligned, plain(1.0))
+    paste_all(photo, [(aligned, plain(1.0))])
     x0, y0, x1, y1 = face_rectangle(aligned, photo.shape)
     assert (photo[300, 300] == 255).all()
     assert photo[[y0, y1 - 1], x0:x1].max() <= 8
@@ -63,7 +66,7 @@ def test_the_middle_of_a_face_is_replaced_and_its_border_kept(scale):
 
 def test_the_mask_falls_smoothly_to_the_border():
     photo = np.zeros((600, 600, 3), np.uint8)
-    paste(photo, align(photo, face_at(300, 300, 8.0), SIZE), plain(1.0))
+    paste_all(photo, [(align(photo, face_at(300, 300, 8.0), SIZE), plain(1.0))])
     assert np.abs(np.diff(photo[300, :, 0].astype(int))).max() <= 12
 
 
@@ -73,7 +76,7 @@ def test_pasting_the_crop_itself_changes_a_smooth_photo_little(scale, dtype):
     before = smooth_photo(dtype)
     after = before.copy()
     aligned = align(before, face_at(224, 118, scale, 0.2), SIZE)
-    paste(after, aligned, aligned.crop)
+    paste_all(after, [(aligned, aligned.crop)])
     change = np.abs(after.astype(float) - before) / np.iinfo(dtype).max
     assert change.max() < 0.03
     assert change.mean() < 0.001
@@ -83,7 +86,7 @@ def test_a_tiny_face_gets_the_average_of_its_restored_pixels():
     photo = np.zeros((60, 60, 3), np.uint8)
     stripes = np.zeros((512, 512, 3), np.float32)
     stripes[:, ::2] = 1
-    paste(photo, align(photo, face_at(30, 30, 40 / SIZE), 512), stripes)
+    paste_all(photo, [(align(photo, face_at(30, 30, 40 / SIZE), 512), stripes)])
     assert np.abs(photo[25:35, 25:35].astype(int) - 128).max() < 13  # sampling would give 0 and 255
 
 
@@ -125,7 +128,7 @@ def test_no_faces_change_nothing():
 def test_photos_larger_than_a_cell_show_no_seams():
     photo = np.zeros((1300, 1300, 3), np.uint8)
     ramp = np.tile(np.linspace(0.2, 0.8, SIZE, dtype=np.float32)[:, None], (1, SIZE))
-    paste(photo, align(photo, face_at(650, 650, 20), SIZE), np.dstack([ramp] * 3))
+    paste_all(photo, [(align(photo, face_at(650, 650, 20), SIZE), np.dstack([ramp] * 3))])
     assert np.abs(np.diff(photo[300:1000, 300:1000].astype(int), axis=0)).max() <= 2
     assert np.abs(np.diff(photo[300:1000, 300:1000].astype(int), axis=1)).max() <= 2
 
@@ -135,7 +138,7 @@ def test_a_face_goes_to_the_same_place_in_an_enlarged_photo():
     aligned = align(photo, face_at(224, 118, 1.5), SIZE)
     larger = cv2.resize(photo, None, fx=2, fy=2, interpolation=cv2.INTER_LANCZOS4)
     after = larger.copy()
-    paste(after, scaled(aligned, 2), aligned.crop)
+    paste_all(after, [(scaled(aligned, 2), aligned.crop)])
     assert np.abs(after.astype(int) - larger).max() <= 6
 
 
@@ -238,7 +241,7 @@ def test_the_photos_detail_returns_where_the_network_is_too_coarse_for_it():
     assert half < 0.6 * lost
 
 
-REPAIRS = {"fringes": True, "ringing": True, "multiscale": True, "grain": (0.03, 0.02, 0.01)}
+REPAIRS = {"steps": STEPS, "multiscale": True, "grain": (0.03, 0.02, 0.01)}
 
 
 @settings(max_examples=30)
@@ -261,7 +264,51 @@ def test_repairs_do_not_depend_on_the_cells(monkeypatch):
     for cell in (100, 512):
         monkeypatch.setattr(runtime.finish.paste, "CELL", cell)
         after = photo.copy()
-        hand_backs = [HandBack(kappa_of(0.4), 0.04, fringes=True, ringing=True, multiscale=True)] * 2
+        hand_backs = [HandBack(kappa_of(0.4), 0.04, steps=STEPS, multiscale=True)] * 2
         paste_all(after, [(face, plain(0.5)) for face in faces], hand_backs)
         pasted.append(after.astype(int))
     assert np.abs(pasted[0] - pasted[1]).max() <= 1
+
+
+def test_steps_are_taken_in_the_order_of_their_rows_with_the_margin_they_ask_for():
+    photo = noisy_astronaut()
+    aligned = align(photo, face_at(200, 200, 2.0), SIZE)
+    seen = []
+
+    def finish(name):
+        def step(composed, around):
+            assert around.photo[around.inside].shape == composed.shape
+            rows, columns = around.inside
+            seen.append((name, rows.start, columns.start))
+            return composed + np.float32(0.25) if name == "first" else composed / 2
+
+        return step
+
+    rows = (Step("", lambda face: 5, finish("first")), Step("", lambda face: 9, finish("second")))
+    after = photo.copy()
+    paste_all(after, [(aligned, plain(0.25))], [HandBack(kappa_of(0), 0, steps=rows)])
+    assert {(name, y, x) for name, y, x in seen if min(y, x) > 0} >= {("first", 5, 5), ("second", 9, 9)}
+    assert [name for name, *_ in seen[:2]] == ["first", "second"]
+    x0, y0, x1, y1 = face_rectangle(aligned, photo.shape)
+    middle = after[(y0 + y1) // 2 - 20 : (y0 + y1) // 2 + 20, (x0 + x1) // 2 - 20 : (x0 + x1) // 2 + 20]
+    assert np.abs(middle / 255 - 0.25).max() < 0.01  # (0.25 + 0.25) / 2
+
+
+def test_the_settings_switch_steps_on():
+    assert steps_of(preset("standard")) == ()
+    assert steps_of(preset("low-light")) == STEPS
+    assert [step.setting for step in steps_of(preset("classic", clamp_ringing=True))] == ["clamp_ringing"]
+
+
+def test_faces_are_pasted_into_another_canvas_with_what_the_photo_hands_back():
+    photo = noisy_astronaut()
+    aligned = align(photo, face_at(200, 200, 2.0), SIZE)
+    in_photo, canvas = photo.copy(), np.full_like(photo, 90)
+    paste_all(in_photo, [(aligned, plain(0.5))], [HandBack(kappa_of(0.5), 0)])
+    paste_all(canvas, [(aligned, plain(0.5))], [HandBack(kappa_of(0.5), 0)], photo=photo)
+    x0, y0, x1, y1 = face_rectangle(aligned, photo.shape)
+    outside = np.ones(photo.shape[:2], bool)
+    outside[y0:y1, x0:x1] = False
+    assert (canvas[outside] == 90).all()
+    middle = np.s_[(y0 + y1) // 2 - 10 : (y0 + y1) // 2 + 10, (x0 + x1) // 2 - 10 : (x0 + x1) // 2 + 10]
+    assert np.abs(canvas[middle].astype(int) - in_photo[middle]).max() <= 1
