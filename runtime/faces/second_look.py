@@ -94,7 +94,7 @@ def second_look(photo: NDArray[np.uint8], row: Row, network: Network, trust: Tru
             break
         seen = again
     lead = LESS_SURE if is_sure(seen.row, trust) else 0.0
-    return seen.row if seen.score > row[14] - lead and not _agree(seen.row, row) else row
+    return seen.row if seen.score > row[14] - lead and not _is_as_good(row, seen.row) else row
 
 
 def turn_of(row: Row) -> float:
@@ -105,8 +105,13 @@ def turn_of(row: Row) -> float:
 
 def is_sure(row: Row, trust: Trust) -> bool:
     """Return whether a face has a good score and plausible landmarks, however turned."""
+    return bool(row[14] >= trust.score) and _is_plausible(row)
+
+
+def _is_plausible(row: Row) -> bool:
+    """Return whether landmarks lie as in a face."""
     matrix = _to_template(row)
-    if matrix is None or row[14] < trust.score:
+    if matrix is None:
         return False
     away = row[4:14].reshape(5, 2) @ matrix[:, :2].T + matrix[:, 2] - TEMPLATES["published"]
     return float(np.sqrt((away**2).sum(axis=1).mean())) <= PLAUSIBLE
@@ -172,6 +177,11 @@ def _moved_box(box: NDArray[np.float32], matrix: Matrix) -> list[float]:
     middle = matrix[:, :2] @ ((box[:2] + box[2:]) / 2) + matrix[:, 2]
     half = np.hypot(*(matrix[:, :2] * ((box[2:] - box[:2]) / 2)).T)
     return [*(middle - half).tolist(), *(middle + half).tolist()]
+
+
+def _is_as_good(row: Row, seen: Row) -> bool:
+    """Return whether a first look agrees with an upright one, and its landmarks are no less plausible."""
+    return _agree(row, seen) and (_is_plausible(row) or not _is_plausible(seen))
 
 
 def _agree(row: Row, other: Row) -> bool:

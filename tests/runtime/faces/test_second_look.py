@@ -50,6 +50,16 @@ def test_a_look_that_agrees_changes_nothing(degrees):
     assert second_look(PHOTO, first, seeing(0.9), TRUST) is first
 
 
+@pytest.mark.parametrize("degrees", [-90, 60, 180])
+def test_a_look_that_agrees_replaces_landmarks_that_fit_no_face(degrees):
+    first = row(degrees)
+    left, right = first[4:8].reshape(2, 2)
+    first[8:10] += 0.5 * (right - left)  # the nose beside the cheek
+    second = second_look(PHOTO, first, seeing(0.9), TRUST)
+    assert turn_of(second) == pytest.approx(degrees, abs=0.1)
+    np.testing.assert_allclose(second[4:14], row(degrees)[4:14], atol=3)
+
+
 def test_a_turned_face_that_is_not_seen_again_stays():
     first = row(90)
     assert second_look(PHOTO, first, nothing, TRUST) is first
