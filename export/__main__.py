@@ -67,6 +67,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "renewed encodes the present estimate, moved updates only the latent code, held takes a single pass "
         "(moved for GPEN, unless python -m calibration latents finds that held is better)",
     )
+    add(
+        "--noise",
+        default="stored",
+        choices=("stored", "none"),
+        help="noise that a GFPGAN generator adds: the file's own, the same in every run, or none (stored)",
+    )
     add("--opset", type=int, default=17, choices=range(17, 21), help="ONNX opset (17)")
     add(
         "--batch",
@@ -96,6 +102,7 @@ def _export(options: argparse.Namespace) -> int:
             opset=options.opset,
             store=options.store,
             loop=options.loop,
+            noise=options.noise,
             batch=options.batch,
             overwrite=options.overwrite,
             progress=lambda step: bar.update(task, advance=1, description=step),

@@ -7,13 +7,14 @@ from typing import Any
 from base.errors import CheckpointError
 from export.architecture import AnyNetwork, Architecture
 from export.checkpoint import read_checkpoint, tensors_of
+from export.gfpgan.architecture import GFPGAN
 from export.gpen.architecture import GPEN
 from export.parsenet.architecture import PARSENET
 from export.parsing_network import ParsingNetwork
 from export.restoring import RestoringNetwork
 from export.state_dict import known_names
 
-RESTORING: tuple[Architecture[Any, RestoringNetwork], ...] = (GPEN,)
+RESTORING: tuple[Architecture[Any, RestoringNetwork], ...] = (GPEN, GFPGAN)
 """Networks that restore faces: `python -m export` makes packages of them."""
 PARSING: tuple[Architecture[Any, ParsingNetwork], ...] = (PARSENET,)
 """Networks that tell the parts of a face: `python -m export parsing` adds one to a package."""

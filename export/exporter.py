@@ -43,6 +43,7 @@ def export_package(
     opset: int = 17,
     store: Literal["fp32", "fp16"] = "fp32",
     loop: Loop | None = None,
+    noise: Literal["stored", "none"] = "stored",
     batch: Literal[1] | None = None,
     overwrite: bool = False,
     progress: Progress = lambda _: None,
@@ -59,6 +60,7 @@ def export_package(
     store     how weights of FP32 layers lie in the files: "fp16" halves them, and they are computed with in
               FP32 still
     loop      what the weights were trained for; None leaves it to `python -m calibration latents`
+    noise     which noise a generator adds: that of the file's buffers, as constants, or none
     batch     1: every graph takes one crop, in shapes that are numbers throughout, for tools that cannot do
               with less; None: any number of crops
 
@@ -70,6 +72,8 @@ def export_package(
     with new_package(folder, overwrite=overwrite) as target:
         progress("reading the checkpoint")
         kind, network = load_restoring(checkpoint)
+        if noise == "none" and network.without_noise:
+            network = network.without_noise()
         models: dict[GraphName, ModelProto] = {}
         graphs = traced_graphs(network, fused=fused, form=form, renewed=renewed)
         for graph_name, traced in graphs.items():

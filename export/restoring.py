@@ -47,7 +47,7 @@ class RestoringNetwork:
 
     size: int
     """S: height and width of the crops."""
-    numbers: Mapping[str, Number]
+    numbers: Mapping[str, str | Number]
     """What was read off the tensors, for the manifest."""
     template: Template
     """Where the crops that it was trained on have eyes, nose and mouth."""
@@ -63,6 +63,8 @@ class RestoringNetwork:
     """As published: what every graph is compared with."""
     constant: Callable[[Form], Parts]
     """With weights that do not depend on the latent, in a form: what is exported."""
+    without_noise: "Callable[[], RestoringNetwork] | None" = None
+    """Gives the same network without the noise that its generator adds; None where it adds none."""
 
 
 def traced_graphs(

@@ -1,0 +1,72 @@
+"""GFPGAN as the exporter takes it."""
+
+from dataclasses import asdict, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from export.architecture import Architecture
+from export.gfpgan import static
+from export.gfpgan.half import halve
+from export.gfpgan.layout import TENSOR_NAMES, UNUSED, GfpganLayout, read_gfpgan_layout
+from export.gfpgan.network import Gfpgan
+from export.gfpgan.static import StaticGfpgan, Styled
+from export.restoring import Form, Parts, RestoringNetwork
+from export.winograd import quickened
+
+PUBLISHED_LICENCE = (
+    "Apache-2.0 as published by TencentARC/GFPGAN, whose LICENSE names exceptions for code of NVIDIA's "
+    "StyleGAN2 and of DFDNet; trained on FFHQ (CC BY-NC-SA 4.0)"
+)
+
+
+def gfpgan_network(layout: GfpganLayout, state: dict[str, Tensor]) -> RestoringNetwork:
+    """Return the network of a checkpoint's tensors."""
+    network = Gfpgan.from_state(layout, state)
+    numbers = asdict(layout)
+    return RestoringNetwork(
+        size=numbers.pop("size"),
+        numbers=numbers | {"noise": "stored"},
+        template="ffhq",
+        licence=PUBLISHED_LICENCE,
+        held=True,
+        latent=layout.styles * layout.style_dim,
+        features={
+            f"{kind}_{r}": (layout.condition_channels(r), r, r)
+            for r in layout.resolutions[1:]
+            for kind in ("scale", "shift")
+        },
+        published=Parts(network.encode, lambda z: z, network.stylegan_decoder),
+        constant=partial(_constant, network),
+        without_noise=partial(_without_noise, layout, state),
+    )
+
+
+def _without_noise(layout: GfpganLayout, state: dict[str, Tensor]) -> RestoringNetwork:
+    """Return the network with the noise at zero."""
+    quiet = {name: torch.zeros_like(value) if ".noises." in name else value for name, value in state.items()}
+    network = gfpgan_network(layout, quiet)
+    return replace(network, numbers={**network.numbers, "noise": "none"})
+
+
+def _constant(network: Gfpgan, form: Form) -> Parts:
+    net = {"exact": static.same, "winograd": quicken, "half": halve}[form](static.fold(network))
+    return Parts(partial(static.encode, net), partial(static.map_latent, net), partial(static.generate, net))
+
+
+def quicken(net: StaticGfpgan) -> StaticGfpgan:
+    """Return the same network with Winograd's filtering in the generator's layers that gain by it on a
+    CPU."""
+    return replace(
+        net,
+        styled=tuple(
+            replace(layer, convolve=quickened(layer.convolve, 4 * 2 ** ((i + 1) // 2)))
+            if isinstance(layer, Styled)
+            else layer
+            for i, layer in enumerate(net.styled)
+        ),
+    )
+
+
+GFPGAN = Architecture("gfpgan", "GFPGAN network", TENSOR_NAMES, read_gfpgan_layout, gfpgan_network, UNUSED)

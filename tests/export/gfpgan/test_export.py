@@ -1,0 +1,100 @@
+"""A GFPGAN checkpoint becomes a package that needs nothing said of it."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from base.errors import CheckpointError
+from engines.package import Package, open_package
+from export.__main__ import main
+from export.exporter import export_package
+from export.rounding import rounding_session
+from runtime import Restorer, RestoreSettings
+
+DATA = Path(__file__).parents[2] / "data"
+PLAIN = DATA / "gfpgan64-plain.pth"
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    folder = tmp_path_factory.mktemp("gfpgan") / "package"
+    assert main([str(PLAIN), "-o", str(folder), "--fused"]) == 0
+    return open_package(folder)
+
+
+def run(file: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    names = [port.name for port in session.get_outputs()]
+    return dict(zip(names, session.run(None, inputs), strict=True))
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_parts_and_fused_give_what_the_published_code_gave(package: Package, batch: int) -> None:
+    golden = {name: values[:batch] for name, values in np.load(DATA / "gfpgan64-plain.npz").items()}
+    encoded = run(package.graph("encoder"), {"crop": golden["input"]})
+    z = encoded.pop("z")
+    assert np.abs(z - golden["z"]).max() < 1e-4
+    mapped = run(package.graph("mapping"), {"z": z})
+    restored = run(package.graph("generator"), {**mapped, **encoded})["restored"]
+    fused = run(package.graph("fused"), {"input": golden["input"]})["output"]
+    for picture in (restored, fused):
+        assert np.abs(picture - golden["output"]).max() < 1e-4
+
+
+def test_the_manifest_says_which_network_it_is_and_where_faces_lie(package: Package) -> None:
+    manifest = package.manifest
+    assert manifest.network == {
+        "kind": "gfpgan",
+        "channel_multiplier": 2,
+        "narrow": 1 / 16,
+        "style_dim": 64,
+        "different_w": False,
+        "sft_half": False,
+        "noise": "stored",
+    }
+    assert (manifest.size, manifest.template, manifest.loop_kind) == (64, "ffhq", "held")
+    assert manifest.source.licence.startswith("Apache-2.0")
+
+
+def test_half_precision_stays_within_60_db(tmp_path: Path) -> None:
+    made, _ = export_package(PLAIN, tmp_path / "half", fused=True, precision="fp16")
+    golden = np.load(DATA / "gfpgan64-plain.npz")
+    session = rounding_session(onnx.load(made.graph("fused")), watched=True)
+    found, *between = session.run(None, {"input": golden["input"][:1]})
+    error = np.mean((found - golden["output"][:1]) ** 2)
+    assert 60 < 10 * np.log10(4 / error) < 100
+    assert all(np.isfinite(value).all() for value in between)
+
+
+def test_a_photo_is_restored(package: Package, portrait: np.ndarray) -> None:
+    settings = RestoreSettings(budget=600)
+    with Restorer.open(package.folder, threads=1) as restorer:
+        own = restorer.restore(portrait, settings)
+        other = restorer.restore(portrait, RestoreSettings(budget=600, template="published"))
+    assert len(own.faces) == 1
+    assert not np.array_equal(own.photo, portrait)
+    assert not np.array_equal(own.photo, other.photo)  # the package's template is FFHQ's
+
+
+def test_a_broken_checkpoint_is_named_with_its_tensor(tmp_path: Path) -> None:
+    state = torch.load(PLAIN)["params_ema"]
+    name = "condition_shift.2.2.bias"
+    broken = {
+        "missing": {key: value for key, value in state.items() if key != name},
+        "has shape": state | {name: torch.zeros(3)},
+        "not finite": state | {name: torch.full_like(state[name], torch.nan)},
+    }
+    for told, content in broken.items():
+        torch.save({"params_ema": content}, tmp_path / "x.pth")
+        with pytest.raises(CheckpointError, match=rf"x\.pth: tensor '{name}'.*{told}"):
+            export_package(tmp_path / "x.pth", tmp_path / "package")
+    assert not (tmp_path / "package").exists()
+
+
+def test_a_face_parsing_network_is_not_taken_for_one_that_restores(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"is a ParseNet.*python -m export parsing"):
+        export_package(DATA / "tiny-parsenet.pth", tmp_path / "package")
