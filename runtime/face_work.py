@@ -15,6 +15,7 @@ from runtime.finish.fine_detail import WHOLE, Above, Bands, enlarged_noise, find
 from runtime.finish.grain import face_grain
 from runtime.finish.hand_back import HandBack
 from runtime.finish.patch import Patch
+from runtime.finish.rounding import Level, rounding_of
 from runtime.finish.steps import steps_of
 from runtime.finish.trust import trusted
 from runtime.network.implausible_colours import colours_are_far
@@ -73,6 +74,14 @@ class SeenFace:
     def noise(self) -> NDArray[np.float32]:
         """Standard deviation of the photo's noise, of 1, in each colour channel: 3."""
         return face_noise(self.photo, self.aligned, self.view.tone.gain)
+
+    @cached_property
+    def rounding(self) -> Level | None:
+        """The photo's rounding, where it is all that hides the face; None where it is hidden itself."""
+        if self.view.published:
+            return None
+        gain = np.asarray(np.broadcast_to(self.view.tone.gain, 3), np.float32)
+        return rounding_of(self.photo.dtype, self.noise, gain)
 
     def grain(self, upscale: int) -> Bands:
         """Return the photo's grain in each wavelet band and channel, enlarged by a factor."""

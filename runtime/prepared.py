@@ -21,8 +21,9 @@ from runtime.faces.face import Face
 from runtime.faces.parsing import Parser
 from runtime.faces.regions import Map, region_weights
 from runtime.finish.canvas import canvas_of, enlarged
-from runtime.finish.paste import paste_all
+from runtime.finish.paste import face_rectangle, paste_all
 from runtime.finish.patch import Patch
+from runtime.finish.rounding import keep_rounding
 from runtime.finish.scratches import mended_face
 from runtime.network.backends import Backend
 from runtime.network.loop import LoopResult, restore_crops
@@ -248,7 +249,15 @@ class PreparedPhoto:
         placed = {i: work.placed for i, work in works.items()}
         restored = for_each(works, lambda i: works[i].restored)
         hand_backs = for_each(works, lambda i: works[i].hand_back())
+        roundings = {
+            face_rectangle(placed[i], large.shape): rounding
+            for i, work in works.items()
+            if (rounding := work.seen.rounding) is not None
+        }
+        before = {(x0, y0, x1, y1): large[y0:y1, x0:x1].copy() for x0, y0, x1, y1 in roundings}
         paste_all(pasted, [(placed[i], restored[i]) for i in works], hand_backs.values(), photo=large)
+        for (x0, y0, x1, y1), rounding in roundings.items():
+            keep_rounding(pasted[y0:y1, x0:x1], before[x0, y0, x1, y1], rounding)
         tonings = {i: toning for i, work in works.items() if (toning := work.seen.cut.toning)}
         if not tonings:
             return pasted

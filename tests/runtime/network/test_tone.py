@@ -14,6 +14,7 @@ from runtime.faces.align import AlignedFace, align
 from runtime.faces.detect import open_detector
 from runtime.faces.face import Face
 from runtime.finish.compose import face_noise
+from runtime.finish.rounding import keep_rounding
 from runtime.network.loop import restore_crops
 from runtime.network.tone import LEVEL, RANGE, UNCHANGED, Tone, tone_of
 
@@ -175,3 +176,36 @@ def test_a_face_in_strange_light_is_restored_as_well_as_in_neutral_light(
             errors.append(relative_error(np.asarray(result.photo), truth, np.array(light) * contrast))
     neutral, *others = errors
     assert max(others) < neutral * 10**0.2
+
+
+@pytest.mark.parametrize("name", ["standard", "low-light", "film-scan"])
+@pytest.mark.parametrize("light", [STAGE[0], STAGE[3]])
+def test_the_rounding_of_8_bits_in_strange_light_never_makes_a_face_worse(
+    scene: tuple[Picture, Face], name: str, light: tuple[float, ...]
+) -> None:
+    photo, face = scene
+    truth = lit(photo, light)
+    given = np.rint(255 * truth).astype(np.uint8)
+    with Restorer.open(threads=1) as restorer:
+        restored = restorer.restore(given, preset(name, budget=600), found=(face,)).photo
+    before, after = (relative_error(x * np.uint16(257), truth, np.array(light)) for x in (given, restored))
+    assert after < before * 10**0.01
+
+
+def test_noise_beyond_the_rounding_of_8_bits_is_still_taken_out(scene: tuple[Picture, Face]) -> None:
+    photo, face = scene
+    truth, noise = 0.2 * photo, np.random.default_rng(0).normal(0, 3 / 255, photo.shape)
+    given = np.rint(255 * np.clip(truth + noise, 0, 1)).astype(np.uint8)
+    with Restorer.open(threads=1) as restorer:
+        restored = restorer.restore(given, preset("standard", budget=600), found=(face,)).photo
+    before, after = (relative_error(x * np.uint16(257), truth, np.full(3, 0.2)) for x in (given, restored))
+    assert after < before * 10**-0.1
+
+
+def test_only_changes_that_the_rounding_explains_are_taken_back() -> None:
+    photo = np.full((4, 4, 3), 100, np.uint8)
+    level = np.array([0, 1, 4], np.float32) / 255
+    for change, kept in ((1, (1, 0, 0)), (3, (3, 3, 0)), (-3, (-3, -3, 0)), (9, (9, 9, 9))):
+        restored = (photo + np.int16(change)).astype(np.uint8)
+        keep_rounding(restored, photo, level)
+        assert (restored.astype(int) - photo)[0, 0] == pytest.approx(kept, abs=3 if change == 9 else 0)

@@ -1,0 +1,57 @@
+"""What only the rounding of an 8-bit photo would change is the photo's.
+
+In strange light, a faint channel is made as strong as in studio light before the network sees it, and its
+rounding with it. The network takes the steps for noise, and removes them no better than the photo shows them.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.faces.align import Pixels
+from runtime.faces.regions import smoothstep
+
+Level = NDArray[np.float32]
+"""One number per colour channel, of 1."""
+
+COARSE = (1.5, 3.0)
+"""Gains from which the rounding of 8 bits shows, and at which it shows fully."""
+ROUNDED = (0.4, 0.8)
+"""Noise, in levels, that is due to rounding alone (0.29 levels), and noise that hides the rounding."""
+BELIEVED = (1.0, 2.5)
+"""Changes, in levels, that rounding explains, and changes that it does not explain."""
+
+
+def rounding_of(dtype: np.dtype[np.integer], noise: Level, gain: Level) -> Level | None:
+    """Return the level of rounding in each channel, 0 where noise hides it; None if it is hidden everywhere.
+
+    The network sees the rounding of the faintest channel, and uses it to judge all channels.
+
+    dtype  of the photo: uint8 or uint16
+    noise  standard deviation of the photo's noise in each channel, of 1
+    gain   what brings each channel to studio light
+    """
+    one = 1 / np.iinfo(dtype).max
+    coarse = _ramp(255 * one * gain.max(), COARSE)
+    if not coarse:
+        return None
+    level = one * gain.max() / gain
+    return np.asarray(coarse * (1 - _ramp(noise / level, ROUNDED)) * level, np.float32)
+
+
+def keep_rounding(restored: Pixels, photo: Pixels, rounding: Level) -> None:
+    """Undo changes that are no larger than the photo's rounding explains, in place.
+
+    restored, photo  H×W×3 uint8 or uint16
+    rounding         the result of `rounding_of`
+    """
+    top = np.float32(np.iinfo(photo.dtype).max)
+    for c in np.flatnonzero(rounding):
+        before = photo[..., c].astype(np.float32)
+        change = restored[..., c] - before
+        change *= _ramp(np.abs(change) / (top * rounding[c]), BELIEVED)
+        restored[..., c] = np.rint(before + change)
+
+
+def _ramp(x: NDArray[np.floating] | float, limits: tuple[float, float]) -> NDArray[np.float32]:
+    low, high = limits
+    return np.asarray(smoothstep((np.asarray(x) - low) / (high - low)), np.float32)
