@@ -1,9 +1,11 @@
 """Parts of a face without any information, covered or blown out: find them, to keep them as they are.
 
 A patch counts when it is large and either clipped at white, or so flat and so sharply bordered that nothing
-in a photographed face looks like it. Shadows end softly and are left alone; hair, hats and backgrounds reach
-into a face from outside, and are told by that. Whatever it is (sunglasses, a mask, a bar that somebody drew
-for privacy), it is the photo's: its pixels stay. Filling it from the face around is for those who ask.
+in a photographed face looks like it, or still to the last level in a face full of noise, as a bar is that was
+drawn on the photo. How flat and how sharply is judged by the face's own range, so that dark and faded photos
+are like others. Shadows end softly and are left alone; hair, hats and backgrounds reach into a face from
+outside, and are told by that. Whatever it is (sunglasses, a mask, a bar that somebody drew for privacy), it
+is the photo's: its pixels stay. Filling it from the face around is for those who ask.
 """
 
 from collections.abc import Iterable, Iterator
@@ -36,6 +38,14 @@ LEAST_CONSTANT = 0.015  # least share of the face: a pupil or nostril is under 0
 LEAST_WHITE = 0.03  # a flash's highlight on a forehead is under this
 LEAST_GLARE = 0.045  # of eyes and brows: glare fills a spectacle lens
 STEP = 30.0  # levels that a constant patch differs from what lies around it
+USUAL = 180.0  # levels from dark to light in a usual portrait, of which all of these are
+FAINTEST = 0.2  # of that range; a fainter face has no more contrast than the rounding to levels has
+STILL = 0.6  # levels that a still pixel differs from those beside it, at most
+AROUND = 25  # pixels of the grid in which still pixels are counted
+MOSTLY = 0.65  # share of still pixels in what is drawn, more than in a block of JPEG; a mosaic has edges
+SELDOM = 0.05  # share of still pixels in the smooth parts of a face that has noise
+PLAIN = 24.0  # levels that a smooth part of a face spans at most
+LEAST_PLAIN = 0.25  # share of the face that must be smooth for its noise to be known
 OUTSIDE = 4  # pixels of the grid from a patch's edge to what lies around it
 BRIDGE = 16  # pixels of the grid around a patch in which what has its colour belongs to it
 BORDERED = 0.7  # share of its outline that must be so sharp
@@ -139,8 +149,14 @@ class _Scene:
     """Eyes, nose and mouth, where no hair grows."""
     lenses: Area
     """Where spectacles lie."""
+    still: Map
+    """Share of the pixels at each place that are still."""
     pixel: float
     """1, or less for a crop that is smaller than GRID."""
+    darkest: float
+    """Level that a fiftieth of the face is under."""
+    contrast: float
+    """Of the face, of that of a usual portrait, at most 1."""
 
 
 def _scene(aligned: AlignedFace) -> _Scene:
@@ -155,6 +171,8 @@ def _scene(aligned: AlignedFace) -> _Scene:
     depth = cv2.distanceTransform(face.astype(np.uint8), cv2.DIST_L2, 3)
     not_eyes = masks["eye"] + masks["brow"] <= 0.5
     from_eyes = cv2.distanceTransform(not_eyes.astype(np.uint8), cv2.DIST_L2, 3)
+    head = picture[every["other"] < 0.5].mean(axis=1)
+    dark, light = np.quantile(head, (0.02, 0.98)).tolist() if head.size else (0.0, 255.0)
     return _Scene(
         picture=cv2.GaussianBlur(picture, (0, 0), SMOOTH * grid / GRID),
         masks=masks,
@@ -162,8 +180,19 @@ def _scene(aligned: AlignedFace) -> _Scene:
         inner=depth > INNER * width,
         features=masks["eye"] + masks["nose"] + masks["lip"] > 0.5,
         lenses=from_eyes <= LENS * width,
+        still=_still(aligned.crop, grid),
         pixel=grid / GRID,
+        darkest=dark,
+        contrast=min(max((light - dark) / USUAL, FAINTEST), 1.0),
     )
+
+
+def _still(crop: NDArray[np.float32], grid: int) -> Map:
+    """Return, G×G, the share of a crop's pixels at each place that are still."""
+    window = np.ones((3, 3), np.uint8)
+    span = _greatest(cv2.dilate(crop, window) - cv2.erode(crop, window))
+    still = (span <= np.float32(STILL / 255)).astype(np.float32)
+    return np.asarray(cv2.resize(still, (grid, grid), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _heads(aligned: AlignedFace, others: Iterable[Face], grid: int) -> Area:
@@ -213,12 +242,13 @@ def _white(scene: _Scene) -> Area:
 
 
 def _constant(scene: _Scene) -> Area:
-    """Return what is covered by one colour, sharply bordered."""
+    """Return what is covered by one colour, sharply bordered, or drawn on the photo."""
     reach = max(1, round(WINDOW * scene.pixel)) // 2 or 1
     window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     span = _greatest(cv2.dilate(scene.picture, window) - cv2.erode(scene.picture, window))
-    found = np.zeros_like(scene.face)
-    for piece in _pieces(span <= FLAT):
+    flat, even, step = (scene.contrast * levels for levels in (FLAT, EVEN, STEP))
+    found = _drawn(scene, span)
+    for piece in _pieces(span <= flat):
         if (_grown(piece, reach) & scene.face).sum() < LEAST_CONSTANT * scene.face.sum():
             continue
         colour = np.median(scene.picture[piece], axis=0)
@@ -226,11 +256,28 @@ def _constant(scene: _Scene) -> Area:
             continue
         off = _greatest(np.abs(scene.picture - colour))
         # The edge of a flat window lies a little inside the patch.
-        patch = _grown(piece & (off <= EVEN), reach) & (off <= EVEN)
+        patch = _grown(piece & (off <= even), reach) & (off <= even)
         least = LEAST_WHITE if colour.min() >= BRIGHT else LEAST_CONSTANT
-        if _is_large(patch, least, scene) and _is_bordered(patch, off, scene):
-            found |= _grown(patch, reach) & (off <= STEP)
-            found |= _grown(patch, BRIDGE * scene.pixel) & (off <= EVEN)
+        if _is_large(patch, least, scene) and _is_bordered(patch, off, step, scene):
+            found |= _grown(patch, reach) & (off <= step)
+            found |= _grown(patch, BRIDGE * scene.pixel) & (off <= even)
+    return found
+
+
+def _drawn(scene: _Scene, span: Map) -> Area:
+    """Return what is still, in a face whose other smooth parts are not.
+
+    span  of the colours around each pixel
+    """
+    found = np.zeros_like(scene.face)
+    reach = round(AROUND * scene.pixel / 2)
+    still = cv2.blur(scene.still, (2 * reach + 1, 2 * reach + 1)) >= MOSTLY
+    plain = scene.face & ~_grown(still, reach) & (span <= PLAIN * scene.contrast)
+    if plain.sum() < LEAST_PLAIN * scene.face.sum() or scene.still[plain].mean() > SELDOM:
+        return found
+    for piece in _pieces(still & ~(-_greatest(-scene.picture) >= WHITE)):
+        if _is_large(piece, LEAST_WHITE, scene):
+            found |= piece | (_grown(piece, reach) & (scene.still > 0))
     return found
 
 
@@ -239,17 +286,17 @@ def _is_large(patch: Area, least: float, scene: _Scene) -> bool:
     enough = least * scene.face.sum()
     if (patch & scene.face).sum() < enough:
         return False
-    dark = scene.picture[patch].max(axis=1).mean() < DARK
+    dark = scene.picture[patch].max(axis=1).mean() < max(DARK, scene.darkest + 0.2 * USUAL * scene.contrast)
     spill, unlikely = (DARK_SPILL, scene.features) if dark else (SPILL, scene.inner)
     comes_from_outside = (patch & ~scene.face).sum() > spill * patch.sum()
     return not comes_from_outside or bool((patch & unlikely).sum() >= enough)
 
 
-def _is_bordered(patch: Area, off: Map, scene: _Scene) -> bool:
-    """Return whether the picture around a patch, in the face, is of another colour at once."""
+def _is_bordered(patch: Area, off: Map, step: float, scene: _Scene) -> bool:
+    """Return whether the picture around a patch, in the face, is of another colour at once, by a step."""
     outside = OUTSIDE * scene.pixel
     ring = _grown(patch, outside + 1) & ~_grown(patch, outside) & scene.face
-    return bool(ring.any() and (off[ring] >= STEP).mean() >= BORDERED)
+    return bool(ring.any() and (off[ring] >= step).mean() >= BORDERED)
 
 
 def _pieces(area: Area) -> Iterator[Area]:

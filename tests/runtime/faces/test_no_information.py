@@ -295,3 +295,32 @@ def test_ink_under_weight_zero_stays_bit_for_bit(
     assert np.array_equal(
         restorer.restore(photo, replace(settings, face_mask_weights={"face": 0})).photo, photo
     )
+
+
+def under(photo: Pixels, light: str, sigma: float = 1.5) -> Pixels:
+    grey = np.dstack([photo @ np.array([0.299, 0.587, 0.114])] * 3)
+    dark, bright = 0.15 * photo, 255 * (grey / 255) ** 0.45
+    lit = {"normal": photo, "dark": dark, "bright and grey": bright, "faded": 165 + 0.3 * photo}[light]
+    noise = np.random.default_rng(0).normal(0, sigma, photo.shape[:2])[..., None]
+    return np.rint(np.clip(lit + noise, 0, 255)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("light", ["normal", "dark", "bright and grey", "faded"])
+@pytest.mark.parametrize("level", [4, 60, 200, 230])
+def test_a_bar_of_any_level_is_found_in_any_light(
+    portrait: Pixels, aligned: AlignedFace, light: str, level: int
+) -> None:
+    photo = under(portrait, light)
+    assert missing_in(photo, aligned) is None
+    cv2.rectangle(photo, (185, 88), (265, 108), (level,) * 3, -1)
+    found = missing_in(photo, aligned)
+    assert found is not None
+    assert "eye" in found.regions
+    bar = align(cv2.rectangle(np.zeros_like(photo), (187, 90), (263, 106), (255,) * 3, -1), aligned.face, 256)
+    assert found.hole[bar.crop[..., 0] > 0.99].min() == 1
+
+
+def test_sunglasses_in_a_very_dark_photo_are_found(portrait: Pixels, aligned: AlignedFace) -> None:
+    found = missing_in(under(in_sunglasses(portrait), "dark", 0.5), aligned)
+    assert found is not None
+    assert found.cause == "covered"
