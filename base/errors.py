@@ -5,6 +5,10 @@ class GpenEdgeError(Exception):
     """Say what was given, what was expected and what to do, in one line."""
 
 
+class UsageError(GpenEdgeError):
+    """The arguments of a command cannot be understood."""
+
+
 class CheckpointError(GpenEdgeError):
     """A checkpoint cannot be read, or its tensors do not form the published network."""
 

@@ -1,10 +1,10 @@
 """`python -m bench latency | … | compare`: measure, show tables, keep the figures, compare them."""
 
-import argparse
 import sys
 from importlib import import_module
 
 from base import command_line
+from base.command_parser import CommandParser
 
 COMMANDS = {
     "latency": "one face through the network, against the published form in eager PyTorch",
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser = CommandParser(prog="python -m bench", description=__doc__)
     commands = parser.add_subparsers(metavar="BENCHMARK", required=True)
     for name, about in COMMANDS.items():
         command = commands.add_parser(name, help=about)

@@ -1,9 +1,9 @@
 """`python -m calibration latents|audit|int8 PACKAGE --images DIR`: measure a package on portraits."""
 
-import argparse
 import sys
 
 from base import command_line
+from base.command_parser import CommandParser
 from calibration.audit.command import add_audit
 from calibration.int8.command import add_int8
 from calibration.latents.command import add_latents
@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str] | None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m calibration", description=__doc__)
+    parser = CommandParser(prog="python -m calibration", description=__doc__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for add in (add_latents, add_audit, add_int8):
         add(commands)

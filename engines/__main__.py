@@ -8,6 +8,7 @@ from typing import get_args
 from rich.console import Console
 
 from base import command_line
+from base.command_parser import CommandParser
 from base.errors import EngineError
 from engines.builder import DEFAULT_MAX_BATCH, EngineOptions, engine_for, settle
 from engines.cache import EngineCache
@@ -29,7 +30,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m engines", description=__doc__)
+    parser = CommandParser(prog="python -m engines", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="build|list|inspect|import")
 
     build = commands.add_parser("build", help="build the engines of a package, or find them in the cache")

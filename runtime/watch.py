@@ -13,11 +13,14 @@ from types import FrameType
 from typing import TYPE_CHECKING, get_args
 
 from base.command_line import DONE, INTERRUPTED, needs_extra, run
+from base.command_parser import CommandParser
 from base.text import one_line, utf8
 from runtime.commands.options import (
     Wanted,
     add_accept_damaged,
+    add_config,
     add_machine,
+    add_max_megapixels,
     add_privacy,
     add_settings,
     open_restorer,
@@ -38,104 +41,90 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
-    warnings.filterwarnings("ignore", module="PIL")  # about odd metadata, which is dropped
-    return run(lambda: _watch(_parser().parse_args(arguments)))
+    warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, which is dropped
+    return run(lambda: _watch(parser().parse_args(arguments)))
 
 
-def _parser() -> argparse.ArgumentParser:
-    about = "Restore every photo that arrives in a folder, each exactly once."
-    parser = argparse.ArgumentParser(prog="python -m runtime.watch", description=about)
+_RULES: dict[str, tuple[type, str, str]] = {
+    "settle": (float, "S", "Seconds for which a file must not change before it is taken."),
+    "rescan": (float, "S", "Seconds after which the folder is searched even without file events."),
+    "queue": (int, "N", "The largest number of photos held in memory; others wait in the folder."),
+    "retries": (int, "N", "How often a photo is tried again after a failure that may pass."),
+    "backoff": (float, "S", "Seconds before the first retry; doubled each time, up to a minute."),
+    "crashes": (
+        int,
+        "N",
+        "Give up on a photo after the process has crashed this many times while restoring it.",
+    ),
+}
+
+
+def parser() -> CommandParser:
+    """Return the parser of the command line."""
+    parser = CommandParser(
+        prog="python -m runtime.watch",
+        description="Restore every photo that arrives in a folder, each exactly once.",
+    )
     default = Rules()
     add = parser.add_argument
     add(
         "photos",
         type=Path,
         metavar="IN",
-        help="folder in which photos arrive; those in IN/PRESET/ have that preset",
+        help="The folder in which photos arrive. Those in IN/film-scan/ get that preset, and so on.",
     )
     add(
         "output",
         type=Path,
         metavar="OUT",
-        help="folder for results, with OUT/done/ and OUT/failed/ for originals",
+        help="The folder for results; originals go to OUT/done/, what cannot be restored to OUT/failed/.",
     )
     add(
         "--originals",
         choices=get_args(Originals),
         default=default.originals,
-        help="move originals to OUT/done/ or OUT/failed/, or leave them in IN (%(default)s)",
+        metavar="move|leave",
+        help="What happens to originals: move them to OUT/done/, or leave them where they are.",
     )
-    add("--once", action="store_true", help="end when all photos in IN are processed")
-    add("--max-megapixels", type=float, default=100, metavar="N", help="refuse larger photos and results")
-    add("--compare", type=Path, metavar="FOLDER", help="folder for a before/after sheet of each photo")
+    add("--once", action="store_true", help="End when all photos in the folder are done.")
+    add_max_megapixels(parser)
+    add("--compare", type=Path, metavar="FOLDER", help="A folder for a before/after sheet of each photo.")
     add_accept_damaged(parser)
     add_privacy(parser)
-    add("--config", type=Path, metavar="FILE", help="TOML or JSON; the command line wins over it")
+    add_config(parser)
 
-    add = parser.add_argument_group("timing and retries").add_argument
-    add(
-        "--settle",
-        type=float,
-        metavar="S",
-        default=default.settle,
-        help="seconds for which a file must not change before it is taken (%(default)g)",
-    )
-    add(
-        "--rescan",
-        type=float,
-        metavar="S",
-        default=default.rescan,
-        help="seconds between scans of IN, even without file events (%(default)g)",
-    )
-    add(
-        "--queue",
-        type=int,
-        default=default.queue,
-        metavar="N",
-        help="most waiting photos held in memory (%(default)s)",
-    )
-    add(
-        "--retries",
-        type=int,
-        default=default.retries,
-        metavar="N",
-        help="how often to try again after an error that may pass (%(default)s)",
-    )
-    add(
-        "--backoff",
-        type=float,
-        metavar="S",
-        default=default.backoff,
-        help="seconds before the first retry, doubled for each further one (%(default)g)",
-    )
-    add(
-        "--crashes",
-        type=int,
-        default=default.crashes,
-        metavar="N",
-        help="give up on a photo after the process has crashed N times while restoring it (%(default)s)",
-    )
+    group = parser.add_argument_group("when and how often")
+    for name, (kind, metavar, about) in _RULES.items():
+        flag = "--" + name.replace("_", "-")
+        group.add_argument(flag, type=kind, default=getattr(default, name), metavar=metavar, help=about)
 
-    add = parser.add_argument_group("monitoring").add_argument
+    add = parser.add_argument_group("logs, health and metrics").add_argument
     add(
         "--log-format",
         choices=get_args(LogFormat),
         default="text",
-        help="format of the log on standard error (%(default)s)",
+        metavar="text|json",
+        help="The form of log lines on stderr.",
     )
-    add("--heartbeat", type=Path, metavar="FILE", help="heartbeat file, instead of OUT/.watch/heartbeat.json")
+    add(
+        "--heartbeat",
+        type=Path,
+        metavar="FILE",
+        help="The file for the heartbeat. (default: OUT/.watch/heartbeat.json, which only this user can "
+        "read)",
+    )
     add(
         "--heartbeat-every",
         type=float,
         metavar="S",
         default=default.heartbeat_every,
-        help="seconds between two heartbeats (%(default)g)",
+        help="Seconds between two heartbeats.",
     )
     add(
         "--metrics-port",
         type=int,
         metavar="PORT",
-        help="serve Prometheus metrics on 127.0.0.1; 0 takes any free port",
+        help="Serve metrics for Prometheus on this port of 127.0.0.1; 0 takes any free port.",
     )
     add_settings(parser)
     add_machine(parser)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from base import command_line
 from base.command_line import progress_bar
+from base.command_parser import CommandParser
 from runtime.faces.detect import open_detector
 from training import checkpoints
 from training.config import read_config
@@ -22,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _command(arguments: list[str] | None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    parser = CommandParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     _add_prepare(commands.add_parser("prepare", help="make aligned portraits of a folder of photos"))
     _add_run(commands.add_parser("run", help="train a network on a folder of aligned portraits"))

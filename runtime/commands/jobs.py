@@ -41,6 +41,7 @@ def plan(
     output: Path,
     sheet: Path | None,
     *,
+    into_folder: bool = False,
     recursive: bool = False,
     earlier: Mapping[Path, Path] | None = None,
     resume: bool = False,
@@ -54,14 +55,15 @@ def plan(
     their order: photo-2.jpg. A sheet has the name of its photo with a suffix added: photo.jpg.png. A photo
     that is given twice is restored once.
 
-    earlier  where an earlier run, which is resumed, has put photos, by absolute path: they stay there
-    resume   results and sheets that such a run has put among the photos are left out
-    show     called with a line about those
+    into_folder  `output` is a folder even if it does not exist
+    earlier      where an earlier run, which is resumed, has put photos, by absolute path: they stay there
+    resume       results and sheets that such a run has put among the photos are left out
+    show         called with a line about those
 
     Raises PhotoError if a folder holds no photo or cannot be read.
     """
     if len(photos) == 1 and not photos[0].is_dir():
-        return [_single(photos[0], output, sheet)]
+        return [_single(photos[0], output, sheet, into_folder)]
     found = _without_repeats(_found(photos, output, sheet, recursive))
     if resume:
         found = _without_results(found, output, sheet, earlier or {}, show)
@@ -114,10 +116,10 @@ class _Found:
     name: str
 
 
-def _single(photo: Path, output: Path, sheet: Path | None) -> Job:
+def _single(photo: Path, output: Path, sheet: Path | None, into_folder: bool) -> Job:
     if sheet and sheet.is_dir():
         sheet = sheet / _sheet_name(photo)
-    if output.is_dir():
+    if into_folder or output.is_dir():
         return _with_copy(Job(photo, output / output_name(photo), sheet, photo.name))
     return Job(photo, output, sheet, photo.name)
 

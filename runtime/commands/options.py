@@ -1,10 +1,12 @@
 """The options of `python -m runtime.restore`, and what they and the config file ask for together."""
 
 import argparse
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from base.command_parser import CommandParser
 from base.errors import SettingsError
 from base.text import one_line
 from engines.package import Manifest
@@ -33,23 +35,46 @@ class Wanted:
     threads: int | None
 
 
+class _Output(argparse.Action):
+    """Keep OUT as a path, and whether it ends in a slash: then it is a folder, though it may not exist."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: Any = None) -> None:
+        namespace.output = Path(values)
+        namespace.into_folder = values.endswith(("/", os.sep))
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line.
 
     A setting that is not given is None, so that the config file has its say.
     """
-    about = "Restore the faces of photos."
-    parser = argparse.ArgumentParser(prog="python -m runtime.restore", description=about)
+    parser = CommandParser(
+        prog="python -m runtime.restore",
+        usage="%(prog)s PHOTO [PHOTO ...] -o OUT [OPTION ...]",
+        description="Restore the faces of photos.",
+    )
     add = parser.add_argument
-    add("photos", nargs="+", type=Path, metavar="PHOTO", help="photos, or folders of photos")
-    add("-o", "--output", type=Path, metavar="OUT", help="a file for one photo, else a folder")
-    add("--overwrite", action="store_true", help="replace files that exist, and a photo by its own result")
-    add("--recursive", action="store_true", help="photos of the folders in a folder too")
-    add("--resume", action="store_true", help="go on with an earlier run, also in its report")
-    add("--max-megapixels", type=float, default=100, metavar="N", help="refuse larger photos and results")
+    add("photos", nargs="+", type=Path, metavar="PHOTO", help="Photos, or folders of photos.")
+    add(
+        "-o",
+        "--output",
+        action=_Output,
+        metavar="OUT",
+        help="Where the result goes: a file for one photo, a folder for several. A name that ends in / is a "
+        "folder, which is made if it does not exist.",
+    )
+    add("--overwrite", action="store_true", help="Replace files that exist, and a photo by its own result.")
+    add("--recursive", action="store_true", help="Also restore photos in subfolders; OUT gets the same ones.")
+    add(
+        "--resume",
+        action="store_true",
+        help="Continue an earlier run: skip photos whose result exists, keep its sheets, add to its report.",
+    )
+    parser.set_defaults(into_folder=False)
+    add_max_megapixels(parser)
     add_accept_damaged(parser)
     add_privacy(parser)
-    add("--config", type=Path, metavar="FILE", help="TOML or JSON; the command line wins over it")
+    add_config(parser)
     add_settings(parser)
     _add_sheets(parser)
     add_machine(parser)
@@ -66,19 +91,21 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         "file. (default: standard)",
     )
     for name in of_scope("loop", "face"):
-        _add_setting(group, SETTINGS[name])
+        add_setting(group, SETTINGS[name])
     group = parser.add_argument_group("which faces, how large, how long")
     for name in of_scope("photo"):
-        _add_setting(group, SETTINGS[name])
-    group.add_argument(
-        "--detector",
-        type=Path,
-        metavar="YUNET.onnx",
-        help="Find faces with this YuNet model instead of the bundled CenterFace.",
-    )
+        add_setting(group, SETTINGS[name])
+    add_detector(group)
 
 
-def _add_setting(group: "argparse._ArgumentGroup", setting: Setting) -> None:
+def add_detector(group: "argparse._ActionsContainer") -> None:
+    """Add the option that names another face detector."""
+    about = "Find faces with this YuNet model instead of the bundled CenterFace."
+    group.add_argument("--detector", type=Path, metavar="YUNET.onnx", help=about)
+
+
+def add_setting(group: "argparse._ActionsContainer", setting: Setting) -> None:
+    """Add the option of a setting; it is None where it is not given."""
     text = f"{setting.help} {_in_brackets(setting)}".rstrip().replace("%", "%%")
     if setting.kind == "switch":
         group.add_argument(
@@ -98,37 +125,88 @@ def _in_brackets(setting: Setting) -> str:
     return f"({limits}; {default})" if limits else f"({default})"
 
 
+def add_max_megapixels(parser: argparse.ArgumentParser) -> None:
+    """Add the option that limits the size of photos."""
+    about = "Refuse photos, and enlarged results, above this size."
+    parser.add_argument("--max-megapixels", type=float, default=100, metavar="N", help=about)
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names a config file."""
+    about = "Read settings from a TOML or JSON file. The command line wins over the file."
+    parser.add_argument("--config", type=Path, metavar="FILE", help=about)
+
+
 def add_accept_damaged(parser: argparse.ArgumentParser) -> None:
-    """Add the option that says what becomes of damaged files."""
-    said = "restore what can be read of a damaged or cut photo, with a remark, in place of refusing it"
-    parser.add_argument("--accept-damaged", action="store_true", help=said)
+    """Add the option that says what happens to damaged files."""
+    about = (
+        "Restore what can be read of a damaged or truncated photo, with a message, instead of refusing it."
+    )
+    parser.add_argument("--accept-damaged", action="store_true", help=about)
 
 
 def add_privacy(parser: argparse.ArgumentParser) -> None:
     """Add the option that says what results tell beside the picture."""
-    said = "write no EXIF (with its GPS position), XMP, captions or comments; the colour profile stays"
-    parser.add_argument("--strip-metadata", action="store_true", help=said)
+    about = (
+        "Write no EXIF (with its GPS position), XMP, captions or comments. Colours and resolution are kept."
+    )
+    parser.add_argument("--strip-metadata", action="store_true", help=about)
 
 
 def _add_sheets(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("what is shown").add_argument
     add(
-        "--list-faces", type=Path, metavar="SHEET.png", help="list the faces of one photo, boxed and numbered"
+        "--list-faces",
+        type=Path,
+        metavar="SHEET.png",
+        help="List the faces of one photo and number them on a sheet. Needs no OUT.",
     )
-    add("--compare-presets", type=Path, metavar="SHEET.png", help="sheet of one photo with every preset")
-    add("--compare", type=Path, metavar="SHEET.png", help="before/after sheet; for many photos a folder")
-    add("--masks", type=Path, metavar="SHEET.png", help="sheet of the face regions of one photo")
-    add("--report", type=Path, metavar="FILE.json", help="what was found and done")
+    add(
+        "--compare-presets",
+        type=Path,
+        metavar="SHEET.png",
+        help="Show one photo restored with every preset side by side. Needs no OUT.",
+    )
+    add(
+        "--compare",
+        type=Path,
+        metavar="SHEET.png",
+        help="Write a before/after sheet; for several photos, a folder of them.",
+    )
+    add("--masks", type=Path, metavar="SHEET.png", help="Write a sheet of the face regions of one photo.")
+    add(
+        "--report",
+        type=Path,
+        metavar="FILE.json",
+        help="Write what was found and done: each face with its warnings, the milliseconds of each stage, "
+        "and which results need a look.",
+    )
 
 
 def add_machine(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what runs the networks, and where."""
-    add = parser.add_argument_group("what runs it").add_argument
-    add("--model", metavar="PACKAGE", help="folder of a model package, in place of the bundled default")
-    add("--backend", choices=get_args(BackendName), help="what runs the networks")
-    add("--device", metavar="DEVICE", help="where they run: cpu, or cuda:0")
-    add("--provider", choices=get_args(Provider), help="what ONNX Runtime uses on a GPU (cuda)")
-    add("--threads", type=int, metavar="N", help="CPU threads for the networks, in place of one per core")
+    add = parser.add_argument_group("what runs the networks").add_argument
+    add(
+        "--model",
+        metavar="PACKAGE",
+        help="The folder of a model package, or the name of a bundled one. (default: default)",
+    )
+    add(
+        "--backend",
+        choices=get_args(BackendName),
+        metavar="NAME",
+        help=f"What runs the networks: {', '.join(get_args(BackendName))}. auto takes TensorRT, else "
+        "TensorRT-RTX, else ONNX Runtime on CUDA, else on the CPU, and reports which and why. (default: "
+        "auto)",
+    )
+    add("--device", metavar="DEVICE", help="Where they run: cpu, or a GPU such as cuda:0. (default: a GPU)")
+    add(
+        "--provider",
+        choices=get_args(Provider),
+        metavar="NAME",
+        help=f"What ONNX Runtime uses on a GPU: {', '.join(get_args(Provider))}. (default: cuda)",
+    )
+    add("--threads", type=int, metavar="N", help="CPU threads for the networks. (default: one per core)")
 
 
 def what_is_wanted(options: argparse.Namespace) -> Wanted:

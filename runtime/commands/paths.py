@@ -32,6 +32,8 @@ def check_paths(jobs: list[Job], options: argparse.Namespace, wanted: Wanted) ->
     )
     if several:
         make_folders({path.parent for job in jobs for path in (job.output, job.sheet) if path})
+    elif options.into_folder:
+        make_folders([options.output])
     for target in targets:
         if target.path in (options.report, options.masks):
             _check_folder(target.path)

@@ -31,6 +31,11 @@ class CheckedFace:
     places: Places
     findings: dict[str, Finding]
 
+    @property
+    def untouched(self) -> bool:
+        """Return whether the face is the photo's own, pixel for pixel; never if the photo was enlarged."""
+        return np.array_equal(self.crops[0], self.crops[1])
+
 
 def write_check_sheet(path: Path, faces: Sequence[CheckedFace]) -> None:
     """Write a PNG: for each face where the checks looked, and close views with figures and verdicts."""
@@ -54,6 +59,8 @@ def _block(face: CheckedFace) -> Image.Image:
     pen = ImageDraw.Draw(block)
     for i, (name, crop) in enumerate(zip(PICTURES, face.crops, strict=True)):
         label = f"face {face.index}, {name}" if i == 0 else name
+        if i == 1 and face.untouched:
+            label = f"{name}: untouched"
         pen.text((i * column, 0), label, INK, font)
         tile = face_tile(crop)
         block.paste(_marked(tile, face.places) if i == 0 else Image.fromarray(tile), (i * column, LABEL))

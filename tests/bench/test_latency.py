@@ -206,11 +206,7 @@ def test_the_memory_of_a_gpu_is_told_where_there_is_one():
     ],
 )
 def test_a_wrong_argument_is_told_with_status_2(tmp_path, capsys, arguments):
-    try:
-        status = main(["latency", *arguments, "-o", str(tmp_path / "results")])
-    except SystemExit as ended:  # argparse's own
-        status = ended.code
-    assert status == 2
+    assert main(["latency", *arguments, "-o", str(tmp_path / "results")]) == 2
     assert "error: " in capsys.readouterr().err
     assert not (tmp_path / "results").exists()
 

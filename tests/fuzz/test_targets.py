@@ -97,6 +97,5 @@ def test_without_the_extra_it_says_what_to_install(
 
 
 def test_an_unknown_target_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["pixels"])
-    assert "invalid choice" in capsys.readouterr().err
+    assert main(["pixels"]) == command_line.BAD_INPUT
+    assert "target is 'pixels': there are photo" in capsys.readouterr().err

@@ -47,6 +47,45 @@ def test_figures_and_sheet_are_written(
     assert json.loads(figures.read_text()) == found
 
 
+def test_a_face_that_is_the_photos_own_is_told_apart(
+    portrait: Pixels, tiny_package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = saved(tmp_path / "before.png", np.concatenate([portrait, portrait], axis=1))
+    waxen = np.concatenate([cv2.medianBlur(portrait, 9), portrait], axis=1)
+    after, figures = saved(tmp_path / "after.png", waxen), tmp_path / "figures.json"
+    common = ["--model", str(tiny_package), "--strict"]
+    assert main([before, after, *common, "--json", str(figures)]) == 1
+    faces = json.loads(figures.read_text())["faces"]
+    touched, own = sorted(faces, key=lambda face: face["untouched"])
+    assert (touched["untouched"], own["untouched"]) == (False, True)
+    said = capsys.readouterr().out
+    assert f"face {own['index']} (untouched" in said
+    last = said.splitlines()[-2:]
+    assert f"look at face {touched['index']} (" in " ".join(last)
+    assert f"face {own['index']}" not in " ".join(last)
+    assert main([before, before, *common]) == 0
+    assert capsys.readouterr().out.endswith("overall: untouched, every face is the photo's own\n")
+
+
+@pytest.mark.parametrize("width", [80, 50])
+def test_what_is_told_fits_the_terminal(
+    portrait: Pixels,
+    tiny_package: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    width: int,
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    before = saved(tmp_path / "before.png", portrait)
+    after = saved(tmp_path / "after.png", cv2.medianBlur(portrait, 7))
+    assert main([before, after, "--model", str(tiny_package)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    assert lines[0] == "face 0"
+    assert any(line.startswith("overall: poor, ") for line in lines)
+
+
 @pytest.mark.parametrize("shape", [(512, 500), (1536, 1536), (256, 256)])
 def test_a_size_that_is_no_enlargement_is_one_clear_line(
     portrait: Pixels, tmp_path: Path, capsys: pytest.CaptureFixture[str], shape: tuple[int, int]

@@ -104,6 +104,29 @@ def test_the_command_line_wins_over_the_preset(restore, portrait_file: Path, tmp
     assert Image.open(tmp_path / "masks.png").width > 300
 
 
+def test_an_output_that_ends_in_a_slash_is_a_folder(restore, portrait_file: Path, tmp_path: Path) -> None:
+    assert restore(portrait_file, "-o", f"{tmp_path}/new/deep/") == (0, [])
+    assert_nothing_left(tmp_path / "new" / "deep", portrait_file.name)
+    assert_refused(restore(portrait_file, "-o", f"{portrait_file}/"), "cannot make the folder")
+    assert_refused(restore(portrait_file, "-o", tmp_path / "other"), "has no known suffix")
+
+
+def test_strength_is_said_on_the_command_line_and_in_the_report(
+    restore, portrait_file: Path, tmp_path: Path
+) -> None:
+    outs = [tmp_path / name for name in ("none.png", "light.png", "full.png")]
+    report = tmp_path / "report.json"
+    for out, strength in zip(outs, ("0", "0.2", "1"), strict=True):
+        options = ("--strength", strength, "--report", report, "--overwrite")
+        assert restore(portrait_file, "-o", out, *options)[0] == 0
+        told = json.loads(report.read_text())
+        assert told["settings"]["strength"] == float(strength)
+    assert outs[0].read_bytes() == portrait_file.read_bytes()
+    before, light, full = (np.array(Image.open(path)).astype(int) for path in (portrait_file, *outs[1:]))
+    assert np.abs(light - before).sum() < 0.3 * np.abs(full - before).sum()
+    assert_refused(restore(portrait_file, "-o", outs[0], "--strength", "2"), "strength is 2: give 0 to 1")
+
+
 def test_several_photos_go_to_a_folder(restore, portrait: Pixels, tmp_path: Path) -> None:
     photos = [save(portrait[::2, ::2], tmp_path / f"{i}.jpg") for i in range(2)]
     status, _ = restore(*photos, "-o", tmp_path / "out", "--compare", tmp_path / "sheets")

@@ -1,0 +1,89 @@
+"""How all commands read their arguments: errors are one line, help shows defaults, --version is known."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from base.errors import UsageError
+from base.near_names import near_or_all, nearest
+from base.text import one_line
+
+SHOWN = 40
+"""How many characters of a wrong argument an error shows."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """An argument parser that raises UsageError where argparse would print its whole usage and exit."""
+
+    def __init__(self, **options: Any) -> None:
+        """Make a parser; subcommands get one of this class too.
+
+        options  of argparse.ArgumentParser; if no `usage` is given, help shows only the positional arguments
+                 and `[OPTION ...]`
+        """
+        super().__init__(**{"formatter_class": _Formatter, "add_help": False} | options)
+        self.add_argument("-h", "--help", action="help", help="Show this help.")
+        self.add_argument("--version", action=_ShowVersion)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Read arguments. Raises UsageError for any that are unknown, here and in subcommands."""
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(self._unknown(unknown[0]))
+        return known, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError."""
+        raise UsageError(f"{one_line(message)}; see {self.prog} --help")
+
+    def _unknown(self, argument: str) -> str:
+        if not argument.startswith("-"):
+            return f"unexpected argument {_cut(argument)}"
+        name = argument.partition("=")[0]
+        near = nearest(name, [each for each in self._option_string_actions if each.startswith("--")])
+        return f"unknown option {_cut(name)}" + (f": did you mean {near}?" if near else "")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            name = "/".join(action.option_strings) or action.metavar or action.dest
+            known = near_or_all(str(value), map(str, action.choices))
+            raise argparse.ArgumentError(None, f"{name} is {_cut(repr(value))}: {known}")
+
+
+def _cut(argument: str) -> str:
+    return one_line(argument if len(argument) <= SHOWN else f"{argument[:SHOWN]}…")
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Shows a short usage, and the default of each option that has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text, default = action.help or "", action.default
+        if not action.option_strings or default in (None, (), [], argparse.SUPPRESS) or default is False:
+            return text
+        if "(default: " in text:
+            return text
+        return f"{text} (default: {f'{default:g}' if isinstance(default, float) else default})"
+
+    def _format_usage(self, usage: str | None, actions: Any, groups: Any, prefix: str | None) -> str:
+        if usage is None and prefix is None:  # with a prefix it is the name of a subcommand
+            named = [each for each in actions if not each.option_strings or each.required]
+            placed = super()._format_usage(None, named, [], prefix)
+            return placed.replace(self._prog, f"{self._prog} [OPTION ...]", 1)
+        return super()._format_usage(usage, actions, groups, prefix)
+
+
+class _ShowVersion(argparse.Action):
+    """Print the version and end."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(
+            option_strings, argparse.SUPPRESS, nargs=0, default=argparse.SUPPRESS, help="Show the version."
+        )
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version  # takes long to import
+
+        print(f"gpen-edge {version('gpen-edge')}", file=sys.stdout)  # noqa: T201
+        parser.exit()
