@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 FUZZ_SECONDS ?= 600
 SOAK_MINUTES ?= 60
 
-.PHONY: demo test lint format bench fuzz soak audit sbom clean
+.PHONY: demo test lint format docs bench fuzz soak audit sbom clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m runtime.demo
@@ -24,6 +24,9 @@ lint: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m runtime.commands.options_page > docs/options.md
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench latency

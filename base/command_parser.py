@@ -22,7 +22,7 @@ class CommandParser(argparse.ArgumentParser):
         options  of argparse.ArgumentParser; if no `usage` is given, help shows only the positional arguments
                  and `[OPTION ...]`
         """
-        super().__init__(**{"formatter_class": _Formatter, "add_help": False} | options)
+        super().__init__(formatter_class=_Formatter, add_help=False, **options)
         self.add_argument("-h", "--help", action="help", help="Show this help.")
         self.add_argument("--version", action=_ShowVersion)
 
@@ -49,6 +49,11 @@ class CommandParser(argparse.ArgumentParser):
             name = "/".join(action.option_strings) or action.metavar or action.dest
             known = near_or_all(str(value), map(str, action.choices))
             raise argparse.ArgumentError(None, f"{name} is {_cut(repr(value))}: {known}")
+
+
+def help_of(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
+    """Return the help of an option as --help shows it, with its default, on one line."""
+    return _Formatter(parser.prog)._expand_help(action)
 
 
 def _cut(argument: str) -> str:
@@ -78,9 +83,7 @@ class _ShowVersion(argparse.Action):
     """Print the version and end."""
 
     def __init__(self, option_strings: Sequence[str], dest: str) -> None:
-        super().__init__(
-            option_strings, argparse.SUPPRESS, nargs=0, default=argparse.SUPPRESS, help="Show the version."
-        )
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help="Show the version.")
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         from importlib.metadata import version  # takes long to import

@@ -1,4 +1,4 @@
-"""`python -m engines build|list|inspect|import`: TensorRT engines for packages, and their cache."""
+"""`python -m engines build|list|inspect|import|delete`: TensorRT engines for packages, and their cache."""
 
 import argparse
 import sys
@@ -10,8 +10,9 @@ from rich.console import Console
 from base import command_line
 from base.command_parser import CommandParser
 from base.errors import EngineError
+from base.text import one_line
 from engines.builder import DEFAULT_MAX_BATCH, EngineOptions, engine_for, settle
-from engines.cache import EngineCache
+from engines.cache import EngineCache, Entry
 from engines.engine_files import ENGINE
 from engines.inspection import engine_report, engines_table, package_report
 from engines.package import REQUIRED, GraphName, open_package
@@ -22,55 +23,95 @@ from engines.tensorrt_api import RuntimeName
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
-    return command_line.run(lambda: _run(_parser().parse_args(arguments)))
+    return command_line.run(lambda: _run(parser().parse_args(arguments)))
 
 
 def _run(options: argparse.Namespace) -> int:
     return int(options.command(options))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser(prog="python -m engines", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="build|list|inspect|import")
+def parser() -> CommandParser:
+    """Return the parser of the command line."""
+    about = "Build TensorRT engines for model packages, and look after their cache."
+    parser = CommandParser(prog="python -m engines", description=about)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_build(commands)
 
-    build = commands.add_parser("build", help="build the engines of a package, or find them in the cache")
+    about = "List the engines in the cache."
+    listing = commands.add_parser("list", help=about, description=about)
+    listing.set_defaults(command=_list)
+
+    about = "Show what is in a package or an engine: graphs, layers, precisions, memory."
+    inspect = commands.add_parser("inspect", help=about, description=about)
+    inspect.set_defaults(command=_inspect)
+    inspect.add_argument(
+        "what",
+        metavar="PACKAGE|ENGINE",
+        help="A package, an engine file, or the name of an engine as `list` shows it.",
+    )
+    inspect.add_argument("--layers", action="store_true", help="Show every layer of an engine.")
+
+    about = "Take engines that `build --output` has copied into this machine's cache."
+    take_in = commands.add_parser("import", help=about, description=about)
+    take_in.set_defaults(command=_import)
+    take_in.add_argument("folder", type=Path, metavar="DIR", help="The folder with the engines.")
+
+    about = "Delete engines from the cache; what is needed again is built again."
+    delete = commands.add_parser("delete", help=about, description=about)
+    delete.set_defaults(command=_delete)
+    chosen = delete.add_mutually_exclusive_group(required=True)
+    chosen.add_argument(
+        "engine", nargs="?", metavar="ENGINE", help="The name of an engine, as `list` shows it."
+    )
+    chosen.add_argument("--package", metavar="NAME", help="Delete all engines of the packages of this name.")
+    chosen.add_argument("--all", action="store_true", help="Delete all engines.")
+    return parser
+
+
+def _add_build(commands: "argparse._SubParsersAction[CommandParser]") -> None:
+    about = "Build the engines of a package, or find them in the cache."
+    build = commands.add_parser("build", help=about, description=about)
     build.set_defaults(command=_build)
     add = build.add_argument
-    add("package", help="folder of the package, or the name of a bundled one")
+    add("package", metavar="PACKAGE", help="The folder of a package, or the name of a bundled one.")
     add(
         "--runtime",
         choices=get_args(RuntimeName),
-        help="tensorrt where it is installed and finds a GPU, else rtx",
+        metavar="tensorrt|rtx",
+        help="What the engines are for. (default: tensorrt where it is installed and finds a GPU, else rtx)",
     )
-    add("--max-batch", type=int, default=DEFAULT_MAX_BATCH, metavar="N", help="most faces at once (8)")
-    add("--target", metavar="sm_75,sm_89,…", help="compute capabilities to build for (rtx; no GPU needed)")
-    add("--portable", action="store_true", help="one engine for Ampere and all newer GPUs, a little slower")
-    add("--workspace", type=int, metavar="MiB", help="most scratch memory that a layer may use")
-    add("--device", type=int, default=0, metavar="N", help="index of the GPU (0)")
-    add("--graphs", metavar="NAMES", help="encoder,mapping,generator,step (all four), fused")
+    add(
+        "--max-batch",
+        type=int,
+        default=DEFAULT_MAX_BATCH,
+        metavar="N",
+        help="The most faces that go through at once.",
+    )
+    add(
+        "--target",
+        metavar="sm_75,sm_89,…",
+        help="Compute capabilities to build for; TensorRT-RTX only, and needs no GPU.",
+    )
+    add(
+        "--portable",
+        action="store_true",
+        help="Build one engine for Ampere and all newer GPUs; it is a little slower.",
+    )
+    add("--workspace", type=int, metavar="MiB", help="The most scratch memory that a layer may use.")
+    add("--device", type=int, default=0, metavar="N", help="The index of the GPU. (default: 0)")
+    add(
+        "--graphs",
+        metavar="NAMES",
+        help=f"Build only these: {', '.join(get_args(GraphName))}. (default: {', '.join(REQUIRED)})",
+    )
     add(
         "--output",
         type=Path,
         metavar="DIR",
-        help="also copy the engines there, to carry them to another machine",
+        help="Also copy the engines there, to carry them to another machine together with the package.",
     )
-    add("--rebuild", action="store_true", help="build even what the cache has")
-    add("-v", "--verbose", action="store_true", help="show TensorRT's own messages")
-
-    listing = commands.add_parser("list", help="list the engines in the cache")
-    listing.set_defaults(command=_list)
-
-    inspect = commands.add_parser("inspect", help="show what is in a package or an engine")
-    inspect.set_defaults(command=_inspect)
-    inspect.add_argument(
-        "what", metavar="PACKAGE|ENGINE", help="a package, an engine file, or a name from `list`"
-    )
-    inspect.add_argument("--layers", action="store_true", help="of an engine: every layer")
-
-    take_in = commands.add_parser("import", help="take engines that build --output has copied into the cache")
-    take_in.set_defaults(command=_import)
-    take_in.add_argument("folder", type=Path, metavar="DIR")
-    return parser
+    add("--rebuild", action="store_true", help="Build even what the cache already has.")
+    add("-v", "--verbose", action="store_true", help="Show TensorRT's own messages.")
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -91,6 +132,13 @@ def _build(options: argparse.Namespace) -> int:
             verbose=options.verbose,
         )
     )
+    if options.runtime is None and not settled.api.tunes and settled.gpu is None and not options.target:
+        Console(stderr=True).print(
+            "no GPU that works was found, so TensorRT-RTX engines are built for Ampere and all newer GPUs; "
+            "--target names others, and --runtime rtx builds without this message",
+            soft_wrap=True,
+            highlight=False,
+        )
     cache = EngineCache()
     paths = []
     with shown(Console(stderr=True), len(graphs)) as watch:
@@ -145,6 +193,24 @@ def _inspect(options: argparse.Namespace) -> int:
         console.print(engine_report(cache.read(path), all_layers=options.layers))
     else:
         console.print(package_report(open_package(options.what), cache.entries()))
+    return command_line.DONE
+
+
+def _delete(options: argparse.Namespace) -> int:
+    cache = EngineCache()
+
+    def is_meant(entry: Entry) -> bool:
+        named = (entry.path.stem, entry.path.stem.rpartition("-")[2])
+        return options.all or entry.record.package == options.package or options.engine in named
+
+    entries = cache.entries()
+    meant = [entry for entry in entries if is_meant(entry)]
+    if not meant and not options.all:
+        what = f"engine {options.engine}" if options.engine else f"engine of a package {options.package}"
+        raise EngineError(f"the cache has no {one_line(what)}: python -m engines list shows what it has")
+    cache.delete(meant)
+    freed = sum(entry.size for entry in meant) / 2**20
+    _console().print(f"{len(meant)} engines deleted, {freed:.1f} MiB freed", highlight=False)
     return command_line.DONE
 
 

@@ -6,7 +6,7 @@ A record's modification time is when its engine was last used.
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -170,6 +170,12 @@ class EngineCache:
                     used = path.with_suffix(RECORD).stat().st_mtime
                     found.append(Entry(path, record, used, size_of(path)))
         return sorted(found, key=lambda entry: entry.used, reverse=True)
+
+    def delete(self, entries: Iterable[Entry]) -> None:
+        """Remove engines with all their files; one that is gone already is no error."""
+        with self._writing():
+            for entry in entries:
+                remove(entry.path)
 
     def copy_out(self, engine: CachedEngine, folder: Path) -> Path:
         """Copy an engine and its record into a folder, to be carried elsewhere; return the copy."""

@@ -28,7 +28,7 @@ def engines_table(entries: list[Entry], *, title: str | None = None) -> Table:
     for entry in entries:
         key = entry.record.key
         name = entry.path.stem.rpartition("-")[2]  # the digest is enough for `inspect`
-        graph = f"{entry.record.package}/{key.graph}"
+        graph = f"{entry.record.package}/{key.graph} {key.graph_sha256[:6]}"  # packages may share a name
         runtime = f"{key.runtime} {key.version}"
         batch = f"1…{key.max_batch}"
         size = f"{entry.size / _MIB:.1f}"

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from base import command_line
 from base.command_line import progress_bar
+from base.command_parser import CommandParser
 from base.errors import SettingsError
 from base.files import write_atomically
 from base.text import one_line
@@ -22,7 +23,7 @@ PORTRAITS = 16
 FORMS = {".json": audit_report.as_json, ".png": audit_report.plot}
 
 
-def add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_audit(commands: "argparse._SubParsersAction[CommandParser]") -> None:
     """Add the command."""
     about = "show how large the values on the way are, and which layers half precision would break"
     parser = commands.add_parser("audit", help=about, description=about)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from base import command_line
 from base.command_line import progress_bar
+from base.command_parser import CommandParser
 from base.errors import PhotoError, SettingsError
 from base.text import one_line
 from calibration.int8.conversion import Int8Settings, check_source, to_int8
@@ -21,7 +22,7 @@ from portraits.reading import LEAST, pictures_in
 PORTRAITS = 40
 
 
-def add_int8(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_int8(commands: "argparse._SubParsersAction[CommandParser]") -> None:
     """Add the command."""
     about = "make an INT8 package: as much of the arithmetic as the picture allows"
     parser = commands.add_parser("int8", help=about, description=about)

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from base import command_line
 from base.command_line import progress_bar
+from base.command_parser import CommandParser
 from calibration.latents import gain, statistics
 from calibration.options import add_portraits, check, detector_of
 from engines.package import Package, open_package
@@ -13,7 +14,7 @@ from portraits.reading import LEAST, pictures_in
 from runtime.network.backends import open_backend
 
 
-def add_latents(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_latents(commands: "argparse._SubParsersAction[CommandParser]") -> None:
     """Add the command."""
     about = "measure whether the loop gains by updating the latent"
     parser = commands.add_parser("latents", help=about, description=about)

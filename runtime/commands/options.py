@@ -199,7 +199,11 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
         "TensorRT-RTX, else ONNX Runtime on CUDA, else on the CPU, and reports which and why. (default: "
         "auto)",
     )
-    add("--device", metavar="DEVICE", help="Where they run: cpu, or a GPU such as cuda:0. (default: a GPU)")
+    add(
+        "--device",
+        metavar="DEVICE",
+        help="Where they run: cpu, or a GPU such as cuda:0. (default: the first that works)",
+    )
     add(
         "--provider",
         choices=get_args(Provider),

@@ -33,6 +33,16 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """What each preset changes in the defaults."""
 
+PURPOSES = {
+    "standard": "most photos",
+    "classic": "one full-strength pass, exactly as published, which does not adapt to strange light",
+    "early-digital": "small JPEGs of early cameras: lighter, eyes and lips stronger",
+    "ai-generated": "faces that need little: the smallest steps, eyes and ears stronger",
+    "film-scan": "scanned prints and film: light, grain kept, scratches softened",
+    "low-light": "dark, noisy snapshots: light along edges, purple fringes and ringing removed",
+}
+"""What each preset is for."""
+
 
 def preset(name: str, **changes: Any) -> RestoreSettings:
     """Return a preset's settings with changes on top. Raises SettingsError for an unknown name or value."""

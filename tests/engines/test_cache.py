@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from base.errors import EngineError
+from engines.__main__ import main
 from engines.cache import EngineCache
 from engines.gpu import Gpu
 from engines.record import EngineKey, EngineRecord, decode_record, encode_record
@@ -57,6 +58,27 @@ def test_an_engine_is_built_once(cache):
     assert cache.find(KEY) == engine
     assert calls == [KEY]
     assert files(cache) == [f"{KEY.stem}.engine", f"{KEY.stem}.json"]
+
+
+def test_engines_are_deleted_by_name_by_package_or_all(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GPEN_EDGE_CACHE", str(tmp_path))
+    cache = EngineCache()
+    keys = [replace(KEY, graph=graph) for graph in ("encoder", "mapping", "generator")]
+    names = [cache.get(key, writes(key)).path.stem.rpartition("-")[2] for key in keys]
+    assert main(["delete", names[0]]) == 0
+    assert "1 engines deleted" in capsys.readouterr().out
+    assert [cache.find(key) is None for key in keys] == [True, False, False]
+    assert main(["delete", names[0]]) == 2
+    assert f"no engine {names[0]}: python -m engines list shows" in capsys.readouterr().err
+    assert main(["delete", "--package", "other"]) == 2
+    assert main(["delete", "--package", "tiny"]) == 0
+    assert not cache.entries()
+    cache.get(KEY, writes())
+    assert main(["delete", "--all"]) == 0
+    assert files(cache) == []
+    assert main(["delete", "--all"]) == 0
+    assert main(["delete"]) == 2
+    assert main(["delete", "a", "--all"]) == 2
 
 
 def test_an_engine_is_built_anew_when_that_is_wanted(cache):
