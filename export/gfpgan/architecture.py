@@ -16,8 +16,8 @@ from export.restoring import Form, Parts, RestoringNetwork
 from export.winograd import quickened
 
 PUBLISHED_LICENCE = (
-    "Apache-2.0 as published by TencentARC/GFPGAN, whose LICENSE names exceptions for code of NVIDIA's "
-    "StyleGAN2 and of DFDNet; trained on FFHQ (CC BY-NC-SA 4.0)"
+    "Apache-2.0 with exceptions: the LICENSE of github.com/TencentARC/GFPGAN (2026-11-26) excepts code of "
+    "NVIDIA's StyleGAN2 and of DFDNet; the weights were trained on FFHQ (CC BY-NC-SA 4.0)"
 )
 
 

@@ -14,7 +14,10 @@ from export.gpen.static import StaticGpen, Styled
 from export.restoring import Form, Parts, RestoringNetwork
 from export.winograd import quickened
 
-PUBLISHED_LICENCE = "unknown; the published GPEN weights are for non-commercial use only"
+PUBLISHED_LICENCE = (
+    "none granted for commercial use: github.com/yangxy/GPEN names no licence of its weights (2026-11-26); "
+    "its README called them academic and non-commercial until 2026-03-10"
+)
 
 
 def gpen_network(layout: Layout, state: dict[str, Tensor]) -> RestoringNetwork:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from base.command_parser import CommandParser
-from base.errors import SettingsError
+from base.errors import PackageError, SettingsError
 from base.text import one_line
-from engines.package import Manifest
+from engines.licences import without_grant
+from engines.package import Manifest, Package, open_package
 from runtime.commands.build_progress import told_when_building
 from runtime.network.backends import BackendName, Provider
 from runtime.restorer import Restorer
@@ -33,6 +34,8 @@ class Wanted:
     provider: Provider | None
     detector: Path | None
     threads: int | None
+    commercial: bool = False
+    """Only a package whose licences grant commercial use will do."""
 
 
 class _Output(argparse.Action):
@@ -211,6 +214,11 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
         help=f"What ONNX Runtime uses on a GPU: {', '.join(get_args(Provider))}. (default: cuda)",
     )
     add("--threads", type=int, metavar="N", help="CPU threads for the networks. (default: one per core)")
+    add(
+        "--licence-check",
+        choices=("commercial",),
+        help="Refuse a model package unless the licence of its weights grants commercial use.",
+    )
 
 
 def what_is_wanted(options: argparse.Namespace) -> Wanted:
@@ -236,6 +244,7 @@ def wanted_by(options: argparse.Namespace) -> Wanted:
         run.get("provider"),
         Path(run["detector"]) if "detector" in run else None,
         run.get("threads"),
+        options.licence_check == "commercial",
     )
 
 
@@ -246,6 +255,8 @@ def said(options: argparse.Namespace) -> Changes:
 
 def open_restorer(wanted: Wanted) -> Restorer:
     """Open what a run wants, once the config file agrees with the package. Raises GpenEdgeError."""
+    if wanted.commercial:
+        check_licence(open_package(wanted.package))
     with told_when_building() as watch:
         restorer = Restorer.open(
             wanted.package,
@@ -278,6 +289,16 @@ def _check_sheets(options: argparse.Namespace) -> None:
         of_one = next((name for name in (*alone, "masks") if getattr(options, name)), None)
         if of_one:
             raise SettingsError(f"--{of_one.replace('_', '-')} shows one photo: name one photo")
+
+
+def check_licence(package: Package) -> None:
+    """Raise PackageError unless the licences of a package's weights grant commercial use."""
+    if withheld := without_grant(package):
+        raise PackageError(
+            f"package {one_line(package.folder)} has no licence that is known to grant commercial use "
+            f"({one_line('; '.join(withheld))}): use other weights, or, if you have a grant, export the "
+            "checkpoint again and name its licence with --licence"
+        )
 
 
 def check_package(config: Config, manifest: Manifest) -> None:

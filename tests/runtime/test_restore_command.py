@@ -304,6 +304,17 @@ def test_a_missing_package_is_refused(portrait_file: Path, tmp_path: Path, capsy
     assert_refused((status, capsys.readouterr().err.splitlines()), "no package")
 
 
+def test_a_package_without_a_grant_is_refused_where_commercial_use_is_asked_for(
+    restore, portrait_file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.png"
+    refused = restore(portrait_file, "-o", out, "--licence-check", "commercial")
+    assert_refused(
+        refused, "no licence that is known to grant commercial use (restoration weights: none granted"
+    )
+    assert_nothing_left(tmp_path, "portrait.png")
+
+
 def _jpeg() -> bytes:
     buffer = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)
