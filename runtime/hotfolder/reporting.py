@@ -77,8 +77,7 @@ class Reporter:
 
     def no_sheet(self, path: Path, error: Exception) -> None:
         """Report a delivered photo whose before/after sheet could not be written."""
-        sentence = f"its before/after sheet cannot be written ({cause_of(error)})"
-        self._log("no-sheet", path, sentence, level=logging.WARNING)
+        self._log("no-sheet", path, f"no before/after sheet: {cause_of(error)}", level=logging.WARNING)
 
     def gone(self, path: Path) -> None:
         """Report a photo that was removed before it was read."""
