@@ -35,7 +35,7 @@ bench: $(VENV)/.dev
 # Each target in turn; a finding ends it, and stays in fuzz-out/. Seeds and past findings: tests/fuzz/corpus.
 fuzz: $(VENV)/.fuzz
 	for target in photo manifest config settings; do \
-		$(BIN)/python -m fuzz $$target --seconds $(FUZZ_SECONDS) || exit 1; \
+		$(BIN)/python -m tests.fuzz $$target --seconds $(FUZZ_SECONDS) || exit 1; \
 	done
 
 # Two hours: the hot folder with a disk that fills and folders that turn read-only at every step, then killed at

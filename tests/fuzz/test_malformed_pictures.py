@@ -10,19 +10,21 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
 from base import command_line
 from base.errors import PhotoError
-from fuzz.mutations import MUTATIONS
-from fuzz.pictures import HEIGHT, WIDTH, pictures, png_chunk
-from fuzz.trial import MEGAPIXELS
 from runtime import restore
 from runtime.photo.bombs import MOST_SCANS
 from runtime.photo.reader import read_photo
 from runtime.photo.writer import write_photo
+from tests.fuzz.mutations import MUTATIONS
+from tests.fuzz.pictures import HEIGHT, WIDTH, pictures, png_chunk
+from tests.fuzz.trial import MEGAPIXELS
 
+ROOT = Path(__file__).parents[2]
 PICTURES = pictures()
 SUFFIXES = {
     "jpeg": ".jpg",
@@ -79,7 +81,11 @@ def tried(folder: Path, files: dict[str, bytes]) -> dict[str, dict[str, object]]
     for name, data in files.items():
         (folder / name).write_bytes(data)
     done = subprocess.run(
-        [sys.executable, "-m", "fuzz.trial", folder], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.fuzz.trial", folder],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
     )
     answers = {answer["name"]: answer for answer in map(json.loads, done.stdout.splitlines())}
     unanswered = sorted(files.keys() - answers.keys())
@@ -140,6 +146,7 @@ def test_malformed_pictures_leave_whole_outputs_or_none(
     status = restore.main([str(photos), "-o", str(output), *settings])
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed:")]
     assert status == command_line.SOME_FAILED
+    pillow_heif.register_heif_opener()
     for path in output.rglob("*"):
         with Image.open(path) as image:
             image.load()

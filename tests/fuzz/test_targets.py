@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from base import command_line
-from fuzz import targets
-from fuzz.__main__ import CORPUS, NAMES, main
-from fuzz.pictures import pictures
-from fuzz.targets import TARGETS
 from runtime.faces.regions import WEIGHT_NAMES
+from tests.fuzz import targets
+from tests.fuzz.__main__ import CORPUS, NAMES, main
+from tests.fuzz.pictures import pictures
+from tests.fuzz.targets import TARGETS
 
 FILES = sorted(path for path in CORPUS.rglob("*") if path.is_file())
 

@@ -1,7 +1,8 @@
-"""`python -m fuzz TARGET`: look for bytes that break a promise, guided by coverage (pip install '.[fuzz]').
+"""`python -m tests.fuzz TARGET`: look for bytes that break a promise, guided by coverage.
 
-It begins with the files of tests/fuzz/corpus/TARGET, and keeps what reaches further in the output folder, so
-that a later run goes on where this one ended. What breaks a promise is kept there, as `crash-…`, and ends it.
+It needs the extra `fuzz`. It starts from the files of tests/fuzz/corpus/TARGET and keeps those that reach
+further in the output folder, from which a later run goes on. An input that breaks a promise is kept there,
+as `crash-…`, and ends the run.
 """
 
 import sys
@@ -9,10 +10,10 @@ import time
 from pathlib import Path
 
 from base import command_line
+from base.command_line import needs_extra
 from base.command_parser import CommandParser
-from base.errors import GpenEdgeError
 
-CORPUS = Path(__file__).parents[1] / "tests" / "fuzz" / "corpus"
+CORPUS = Path(__file__).parent / "corpus"
 NAMES = ("photo", "manifest", "config", "settings")
 LONGEST_SECONDS = 5
 """Of the processor's time, that one input may take."""
@@ -27,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str] | None) -> int:
-    parser = CommandParser(prog="python -m fuzz", description="Look for hostile input.")
+    parser = CommandParser(prog="python -m tests.fuzz", description="Look for hostile input.")
     parser.add_argument("target", choices=NAMES)
     parser.add_argument("--seconds", type=int, default=600, help="how long (%(default)s)")
     parser.add_argument("-o", "--output", type=Path, default=Path("fuzz-out"), help="folder (%(default)s)")
@@ -36,15 +37,11 @@ def _run(arguments: list[str] | None) -> int:
 
 
 def _fuzz(target: str, seconds: int, output: Path) -> int:
-    try:
+    with needs_extra("fuzz", "python -m tests.fuzz"):
         import atheris
-    except ModuleNotFoundError:
-        raise GpenEdgeError(
-            "python -m fuzz needs atheris, which is not installed: pip install 'gpen-edge[fuzz]'"
-        ) from None
     # Nothing of these may have been imported before, or it is run unseen: so this module imports little.
     with atheris.instrument_imports(include=["PIL", "engines", "runtime"]):
-        from fuzz.targets import TARGETS
+        from tests.fuzz.targets import TARGETS
 
     def timed(data: bytes) -> None:
         start = time.process_time()

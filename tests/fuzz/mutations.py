@@ -6,7 +6,7 @@ import re
 import struct
 from collections.abc import Callable, Iterator
 
-from fuzz.pictures import png_chunk
+from tests.fuzz.pictures import png_chunk
 
 Mutation = Callable[[bytes, random.Random], bytes]
 

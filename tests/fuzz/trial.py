@@ -1,4 +1,4 @@
-"""`python -m fuzz.trial FOLDER`: put every file through the photo reader, within hard limits.
+"""`python -m tests.fuzz.trial FOLDER`: put every file through the photo reader, within hard limits.
 
 Each file is answered with a line of JSON: its name, and the photo's shape or the error. Memory is limited to
 what was taken before and `allowed_bytes`; a file that takes more than LONGEST_SECONDS of the processor's time
