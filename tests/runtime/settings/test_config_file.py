@@ -104,9 +104,9 @@ def test_every_setting_has_a_name_in_the_file(config) -> None:
     assert in_force(read).settings == RestoreSettings()
 
 
-def test_the_example_of_the_readme_is_read(config) -> None:
-    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-    example = readme.split("### A config file")[1].split("It also takes")[0]
+def test_the_example_of_the_docs_is_read(config) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "config-files.md").read_text(encoding="utf-8")
+    example = "\n".join(line for line in page.splitlines() if line.startswith("    "))
     force = in_force(config(textwrap.dedent(example)))
     assert force.settings == preset("early-digital", iterations=40, grain=True)
     assert force.by_face == {0: preset("classic"), 3: None}
