@@ -32,14 +32,17 @@ EDGES = 0.2
 MIDDLE = (0.25, 0.8)
 """Where in a crop its face lies, of its side, in both axes."""
 
-PORES = np.array([[4.5], [3.0], [2.0]], np.float32) / 255
+PORES = np.array([[5.6], [3.8], [2.5]], np.float32) / 255
 """Up to so much in each wavelet band, colourless texture is taken for pores."""
 
-GRAIN = 1.5
+GRAIN = 1.3
 """Where a band has this many times as much, all bands' texture is grain; between the two it is by shares."""
 
 AROUND = 7
 """Side of the square in which the power of a change is measured, in pixels of the crop."""
+
+AMPLY = 1.1
+"""So many times the measured white noise is held back: of too little, some comes back with the detail."""
 
 PLAIN_SHARE = 1.2
 """In the plainest places at most this times less noise is measured than there is."""
@@ -97,7 +100,8 @@ def damage(own: Picture, aligned: AlignedFace, gain: NDArray[np.float32]) -> Ban
     """
     plain = grain_sigmas(aligned.crop, gain)
     white = (noise_bands(own, gain) / np.array(BAND_NOISE)[:, None]).max(axis=0)
-    noise = np.minimum(np.outer(_noise_units(round(aligned.scale, 1)), white), PLAIN_SHARE * plain)
+    units = _noise_units(round(aligned.scale, 1))
+    noise = np.minimum(AMPLY * np.outer(units, white), PLAIN_SHARE * plain)
     texture = np.sqrt(np.maximum(plain**2 - noise**2, 0)) * gain
     most = float((texture / PORES).mean(axis=1).max())
     return np.asarray(np.maximum(noise, _rise(most, 1, GRAIN) * plain), np.float32)
