@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from base.files import sha256_within
 from runtime.hotfolder import lifecycle
 from runtime.hotfolder.folders import Folders
 from runtime.hotfolder.journal import OPEN, Entry, Journal
 from runtime.hotfolder.lifecycle import NEXT, Lifecycle
-from runtime.hotfolder.signature import sha256_of, signature_of
+from runtime.hotfolder.signature import signature_of
 from runtime.photo.reader import read_photo
 
 
@@ -34,7 +35,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 def started(photos: Lifecycle) -> Entry:
     file = photos.folders.photos / "a.png"
-    signature, sha256 = signature_of(file), sha256_of(file, 1e6)
+    signature, sha256 = signature_of(file), sha256_within(file, 1e6)
     assert signature is not None
     assert sha256 is not None
     return photos.start(Path("a.png"), sha256, signature, None)
