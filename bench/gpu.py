@@ -103,7 +103,7 @@ def _cast(form: Form, dtype: torch.dtype) -> Form:
 
 
 def _environment(device: torch.device) -> dict[str, Any]:
-    found = {"date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "torch": torch.__version__}
+    found = {"date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "torch": str(torch.__version__)}
     if device.type == "cuda":
         card = torch.cuda.get_device_properties(device)
         found["device"] = f"{card.name}, {card.total_memory >> 20} MiB, CUDA {torch.version.cuda}"
