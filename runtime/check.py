@@ -4,7 +4,6 @@ import argparse
 import shutil
 import sys
 import textwrap
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -36,7 +35,6 @@ PATIENCE = 600.0
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
-    warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, which is dropped
     return run(lambda: _check(parser().parse_args(arguments)))
 
 

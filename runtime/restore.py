@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import warnings
 
 from base.command_line import DONE, SOME_FAILED, run
 from base.files import sweep
@@ -24,7 +23,6 @@ from runtime.sheets.presets import candidates, faces_to_show, write_presets_shee
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
-    warnings.filterwarnings("ignore", module="PIL")  # about odd metadata, which is dropped
     return run(lambda: _restore(parser().parse_args(arguments)))
 
 

@@ -4,7 +4,6 @@ import argparse
 import logging
 import signal
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
-    warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, which is dropped
     return run(lambda: _watch(parser().parse_args(arguments)))
 
 

@@ -2,6 +2,7 @@
 
 import io
 import stat
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -101,6 +102,7 @@ def read_photo(path: Path, *, max_megapixels: float = 100, accept_damaged: bool 
     is decoded, and a file larger than such a photo can be is not opened. It takes no more memory than
     `allowed_bytes`. (Above 178 megapixels Pillow itself refuses WebP, whatever is allowed here.)
     """
+    warnings.filterwarnings("ignore", module="PIL")  # about odd metadata, which is dropped
     name = one_line(path)
     try:
         _check_is_file(path, name, max_megapixels)

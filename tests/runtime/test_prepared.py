@@ -70,15 +70,6 @@ def asked(restorer: Restorer) -> int:
     return count
 
 
-@pytest.fixture(scope="module")
-def group(portrait: Pixels) -> Pixels:
-    """Two faces side by side, the second half as large."""
-    photo = np.full((512, 800, 3), 90, np.uint8)
-    photo[:, :512] = portrait
-    photo[:256, 520:776] = portrait[::2, ::2]
-    return photo
-
-
 @pytest.mark.parametrize("looks_once", [True, False])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_a_prepared_photo_gives_what_restoring_at_once_gives(

@@ -14,15 +14,6 @@ from runtime.finish.paste import face_rectangle
 Pixels = NDArray[np.uint8]
 
 
-@pytest.fixture
-def group(portrait: Pixels) -> Pixels:
-    """Two faces side by side, the second half as large."""
-    photo = np.full((512, 800, 3), 90, np.uint8)
-    photo[:, :512] = portrait
-    photo[:256, 520:776] = portrait[::2, ::2]
-    return photo
-
-
 def test_a_package_that_takes_one_face_at_a_time_restores_a_group(
     restorer: Restorer, static_package: Path, group: Pixels
 ) -> None:

@@ -1,6 +1,5 @@
 """Detail of large faces, finer than the network's crop: it stays, and no noise comes back with it."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import cv2
@@ -9,25 +8,16 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 
-from engines.package import open_package
 from portraits.aligned import AlignedPortraits
 from runtime import Restorer, preset
 from runtime.faces.align import TEMPLATES, AlignedFace, align, warp
 from runtime.faces.regions import region_masks
 from runtime.finish.compose import BAND_NOISE, wavelet
 from runtime.finish.fine_detail import REACH, WHOLE, above_crop, enlarged_noise, find_above, noise_bands
-from runtime.network.backends import open_backend
 from runtime.settings.presets import PRESETS
 
 Pixels = NDArray[np.uint8]
 FACE = ("eye", "brow", "nose", "lip", "cheek", "forehead")
-
-
-@pytest.fixture(scope="module")
-def restorer() -> Iterator[Restorer]:
-    package = open_package()
-    with Restorer(package, open_backend("auto", package, threads=1), AlignedPortraits()) as opened:
-        yield opened
 
 
 def face_of(side: int) -> Pixels:
@@ -74,9 +64,9 @@ def finest(picture: Pixels, where: NDArray[np.bool_]) -> float:
 
 @pytest.mark.parametrize("side", [768, 1024])
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_sharp_face_larger_than_the_crop_stays_sharp(restorer: Restorer, side: int, name: str) -> None:
+def test_a_sharp_face_larger_than_the_crop_stays_sharp(bundled: Restorer, side: int, name: str) -> None:
     photo = sharp(side)
-    result = restorer.restore(photo, preset(name, budget=600))
+    result = bundled.restore(photo, preset(name, budget=600))
     assert not np.array_equal(result.photo, photo)
     assert finest(result.photo, of_face(side)) > 0.9 * finest(photo, of_face(side))
     assert "face-larger-than-model" in [warning.code for warning in result.faces[0].warnings]
@@ -84,13 +74,13 @@ def test_a_sharp_face_larger_than_the_crop_stays_sharp(restorer: Restorer, side:
 
 @pytest.mark.parametrize("channels", [3, 1])
 @pytest.mark.parametrize("sigma", [5, 10])
-def test_noise_does_not_come_back_with_the_detail(restorer: Restorer, sigma: float, channels: int) -> None:
+def test_noise_does_not_come_back_with_the_detail(bundled: Restorer, sigma: float, channels: int) -> None:
     soft = face_of(768)
     photo = noisy(soft, sigma, channels)
     skin = cv2.erode(of_face(768, ("cheek",)).astype(np.uint8), np.ones((25, 25))) > 0
-    restored = restorer.restore(photo, preset("standard", budget=600)).photo
+    restored = bundled.restore(photo, preset("standard", budget=600)).photo
     assert finest(restored, skin) - finest(soft, skin) < 0.03 * finest(photo, skin)
-    whole = restorer.restore(photo, preset("standard", budget=600, grain=True)).photo
+    whole = bundled.restore(photo, preset("standard", budget=600, grain=True)).photo
     assert finest(whole, skin) > 0.8 * finest(photo, skin)
 
 
@@ -114,9 +104,9 @@ def _lost(photo: Pixels, aligned: AlignedFace) -> NDArray[np.float32]:
     return np.asarray(photo / np.float32(255) - seen, np.float32)
 
 
-def test_a_soft_or_a_small_face_is_not_called_larger_than_the_model(restorer: Restorer) -> None:
+def test_a_soft_or_a_small_face_is_not_called_larger_than_the_model(bundled: Restorer) -> None:
     for photo in (face_of(1024), face_of(512), sharp(280), noisy(face_of(512), 10)):
-        codes = [warning.code for warning in restorer.restore(photo, preset("classic")).faces[0].warnings]
+        codes = [warning.code for warning in bundled.restore(photo, preset("classic")).faces[0].warnings]
         assert "face-larger-than-model" not in codes
 
 
@@ -127,10 +117,10 @@ def test_at_the_crops_own_size_nothing_lies_above_it() -> None:
     assert find_above(photo, align(photo, face, 128)) is not None
 
 
-def test_a_weight_of_zero_keeps_sharp_pixels_bit_for_bit(restorer: Restorer) -> None:
+def test_a_weight_of_zero_keeps_sharp_pixels_bit_for_bit(bundled: Restorer) -> None:
     photo = noisy(sharp(512), 5)
     settings = replace(preset("classic", budget=600), face_mask_weights={"face": 0})
-    assert np.array_equal(restorer.restore(photo, settings).photo, photo)
+    assert np.array_equal(bundled.restore(photo, settings).photo, photo)
 
 
 def test_what_is_no_noise_comes_back_whole() -> None:

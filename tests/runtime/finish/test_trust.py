@@ -1,6 +1,5 @@
 """How far the network is trusted: a hardly damaged face keeps its own pixels, a damaged one is restored."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import cv2
@@ -9,25 +8,16 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 
-from engines.package import open_package
 from portraits.aligned import AlignedPortraits
 from portraits.damage import compressed
 from runtime import Restorer, preset
 from runtime.faces.align import AlignedFace, align
 from runtime.finish.trust import blocks, damage, sharpness, trusted
-from runtime.network.backends import open_backend
 from runtime.settings.presets import PRESETS
 
 Pixels = NDArray[np.uint8]
 Picture = NDArray[np.float32]
 SIZE = 256
-
-
-@pytest.fixture(scope="module")
-def restorer() -> Iterator[Restorer]:
-    package = open_package()
-    with Restorer(package, open_backend("auto", package, threads=1), AlignedPortraits()) as opened:
-        yield opened
 
 
 def head(side: int = SIZE) -> Picture:
@@ -76,17 +66,17 @@ HARDLY: dict[str, Pixels] = {
 
 @pytest.mark.parametrize("name", ["standard", "classic", "low-light"])
 @pytest.mark.parametrize("damaged", HARDLY)
-def test_a_hardly_damaged_face_stays_as_it_is(restorer: Restorer, damaged: str, name: str) -> None:
+def test_a_hardly_damaged_face_stays_as_it_is(bundled: Restorer, damaged: str, name: str) -> None:
     photo = HARDLY[damaged]
-    result = restorer.restore(photo, preset(name, budget=600)).photo
+    result = bundled.restore(photo, preset(name, budget=600)).photo
     assert error(result, photo) < 1.5**2
 
 
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("side", [240, 400])
-def test_pores_stay_whatever_the_size_of_the_face(restorer: Restorer, side: int, name: str) -> None:
+def test_pores_stay_whatever_the_size_of_the_face(bundled: Restorer, side: int, name: str) -> None:
     photo = rounded(head(side) + grain(0.8, 5, side=side))
-    result = restorer.restore(photo, preset(name, budget=600)).photo
+    result = bundled.restore(photo, preset(name, budget=600)).photo
     before, after = (
         middle(picture) - cv2.GaussianBlur(middle(picture), (0, 0), 1) for picture in (photo, result)
     )
@@ -94,17 +84,17 @@ def test_pores_stay_whatever_the_size_of_the_face(restorer: Restorer, side: int,
 
 
 @pytest.mark.parametrize("size", [1.0, 1.5, 2.0, 3.0])
-def test_coarse_grain_does_not_cost_the_features(restorer: Restorer, size: float) -> None:
+def test_coarse_grain_does_not_cost_the_features(bundled: Restorer, size: float) -> None:
     truth = head()
     photo = rounded(truth + grain(size, 12))
-    assert error(restorer.restore(photo, preset("standard", budget=600)).photo, truth) < error(photo, truth)
+    assert error(bundled.restore(photo, preset("standard", budget=600)).photo, truth) < error(photo, truth)
 
 
 @pytest.mark.parametrize("name", ["standard", "classic"])
-def test_a_damaged_face_is_still_restored(restorer: Restorer, name: str) -> None:
+def test_a_damaged_face_is_still_restored(bundled: Restorer, name: str) -> None:
     truth = head()
     for photo in (rounded(truth + grain(0, 12, 3)), rounded(cv2.GaussianBlur(truth, (0, 0), 2))):
-        restored = restorer.restore(photo, preset(name, budget=600)).photo
+        restored = bundled.restore(photo, preset(name, budget=600)).photo
         assert error(restored, truth) < 0.9 * error(photo, truth)
 
 
@@ -151,7 +141,7 @@ def test_blocks_are_seen_where_jpeg_left_them() -> None:
     assert blocks(np.zeros((9, 9, 3), np.float32)) == 0
 
 
-def test_a_weight_of_zero_keeps_pixels_bit_for_bit(restorer: Restorer) -> None:
+def test_a_weight_of_zero_keeps_pixels_bit_for_bit(bundled: Restorer) -> None:
     photo = HARDLY["a trace of noise"]
     settings = replace(preset("classic", budget=600), face_mask_weights={"face": 0})
-    assert np.array_equal(restorer.restore(photo, settings).photo, photo)
+    assert np.array_equal(bundled.restore(photo, settings).photo, photo)
