@@ -1,10 +1,10 @@
 """Small files that ask for work without bounds, recognised before a decoder takes them on."""
 
-import mmap
 from itertools import islice
 from typing import BinaryIO
 
 from runtime.photo.jpeg_segments import START_OF_SCAN, segments
+from runtime.photo.mapped import mapped
 
 MOST_SCANS = 100
 """Of a progressive JPEG. Encoders write about ten; each costs the decoder a pass over the whole picture."""
@@ -12,7 +12,7 @@ MOST_SCANS = 100
 
 def has_endless_scans(file: BinaryIO) -> bool:
     """Return whether the first picture of a JPEG has more scans than any encoder writes."""
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with mapped(file) as data:
         scans = (each for each in segments(data) if each.marker == START_OF_SCAN)
         return next(islice(scans, MOST_SCANS, None), None) is not None
 

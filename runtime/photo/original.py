@@ -16,6 +16,11 @@ class Original:
     signature: Signature
     """Device, inode, size, and when it was modified in nanoseconds."""
 
+    @property
+    def suffix(self) -> str:
+        """The suffix of its name, in lower case."""
+        return self.path.suffix.lower()
+
     def content(self) -> bytes | None:
         """Return the file's bytes; None when it was changed, replaced or removed since it was read."""
         try:
@@ -24,6 +29,19 @@ class Original:
                 return content if signature_of(file) == self.signature else None
         except OSError:
             return None
+
+
+@dataclass(frozen=True, repr=False)
+class OriginalBytes:
+    """A photo's file that was handed over in memory."""
+
+    data: bytes
+    suffix: str = ""
+    """It has no name, so its format alone tells whether it can be copied."""
+
+    def content(self) -> bytes | None:
+        """Return the bytes."""
+        return self.data
 
 
 def signature_of(file: BinaryIO) -> Signature:

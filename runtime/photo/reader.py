@@ -4,6 +4,7 @@ import io
 import stat
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from base.errors import PhotoError
 from base.text import cause_of, one_line
 from runtime.photo.bombs import MOST_SCANS, has_endless_scans, webp_size
 from runtime.photo.damaged import accepting_damage, has_its_end, with_its_end
-from runtime.photo.original import Original, signature_of
+from runtime.photo.original import Original, OriginalBytes, signature_of
 from runtime.photo.samples import Samples, decode_samples, turn_upright
 from runtime.photo.source import PhotoSource, source_of
 
@@ -88,9 +89,12 @@ class Photo:
             )
 
 
-def read_photo(path: Path, *, max_megapixels: float = 100, accept_damaged: bool = False) -> Photo:
+def read_photo(
+    photo: str | Path | bytes | BinaryIO, *, max_megapixels: float = 100, accept_damaged: bool = False
+) -> Photo:
     """Read the first picture of a JPEG (MPO too), PNG, WebP, TIFF, BMP, GIF or, with pillow-heif, HEIC file.
 
+    photo           a path, the bytes of a file, or a file that is open for reading bytes
     max_megapixels  of all pages together
     accept_damaged  read what decodes of a file that is cut or damaged; `source.damaged` says so
 
@@ -103,13 +107,20 @@ def read_photo(path: Path, *, max_megapixels: float = 100, accept_damaged: bool 
     `allowed_bytes`. (Above 178 megapixels Pillow itself refuses WebP, whatever is allowed here.)
     """
     warnings.filterwarnings("ignore", module="PIL")  # about odd metadata, which is dropped
-    name = one_line(path)
+    if isinstance(photo, (str, Path)):
+        name = one_line(photo)
+        with _errors_of(name):
+            return _read_path(Path(photo), name, max_megapixels, accept_damaged)
+    name = "the photo"
+    with _errors_of(name):
+        return _read_bytes(photo, name, max_megapixels, accept_damaged)
+
+
+@contextmanager
+def _errors_of(name: str) -> Iterator[None]:
+    """Turn whatever is raised into a PhotoError with the photo's name."""
     try:
-        _check_is_file(path, name, max_megapixels)
-        with path.open("rb") as file:
-            original = Original(path, signature_of(file))
-            photo = _read_as_far_as_allowed(file, name, max_megapixels, accept_damaged)
-        return replace(photo, source=replace(photo.source, original=original))
+        yield
     except PhotoError:
         raise
     except FileNotFoundError as error:
@@ -118,6 +129,24 @@ def read_photo(path: Path, *, max_megapixels: float = 100, accept_damaged: bool 
         if isinstance(error, OSError) and error.errno:
             raise PhotoError(f"cannot read {name}: {cause_of(error)}") from error
         raise PhotoError(f"{name} is damaged, cut short or unusual: {cause_of(error)}") from error
+
+
+def _read_path(path: Path, name: str, max_megapixels: float, accept_damaged: bool) -> Photo:
+    _check_is_file(path, name, max_megapixels)
+    with path.open("rb") as file:
+        original = Original(path, signature_of(file))
+        photo = _read_as_far_as_allowed(file, name, max_megapixels, accept_damaged)
+    return replace(photo, source=replace(photo.source, original=original))
+
+
+def _read_bytes(source: bytes | BinaryIO, name: str, max_megapixels: float, accept_damaged: bool) -> Photo:
+    most = int(largest_file(max_megapixels))
+    data = bytes(source) if isinstance(source, (bytes, bytearray, memoryview)) else source.read(most + 1)
+    if not isinstance(data, bytes):
+        raise PhotoError(f"{name} was opened as text: open it with mode 'rb'")
+    _check_length(len(data), name, max_megapixels)
+    photo = _read_as_far_as_allowed(io.BytesIO(data), name, max_megapixels, accept_damaged)
+    return replace(photo, source=replace(photo.source, original=OriginalBytes(data)))
 
 
 def _read_as_far_as_allowed(file: BinaryIO, name: str, max_megapixels: float, accept_damaged: bool) -> Photo:
@@ -157,12 +186,17 @@ def _check_is_file(path: Path, name: str, max_megapixels: float) -> None:
         raise PhotoError(f"{name} is a folder: name a photo in it")
     if not stat.S_ISREG(status.st_mode):
         raise PhotoError(f"{name} is a pipe or a device: name a photo file")
-    if status.st_size == 0:
+    _check_length(status.st_size, name, max_megapixels)
+
+
+def _check_length(length: int, name: str, max_megapixels: float) -> None:
+    """Raise PhotoError for a file, of so many bytes, that is empty or too large for a photo."""
+    if length == 0:
         raise PhotoError(f"{name} is empty: copy it again from where it came from")
     most = largest_file(max_megapixels)
-    if status.st_size > most:
+    if length > most:
         raise PhotoError(
-            f"{name} has {status.st_size / 1e6:.4g} megabytes, more than a photo of "
+            f"{name} has {length / 1e6:.4g} megabytes, more than a photo of "
             f"{max_megapixels:g} megapixels can have ({most / 1e6:.4g}): raise --max-megapixels"
         )
 

@@ -1,10 +1,8 @@
 """What a photo's file says beside its pixels, cleaned so that it stays true of the restored photo."""
 
 import io
-import mmap
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
@@ -26,7 +24,8 @@ from runtime.photo.captions import (
 from runtime.photo.colour_tags import as_png_chunks, of_exif, of_heif, of_png, of_tiff, png_colours
 from runtime.photo.colours import Colours, icc_profile
 from runtime.photo.jpeg_segments import APP1, Data, segments
-from runtime.photo.original import Original
+from runtime.photo.mapped import mapped
+from runtime.photo.original import Original, OriginalBytes
 from runtime.photo.xmp import VIDEO, orientation_in, upright, without_parts
 
 
@@ -81,8 +80,8 @@ class PhotoSource:
     """Some of the pixels could not be decoded."""
     stripped: bool = False
     """Metadata was left out on request."""
-    original: Original | None = None
-    """The file that the photo was read from."""
+    original: Original | OriginalBytes | None = None
+    """What the photo was read from."""
 
 
 # First-directory tags that describe how a TIFF (or a thumbnail) stores its pixels, and blocks kept elsewhere.
@@ -104,7 +103,7 @@ def source_of(image: ImageFile, file: BinaryIO, *, grey: bool) -> PhotoSource:
     """Collect what is kept of a loaded `image`, which was opened from `file`; what is broken is left out."""
     icc = _icc_of(image, "GRAY" if grey else "RGB")
     orientation = orientation_of(image)
-    with _mapped(file) as data:
+    with mapped(file) as data:
         colours, png = _colours_of(image, data, has_profile=icc is not None)
         texts, captions = _captions_of(image, data)
         extended = _extended_xmp_of(data) if image.format == "JPEG" else ()
@@ -159,12 +158,6 @@ def orientation_of(image: ImageFile) -> int:
     if orientation is None:
         orientation = orientation_in(_xmp_of(image) or b"")
     return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
-
-
-@contextmanager
-def _mapped(file: BinaryIO) -> Iterator[Data]:
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        yield data
 
 
 def _colours_of(image: ImageFile, data: Data, *, has_profile: bool) -> tuple[Colours | None, bytes]:

@@ -88,7 +88,7 @@ def check_place(path: Path, *, source: Path | None = None, overwrite: bool = Fal
     raise PhotoError(f"the output {name} exists: name another file, or allow it with --overwrite")
 
 
-def write_photo(path: Path, photo: Photo, *, overwrite: bool = False) -> None:
+def write_photo(path: str | Path, photo: Photo, *, overwrite: bool = False) -> None:
     """Write `photo` as JPEG, PNG, WebP, TIFF or BMP, by the suffix of `path`.
 
     PNG and TIFF hold 16 bits; elsewhere they are rounded to 8. JPEG and BMP hold no alpha: there the photo is
@@ -97,12 +97,29 @@ def write_photo(path: Path, photo: Photo, *, overwrite: bool = False) -> None:
     see `left_out`. A photo with `content` is written as that, byte for byte, where its format is the one that
     `path` asks for. Raises PhotoError, and then leaves `path` as it was.
     """
+    path = Path(path)
     if is_copied(photo, path):
         check_place(path, overwrite=overwrite)
     else:
         check_output(path, overwrite=overwrite)
     with write_atomically(path) as file:
         _encode(file, photo, path)
+
+
+def encode_photo(photo: Photo, suffix: str) -> bytes:
+    """Return the bytes of a file, as `write_photo` would write it under a name with this suffix.
+
+    suffix  `.jpg`, `.png`, `.webp`, `.tif`, `.bmp`, or another of OUTPUT_SUFFIXES; the dot may be missing
+
+    Raises PhotoError.
+    """
+    path = Path(f"photo.{suffix.lower().removeprefix('.')}")
+    if path.suffix not in _WRITERS:
+        known = " ".join(sorted(_WRITERS))
+        raise PhotoError(f"no photo is written as {one_line(repr(suffix))}: give one of {known}")
+    file = io.BytesIO()
+    _encode(file, photo, path)
+    return file.getvalue()
 
 
 def write_draft(path: Path, photo: Photo, *, prefix: str = "") -> Path:
@@ -125,7 +142,7 @@ def is_copied(photo: Photo, path: Path) -> bool:
     if photo.content is None:
         return False
     suffix, original = path.suffix.lower(), photo.source.original
-    same_name = original is not None and original.path.suffix.lower() == suffix
+    same_name = original is not None and original.suffix == suffix
     return same_name or photo.source.format == _FORMATS.get(suffix)
 
 
