@@ -9,9 +9,10 @@ from bench import timing
 from bench.benchmark import Benchmark, Tick
 from bench.options import option, positive
 from bench.report import Report, of_times, table
-from runtime.faces.align import TEMPLATES, Pixels, align
+from runtime.faces.align import TEMPLATES, align
 from runtime.faces.face import Face
 from runtime.finish.paste import paste_all
+from runtime.pixels import Pixels
 
 CANVASES = {"2 megapixels": (1250, 1600), "48 megapixels": (6000, 8000)}
 """Heights and widths."""

@@ -11,9 +11,10 @@ from base.errors import PhotoError
 from base.text import one_line
 from portraits.damage import Portrait
 from runtime.face_warnings import is_tiny
-from runtime.faces.align import Pixels, align
+from runtime.faces.align import align
 from runtime.faces.detect import Detector
 from runtime.photo.reader import SUPPORTED_SUFFIXES, read_photo
+from runtime.pixels import Pixels, as_float, eight_bit
 
 Crop = NDArray[np.float32]
 """S×S×3 in [0, 1], RGB."""
@@ -58,11 +59,7 @@ def _load(path: Path) -> Portrait:
     pixels = read_photo(path).pixels
     if pixels.shape[0] != pixels.shape[1]:
         raise PhotoError(f"{one_line(path)} is not a square picture: aligned portraits are needed")
-    return _eight_bit(pixels)
-
-
-def _eight_bit(pixels: Pixels) -> Portrait:
-    return np.asarray(pixels if pixels.dtype == np.uint8 else pixels // 257, np.uint8)
+    return eight_bit(pixels)
 
 
 def resized(portrait: Portrait, size: int) -> Portrait:
@@ -86,7 +83,7 @@ def crops_of(path: Path, size: int, detector: Detector | None) -> Iterator[Crop]
     if detector is None:
         yield _whole(path, pixels, size)
         return
-    for face in detector.detect(_eight_bit(pixels)):
+    for face in detector.detect(eight_bit(pixels)):
         if not is_tiny(face):
             yield align(pixels, face, size).crop
 
@@ -110,6 +107,6 @@ def _whole(path: Path, pixels: Pixels, size: int) -> Crop:
         )
     if (pixels == pixels[0, 0]).all():
         raise PhotoError(f"{one_line(path)} is of one colour: take it out of the folder")
-    crop = pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    crop = as_float(pixels)
     interpolation = cv2.INTER_AREA if height > size else cv2.INTER_CUBIC
     return np.asarray(np.clip(cv2.resize(crop, (size, size), interpolation=interpolation), 0, 1), np.float32)

@@ -17,9 +17,10 @@ from base.text import one_line
 from runtime.commands.options import add_detector, add_max_megapixels, add_setting
 from runtime.commands.overwriting import Source, Target, check_targets
 from runtime.commands.restored_photo import check_megapixels
-from runtime.faces.align import Pixels, align, cut_out, scaled
+from runtime.faces.align import align, cut_out, scaled
 from runtime.network.backends import BackendName
 from runtime.photo.reader import read_photo
+from runtime.pixels import Pixels
 from runtime.quick_checks import SIDE, Finding, check_face, find_places
 from runtime.restorer import Restorer
 from runtime.settings.presets import preset

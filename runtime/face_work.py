@@ -6,10 +6,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.faces.align import AlignedFace, Pixels, scaled
+from runtime.faces.align import AlignedFace, scaled
 from runtime.faces.face import Face
 from runtime.faces.no_information import Missing, fill_missing, find_missing, keep_missing
-from runtime.faces.regions import Map, crop_landmarks
+from runtime.faces.regions import crop_landmarks
 from runtime.finish.compose import face_noise
 from runtime.finish.fine_detail import WHOLE, Above, Bands, enlarged_noise, find_above
 from runtime.finish.grain import face_grain
@@ -23,6 +23,7 @@ from runtime.network.loop import LoopResult
 from runtime.network.monochrome import Toning
 from runtime.network.schedule import kappa
 from runtime.network.view import View, published_view, view_of
+from runtime.pixels import Map, Pixels
 from runtime.settings.settings import RestoreSettings
 
 

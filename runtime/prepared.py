@@ -15,11 +15,11 @@ from base.parallel import for_each
 from engines.package import Package, Template
 from runtime.face_warnings import face_warnings, is_tiny, not_parsed
 from runtime.face_work import CutFace, FaceWork, SeenFace, see
-from runtime.faces.align import AlignedFace, Pixels, align
+from runtime.faces.align import AlignedFace, align
 from runtime.faces.detect import Detector
 from runtime.faces.face import Face
 from runtime.faces.parsing import Parser
-from runtime.faces.regions import Map, region_weights
+from runtime.faces.regions import region_weights
 from runtime.finish.canvas import canvas_of, enlarged
 from runtime.finish.paste import face_rectangle, paste_all
 from runtime.finish.patch import Patch
@@ -30,6 +30,7 @@ from runtime.network.loop import LoopResult, restore_crops
 from runtime.network.monochrome import find_tonings, in_grey, put_back
 from runtime.network.schedule import pass_schedule, progress
 from runtime.photo.array_check import check_pixels
+from runtime.pixels import Map, Pixels, eight_bit
 from runtime.result import FaceResult, RestoreResult
 from runtime.settings.per_face import ByFace, check_by_face, in_common_batches, loop_settings
 from runtime.settings.settings import RestoreSettings
@@ -318,8 +319,3 @@ def _rest(photo: Pixels, settings: RestoreSettings) -> Pixels:
     """Return the photo as it is around the faces, enlarged; a copy that may be written to."""
     canvas = canvas_of(photo, settings)
     return enlarged(photo, settings.upscale) if canvas is None else canvas
-
-
-def eight_bit(photo: Pixels) -> NDArray[np.uint8]:
-    """Return a photo with 8 bits, H×W×3."""
-    return np.asarray(photo if photo.dtype == np.uint8 else photo // 257, np.uint8)

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace
-from runtime.faces.regions import Map, crop_landmarks, region_masks
+from runtime.faces.regions import crop_landmarks, region_masks
 from runtime.finish.compose import noise_sigma
+from runtime.pixels import Crop, Map
 
-Crop = NDArray[np.float32]
-"""S×S×3 in [0, 1], RGB, with S = SIDE."""
 Points = NDArray[np.float64]
 """N×2, (x, y) in crop pixels."""
 

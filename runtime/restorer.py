@@ -5,12 +5,12 @@ from types import TracebackType
 
 from engines.builder import Watch
 from engines.package import Package, open_package
-from runtime.faces.align import Pixels
 from runtime.faces.detect import Detector, open_detector
 from runtime.faces.face import Face
 from runtime.faces.parsing import Parser, open_parser
 from runtime.network.backends import Backend, BackendName, Provider, open_backend
 from runtime.network.schedule import epsilon_of
+from runtime.pixels import Pixels
 from runtime.prepared import Networks, PreparedPhoto
 from runtime.result import RestoreResult
 from runtime.settings.per_face import ByFace

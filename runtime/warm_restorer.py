@@ -7,7 +7,7 @@ import numpy as np
 
 from base.errors import EngineError
 from base.text import cause_of
-from runtime.faces.align import Pixels
+from runtime.pixels import Pixels
 from runtime.restorer import Restorer
 from runtime.result import RestoreResult
 from runtime.settings.resolved import InForce

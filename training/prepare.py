@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from base.errors import GpenEdgeError, PhotoError, SettingsError
 from base.files import write_atomically, write_json
 from portraits.damage import Portrait
-from runtime.faces.align import Matrix, align
+from runtime.faces.align import align
 from runtime.faces.detect import Detector
 from runtime.faces.face import Face
 from runtime.photo.reader import read_photo
+from runtime.pixels import Matrix
 
 INDEX = "prepared.json"
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}

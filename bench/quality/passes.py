@@ -4,8 +4,8 @@ from dataclasses import replace
 from math import inf
 
 from engines.package import Manifest
-from runtime.faces.align import Pixels
 from runtime.faces.face import Face
+from runtime.pixels import Pixels
 from runtime.restorer import Restorer
 from runtime.result import RestoreResult
 from runtime.settings.presets import preset

@@ -14,9 +14,10 @@ from bench.sheet import write_sheet
 from engines.package import Manifest
 from portraits.damage import Portrait
 from portraits.likeness import Ground, blur, brightness, detail, ground
-from runtime.faces.align import Pixels, align
+from runtime.faces.align import align
 from runtime.faces.face import Face
 from runtime.photo.reader import read_photo
+from runtime.pixels import Pixels
 from runtime.restorer import Restorer
 from runtime.settings.presets import PRESETS
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from base.errors import SettingsError
-from runtime.faces.align import Pixels
 from runtime.photo.reader import Photo
+from runtime.pixels import Pixels
 from runtime.result import RestoreResult
 from runtime.settings.resolved import InForce
 

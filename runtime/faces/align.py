@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,10 +12,7 @@ from base.errors import PhotoError
 from engines.package import Template
 from runtime.faces.face import Face
 from runtime.faces.parsed import ParsedFace
-
-Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
-Matrix: TypeAlias = NDArray[np.float64]
-"""2×3; maps (x, y) as OpenCV counts: the middle of the first pixel is (0, 0)."""
+from runtime.pixels import Matrix, Pixels, as_float
 
 HARDLY_FINER = 0.25
 """A picture that is finer than the result by this share is interpolated as it is: averaging two by two would
@@ -102,7 +99,7 @@ def cut_out(
         region = cv2.resize(region, (width, height), interpolation=cv2.INTER_AREA)
     to_region = joined(resizing(region.shape[1] / (x1 - x0), region.shape[0] / (y1 - y0)), shift(-x0, -y0))
     crop = warp(
-        region.astype(np.float32) / np.float32(np.iinfo(photo.dtype).max),
+        as_float(region),
         inverted(joined(to_region, to_photo)),
         (size, size),
         border=border,

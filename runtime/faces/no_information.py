@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace
 from runtime.faces.face import Face
-from runtime.faces.regions import GRID, Map, crop_landmarks, region_masks
+from runtime.faces.regions import GRID, crop_landmarks, region_masks
+from runtime.pixels import Map
 
 Area = NDArray[np.bool_]
 """G×G."""

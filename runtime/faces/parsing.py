@@ -25,9 +25,10 @@ from base.text import one_line
 from engines.package import Package
 from runtime.faces.align import AlignedFace
 from runtime.faces.parsed import ParsedFace
-from runtime.faces.regions import GRID, REGIONS, Map, Pose, crop_landmarks, enlarged, head_pose, region_masks
+from runtime.faces.regions import GRID, REGIONS, Pose, crop_landmarks, enlarged, head_pose, region_masks
 from runtime.finish.compose import B3_SPLINE
 from runtime.onnx_session import open_network
+from runtime.pixels import Map, smoothstep
 
 Labels = NDArray[np.uint8]
 """G×G, an index into CLASSES or REGIONS for each pixel."""
@@ -191,8 +192,7 @@ def _paste_mask(classes: Labels) -> Map:
     if head.all():
         return np.ones(classes.shape, np.float32)
     depth = cv2.distanceTransform(head.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    share = np.clip((depth - OUTERMOST) / (FEATHER * len(classes)), 0, 1)
-    return np.asarray(share**2 * (3 - 2 * share), np.float32)
+    return np.asarray(smoothstep((depth - OUTERMOST) / (FEATHER * len(classes))), np.float32)
 
 
 def _among(classes: Labels, names: tuple[str, ...]) -> NDArray[np.bool_]:

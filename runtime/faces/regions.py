@@ -10,7 +10,6 @@ their place.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import cv2
 import numpy as np
@@ -19,9 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from base.errors import SettingsError
 from base.text import one_line
 from runtime.faces.align import AlignedFace, inverted
-
-Map = NDArray[np.float32]
-"""S×S, one value per pixel of a crop."""
+from runtime.pixels import Map, smoothstep
 
 REGIONS = ("eye", "brow", "nose", "lip", "cheek", "forehead", "ear", "hair", "other")
 """The regions, which share every pixel among them.
@@ -258,9 +255,3 @@ def cover(part: Ellipsoid, pose: Pose, size: int, *, softness: float = SOFTNESS)
     # How deep inside the ellipse a² + b² = 1, to first order: its equation over the length of its gradient.
     depth = (1 - a * a - b * b) / (2 * np.sqrt((a / wide) ** 2 + (b / high) ** 2) + 1e-6)
     return slice(y0, y1), slice(x0, x1), smoothstep(depth / softness + 0.5)
-
-
-def smoothstep(x: NDArray[Any]) -> Map:
-    """Return 0 for x up to 0, 1 from 1 on, and 3x² − 2x³ between them."""
-    x = np.clip(x, 0, 1)
-    return np.asarray(x * x * (3 - 2 * x), np.float32)

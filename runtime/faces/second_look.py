@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import PhotoError
-from runtime.faces.align import TEMPLATES, Matrix, crop_matrix, cut_out, inverted
+from runtime.faces.align import TEMPLATES, crop_matrix, cut_out, inverted
+from runtime.pixels import Matrix
 
 Row = NDArray[np.float32]
 """15 numbers, in pixels: x0, y0, x1, y1, five landmarks (x, y), score."""

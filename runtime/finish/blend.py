@@ -15,9 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.finish.compose import repair_share
-
-Map = NDArray[np.float32]
-"""S×S, one value per pixel of a crop."""
+from runtime.pixels import Map, smoothstep
 
 NARROW = (0.45, 0.8)
 """Where the narrow mask rises from 0 to 1, in widths of the feather from the crop's edge."""
@@ -63,6 +61,5 @@ def _rising(size: int, feather: float, start: float, end: float) -> Map:
     """Return S×S, rising from 0 to 1 between two distances from the edge, in feathers."""
     pixel = np.arange(size)
     from_edge = np.minimum(pixel, size - 1 - pixel) / feather
-    x = np.clip((from_edge - start) / (end - start), 0, 1)
-    side = x * x * (3 - 2 * x)
+    side = smoothstep((from_edge - start) / (end - start))
     return np.outer(side, side).astype(np.float32)

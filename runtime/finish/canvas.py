@@ -10,8 +10,8 @@ from typing import cast
 
 import cv2
 
-from runtime.faces.align import Pixels
 from runtime.network.monochrome import is_grey
+from runtime.pixels import Pixels
 from runtime.settings.settings import RestoreSettings
 
 

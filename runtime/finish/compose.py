@@ -6,10 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.faces.align import AlignedFace, Pixels
-
-Picture: TypeAlias = NDArray[np.float32]
-"""H×W×3 in [0, 1], RGB; or a difference of two."""
+from runtime.faces.align import AlignedFace
+from runtime.pixels import Picture, Pixels, as_float, smoothstep
 
 Sigma: TypeAlias = float | NDArray[np.float32]
 """A standard deviation, of all colour channels or one of each, 3."""
@@ -70,8 +68,7 @@ def in_colours(values: NDArray[np.float32]) -> Picture:
 
 def repair_share(kappa: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return how far what repairs a face may go where κ is left to the photo: 0 at κ = 1, else soon 1."""
-    share = np.minimum((1 - kappa) / UNCORED, 1)
-    return np.asarray(share**2 * (3 - 2 * share), np.float32)
+    return np.asarray(smoothstep((1 - kappa) / UNCORED), np.float32)
 
 
 def noise_of(difference: Picture, sigma: Sigma) -> Picture:
@@ -136,7 +133,7 @@ def around_middle(photo: Pixels, aligned: AlignedFace) -> Picture:
     """Return the photo's own pixels around the middle of a face, at most WIDEST square; maybe none."""
     x0, y0, x1, y1 = middle_of(aligned)
     pixels = photo[y0:y1, x0:x1]
-    return np.asarray(pixels / np.float32(np.iinfo(photo.dtype).max), np.float32)
+    return as_float(pixels)
 
 
 def middle_of(aligned: AlignedFace) -> tuple[int, int, int, int]:

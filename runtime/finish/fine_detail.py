@@ -13,19 +13,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.faces.align import AlignedFace, Pixels, joined, shift, warp
+from runtime.faces.align import AlignedFace, joined, shift, warp
 from runtime.finish.compose import (
     BAND_NOISE,
     FLAT,
     SUPPORT,
     TEXTURE,
-    Picture,
     around_middle,
     in_colours,
     middle_of,
     unclipped,
     wavelet,
 )
+from runtime.pixels import Picture, Pixels
 
 Bands: TypeAlias = NDArray[np.float32]
 """Of the noise in each wavelet band, the finest first, and each colour channel: its standard deviation, of 1.

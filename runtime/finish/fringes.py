@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.faces.align import AlignedFace, Pixels
-from runtime.faces.regions import smoothstep
-from runtime.finish.compose import Picture, in_colours
+from runtime.faces.align import AlignedFace
+from runtime.finish.compose import in_colours
 from runtime.finish.surroundings import Surroundings
+from runtime.pixels import Picture, Pixels, as_float, smoothstep
 
 HUES = (235.0, 260.0, 315.0, 338.0)
 """Degrees: purple begins at the first, is full from the second to the third, and ends at the last."""
@@ -66,7 +66,7 @@ def desaturate_fringes(composed: Picture, photo: Pixels, inside: tuple[slice, sl
 
 def fringe_map(photo: Pixels, reach: int) -> NDArray[np.float32]:
     """Return how much of each pixel's colour is a fringe's: H×W in [0, 1], without a step."""
-    picture = photo.astype(np.float32) / np.float32(np.iinfo(photo.dtype).max)
+    picture = as_float(photo)
     hue = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)[..., 0]
     red, green, blue = cv2.split(picture)
     chroma = cv2.max(cv2.max(red, green), blue) - cv2.min(cv2.min(red, green), blue)

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.faces.align import AlignedFace, Pixels
-from runtime.finish.compose import BAND_NOISE, Picture, around_middle, wavelet
+from runtime.faces.align import AlignedFace
+from runtime.finish.compose import BAND_NOISE, around_middle, wavelet
+from runtime.pixels import Picture, Pixels
 
 OUTSTANDING = 3.0
 """A coefficient of this many σ is half grain, half structure."""

@@ -5,14 +5,14 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from base.parallel import parallel
-from runtime.faces.align import AlignedFace, Pixels, bounds, joined, shift, warp
+from runtime.faces.align import AlignedFace, bounds, joined, shift, warp
 from runtime.finish.blend import coarse_blend, narrow_mask
 from runtime.finish.compose import SUPPORT, compose, in_colours, repair_share
 from runtime.finish.fine_detail import REACH, above_crop
@@ -20,12 +20,7 @@ from runtime.finish.grain import grain_of
 from runtime.finish.hand_back import HandBack
 from runtime.finish.head import head_shape
 from runtime.finish.surroundings import Surroundings
-
-Crop: TypeAlias = NDArray[np.float32]
-"""S×S×3 in [0, 1], RGB."""
-
-Rectangle: TypeAlias = tuple[int, int, int, int]
-"""x0, y0, x1, y1 in whole photo pixels; x1 and y1 lie just outside."""
+from runtime.pixels import Crop, Pixels, Rectangle, as_float, smoothstep
 
 FEATHER = 52 / 512  # published: a rectangle 26 pixels inside a crop of 512, its edge blurred this wide
 OWN = 0.15  # how fast a face's claim to a pixel falls with the distance from its middle, in crops
@@ -184,7 +179,7 @@ def _composed(photo: Pixels, layer: _Layer, part: Rectangle) -> NDArray[np.float
     around, inside = _around(photo, part, margin)
     restored = np.clip(warp_to_photo(layer.restored, layer.aligned, around), 0, 1)
     kappa = _warped(hand_back.kappa, layer.aligned, around, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
-    own = _pixels(photo, around).astype(np.float32) / np.float32(np.iinfo(photo.dtype).max)
+    own = as_float(_pixels(photo, around))
     if hand_back.mended:
         own += in_colours(repair_share(kappa)) * hand_back.mended.change(photo, around)
     if hand_back.filled is not None or hand_back.above is not None:
@@ -224,8 +219,7 @@ def _pixels(photo: Pixels, rectangle: Rectangle) -> Pixels:
 def _masks(size: int) -> NDArray[np.float32]:
     """Return size×size×2: the feathered mask of a crop, 0 on its edge, and its claim to contested pixels."""
     pixel = np.arange(size)
-    inside = np.clip(np.minimum(pixel, size - 1 - pixel) / (FEATHER * size), 0, 1)
-    feather = inside**2 * (3 - 2 * inside)
+    feather = smoothstep(np.minimum(pixel, size - 1 - pixel) / (FEATHER * size))
     nearness = np.exp(-((((pixel + 0.5) / size - 0.5) / OWN) ** 2))
     mask = np.outer(feather, feather)
     masks = np.stack([mask, mask * np.outer(nearness, nearness)], axis=2).astype(np.float32)

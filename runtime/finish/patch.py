@@ -6,8 +6,7 @@ from typing import cast
 import cv2
 import numpy as np
 
-from runtime.faces.align import Pixels
-from runtime.finish.compose import Picture
+from runtime.pixels import Picture, Pixels
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.faces.align import AlignedFace, Pixels
-from runtime.finish.compose import Picture
+from runtime.faces.align import AlignedFace
 from runtime.finish.surroundings import Surroundings
+from runtime.pixels import Picture, Pixels
 
 REACH = 3.0
 """How far around a pixel the photo is looked at, in pixels of the crop: the width of a network's halo."""

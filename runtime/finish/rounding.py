@@ -7,8 +7,7 @@ rounding with it. The network takes the steps for noise, and removes them no bet
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.faces.align import Pixels
-from runtime.faces.regions import smoothstep
+from runtime.pixels import Pixels, smoothstep
 
 Level = NDArray[np.float32]
 """One number per colour channel, of 1."""

@@ -14,12 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.faces.align import AlignedFace, Pixels, cut_out, joined, shift, surroundings
+from runtime.faces.align import AlignedFace, cut_out, joined, shift, surroundings
 from runtime.faces.regions import region_weights
 from runtime.finish.patch import Patch
+from runtime.pixels import Map, Pixels, eight_bit
 
-Map = NDArray[np.float32]
-"""H×W, one value per pixel of the piece of the photo that a face lies in."""
 Segment = tuple[int, int, int, int]
 """x0, y0, x1, y1 of its ends."""
 
@@ -97,8 +96,7 @@ def find_scratches(
 
 def _fine_lines(piece: Pixels, width: float) -> tuple[Map, Map]:
     """Return how much brighter, and darker, each pixel is than what lies beside the line it is on, of 1."""
-    eight_bit = piece if piece.dtype == np.uint8 else (piece // 257).astype(np.uint8)
-    smooth = cv2.GaussianBlur(eight_bit, (3, 3), 0)
+    smooth = cv2.GaussianBlur(eight_bit(piece), (3, 3), 0)
     square = np.ones((_thickest(width), _thickest(width)), np.uint8)
     bright = cv2.morphologyEx(smooth, cv2.MORPH_TOPHAT, square)
     dark = cv2.morphologyEx(smooth, cv2.MORPH_BLACKHAT, square)

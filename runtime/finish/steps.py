@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runtime.faces.align import AlignedFace
-from runtime.finish.compose import Picture
 from runtime.finish.fringes import fringe_margin, without_fringes
 from runtime.finish.ringing import ringing_margin, without_ringing
 from runtime.finish.surroundings import Surroundings
+from runtime.pixels import Picture
 from runtime.settings.settings import RestoreSettings
 
 

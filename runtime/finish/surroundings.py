@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.faces.align import AlignedFace, Pixels
+from runtime.faces.align import AlignedFace
+from runtime.pixels import Pixels
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.faces.align import AlignedFace, Pixels, cut_out
-from runtime.faces.regions import smoothstep
-from runtime.finish.compose import BAND_NOISE, Picture, around_middle, in_colours, wavelet
+from runtime.faces.align import AlignedFace, cut_out
+from runtime.finish.compose import BAND_NOISE, around_middle, in_colours, wavelet
 from runtime.finish.fine_detail import LEAST, Bands, local_gain, noise_bands
 from runtime.finish.grain import grain_sigmas
+from runtime.pixels import Picture, Pixels, smoothstep
 
 SOFT, SHARP = 0.90, 0.97
 """The steepness of the photo's edges, in that of the network's: under the first a face is blurred, so that
@@ -128,7 +128,7 @@ def _across_borders(grey: NDArray[np.float32]) -> float:
 
 def _rise(value: float, start: float, end: float) -> float:
     """Return 0 for a value up to the start, 1 from the end on, and smoothly what is between."""
-    return float(smoothstep(np.array((value - start) / (end - start))))
+    return float(np.float32(smoothstep((value - start) / (end - start))))
 
 
 @lru_cache(maxsize=64)

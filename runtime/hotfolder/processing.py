@@ -11,7 +11,6 @@ from runtime.commands.output_names import result_name
 from runtime.commands.pages import restore_pages
 from runtime.commands.remarks import file_remarks, remarks
 from runtime.commands.restored_photo import check_size, restored
-from runtime.faces.align import Pixels
 from runtime.hotfolder.journal import Entry
 from runtime.hotfolder.lifecycle import Lifecycle
 from runtime.hotfolder.output_folder import OutputFolder
@@ -20,6 +19,7 @@ from runtime.hotfolder.resources import Resources
 from runtime.hotfolder.sheets import write_new_sheet
 from runtime.hotfolder.signature import Signature, signature_in, signature_of
 from runtime.photo.reader import Photo, largest_file, read_photo
+from runtime.pixels import Pixels
 from runtime.result import RestoreResult
 from runtime.timing import timed
 

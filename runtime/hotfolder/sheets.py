@@ -5,9 +5,9 @@ from pathlib import Path
 
 from base.errors import WatchError
 from base.text import cause_of, one_line
-from runtime.faces.align import Pixels
 from runtime.hotfolder.folders import Folders
 from runtime.hotfolder.names import first_free, make_folder, numbered
+from runtime.pixels import Pixels
 from runtime.result import RestoreResult
 from runtime.sheets.before_after import write_sheet
 

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from runtime.finish.paste import Crop
+from runtime.pixels import Crop
 
 
 def degrade(crop: Crop, scale: float) -> Crop:

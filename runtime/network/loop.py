@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from runtime.network.backends import Backend, Batch, BatchLostError, Move
 from runtime.network.degrade import degrade
-from runtime.network.schedule import EPSILON, Map, gain, kappa, pass_schedule, progress
+from runtime.network.schedule import EPSILON, gain, kappa, pass_schedule, progress
+from runtime.pixels import Crops, Map
 from runtime.settings.settings import RestoreSettings
-
-Crops = NDArray[np.float32]
-"""B×S×S×3, RGB in [0, 1]."""
 
 SETTLED = 1e-3
 """A latent that changes by less than this, relatively, has arrived.

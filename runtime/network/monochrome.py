@@ -15,10 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.faces.align import AlignedFace, Pixels, surroundings
-from runtime.faces.regions import crop_landmarks, region_masks, smoothstep
+from runtime.faces.align import AlignedFace, surroundings
+from runtime.faces.regions import crop_landmarks, region_masks
 from runtime.finish.paste import face_rectangle
 from runtime.network.tone import LUMA
+from runtime.pixels import Pixels, as_float, smoothstep
 
 Colours = NDArray[np.float32]
 """…×3, RGB in [0, 1]."""
@@ -107,7 +108,7 @@ def find_tonings(photo: Pixels, faces: Mapping[int, AlignedFace]) -> dict[int, T
         if whole is None and limit < off <= NOISY:
             whole, _ = _off_curve(_reduced(photo, GRID))
         if off <= limit or (off <= NOISY and whole is not None and whole <= OFF_WHOLE_CURVE):
-            found[i] = toning_of(_of_one(around[_every(around, LARGEST)]))
+            found[i] = toning_of(as_float(around[_every(around, LARGEST)]))
     return found
 
 
@@ -128,7 +129,7 @@ def in_grey(photo: Pixels, faces: Mapping[int, AlignedFace], tonings: Mapping[in
         x0, y0, x1, y1 = surroundings(faces[i].to_photo, len(faces[i].crop), photo.shape)
         for y in range(y0, y1, GRID):  # in bands, so that floats need little memory
             rows = np.s_[y : min(y + GRID, y1), x0:x1]
-            own = toning.grey(_of_one(photo[rows]))
+            own = toning.grey(as_float(photo[rows]))
             grey[rows] = np.rint(own * top).astype(photo.dtype)
     return grey
 
@@ -180,8 +181,8 @@ def _colour(photo: Pixels, before: NDArray[np.integer], after: NDArray[np.intege
     inside = np.asarray(np.minimum(2 * share, 1), np.float32)
     for y in range(0, len(photo), GRID):
         rows = slice(y, y + GRID)
-        old, new = (toning.coloured(_of_one(greys[rows])) for greys in (before, after))
-        off = _of_one(photo[rows]) - old
+        old, new = (toning.coloured(as_float(greys[rows])) for greys in (before, after))
+        off = as_float(photo[rows]) - old
         # The roundings of the photo and of its grey are no noise of its colours.
         off -= np.clip(off, -1 / np.float32(top), 1 / np.float32(top))
         far = np.sqrt((off * off).max(axis=2)) / np.float32(toning.stray)
@@ -288,8 +289,4 @@ def _reduced(pixels: Pixels, side: int) -> Colours:
     if factor < 1:
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
         pixels = cast(Pixels, cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
-    return _of_one(pixels)
-
-
-def _of_one(pixels: NDArray[np.integer]) -> NDArray[np.float32]:
-    return np.asarray(pixels / np.float32(np.iinfo(pixels.dtype).max), np.float32)
+    return as_float(pixels)

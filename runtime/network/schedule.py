@@ -5,12 +5,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engines.package import Package
-
-Map = NDArray[np.float32]
-"""One number for each pixel of a crop: S×S, or any shape that spreads over one."""
+from runtime.pixels import Map
 
 EPSILON = 0.2
 """ε: how much nearer to its goal the loop comes between two passes."""

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace
 from runtime.faces.regions import crop_landmarks, region_masks
+from runtime.pixels import Crop, smoothstep
 
-Crop = NDArray[np.float32]
-"""S×S×3, RGB."""
 Channels = NDArray[np.float64]
 """One number per colour channel, of 1."""
 
@@ -152,5 +151,4 @@ def _tint(channels: Channels, spread: tuple[Channels, float]) -> float:
 
 def _ramp(x: float, limits: tuple[float, float]) -> float:
     low, high = limits
-    t = min(max((x - low) / (high - low), 0.0), 1.0)
-    return t * t * (3 - 2 * t)
+    return float(smoothstep((x - low) / (high - low)))

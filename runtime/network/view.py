@@ -2,16 +2,11 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from runtime.faces.align import AlignedFace
 from runtime.network.monochrome import GREY, Toning
 from runtime.network.tone import UNCHANGED, Tone, tone_of
+from runtime.pixels import Crop
 from runtime.settings.settings import RestoreSettings
-
-Crop = NDArray[np.float32]
-"""S×S×3 in [0, 1], RGB."""
 
 
 @dataclass(frozen=True, eq=False)

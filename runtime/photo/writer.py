@@ -43,6 +43,7 @@ from runtime.photo.samples import Samples
 from runtime.photo.source import PhotoSource, profile_of
 from runtime.photo.tiff import Page, write_tiff
 from runtime.photo.xmp import without_parts
+from runtime.pixels import eight_bit
 
 _JPEG_BLOCK = LONGEST_BODY - len(b"http://ns.adobe.com/xap/1.0/\0")
 _PNG_HEADER = 33  # bytes: the signature and the IHDR chunk
@@ -314,9 +315,8 @@ def _samples(photo: Photo) -> Samples:
 def _eight_bit(photo: Photo) -> Photo:
     if photo.pixels.dtype == np.uint8:
         return photo
-    pixels = cv2.convertScaleAbs(photo.pixels, alpha=1 / 257)  # 65535 = 255·257; rounded, not cut
-    alpha = None if photo.alpha is None else cv2.convertScaleAbs(photo.alpha, alpha=1 / 257)
-    return replace(photo, pixels=pixels, alpha=alpha)
+    alpha = None if photo.alpha is None else eight_bit(photo.alpha)
+    return replace(photo, pixels=eight_bit(photo.pixels), alpha=alpha)
 
 
 def _image(samples: Samples) -> Image.Image:

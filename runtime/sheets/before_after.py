@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from base.files import write_atomically
-from runtime.faces.align import Pixels, cut_out, scaled
-from runtime.finish.paste import Crop
+from runtime.faces.align import cut_out, scaled
+from runtime.pixels import Crop, Pixels, eight_bit
 from runtime.result import RestoreResult
 
 PHOTO = 720
@@ -77,8 +77,7 @@ def fitted(photo: Pixels, side: int) -> Tile:
     factor = side / max(height, width)
     shape = max(1, round(width * factor)), max(1, round(height * factor))
     fitted = cv2.resize(photo, shape, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
-    levels = np.iinfo(photo.dtype).max // 255
-    return np.asarray(fitted // levels, np.uint8)
+    return eight_bit(fitted)
 
 
 def face_tile(crop: NDArray[np.float32]) -> Tile:

@@ -7,8 +7,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from base.files import write_atomically
 from runtime.face_warnings import face_warnings, is_tiny
-from runtime.faces.align import Pixels
 from runtime.faces.face import Face
+from runtime.pixels import Pixels
 from runtime.settings.settings import RestoreSettings
 from runtime.sheets.before_after import fitted
 

@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from base.files import write_atomically
 from base.text import one_line
-from runtime.faces.align import AlignedFace, Pixels, cut_out, joined, resizing
+from runtime.faces.align import AlignedFace, cut_out, joined, resizing
 from runtime.faces.face import Face
+from runtime.pixels import Pixels
 from runtime.prepared import PreparedPhoto, choose_faces
 from runtime.restorer import Restorer
 from runtime.settings.config_file import Config

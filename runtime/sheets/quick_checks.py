@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from base.files import write_atomically
-from runtime.quick_checks import SIDE, Crop, Finding, Places
+from runtime.pixels import Crop
+from runtime.quick_checks import SIDE, Finding, Places
 from runtime.sheets.before_after import FACE, INK, LABEL, MARGIN, MAX_FACES, PAPER, Tile, face_tile
 
 PICTURES = ("before", "after", "classic")

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace, align
 from runtime.faces.detect import open_detector
-from runtime.quick_checks import SIDE, Crop, Finding, Places, check_face, find_places
+from runtime.pixels import Crop
+from runtime.quick_checks import SIDE, Finding, Places, check_face, find_places
 
 Change = Callable[[Crop], Crop]
 

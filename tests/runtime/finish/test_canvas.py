@@ -7,10 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from runtime import Restorer, RestoreSettings
-from runtime.faces.align import Pixels
 from runtime.finish import canvas
 from runtime.finish.canvas import Enhancer, canvas_of, enlarged
 from runtime.finish.paste import face_rectangle
+from runtime.pixels import Pixels
 
 
 def inverted(photo: Pixels, factor: int) -> Pixels:

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from base.errors import BackendError, PackageError, SettingsError, WatchError
-from runtime.faces.align import Pixels
 from runtime.hotfolder import processing
 from runtime.hotfolder.clock import Clock
 from runtime.hotfolder.disk import Disk
@@ -21,6 +20,7 @@ from runtime.hotfolder.journal import Journal
 from runtime.hotfolder.status import Status
 from runtime.hotfolder.watcher import Watcher
 from runtime.photo.reader import Photo
+from runtime.pixels import Pixels
 from runtime.restorer import Restorer
 from runtime.result import RestoreResult
 from runtime.settings.resolved import InForce

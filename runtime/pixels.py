@@ -1,0 +1,46 @@
+"""Pixels, pictures and maps: what their arrays are called, and how one kind becomes another."""
+
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+"""H×W×3, RGB: a photo, or a piece of one."""
+
+Picture: TypeAlias = NDArray[np.float32]
+"""H×W×3 in [0, 1], RGB; or a difference of two."""
+
+Crop: TypeAlias = NDArray[np.float32]
+"""S×S×3 in [0, 1], RGB: a face cut out for the network."""
+
+Crops: TypeAlias = NDArray[np.float32]
+"""B×S×S×3 in [0, 1], RGB."""
+
+Map: TypeAlias = NDArray[np.float32]
+"""S×S, or H×W: one value for each pixel."""
+
+Matrix: TypeAlias = NDArray[np.float64]
+"""2×3; maps (x, y) as OpenCV counts: the middle of the first pixel is (0, 0)."""
+
+Rectangle: TypeAlias = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in whole pixels; x1 and y1 lie just outside."""
+
+
+def as_float(pixels: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Return pixels, uint8 or uint16, in [0, 1]."""
+    return np.asarray(pixels / np.float32(np.iinfo(pixels.dtype).max), np.float32)
+
+
+def eight_bit(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return pixels with 8 bits, 16 bits rounded to the nearest level; those that have 8 as they are."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    return np.asarray(cv2.convertScaleAbs(pixels, alpha=1 / 257), np.uint8)  # 65535 = 255·257
+
+
+def smoothstep(x: Any) -> Any:
+    """Return 0 for x up to 0, 1 from 1 on, and 3x² − 2x³ between them; of an array's own dtype."""
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)
