@@ -78,7 +78,8 @@ def test_half_the_strength_is_half_the_way_at_each_pixel(
             restorer.restore(photo, replace(PATIENT, strength=each, upscale=upscale)).photo.astype(float)
             for each in (0, 0.5, 1)
         )
-        assert np.abs(half - (none + full) / 2).max() <= 2
+        off = np.abs(half - (none + full) / 2)
+        assert off.max() <= 4  # three roundings, and that of the toning
 
 
 def test_strength_multiplies_the_way_of_each_region(restorer: Restorer, soft: Pixels) -> None:
