@@ -14,6 +14,7 @@ from runtime.commands.restored_photo import check_size, restored
 from runtime.hotfolder.journal import Entry
 from runtime.hotfolder.lifecycle import Lifecycle
 from runtime.hotfolder.output_folder import OutputFolder
+from runtime.hotfolder.postponed import PostponedOriginals
 from runtime.hotfolder.reporting import Reporter, Restoration
 from runtime.hotfolder.resources import Resources
 from runtime.hotfolder.sheets import write_new_sheet
@@ -42,10 +43,7 @@ class Processor:
         self._report = Reporter(resources.status, resources.log)
         self._tries: dict[Path, int] = {}
         """How many times each photo was tried for a cause that may pass."""
-        self._originals_due: float | None = None
-        """When originals that could not be put away are tried again; None if there are none."""
-        self._originals_tries = 0
-        """How many times in a row that was in vain."""
+        self.originals = PostponedOriginals(resources, self._lifecycle, output, self._report)
 
     def process(self, path: Path) -> float | None:
         """Take a photo as far as it goes now.
@@ -107,11 +105,11 @@ class Processor:
             if entry.is_finished:
                 if sha256 and is_same:  # it was only touched
                     entry = self._journal.update(entry, signature=signature)
-                return self._start(path) if self._put_away(entry) else None
+                return self._start(path) if self.originals.put_away(entry) else None
             if entry.stays and is_same:
                 entry = self._lifecycle.meet_again(entry, signature)
                 if entry.is_finished:
-                    self._put_away(entry)
+                    self.originals.put_away(entry)
                 return None
             if entry.state == "started" and is_same:
                 attempt = entry
@@ -209,7 +207,7 @@ class Processor:
         self._tries.pop(entry.path, None)
         if entry.state == "delivered":
             self._output.was_written()
-        self._put_away(entry)
+        self.originals.put_away(entry)
 
     def _count_no_crash(self, entry: Entry) -> None:
         with suppress(Exception):  # the disk may be full for the journal too
@@ -220,7 +218,7 @@ class Processor:
 
         Those come after the others: they may be what crashed the program. Raises OSError and sqlite3.Error.
         """
-        self._lifecycle.recover(self._postpone)
+        self._lifecycle.recover(self.originals.postpone)
         if stale := self._lifecycle.sweep():
             sentence = f"{stale} temporary files of an earlier run were removed"
             self._resources.log("swept", sentence, files=stale)
@@ -235,56 +233,3 @@ class Processor:
             and (entry.is_finished or (entry.stays and (leave or entry.state == "failed")))
             for entry in self._journal.concerning(path)
         )
-
-    def retry_originals(self) -> None:
-        """Put away the originals that could not be put away before, if it is time to try again."""
-        if self._originals_due is None or self._resources.clock.now() < self._originals_due:
-            return
-        entries = self._journal.open_entries()
-        self._originals_due, errors = None, list[Exception]()
-        for entry in entries:
-            if self._output.is_stopped():
-                return
-            try:
-                if entry.is_finished:
-                    self._lifecycle.put_away(entry)
-            except Exception as error:
-                if self._waited_for_space(error):
-                    return
-                errors.append(error)
-        self._originals_tries = self._originals_tries + 1 if errors else 0
-        if errors:
-            self._schedule_originals()
-            self._report.still_not_moved(len(errors), errors[-1])
-
-    @property
-    def is_waiting_for_originals(self) -> bool:
-        """Whether an original is still to be put away, and has not been tried too many times."""
-        return self._originals_due is not None and self._originals_tries < self._rules.retries
-
-    def _put_away(self, entry: Entry) -> bool:
-        """Put an original away, now or later; return whether it was now."""
-        try:
-            self._lifecycle.put_away(entry)
-        except Exception as error:
-            self._postpone(entry, error)
-            return False
-        return True
-
-    def _postpone(self, entry: Entry, error: Exception) -> None:
-        """Put an original away later. Its photo is finished all the same, and no other photo waits for it."""
-        if not self._waited_for_space(error):
-            self._schedule_originals()
-            self._report.not_moved(entry.path, error)
-
-    def _waited_for_space(self, error: Exception) -> bool:
-        """Wait if the disk is full, and have all originals tried again after that; return whether it was."""
-        if cause_behind(error, "write") != "disk-full":
-            return False
-        self._originals_due = 0.0
-        self._output.wait_or_end(error)
-        return True
-
-    def _schedule_originals(self) -> None:
-        if self._originals_due is None:
-            self._originals_due = self._resources.clock.now() + self._rules.wait_of(self._originals_tries + 1)

@@ -71,7 +71,7 @@ class Watcher:
                     return True
                 try:
                     self._arrivals.look()
-                    self._processor.retry_originals()
+                    self._processor.originals.retry()
                     self._prune()
                 except OSError:  # the input folder has just vanished
                     return True
@@ -95,7 +95,7 @@ class Watcher:
             if seconds is not None:
                 self._arrivals.put_back(path, seconds)
             return True
-        is_idle = self._arrivals.is_empty and not self._processor.is_waiting_for_originals
+        is_idle = self._arrivals.is_empty and not self._processor.originals.is_waiting
         if self._resources.rules.once and is_idle:
             return False
         self._resources.status.enter("idle")
