@@ -11,7 +11,7 @@ from base import command_line
 from base.command_parser import CommandParser
 from base.errors import EngineError
 from base.text import one_line
-from engines.builder import DEFAULT_MAX_BATCH, EngineOptions, engine_for, settle
+from engines.builder import DEFAULT_MAX_BATCH, EngineOptions, engine_for, resolve
 from engines.cache import EngineCache, Entry
 from engines.engine_files import ENGINE
 from engines.inspection import engine_report, engines_table, package_report
@@ -119,7 +119,7 @@ def _build(options: argparse.Namespace) -> int:
     graphs = _graphs(options.graphs)
     for graph in graphs:
         package.graph(graph)
-    settled = settle(
+    resolved = resolve(
         EngineOptions(
             runtime=options.runtime,
             targets=parse_targets(options.target) if options.target is not None else (),
@@ -132,7 +132,7 @@ def _build(options: argparse.Namespace) -> int:
             verbose=options.verbose,
         )
     )
-    if options.runtime is None and not settled.api.tunes and settled.gpu is None and not options.target:
+    if options.runtime is None and not resolved.api.tunes and resolved.gpu is None and not options.target:
         Console(stderr=True).print(
             "no GPU that works was found, so TensorRT-RTX engines are built for Ampere and all newer GPUs; "
             "--target names others, and --runtime rtx builds without this message",
@@ -143,7 +143,7 @@ def _build(options: argparse.Namespace) -> int:
     paths = []
     with shown(Console(stderr=True), len(graphs)) as watch:
         for graph in graphs:
-            engine = engine_for(package, graph, settled, cache=cache, watch=watch)
+            engine = engine_for(package, graph, resolved, cache=cache, watch=watch)
             paths.append(
                 cache.copy_out(engine.cached, options.output) if options.output else engine.cached.path
             )

@@ -1,8 +1,10 @@
-"""The process in which an engine is built, and the other side of its pipe.
+"""Build an engine in a child process, and talk to it over a pipe.
 
-Building has a process of its own, like compiling: it can be interrupted at once although TensorRT may not
-look up for a minute; should it crash or be killed for memory, that is an error message and not the end of the
-restorer; its memory and its CUDA context go with it. It ends when its parent does.
+A separate process can be interrupted at once, even while TensorRT does not respond for a minute. If it
+crashes
+or runs out of memory, the caller gets an error instead of dying with it. Its memory and CUDA context are
+freed
+when it ends, and it ends when its parent does.
 """
 
 import os
@@ -25,12 +27,12 @@ from engines.construction import BuildRequest, Built, construct
 
 _ROOT = Path(__file__).resolve().parent.parent
 _OFTEN = 0.1
-"""Seconds between two reports of one phase."""
+"""Seconds between two progress reports of the same phase."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Message:
-    """A line of the pipe."""
+    """One line sent through the pipe."""
 
     phase: str | None = None
     share: float = 0.0
@@ -38,12 +40,12 @@ class _Message:
     error: str | None = None
 
 
-def build_apart(request: BuildRequest, told: Callable[[str, float], None]) -> Built:
-    """Build an engine in a process of its own.
+def build_apart(request: BuildRequest, report: Callable[[str, float], None]) -> Built:
+    """Build an engine in a child process.
 
-    told   called with the present phase and the share done, 0 … 1
+    report   called with the current phase and the share of the build that is done, 0 … 1
 
-    Raises EngineError when TensorRT refuses, or the process crashes or is killed.
+    Raises EngineError if TensorRT refuses the request, or the process crashes or is killed.
     """
     with tempfile.TemporaryFile() as noise:
         process = subprocess.Popen(
@@ -56,13 +58,13 @@ def build_apart(request: BuildRequest, told: Callable[[str, float], None]) -> Bu
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            last = _converse(process.stdin, process.stdout, request, told)
+            last = _converse(process.stdin, process.stdout, request, report)
             if last == _Message():
                 process.wait()
         finally:
-            process.kill()  # with its answer given, it has nothing left to do but to tidy up
+            process.kill()  # it has answered; only cleaning up is left
             process.wait()
-            with suppress(BrokenPipeError):  # what a killed process did not read is still to be flushed
+            with suppress(BrokenPipeError):  # closing flushes what the killed process did not read
                 process.stdin.close()
             process.stdout.close()
         if last.built is not None:
@@ -73,18 +75,18 @@ def build_apart(request: BuildRequest, told: Callable[[str, float], None]) -> Bu
 
 
 def _converse(
-    requests: IO[bytes], answers: IO[bytes], request: BuildRequest, told: Callable[[str, float], None]
+    requests: IO[bytes], answers: IO[bytes], request: BuildRequest, report: Callable[[str, float], None]
 ) -> _Message:
     try:
         requests.write(msgspec.json.encode(request) + b"\n")
-        requests.flush()  # and stays open: its end tells the process that nobody waits any more
+        requests.flush()  # left open: its end tells the child process that the parent is gone
     except BrokenPipeError:
         return _Message()
     for line in answers:
         message = msgspec.json.decode(line, type=_Message)
         if message.phase is None:
             return message
-        told(message.phase, message.share)
+        report(message.phase, message.share)
     return _Message()
 
 
@@ -103,13 +105,15 @@ def _cause(status: int, noise: IO[bytes]) -> str:
         return "killed: the machine may be short of memory; a smaller --max-batch or --workspace may help"
     noise.seek(0)
     lines = [line for line in noise.read().decode(errors="replace").splitlines() if line.strip()]
-    said = f": {lines[-1].strip()}" if lines else ""
-    return f"signal {-status}{said}" if status < 0 else f"status {status}{said}"
+    last = f": {lines[-1].strip()}" if lines else ""
+    return f"signal {-status}{last}" if status < 0 else f"status {status}{last}"
 
 
 def main() -> int:
-    """Answer one request that comes on standard input; TensorRT's own output goes to standard error."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the parent, which then ends this
+    """Answer one request from standard input; TensorRT's own output goes to standard error."""
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # an interrupt is for the parent, which then ends this process
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     request = msgspec.json.decode(sys.stdin.buffer.readline(), type=BuildRequest)
@@ -121,7 +125,7 @@ def main() -> int:
         answers.write(msgspec.json.encode(message) + b"\n")
         answers.flush()
 
-    def told(phase: str, share: float) -> None:
+    def report(phase: str, share: float) -> None:
         nonlocal told_at, told_phase
         with lock:
             if phase != told_phase or time.monotonic() - told_at >= _OFTEN:
@@ -132,7 +136,7 @@ def main() -> int:
         print(line, file=sys.stderr)  # noqa: T201
 
     try:
-        built = construct(request, told, print_line if request.verbose else None)
+        built = construct(request, report, print_line if request.verbose else None)
     except GpenEdgeError as error:
         send(_Message(error=str(error)))
         return 0

@@ -1,4 +1,4 @@
-"""The engine for a graph of a package: from the cache, or built."""
+"""Find the engine for a graph in the cache, or build it."""
 
 import re
 import time
@@ -24,46 +24,52 @@ MOST_BATCH = 64
 _TURING = (7, 5)
 _FULL = re.compile(r"out ?of ?memory", re.IGNORECASE)
 _CUDA = re.compile(r"\bcuda (runtime|driver|error|failure|initialization)", re.IGNORECASE)
-"""In TensorRT's first error: the GPU or its driver fails. Later ones may come of tidying up."""
+"""Matched against TensorRT's first error: the GPU or its driver failed. Later errors may only be a
+consequence.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
-    """What engines are wanted."""
+    """Which engines to build, and how."""
 
     runtime: RuntimeName | None = None
-    """None is TensorRT where it is installed and finds a GPU, else TensorRT-RTX."""
+    """None selects TensorRT if it is installed and finds a GPU, otherwise TensorRT-RTX."""
     targets: tuple[str, ...] = ()
-    """Compute capabilities, `sm_89` (TensorRT-RTX only); none is the GPU of this machine, or portable."""
+    """Compute capabilities such as `sm_89` (TensorRT-RTX only); none means this machine's GPU, or
+    portable.
+    """
     max_batch: int = DEFAULT_MAX_BATCH
-    """Most faces at once that an engine is built for."""
+    """Largest batch of faces that an engine is built for."""
     portable: bool = False
-    """One engine for Ampere and all newer GPUs; what TensorRT-RTX makes anyway."""
+    """Build one engine for Ampere and all newer GPUs, which is TensorRT-RTX's default."""
     workspace_mib: int | None = None
-    """Most scratch memory that a layer may use when built and run. Not part of an engine's identity."""
+    """Upper limit on a layer's scratch memory, while building and running. Not part of an engine's
+    identity.
+    """
     device: int = 0
     exact: bool = False
-    """Take no engine of another max batch, or of another target that covers this machine's GPU too."""
+    """Accept no cached engine of another max batch, or of another target that also covers this GPU."""
     rebuild: bool = False
-    """Build even when the cache has the engine."""
+    """Build even if the cache has the engine."""
     verbose: bool = False
-    """Let TensorRT's own messages through to standard error."""
+    """Pass TensorRT's own messages on to standard error."""
 
 
 @dataclass(frozen=True)
 class Watch:
-    """Whom to tell how a build goes. All are called from the thread that builds."""
+    """Callbacks that follow a build. All are called from the thread that builds."""
 
     started: Callable[[GraphName], None] = lambda graph: None
     phase: Callable[[str, float], None] = lambda phase, share: None
-    """The present phase and the share of the build that is done, 0 … 1."""
+    """Called with the current phase and the share of the build that is done, 0 … 1."""
     finished: Callable[[GraphName, CachedEngine, bool], None] = lambda graph, engine, built: None
     notice: Callable[[str], None] = lambda sentence: None
 
 
 @dataclass(frozen=True)
-class Settled:
-    """The options, settled for this machine."""
+class ResolvedOptions:
+    """The options with runtime, target and GPU resolved for this machine."""
 
     api: TensorRt
     target: str
@@ -74,7 +80,7 @@ class Settled:
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine for a graph, ready to be opened: `api.module` is the runtime that opens `cached.plan`."""
+    """An engine for a graph, not opened yet: `api.module` is the runtime that opens `cached.plan`."""
 
     api: TensorRt
     cached: CachedEngine
@@ -82,7 +88,7 @@ class Engine:
 
 @dataclass(eq=False)
 class OpenEngine:
-    """An engine on the GPU."""
+    """An engine loaded onto the GPU."""
 
     api: TensorRt
     cached: CachedEngine
@@ -90,47 +96,47 @@ class OpenEngine:
     """ICudaEngine"""
     held: tuple[Any, ...] = field(repr=False)
     """TensorRT's runtime and logger, which must live as long as the engine."""
-    said: list[str] = field(default_factory=list, repr=False)
-    """The errors that TensorRT has logged, the latest last; to be emptied by whoever has told of them."""
+    errors: list[str] = field(default_factory=list, repr=False)
+    """Errors that TensorRT has logged, latest last; whoever reports them clears the list."""
 
 
-def settle(options: EngineOptions) -> Settled:
+def resolve(options: EngineOptions) -> ResolvedOptions:
     """Find the runtime and the target for the options.
 
-    Raises EngineError when the runtime is not installed, has no GPU that it needs, or does not know a target.
+    Raises EngineError if the runtime is not installed, lacks the GPU it needs, or does not support a target.
     """
     if not 1 <= options.max_batch <= MOST_BATCH:
         raise EngineError(f"max batch {options.max_batch} is outside 1 … {MOST_BATCH}")
     if options.workspace_mib is not None and options.workspace_mib < 1:
         raise EngineError(f"workspace {options.workspace_mib} MiB is not a size: give 1 or more")
     if options.targets and options.portable:
-        raise EngineError("--portable and --target contradict each other: give one of them")
+        raise EngineError("--portable and --target contradict each other: give only one of them")
     gpu = find_gpu(options.device)
     api = _runtime(options, gpu)
     if not api.tunes:
         targets = options.targets
         if not targets and not options.portable and gpu is not None and gpu.capability == _TURING:
-            targets = (gpu.sm,)  # which the portable default leaves out
+            targets = (gpu.sm,)  # the portable default does not cover Turing
         check_targets(targets, api.known_targets)
-        return Settled(api, ",".join(targets) or AMPERE_PLUS, targets, gpu, options)
+        return ResolvedOptions(api, ",".join(targets) or AMPERE_PLUS, targets, gpu, options)
     if options.targets:
         raise EngineError(
-            "TensorRT builds for the GPU of this machine only: leave --target out, or add --runtime rtx"
+            "TensorRT builds only for this machine's GPU: leave --target out, or add --runtime rtx"
         )
     if gpu is None:
         raise EngineError(
-            "TensorRT builds engines on the GPU they are for, and this machine has none that works: build on "
+            "TensorRT needs the GPU that the engine is for, and this machine has no working one: build on "
             "that machine, or add --runtime rtx"
         )
     if options.portable and not covers(AMPERE_PLUS, gpu):
         raise EngineError(
             f"--portable needs an Ampere GPU or a newer one to build on; {gpu.name} is {gpu.sm}"
         )
-    return Settled(api, AMPERE_PLUS if options.portable else of_gpu(gpu), (), gpu, options)
+    return ResolvedOptions(api, AMPERE_PLUS if options.portable else of_gpu(gpu), (), gpu, options)
 
 
 def _runtime(options: EngineOptions, gpu: Gpu | None) -> TensorRt:
-    """Return the runtime asked for, else the one that is there: TensorRT first where it has its GPU."""
+    """Return the requested runtime, otherwise the installed one: TensorRT first if it has a GPU."""
     if options.runtime is not None:
         return tensorrt_api.load(options.runtime)
     missing: list[str] = []
@@ -143,10 +149,10 @@ def _runtime(options: EngineOptions, gpu: Gpu | None) -> TensorRt:
     raise EngineError("; ".join(missing))
 
 
-def key_of(package: Package, graph: GraphName, settled: Settled) -> EngineKey:
-    """Return what identifies the engine for a graph.
+def key_of(package: Package, graph: GraphName, resolved: ResolvedOptions) -> EngineKey:
+    """Return the key that identifies the engine for a graph.
 
-    Raises PackageError when the package lacks it, or is INT8 as only a CPU has it.
+    Raises PackageError if the package lacks the graph or was quantised for CPUs.
     """
     package.graph(graph)
     quantisation = package.manifest.quantisation
@@ -158,105 +164,107 @@ def key_of(package: Package, graph: GraphName, settled: Settled) -> EngineKey:
     return EngineKey(
         graph=graph,
         graph_sha256=package.manifest.graphs[graph].sha256,
-        runtime=settled.api.runtime,
-        version=settled.api.version,
-        target=settled.target,
+        runtime=resolved.api.runtime,
+        version=resolved.api.version,
+        target=resolved.target,
         precision=package.manifest.precision,
-        max_batch=package.manifest.batch or settled.options.max_batch,
+        max_batch=package.manifest.batch or resolved.options.max_batch,
     )
 
 
 def engine_for(
     package: Package,
     graph: GraphName,
-    settled: Settled,
+    resolved: ResolvedOptions,
     *,
     cache: EngineCache | None = None,
     watch: Watch | None = None,
 ) -> Engine:
-    """Return the engine for a graph, built when the cache does not have it.
+    """Return the engine for a graph, built if the cache does not have it.
 
-    Unless the options say `exact`, or name a target, any engine that was made ahead of time and covers this
-    machine's GPU will do, whatever its max batch.
+    Unless the options set `exact` or name a target, any cached engine that covers this machine's GPU will do,
+    whatever its max batch.
 
-    Raises EngineError when it cannot be built or kept, PackageError when the package lacks the graph.
+    Raises EngineError if it cannot be built or stored, PackageError if the package lacks the graph.
     """
     cache, watch = cache or EngineCache(), watch or Watch()
-    key, options = key_of(package, graph, settled), settled.options
+    key, options = key_of(package, graph, resolved), resolved.options
     watch.started(graph)
     exact = options.exact or options.rebuild or options.portable or bool(options.targets)
-    if settled.gpu is not None and not exact:
-        made = cache.find_for(key, settled.gpu)
+    if resolved.gpu is not None and not exact:
+        made = cache.find_for(key, resolved.gpu)
         if made is not None:
             watch.finished(graph, made, False)
-            return Engine(settled.api, made)
+            return Engine(resolved.api, made)
     fresh: list[EngineRecord] = []
 
     def build(file: Path) -> EngineRecord:
-        fresh.append(_build(package, key, settled, cache, file, watch))
+        fresh.append(_build(package, key, resolved, cache, file, watch))
         return fresh[-1]
 
     cached = cache.get(key, build, rebuild=options.rebuild, notice=watch.notice)
     watch.finished(graph, cached, bool(fresh))
-    return Engine(settled.api, cached)
+    return Engine(resolved.api, cached)
 
 
 def open_engine(
     package: Package,
     graph: GraphName,
-    settled: Settled,
+    resolved: ResolvedOptions,
     *,
     cache: EngineCache | None = None,
     watch: Watch | None = None,
 ) -> OpenEngine:
     """Return the engine for a graph, opened on the current GPU.
 
-    One that the runtime refuses (made by another build of it, say) is built again, once; the old one stays
-    until the new one is whole. Raises EngineError when there is no GPU, its memory is full, CUDA fails, or
-    the runtime refuses the new one too.
+    If the runtime refuses an engine (for example one made by another build of TensorRT), it is rebuilt once;
+    the
+    old file stays until the new one is complete. Raises EngineError if there is no GPU, its memory is full,
+    CUDA
+    fails, or the runtime refuses the new engine too.
     """
     cache = cache or EngineCache()
-    if settled.gpu is None:
+    if resolved.gpu is None:
         raise EngineError(
-            "engines run on NVIDIA GPUs, and this machine has none that works: use another backend"
+            "engines need an NVIDIA GPU, and this machine has no working one: use another backend"
         )
-    said: list[str] = []
+    errors: list[str] = []
 
-    def told(severity: Severity, message: str) -> None:
+    def collect(severity: Severity, message: str) -> None:
         if severity == "error":
-            said.append(message)
+            errors.append(message)
 
-    log = tensorrt_api.logger(settled.api, told)
-    options = settled.options
+    log = tensorrt_api.logger(resolved.api, collect)
+    options = resolved.options
     for _ in range(2):
-        said.clear()
-        attempt = replace(settled, options=options)
+        errors.clear()
+        attempt = replace(resolved, options=options)
         found = engine_for(package, graph, attempt, cache=cache, watch=watch)
         runtime, engine = tensorrt_api.deserialize(found.api, found.cached.plan, log)
         if engine is not None:
-            said.clear()
-            return OpenEngine(found.api, found.cached, engine, (runtime, log), said)
-        if any(_FULL.search(message) for message in said) or any(map(_CUDA.search, said[:1])):
+            errors.clear()
+            return OpenEngine(found.api, found.cached, engine, (runtime, log), errors)
+        if any(_FULL.search(message) for message in errors) or any(map(_CUDA.search, errors[:1])):
             break  # the engine is not to blame
         options = replace(options, rebuild=True, max_batch=found.cached.record.key.max_batch)
-    reason = " ".join(said[0].split()) if said else "no reason given"
-    raise EngineError(f"{settled.api.name} does not open the engine for {graph}.onnx: {reason}")
+    reason = " ".join(errors[0].split()) if errors else "no reason given"
+    raise EngineError(f"{resolved.api.name} cannot open the engine for {graph}.onnx: {reason}")
 
 
 def _build(
-    package: Package, key: EngineKey, settled: Settled, cache: EngineCache, file: Path, watch: Watch
+    package: Package, key: EngineKey, resolved: ResolvedOptions, cache: EngineCache, file: Path, watch: Watch
 ) -> EngineRecord:
-    options, api = settled.options, settled.api
+    options, api = resolved.options, resolved.api
     timing = None
-    if api.tunes and settled.gpu is not None:
-        gpu = re.sub(r"[^a-z0-9_]+", "-", of_gpu(settled.gpu).lower())
+    if api.tunes and resolved.gpu is not None:
+        gpu = re.sub(r"[^a-z0-9_]+", "-", of_gpu(resolved.gpu).lower())
         timing = str(cache.timing_file(f"{api.runtime}-{api.version}-{gpu}"))
     request = BuildRequest(
         runtime=api.runtime,
         graph=str(package.graph(key.graph)),
         output=str(file),
         max_batch=key.max_batch,
-        targets=settled.targets,
+        targets=resolved.targets,
         portable=options.portable,
         workspace_mib=options.workspace_mib,
         timing_cache=timing,
@@ -267,7 +275,7 @@ def _build(
     try:
         built = build_apart(request, watch.phase)
     except EngineError as error:
-        raise EngineError(f"{package.graph(key.graph).name} for {settled.target}: {error}") from error
+        raise EngineError(f"{package.graph(key.graph).name} for {resolved.target}: {error}") from error
     return EngineRecord(
         key=key,
         sha256="",

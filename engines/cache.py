@@ -1,6 +1,6 @@
-"""The folder of built engines (design §5): what is in it is whole, checked and recent, or it is built again.
+"""The folder of built engines (design §5). Damaged or incomplete engines are rebuilt, the oldest deleted.
 
-A record's modification time is when its engine was last used.
+The modification time of a record is when its engine was last used.
 """
 
 import hashlib
@@ -20,10 +20,10 @@ from engines.engine_files import (
     ENGINE,
     KERNELS,
     RECORD,
+    explaining_failure,
     read_record,
     remove,
     size_of,
-    told,
     write_whole,
 )
 from engines.gpu import Gpu
@@ -39,7 +39,7 @@ Notice = Callable[[str], None]
 
 @dataclass(frozen=True)
 class CachedEngine:
-    """An engine whose bytes are those that its record vouches for."""
+    """An engine whose bytes match its record."""
 
     path: Path
     record: EngineRecord
@@ -47,30 +47,30 @@ class CachedEngine:
 
     @property
     def kernels(self) -> Path:
-        """Where TensorRT-RTX's compiled kernels for this engine are kept (its runtime cache)."""
+        """File with the kernels that TensorRT-RTX has compiled for this engine (its runtime cache)."""
         return self.path.with_suffix(KERNELS)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An engine in the cache, not checked."""
+    """A cached engine whose bytes have not been checked."""
 
     path: Path
     record: EngineRecord
     used: float
-    """When it was last used, seconds since 1970."""
+    """When it was last used, in seconds since 1970."""
     size: int
     """Of all its files, bytes."""
 
 
 class EngineCache:
-    """The engines of one folder."""
+    """A folder of cached engines."""
 
     def __init__(self, folder: Path | None = None, *, limit_mib: int | None = None) -> None:
-        """Name the folder and how much may be in it.
+        """Set the folder and its size limit.
 
-        folder      without one, `$GPEN_EDGE_CACHE`, else the user's cache folder; made when first written to
-        limit_mib   without one, `$GPEN_EDGE_CACHE_MIB`, else 4096
+        folder      default: `$GPEN_EDGE_CACHE`, otherwise the user's cache folder; created on the first write
+        limit_mib   default: `$GPEN_EDGE_CACHE_MIB`, otherwise 4096
         """
         named = os.environ.get(FOLDER_VARIABLE)
         default = Path(named) if named else platformdirs.user_cache_path("gpen-edge") / "engines"
@@ -78,7 +78,7 @@ class EngineCache:
         self.limit = (_limit_of_environment() if limit_mib is None else limit_mib) << 20
 
     def find(self, key: EngineKey) -> CachedEngine | None:
-        """Return the engine of that key, or None when there is none or it is damaged or foreign."""
+        """Return the engine with that key, or None if it is missing, damaged or foreign."""
         path = self.folder / (key.stem + ENGINE)
         record = read_record(path)
         if record is None or record.key != key:
@@ -86,12 +86,12 @@ class EngineCache:
         return self._checked(path, record)
 
     def read(self, path: Path) -> CachedEngine:
-        """Return the engine of a file, of this folder or another.
+        """Read an engine file, from this folder or another.
 
-        Raises EngineError when there is none, or it is not what its record says.
+        Raises EngineError if it does not exist or does not match its record.
         """
         if not path.is_file():
-            raise EngineError(f"no engine {path}: python -m engines list names those of the cache")
+            raise EngineError(f"no engine {path}: `python -m engines list` shows the cached ones")
         record = read_record(path)
         if record is None:
             raise EngineError(
@@ -99,15 +99,13 @@ class EngineCache:
             )
         engine = self._checked(path, record, used=False)
         if engine is None:
-            raise EngineError(
-                f"engine {path} is not the file that its record vouches for: truncated or changed"
-            )
+            raise EngineError(f"engine {path} does not match its record: truncated or changed")
         return engine
 
     def find_for(self, key: EngineKey, gpu: Gpu) -> CachedEngine | None:
-        """Return an engine like that of the key, of any max batch and any target that covers the GPU.
+        """Return an engine that differs from the key only in max batch or in a target that covers the GPU.
 
-        One for named GPUs goes before a portable one, then the one that was built or used last before others.
+        Engines for named GPUs come before portable ones, then those built or used most recently.
         """
         fitting = [
             entry
@@ -127,15 +125,14 @@ class EngineCache:
         rebuild: bool = False,
         notice: Notice = lambda sentence: None,
     ) -> CachedEngine:
-        """Return the engine of that key, built when it is not there or cannot be trusted.
+        """Return the engine with that key, building it if it is missing or damaged.
 
-        build    writes an engine to the file it is given and returns what is to be recorded; hash and size
-                 are filled in here
-        rebuild  build even when it is there
-        notice   told when another process is building, or when a damaged engine is found
+        build    writes an engine to the given file and returns its record; hash and size are filled in here
+        rebuild  build even if the engine is cached
+        notice   called with a message when another process is building, or when a damaged engine is found
 
-        Two processes that want engines at once build them one after the other, each engine once.
-        Raises EngineError when the folder cannot be written.
+        If two processes need engines at the same time, they build them one after the other, each engine once.
+        Raises EngineError if the folder cannot be written.
         """
         if not rebuild and (engine := self.find(key)) is not None:
             return engine
@@ -144,7 +141,7 @@ class EngineCache:
             if not rebuild and (engine := self.find(key)) is not None:
                 return engine
             if not rebuild and path.exists() and path.with_suffix(RECORD).exists():
-                notice(f"the engine {path.name} is damaged or foreign: it is built again")
+                notice(f"the engine {path.name} is damaged or foreign: rebuilding it")
             self._sweep()
             draft = self.folder / f"{secrets.token_hex(8)}{DRAFT}"
             try:
@@ -155,17 +152,17 @@ class EngineCache:
             self._shrink(keep=path)
         built = self.find(key)
         if built is None:
-            raise EngineError(f"the engine {path} was changed while it was written: is the disk sound?")
+            raise EngineError(f"the engine {path} changed while it was being written: check the disk")
         return built
 
     def entries(self) -> list[Entry]:
-        """Return the engines that have a record, last used first."""
+        """Return the engines that have a record, most recently used first."""
         found = []
-        with told(f"cannot read the engine cache {self.folder}"):
+        with explaining_failure(f"cannot read the engine cache {self.folder}"):
             paths = sorted(self.folder.glob(f"*{ENGINE}")) if self.folder.exists() else []
         for path in paths:
             record = read_record(path)
-            with suppress(OSError):  # it is being removed
+            with suppress(OSError):  # it is being deleted
                 if record is not None:
                     used = path.with_suffix(RECORD).stat().st_mtime
                     found.append(Entry(path, record, used, size_of(path)))
@@ -178,8 +175,8 @@ class EngineCache:
                 remove(entry.path)
 
     def copy_out(self, engine: CachedEngine, folder: Path) -> Path:
-        """Copy an engine and its record into a folder, to be carried elsewhere; return the copy."""
-        with told(f"cannot write engines to {folder}"):
+        """Copy an engine and its record into a folder, to be moved to another machine; return the copy."""
+        with explaining_failure(f"cannot write engines to {folder}"):
             folder.mkdir(parents=True, exist_ok=True)
             copy = folder / engine.path.name
             write_whole(copy, engine.plan)
@@ -189,21 +186,21 @@ class EngineCache:
     def take_in(self, folder: Path) -> list[EngineRecord]:
         """Copy a folder's engines into this cache; return their records.
 
-        Raises EngineError when one is damaged, or there is none: nothing is taken in then.
+        Raises EngineError, and copies nothing, if one is damaged or there is none.
         """
         if not folder.is_dir():
-            raise EngineError(f"no folder {folder}: give one made by python -m engines build --output")
+            raise EngineError(f"no folder {folder}: give one made by `python -m engines build --output`")
         other = EngineCache(folder, limit_mib=0)
         engines = []
         for path in sorted(folder.glob(f"*{ENGINE}")):
             record = read_record(path)
             engine = other._checked(path, record, used=False) if record is not None else None
             if engine is None or path.stem != engine.record.key.stem:
-                raise EngineError(f"engine {path} is damaged, or its record is: copy it again")
+                raise EngineError(f"engine {path} or its record is damaged: copy it again")
             engines.append(engine)
         if not engines:
             raise EngineError(
-                f"no engines in {folder}: give a folder made by python -m engines build --output"
+                f"no engines in {folder}: give a folder made by `python -m engines build --output`"
             )
         with self._writing():
             self._sweep()
@@ -218,7 +215,7 @@ class EngineCache:
         return [engine.record for engine in engines]
 
     def timing_file(self, name: str) -> Path:
-        """Return where what TensorRT has measured on a GPU is kept."""
+        """Return the file of TensorRT's timing measurements for a GPU."""
         return self.folder / f"{name}.timing"
 
     def _checked(self, path: Path, record: EngineRecord, *, used: bool = True) -> CachedEngine | None:
@@ -229,12 +226,12 @@ class EngineCache:
         if len(plan) != record.size or hashlib.sha256(plan).hexdigest() != record.sha256:
             return None
         if used:
-            with suppress(OSError):  # a folder that may only be read
+            with suppress(OSError):  # the folder may be read-only
                 os.utime(path.with_suffix(RECORD))
         return CachedEngine(path, record, plan)
 
     def _put(self, path: Path, draft: Path, record: EngineRecord) -> None:
-        """Give a written engine its name, and its record after it."""
+        """Move a finished engine to its name, then write its record."""
         plan = draft.read_bytes()
         complete = replace(record, sha256=hashlib.sha256(plan).hexdigest(), size=len(plan))
         path.with_suffix(RECORD).unlink(missing_ok=True)
@@ -246,8 +243,8 @@ class EngineCache:
 
     @contextmanager
     def _writing(self, notice: Notice = lambda sentence: None) -> Iterator[None]:
-        """Hold the right to write: one process at a time, and it falls with the process."""
-        with told(
+        """Hold the cache's write lock; the system releases it if the process dies."""
+        with explaining_failure(
             f"cannot write the engine cache {self.folder}", f": set ${FOLDER_VARIABLE} to another folder"
         ):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -255,11 +252,11 @@ class EngineCache:
             try:
                 lock.acquire(timeout=0)
             except filelock.Timeout:
-                notice("another process is building engines: waiting for it")
+                notice("another process is building engines: waiting for it to finish")
                 lock.acquire(poll_interval=0.1)
             except NotImplementedError as error:
                 raise EngineError(
-                    f"the engine cache {self.folder} lies on a file system without locks: "
+                    f"the engine cache {self.folder} is on a file system without locks: "
                     f"set ${FOLDER_VARIABLE} to another folder"
                 ) from error
             try:
@@ -268,9 +265,9 @@ class EngineCache:
                 lock.release()
 
     def _sweep(self) -> None:
-        """Remove what killed builds have left, and kernels that were kept for an engine which is gone.
+        """Remove the leftovers of killed builds, and kernels whose engine no longer exists.
 
-        Only while writing: no other process has drafts then.
+        Called with the write lock held, so no other process has drafts.
         """
         for draft in self.folder.glob(f"*{DRAFT}*"):
             draft.unlink(missing_ok=True)
@@ -280,7 +277,7 @@ class EngineCache:
                     remove(path)
 
     def _shrink(self, keep: Path) -> None:
-        """Remove the engines that were not used for longest, until the rest is within the limit."""
+        """Delete the least recently used engines until the cache is within its limit."""
         entries = self.entries()
         total = sum(entry.size for entry in entries)
         for entry in reversed(entries):
@@ -296,7 +293,7 @@ def _limit_of_environment() -> int:
     if text is None:
         return DEFAULT_LIMIT_MIB
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        raise EngineError(f"${LIMIT_VARIABLE} is {text!r}: give a number of MiB, 1 or more")
+        raise EngineError(f"${LIMIT_VARIABLE} is {text!r}: give a whole number of MiB, at least 1")
     return int(text)
 
 

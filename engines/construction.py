@@ -1,4 +1,4 @@
-"""One engine from one graph: what the build process does (see build_process)."""
+"""Build one engine from one graph; runs in the build process (see build_process)."""
 
 import re
 from collections.abc import Callable
@@ -13,43 +13,43 @@ from engines.phases import Phases
 from engines.tensorrt_api import RuntimeName, Severity, TensorRt
 
 METHOD = 2
-"""Raised when the same graph and settings make another engine than before: older engines are then rebuilt."""
+"""Raise this when the same graph and settings produce a different engine; older engines are then rebuilt."""
 _MEMORY = re.compile(r"Total (Activation|Weights) Memory: (\d+) bytes")
 _WORDY = 400
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildRequest:
-    """What is to be built, and where it is to be written."""
+    """What to build and where to write it."""
 
     runtime: RuntimeName
     graph: str
     """Path of the ONNX file."""
     output: str
-    """Path of the file to write the engine into."""
+    """Path to write the engine to."""
     max_batch: int
     targets: tuple[str, ...] = ()
-    """Compute capabilities (TensorRT-RTX); none is its portable default."""
+    """Compute capabilities (TensorRT-RTX); empty means its portable default."""
     portable: bool = False
     workspace_mib: int | None = None
     timing_cache: str | None = None
-    """Path of what earlier builds measured (TensorRT): read when it is there, then written anew."""
+    """Path of earlier timing measurements (TensorRT): read if it exists, then rewritten."""
     device: int = 0
     verbose: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """What is known of an engine when it is built."""
+    """What is known about an engine once it is built."""
 
     layers: tuple[EngineLayer, ...] = ()
     activation_bytes: int | None = None
-    """Device memory that a context takes at the largest batch."""
+    """Device memory that a context needs at the largest batch."""
     weights_bytes: int | None = None
 
 
 class _Messages:
-    """Listens to TensorRT: keeps errors and what it says of the engine."""
+    """Collect TensorRT's errors and its messages about the engine."""
 
     def __init__(self, print_line: Callable[[str], None] | None) -> None:
         self.errors: list[str] = []
@@ -70,19 +70,19 @@ class _Messages:
 
 def construct(
     request: BuildRequest,
-    told: Callable[[str, float], None],
+    report: Callable[[str, float], None],
     print_line: Callable[[str], None] | None = None,
 ) -> Built:
     """Build an engine and write it to the request's output file.
 
-    told        called with the present phase and the share done, 0 … 1; from any thread
-    print_line  takes TensorRT's own messages; None keeps it quiet
+    report      called with the current phase and the share of the build that is done, 0 … 1; from any thread
+    print_line  receives TensorRT's own messages; None discards them
 
-    Raises EngineError when TensorRT is not there, or refuses the graph or the settings.
+    Raises EngineError if TensorRT is not installed, or refuses the graph or the settings.
     """
     api = tensorrt_api.load(request.runtime)
     messages = _Messages(print_line)
-    phases = Phases(told)
+    phases = Phases(report)
     log = tensorrt_api.logger(api, messages)
     monitor = tensorrt_api.progress_monitor(api, phases.start, phases.step, phases.finish)
     builder = tensorrt_api.create_builder(api, log)
@@ -124,7 +124,9 @@ def construct(
 
 
 def _inspected(api: TensorRt, plan: bytes, log: object) -> tuple[EngineLayer, ...]:
-    with suppress(EngineError, RuntimeError):  # layers are good to know; an engine is good without
+    with suppress(
+        EngineError, RuntimeError
+    ):  # the layers are only information; the engine works without them
         runtime, engine = tensorrt_api.deserialize(api, plan, log)
         if engine is not None:
             layers = layers_of_json(tensorrt_api.describe(api, engine))

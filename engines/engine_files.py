@@ -1,7 +1,7 @@
-"""The files of an engine: `.engine`, the record `.json` that vouches for it, and `.kernels`.
+"""The files of an engine: `.engine`, its record `.json`, and `.kernels`, which TensorRT-RTX compiled on the
+GPU.
 
-The last is what TensorRT-RTX has compiled for the engine on the GPU. The record is written last and removed
-first: an engine without one is rubbish, whatever was killed when.
+The record is written last and removed first: an engine file without a record is incomplete and is deleted.
 """
 
 import os
@@ -15,11 +15,11 @@ from engines.record import EngineRecord, decode_record
 
 ENGINE, RECORD, KERNELS = ".engine", ".json", ".kernels"
 DRAFT = ".draft"
-"""Suffix of what is being written."""
+"""Suffix of a file that is still being written."""
 
 
 def read_record(path: Path) -> EngineRecord | None:
-    """Return the record beside an engine, or None when there is none that can be read."""
+    """Return the record beside an engine, or None if there is no readable one."""
     try:
         return decode_record(path.with_suffix(RECORD).read_bytes())
     except OSError:
@@ -27,23 +27,23 @@ def read_record(path: Path) -> EngineRecord | None:
 
 
 def size_of(path: Path) -> int:
-    """Return the bytes that an engine takes with all its files."""
+    """Return the total size in bytes of an engine's files."""
     return sum(file.stat().st_size for file in files_of(path) if file.exists())
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """All files of an engine; the record first, because without it the others are rubbish."""
+    """Return all files of an engine, the record first: an engine without it is ignored."""
     return tuple(path.with_suffix(suffix) for suffix in (RECORD, ENGINE, KERNELS))
 
 
 def remove(path: Path) -> None:
-    """Remove an engine, as far as it is there."""
+    """Delete the files of an engine; any of them may be missing."""
     for file in files_of(path):
         file.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all."""
+    """Write a file atomically: complete or not at all."""
     draft = path.with_name(f"{secrets.token_hex(8)}{DRAFT}")
     try:
         with draft.open("xb") as file:
@@ -56,8 +56,8 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def told(what: str, hint: str = "") -> Iterator[None]:
-    """Say what could not be done, and what to do, when the system refuses. Raises EngineError."""
+def explaining_failure(what: str, hint: str = "") -> Iterator[None]:
+    """Raise EngineError with what failed and what to do when the system refuses an operation."""
     try:
         yield
     except OSError as error:

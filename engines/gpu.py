@@ -1,4 +1,4 @@
-"""The NVIDIA GPU of this machine, asked of the driver itself: that needs no CUDA toolkit."""
+"""This machine's NVIDIA GPU, queried from the driver directly, so that no CUDA toolkit is needed."""
 
 import ctypes
 import sys
@@ -10,14 +10,14 @@ _MAJOR, _MINOR, _PROCESSORS = 75, 76, 16
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU, as engines depend on it."""
+    """The properties of a GPU that engines depend on."""
 
     name: str
-    """As the driver says: `Orin`, `NVIDIA GeForce RTX 4070`."""
+    """As the driver reports it: `Orin`, `NVIDIA GeForce RTX 4070`."""
     capability: tuple[int, int]
     """Compute capability: (8, 7)."""
     processors: int
-    """Streaming multiprocessors: all modules of a family may have one name, and differ in this."""
+    """Number of streaming multiprocessors; all modules of a family may share a name and differ in this."""
 
     @property
     def sm(self) -> str:
@@ -26,7 +26,7 @@ class Gpu:
 
 
 def find_gpu(device: int = 0) -> Gpu | None:
-    """Return the GPU with that CUDA index, or None where there is no driver or no such GPU."""
+    """Return the GPU with that CUDA index, or None if there is no driver or no such GPU."""
     driver = driver_library()
     if driver is None:
         return None
@@ -45,7 +45,7 @@ def find_gpu(device: int = 0) -> Gpu | None:
 
 
 def driver_library() -> ctypes.CDLL | None:
-    """Return NVIDIA's driver as a C library, or None where there is none."""
+    """Return NVIDIA's driver as a C library, or None if it is not installed."""
     try:
         return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:

@@ -1,4 +1,4 @@
-"""What an engine is made of, read off the engine inspector's descriptions."""
+"""The layers of an engine, parsed from the engine inspector's descriptions."""
 
 import json
 import re
@@ -18,7 +18,7 @@ _LINE = re.compile(
 _DATATYPE = re.compile(r"Datatype: (\w+)")
 _NODE = re.compile(r"\[ONNX Layer: ([^\]]*)\]")
 _CONVOLUTION = re.compile("conv|correlation", re.IGNORECASE)
-"""Layer types that are convolutions: TensorRT says CaskConvolution, TensorRT-RTX correlation."""
+"""Layer types that are convolutions: CaskConvolution in TensorRT, correlation in TensorRT-RTX."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,14 @@ class EngineLayer:
 
     name: str
     kind: str
-    """As the builder names it: `kgen`, `correlation`, `CaskConvolution`."""
+    """The builder's name for it: `kgen`, `correlation`, `CaskConvolution`."""
     precision: str
-    """FP32, FP16, INT8: the type of what it puts out; INT8 of a convolution that reads INT8, whatever it puts
-    out; empty when it puts out nothing."""
+    """FP32, FP16 or INT8: the type of its output; INT8 for a convolution that reads INT8, whatever its output
+    type;
+    empty if it has no output.
+    """
     nodes: tuple[str, ...] = ()
-    """Nodes of the ONNX graph that it does the work of."""
+    """Nodes of the ONNX graph that it implements."""
 
     @property
     def convolves(self) -> bool:
@@ -41,7 +43,7 @@ class EngineLayer:
 
 
 def layers_of_log(text: str) -> tuple[EngineLayer, ...]:
-    """Read the one-line-per-layer form, which builders log when an engine is made; it needs no GPU."""
+    """Parse the one-line-per-layer form that builders log while building; it needs no GPU."""
     found = []
     for line in text.splitlines():
         if match := _LINE.match(line):
@@ -51,7 +53,7 @@ def layers_of_log(text: str) -> tuple[EngineLayer, ...]:
 
 
 def layers_of_json(text: str) -> tuple[EngineLayer, ...]:
-    """Read the inspector's JSON; its keys differ between TensorRT 10 (`Format/Datatype`) and 11."""
+    """Parse the inspector's JSON; its keys differ between TensorRT 10 (`Format/Datatype`) and 11."""
     try:
         layers = json.loads(text).get("Layers", [])
     except (ValueError, AttributeError):
@@ -60,12 +62,12 @@ def layers_of_json(text: str) -> tuple[EngineLayer, ...]:
 
 
 def precisions(layers: Sequence[EngineLayer]) -> dict[str, int]:
-    """Count layers by precision, the commonest first."""
+    """Count layers by precision, most common first."""
     return dict(Counter(layer.precision for layer in layers if layer.precision).most_common())
 
 
 def _layer(entry: Any) -> EngineLayer:
-    if not isinstance(entry, dict):  # an engine built without details has names only
+    if not isinstance(entry, dict):  # an engine built without details has only names
         return EngineLayer(str(entry), "", "")
     reads, makes = (
         [

@@ -1,4 +1,4 @@
-"""Model packages: a folder of ONNX graphs and the manifest that vouches for them (design §5)."""
+"""Model packages: a folder of ONNX graphs and the manifest with their hashes (design §5)."""
 
 import shutil
 import tempfile
@@ -14,31 +14,31 @@ from base.errors import PackageError
 from base.files import json_bytes, sha256
 
 SCHEMA = 2
-"""Version of the manifest's form; raised when a reader of the old form would misread a new one."""
+"""Version of the manifest's format; raise it when a reader of the old format would misread a new manifest."""
 FIRST_SCHEMA = 1
-"""The oldest form that is still read."""
+"""The oldest version that can still be read."""
 MANIFEST = "manifest.json"
 OLDER_LATENTS = "latents-*.npy"
-"""Latent statistics that older versions kept in a package; nothing reads them."""
+"""File that held latent statistics in older versions; no longer read."""
 QUANTISATION_CHART = "quantisation.png"
-"""The trade-off of an INT8 package, to look at."""
+"""Chart of an INT8 package's trade-off, for people."""
 BUNDLED = Path(__file__).parent / "packages"
 DEFAULT = "default"
-"""Name of the bundled package that is used when the user names none."""
+"""Name of the bundled package that is used by default."""
 
 GraphName = Literal["encoder", "mapping", "generator", "step", "fused", "parsing"]
 Number = int | float | bool
 Template = Literal["published", "ffhq"]
 """Where a network expects eyes, nose and mouth in its crops: as published with GPEN, or as in FFHQ."""
 Loop = Literal["moved", "held", "renewed"]
-"""What the latent loop updates between two passes of the network; it follows from how a network was trained.
+"""What the latent loop updates between two network passes; it depends on how the network was trained.
 
-moved    the latent code; features stay those of the first pass
-held     nothing: one pass, as its latent code encodes how damaged the crop is
-renewed  everything: each pass encodes the present estimate
+moved    the latent code; the features of the first pass are kept
+held     nothing: one pass, because the latent code encodes how damaged the crop is
+renewed  everything: each pass encodes the current estimate
 """
 RESTORING: tuple[GraphName, ...] = ("encoder", "mapping", "generator")
-"""The way of a crop, in this order; `step` and `fused` are made of the same layers."""
+"""In the order in which a crop passes through them; `step` and `fused` combine the same layers."""
 REQUIRED: tuple[GraphName, ...] = (*RESTORING, "step")
 
 
@@ -49,7 +49,7 @@ class Port:
     name: str
     dtype: Literal["float32", "float16"]
     shape: tuple[int | str, ...]
-    """Lengths; the batch is the string "batch" where any will do."""
+    """Dimensions; the batch is the string "batch" if any size is accepted."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Graph:
 
 @dataclass(frozen=True)
 class Source:
-    """The checkpoint that a package was made from."""
+    """The checkpoint that a package was exported from."""
 
     sha256: str
     licence: str
@@ -72,15 +72,18 @@ class Source:
 
 @dataclass(frozen=True)
 class Latents:
-    """What portraits showed of the latent: written by `python -m calibration latents`."""
+    """Statistics of the latent over portraits, written by `python -m calibration latents`."""
 
     portraits: int
-    """How many were measured; 0 where none was yet, and `held` is only what suits this kind of network."""
+    """Number of portraits measured; 0 if none, in which case `held` is only the default for this kind of
+    network.
+    """
     gain_of_moving: float = 0.0
-    """dB that damaged portraits won by moving their latent in the loop (in the renewed loop, by its further
-    passes), at the damage where it was least."""
+    """Gain in dB that damaged portraits get from updating their latent (in the renewed loop, from its later
+    passes), at the damage level with the smallest gain.
+    """
     held: bool = False
-    """Moving the latent loses too much (`calibration.moving`); see `Manifest.loop_kind`."""
+    """Whether updating the latent costs too much quality (`calibration.moving`); see `Manifest.loop_kind`."""
 
 
 @dataclass(frozen=True)
@@ -92,23 +95,23 @@ class QuantisedLayer:
     convolutions: tuple[str, ...]
     """Names of the nodes."""
     share: float
-    """Of the MACs of encoder and generator."""
+    """Share of the MACs of encoder and generator."""
     precision: Literal["int8", "fp32"]
     psnr_alone: float
-    """dB against FP32 with this layer alone in INT8."""
+    """dB against FP32 with only this layer in INT8."""
     methods: dict[str, str]
-    """How the range of each value that it reads was found."""
+    """Which method chose the range of each of its inputs."""
     ranges: dict[str, float]
     """±T of these values."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A layer that was tried in INT8 together with those kept before it."""
+    """A layer that was tried in INT8 together with the layers accepted before it."""
 
     layer: str
     share: float
-    """Of the MACs in INT8 with it."""
+    """Share of the MACs in INT8, including this layer."""
     psnr: float
     worst_psnr: float
     """Of the worst portrait."""
@@ -117,13 +120,13 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Quantisation:
-    """How a package became INT8, by `python -m calibration int8`."""
+    """How a package was converted to INT8 by `python -m calibration int8`."""
 
     target: Literal["gpu", "cpu"]
-    """What it was made for. A CPU runs what is for GPUs, slowly; TensorRT refuses what is for CPUs."""
+    """Target hardware. A CPU runs packages made for GPUs, slowly; TensorRT refuses packages made for CPUs."""
     portraits: int
     held_out: int
-    """Of them: those that the quality was measured on."""
+    """The portraits among them that quality was measured on."""
     seed: int
     least_psnr: float
     """dB that were asked for."""
@@ -132,42 +135,42 @@ class Quantisation:
     """dB against FP32, over the held-out portraits."""
     worst_psnr: float
     share: float
-    """Of the MACs in INT8, of encoder and generator."""
+    """Share of the MACs of encoder and generator in INT8."""
     linear_weights: tuple[GraphName, ...]
-    """Graphs whose linear layers have their weights in a byte each, in every graph; they compute in FP32."""
+    """Graphs whose linear layers store their weights in one byte each; they still compute in FP32."""
     layers: tuple[QuantisedLayer, ...]
     curve: tuple[Trial, ...]
-    """In the order they were tried."""
+    """In the order in which they were tried."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What a package says of itself."""
+    """The content of a package's `manifest.json`."""
 
     schema: int = SCHEMA
     name: str
     network: dict[str, str | Number]
-    """`kind`, and the numbers that were read off its tensors."""
+    """`kind`, and the sizes that were read off its tensors."""
     size: int
     """S: height and width of the crops."""
     template: Template
     """Where the network expects eyes, nose and mouth in a crop."""
     precision: Literal["fp32", "fp16", "int8"]
     winograd: bool = False
-    """Wide layers are computed by Winograd's filtering: made for CPUs, slower on GPUs."""
+    """Whether wide layers use Winograd convolution: faster on CPUs, slower on GPUs."""
     opset: int
     batch: Literal[1] | None = None
-    """The only batch that the graphs take, in static shapes; None where any will do. Not of `parsing`."""
+    """The only batch size that the graphs accept, with static shapes; None if any is. Not for `parsing`."""
     weights: Literal["fp32", "fp16"] = "fp32"
-    """How the weights lie in the files: stored as FP16 they are cast to FP32 before use."""
+    """How the weights are stored in the files; FP16 weights are cast to FP32 before use."""
     loop: Loop | None = None
-    """None, as in older manifests: `loop_kind` follows from the latent statistics."""
+    """None, as in older manifests: `loop_kind` then follows from the latent statistics."""
     source: Source
     parsing_source: Source | None = None
     """Where the face-parsing network comes from, if the package has one."""
     graphs: dict[GraphName, Graph]
     latents: Latents | None = None
-    """None where nobody has measured them: then the loop moves the latent."""
+    """None if they were never measured: the loop then updates the latent."""
     quantisation: Quantisation | None = None
     """Of an INT8 package."""
 
@@ -177,7 +180,7 @@ class Manifest:
 
     @property
     def restoring_graphs(self) -> dict[GraphName, Graph]:
-        """Return the graphs that restore: all but the face-parsing network."""
+        """Return the graphs of the restoring network, without face parsing."""
         return {name: graph for name, graph in self.graphs.items() if name != "parsing"}
 
     @property
@@ -187,7 +190,7 @@ class Manifest:
 
     @property
     def summary(self) -> str:
-        """Describe the network in a line."""
+        """Describe the network in one line."""
         numbers = (
             f", {name.replace('_', ' ')} {value}" for name, value in self.network.items() if name != "kind"
         )
@@ -197,34 +200,34 @@ class Manifest:
 
     @property
     def loop_kind(self) -> Loop:
-        """Return what the loop updates: what `loop` names, else what the latent statistics found."""
+        """Return what the loop updates: the value of `loop`, otherwise what the latent statistics suggest."""
         if self.loop is not None:
             return self.loop
         return "held" if self.latents is not None and self.latents.held else "moved"
 
     @property
     def holds_latent(self) -> bool:
-        """Say whether the loop keeps the first latent, and so takes one pass."""
+        """Return whether the loop keeps the first latent and therefore needs one pass."""
         return self.loop_kind == "held"
 
     @property
     def moves_latent(self) -> bool:
-        """Say whether `step` encodes the estimate and moves the latent; else it only moves the estimate."""
+        """Return whether `step` also encodes the estimate and updates the latent, not only the estimate."""
         return any(port.name == "w" for port in self.graphs["step"].inputs)
 
 
 @dataclass(frozen=True)
 class Package:
-    """A package on disk whose files are those that its manifest names."""
+    """A package on disk whose files match their hashes in the manifest."""
 
     folder: Path
     manifest: Manifest
 
     def graph(self, name: GraphName) -> Path:
-        """Return the file of a graph. Raises PackageError when the package does not have it."""
+        """Return the file of a graph. Raises PackageError if the package does not have it."""
         if name not in self.manifest.graphs:
             how = (
-                "add it with python -m export parsing"
+                "add it with `python -m export parsing`"
                 if name == "parsing"
                 else f"export it again with --{name}"
             )
@@ -235,9 +238,9 @@ class Package:
 def open_package(where: str | Path | None = None) -> Package:
     """Open a package and check every file against its hash.
 
-    where   the folder, or the name of a bundled package; None is the bundled default
+    where   the folder, or the name of a bundled package; None selects the bundled default
 
-    Raises PackageError when the folder, its manifest or a graph is missing, truncated, changed or foreign.
+    Raises PackageError if the folder, its manifest or a graph is missing, truncated, changed or foreign.
     """
     try:
         folder = _find(where)
@@ -257,16 +260,17 @@ def open_package(where: str | Path | None = None) -> Package:
 
 
 def bundled_packages() -> tuple[str, ...]:
-    """Return the names of the packages that come with this one."""
+    """Return the names of the bundled packages."""
     return tuple(sorted(path.parent.name for path in BUNDLED.glob(f"*/{MANIFEST}")))
 
 
 @contextmanager
 def new_package(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give an empty folder to fill; it takes its final name only when the block ends well.
+    """Yield an empty folder to fill; it gets its final name only if the block succeeds.
 
-    Raises PackageError when something is there already (unless `overwrite`, which replaces a package and
-    nothing else) or the folder cannot be written.
+    Raises PackageError if the path exists (unless `overwrite`, which replaces packages and nothing else) or
+    the
+    folder cannot be written.
     """
     with _replacing(folder) as filled:
         check_free(folder, overwrite=overwrite)
@@ -276,11 +280,11 @@ def new_package(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def changed_package(folder: Path) -> Iterator[Path]:
-    """Give a copy of a package to change; it takes the package's place only when the block ends well.
+    """Yield a copy of a package to change; it replaces the package only if the block succeeds.
 
-    Raises PackageError when the folder cannot be read or written.
+    Raises PackageError if the folder cannot be read or written.
     """
-    folder = folder.resolve()  # a link stays one
+    folder = folder.resolve()  # keeps a symbolic link a link
     with _replacing(folder) as filled:
         shutil.copytree(folder, filled)
         yield filled
@@ -288,7 +292,7 @@ def changed_package(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
-    """Give a path beside a folder; what is made there takes the folder's place when the block ends well."""
+    """Yield a path beside a folder; what is created there replaces the folder if the block succeeds."""
     try:
         anchor = next(parent for parent in folder.absolute().parents if parent.exists())
         with tempfile.TemporaryDirectory(prefix=".package-", dir=anchor) as temporary:
@@ -306,23 +310,23 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def check_free(folder: Path, *, overwrite: bool) -> None:
-    """Raise PackageError when a package cannot be put there, as `new_package` does."""
+    """Raise PackageError if a package cannot be created there; the rules are those of `new_package`."""
     if not folder.exists():
         return
     if not folder.is_dir() or not _is_only_a_package(folder):
-        raise PackageError(f"output {folder} is there already and is not just a package: give another")
+        raise PackageError(f"output {folder} exists and is not just a package: give another")
     if not overwrite:
-        raise PackageError(f"output {folder} is there already: give another, or --overwrite")
+        raise PackageError(f"output {folder} already exists: give another, or add --overwrite")
 
 
 def _is_only_a_package(folder: Path) -> bool:
-    """Return whether a folder is empty, or holds a manifest and nothing that is not a package's."""
+    """Return whether a folder is empty, or holds a manifest and nothing that does not belong to a package."""
     paths = list(folder.iterdir())
     return not paths or (all(map(_is_ours, paths)) and _is_manifest(folder / MANIFEST))
 
 
 def _is_manifest(file: Path) -> bool:
-    """Return whether a file is the manifest of a package, of whatever version."""
+    """Return whether a file is a package's manifest, of any version."""
     try:
         found = msgspec.json.decode(file.read_bytes())
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -337,7 +341,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def _put_in_place(filled: Path, folder: Path, replaced: Path) -> None:
-    """Rename a folder to its final name; what is there goes out of the way, and back should that fail."""
+    """Rename a folder to its final name; an existing one is moved aside, and back if the rename fails."""
     if not folder.exists():
         filled.rename(folder)
         return
@@ -360,7 +364,7 @@ def _find(where: str | Path | None) -> Path:
     if not folder.is_dir():
         names = ", ".join(bundled_packages()) or "none"
         raise PackageError(
-            f"no package {folder}: give a folder made by python -m export, or a bundled name ({names})"
+            f"no package {folder}: give a folder made by `python -m export`, or a bundled name ({names})"
         )
     return folder
 
@@ -391,7 +395,7 @@ class _Schema(msgspec.Struct):
 
 
 def _from_first_schema(content: dict[str, Any]) -> dict[str, Any]:
-    """Return a manifest of schema 1, which knew GPEN networks only, in the present form."""
+    """Convert a manifest of schema 1, which supported GPEN networks only, to the current schema."""
     first = msgspec.convert(content, type=_FirstNumbers)
     rest = {name: value for name, value in content.items() if name not in first.__struct_fields__}
     return {
@@ -417,6 +421,6 @@ def _check(folder: Path, graph: Graph) -> None:
         raise PackageError(f"package {folder}: {name} is missing: export the checkpoint again")
     if sha256(path) != graph.sha256:
         raise PackageError(
-            f"package {folder}: {name} is not the file that {MANIFEST} names (truncated or changed): "
+            f"package {folder}: {name} does not match its hash in {MANIFEST} (truncated or changed): "
             "export the checkpoint again"
         )

@@ -1,4 +1,4 @@
-"""How far a build is, from the nested phases that TensorRT reports."""
+"""The progress of a build, computed from the nested phases that TensorRT reports."""
 
 import threading
 from collections.abc import Callable
@@ -14,21 +14,21 @@ class _Phase:
 
 
 class Phases:
-    """The open phases of a build, the innermost last. Called from any of the builder's threads."""
+    """The open phases of a build, innermost last. Called from any of the builder's threads."""
 
-    def __init__(self, told: Callable[[str, float], None]) -> None:
-        """Tell `told` the innermost phase and the share done, 0 … 1, whenever something has changed."""
-        self._told, self._open, self._lock = told, list[_Phase](), threading.Lock()
+    def __init__(self, report: Callable[[str, float], None]) -> None:
+        """Call `report` with the innermost phase and the share done, 0 … 1, after every change."""
+        self._report, self._open, self._lock = report, list[_Phase](), threading.Lock()
         self._share = 0.0
 
     def start(self, phase: str, parent: str | None, steps: int) -> None:
-        """Note that a phase of so many steps begins, within its parent."""
+        """Record the start of a phase with that many steps, within its parent."""
         with self._lock:
             self._open.append(_Phase(phase, parent, max(steps, 1)))
             self._tell()
 
     def step(self, phase: str, step: int) -> None:
-        """Note that a phase has done its steps 0 … `step`."""
+        """Record that a phase has done its steps 0 … `step`."""
         with self._lock:
             for entry in reversed(self._open):
                 if entry.name == phase:
@@ -37,7 +37,7 @@ class Phases:
             self._tell()
 
     def finish(self, phase: str) -> None:
-        """Note that a phase is over; steps that it left out count as done."""
+        """Record the end of a phase; steps that it skipped count as done."""
         with self._lock:
             for index in range(len(self._open) - 1, -1, -1):
                 if self._open[index].name == phase:
@@ -51,6 +51,6 @@ class Phases:
         share = 0.0
         for entry in reversed(self._open):
             share = min((entry.done + share) / entry.steps, 1.0)
-        # Phases come and go beside each other: the share never goes back for that.
+        # Parallel phases come and go; the share must never decrease.
         self._share = max(self._share, share)
-        self._told(self._open[-1].name, self._share)
+        self._report(self._open[-1].name, self._share)

@@ -1,4 +1,4 @@
-"""How a build goes, on the terminal: which graph, the phase, the share done, the time so far."""
+"""Shows the progress of builds on the terminal: graph, phase, share done and elapsed time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +13,9 @@ from engines.package import GraphName
 
 @contextmanager
 def shown(console: Console, total: int) -> Iterator[Watch]:
-    """Give a watch that shows a bar while a terminal looks on, and in any case a line per finished engine.
+    """Yield callbacks that show a progress bar on a terminal, and always print a line per finished engine.
 
-    total   how many graphs there will be
+    total   number of graphs
     """
     columns = (
         TextColumn("{task.fields[which]}"),
@@ -39,7 +39,7 @@ def shown(console: Console, total: int) -> Iterator[Watch]:
             bar.update(task, description=name, completed=share)
 
         def finished(graph: GraphName, engine: CachedEngine, built: bool) -> None:
-            how = f"built in {engine.record.seconds:.0f} s" if built else "there already"
+            how = f"built in {engine.record.seconds:.0f} s" if built else "already in the cache"
             say(f"{graph}: {how}, {engine.record.size / 2**20:.1f} MiB  {engine.path}")
 
         yield Watch(started, phase, finished, lambda sentence: say(f"note: {sentence}"))

@@ -1,4 +1,4 @@
-"""What identifies an engine, and what is kept beside it (design §5)."""
+"""The key that identifies an engine, and the record stored beside it (design §5)."""
 
 import hashlib
 import re
@@ -12,12 +12,12 @@ from engines.package import GraphName
 from engines.tensorrt_api import RuntimeName
 
 SCHEMA = 1
-"""Version of the record's form; records of another are not read, their engines rebuilt."""
+"""Version of the record's format; engines whose record has another version are rebuilt."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineKey:
-    """All that an engine depends on: two engines with one key can stand for each other."""
+    """Everything that an engine depends on: engines with equal keys are interchangeable."""
 
     graph: GraphName
     graph_sha256: str
@@ -27,13 +27,13 @@ class EngineKey:
     target: str
     """See targets."""
     precision: str
-    """The package's: fp32, fp16, int8."""
+    """Of the package: fp32, fp16 or int8."""
     max_batch: int
     method: int = METHOD
 
     @property
     def stem(self) -> str:
-        """Its files' name without suffix: readable, and different for different keys."""
+        """Name of its files without suffix: readable, and different for different keys."""
         digest = hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:8]
         target = re.sub(r"[^a-z0-9_+]+", "-", self.target.lower()).strip("-")
         return (
@@ -44,7 +44,7 @@ class EngineKey:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineRecord:
-    """The JSON file beside an engine, which vouches for it."""
+    """The JSON file beside an engine, with its hash and what is known about it."""
 
     schema: int = SCHEMA
     key: EngineKey
@@ -53,7 +53,7 @@ class EngineRecord:
     size: int
     """Of the engine, bytes."""
     package: str
-    """Name of the package it was first built for."""
+    """Name of the package that it was first built for."""
     built: str
     """When, UTC, ISO 8601."""
     seconds: float
@@ -69,7 +69,7 @@ def encode_record(record: EngineRecord) -> bytes:
 
 
 def decode_record(content: bytes) -> EngineRecord | None:
-    """Return the record that JSON holds, or None when it is damaged or of another form."""
+    """Parse a record from JSON; return None if it is damaged or has another format."""
     try:
         record = msgspec.json.decode(content, type=EngineRecord)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1,8 +1,8 @@
-"""What GPUs an engine is for.
+"""The GPUs that an engine is built for.
 
 ampere+                 any GPU of compute capability 8.0 or newer
 sm_75,sm_89             GPUs of these compute capabilities (TensorRT-RTX)
-Orin sm_87 16 SMs       this very GPU (TensorRT)
+Orin sm_87 16 SMs       exactly this GPU (TensorRT)
 """
 
 import re
@@ -18,7 +18,7 @@ _AMPERE = (8, 0)
 
 
 def parse_targets(text: str) -> tuple[str, ...]:
-    """Read `sm_75,sm_89` into sorted compute capabilities. Raises EngineError when it is not such a list."""
+    """Parse `sm_75,sm_89` into sorted compute capabilities. Raises EngineError for any other text."""
     names = {name.strip().lower() for name in text.split(",") if name.strip()}
     for name in names:
         if not _SM.fullmatch(name):
@@ -31,23 +31,23 @@ def parse_targets(text: str) -> tuple[str, ...]:
 
 
 def check_targets(targets: Sequence[str], known: Sequence[str]) -> None:
-    """Raise EngineError when a target is not among those that the runtime can build for."""
+    """Raise EngineError if the runtime cannot build for one of the targets."""
     for target in targets:
         if target not in known:
             raise EngineError(
-                f"TensorRT-RTX does not build for {target}: it knows {', '.join(sorted(known, key=_number))}"
+                f"TensorRT-RTX cannot build for {target}: it knows {', '.join(sorted(known, key=_number))}"
             )
 
 
 def covers(target: str, gpu: Gpu) -> bool:
-    """Say whether an engine for that target runs on that GPU."""
+    """Return whether an engine for that target runs on that GPU."""
     if target == AMPERE_PLUS:
         return gpu.capability >= _AMPERE
     return gpu.sm in target.split(",") or target == of_gpu(gpu)
 
 
 def of_gpu(gpu: Gpu) -> str:
-    """Return the target that is this very GPU."""
+    """Return the target that stands for exactly this GPU."""
     return f"{gpu.name} {gpu.sm} {gpu.processors} SMs"
 
 

@@ -1,9 +1,10 @@
-"""The one seam over TensorRT 10.3 to 11 and TensorRT-RTX: whatever differs between them differs here.
+"""The only module that handles differences between TensorRT 10.3 to 11 and TensorRT-RTX.
 
-Nothing in it asks for a precision: networks are strongly typed, and precision is in the graph's own types.
-TensorRT's Python API is called directly. Polygraphy wraps the same calls, but it picks its TensorRT by an
-environment variable for the whole process, would be one more package on a kiosk, and leaves the parser's
-errors in its log.
+It never sets a precision: networks are strongly typed, so the graph's own types decide. TensorRT's Python API
+is
+called directly. Polygraphy wraps the same calls, but selects its TensorRT by an environment variable for the
+whole
+process, would be another package to install on a kiosk, and leaves the parser's errors in its log.
 """
 
 import importlib
@@ -33,27 +34,27 @@ class TensorRt:
 
     runtime: RuntimeName
     module: Any
-    """`tensorrt` or `tensorrt_rtx`; the classes and calls that this project uses are the same in both."""
+    """`tensorrt` or `tensorrt_rtx`; this project uses only classes and calls that are the same in both."""
     version: str
 
     @property
     def name(self) -> str:
-        """As its makers write it."""
+        """Its official name."""
         return "TensorRT" if self.runtime == "tensorrt" else "TensorRT-RTX"
 
     @property
     def tunes(self) -> bool:
-        """Whether building measures kernels on the GPU, so that one must be there and a timing cache pays."""
+        """Whether building times kernels on the GPU: it then needs a GPU and gains from a timing cache."""
         return self.runtime == "tensorrt"
 
     @property
     def captures(self) -> bool:
-        """Whether it makes CUDA graphs of its launches by itself: TensorRT-RTX does, per shape."""
+        """Whether it captures its launches in CUDA graphs itself: TensorRT-RTX does, per shape."""
         return self.runtime == "rtx"
 
     @property
     def known_targets(self) -> tuple[str, ...]:
-        """Compute capabilities that can be built for on any machine; none with TensorRT."""
+        """Compute capabilities that can be built for on any machine; empty for TensorRT."""
         if self.tunes:
             return ()
         members = self.module.ComputeCapability.__members__
@@ -61,7 +62,7 @@ class TensorRt:
 
 
 def load(runtime: RuntimeName) -> TensorRt:
-    """Import a runtime. Raises EngineError when it is not installed, cannot be loaded or is too old."""
+    """Import a runtime. Raises EngineError if it is not installed, cannot be loaded or is too old."""
     try:
         module = importlib.import_module(_MODULE[runtime])
     except ImportError as error:
@@ -70,7 +71,7 @@ def load(runtime: RuntimeName) -> TensorRt:
         raise EngineError(f"{_MODULE[runtime]} is installed but cannot be loaded: {error}") from error
     except (OSError, RuntimeError) as error:
         raise EngineError(f"{_MODULE[runtime]} is installed but cannot be loaded: {error}") from error
-    if not hasattr(module, "Builder"):  # a folder of that name: type stubs, say
+    if not hasattr(module, "Builder"):  # a folder of that name, such as type stubs
         raise EngineError(_INSTALL[runtime])
     version = str(module.__version__)
     if runtime == "tensorrt" and tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
@@ -78,8 +79,8 @@ def load(runtime: RuntimeName) -> TensorRt:
     return TensorRt(runtime, module, version)
 
 
-def logger(api: TensorRt, told: Callable[[Severity, str], None]) -> Any:
-    """Return a TensorRT logger that hands every message on; hold it as long as what is made with it."""
+def logger(api: TensorRt, report: Callable[[Severity, str], None]) -> Any:
+    """Return a TensorRT logger that forwards every message; it must outlive whatever is created with it."""
     trt = api.module
     severities: dict[Any, Severity] = {
         trt.ILogger.INTERNAL_ERROR: "error",
@@ -95,7 +96,7 @@ def logger(api: TensorRt, told: Callable[[Severity, str], None]) -> Any:
             trt.ILogger.__init__(self)
 
         def log(self, severity: Any, message: str) -> None:
-            told(severities.get(severity, "verbose"), message)
+            report(severities.get(severity, "verbose"), message)
 
     return Log()
 
@@ -106,7 +107,7 @@ def progress_monitor(
     stepped: Callable[[str, int], None],
     finished: Callable[[str], None],
 ) -> Any:
-    """Return a progress monitor that hands phases on; it is called from any of the builder's threads."""
+    """Return a progress monitor that forwards phases; it is called from any of the builder's threads."""
     trt = api.module
 
     base: Any = trt.IProgressMonitor
@@ -129,11 +130,11 @@ def progress_monitor(
 
 
 def create_builder(api: TensorRt, log: Any) -> "typed.Builder":
-    """Return a builder. Raises EngineError where TensorRT finds no GPU to work with."""
+    """Return a builder. Raises EngineError if TensorRT finds no usable GPU."""
     trt = api.module
     try:
         builder: typed.Builder = trt.Builder(log)
-    except (TypeError, RuntimeError) as error:  # that is what pybind makes of TensorRT's own null pointer
+    except (TypeError, RuntimeError) as error:  # pybind's exception for a null pointer from TensorRT
         raise EngineError(
             "TensorRT cannot start: it needs a working NVIDIA GPU and driver; without one, use --runtime rtx"
         ) from error
@@ -148,7 +149,8 @@ def create_network(api: TensorRt, builder: "typed.Builder") -> "typed.INetworkDe
 
 
 def parse(api: TensorRt, network: "typed.INetworkDefinition", log: Any, file: str) -> Any:
-    """Read an ONNX file into the network; return the parser, which owns the weights until the engine is made.
+    """Parse an ONNX file into the network; return the parser, which owns the weights until the engine is
+    built.
 
     Raises EngineError that names the node and the reason.
     """
@@ -161,7 +163,7 @@ def parse(api: TensorRt, network: "typed.INetworkDefinition", log: Any, file: st
 
 def _reason(parser: "typed.OnnxParser") -> str:
     if not parser.num_errors:
-        return "it is not an ONNX file that can be read"
+        return "it is not a readable ONNX file"
     # Later errors follow from the first one.
     error: typed.ParserError = parser.get_error(0)
     node = " ".join(part for part in (error.node_operator(), error.node_name()) if part)
@@ -177,14 +179,14 @@ def configure(
     portable: bool = False,
     workspace_mib: int | None = None,
 ) -> "typed.IBuilderConfig":
-    """Say how a network is to be built. Raises EngineError when a target is refused."""
+    """Return the build configuration of a network. Raises EngineError if a target is refused."""
     trt = api.module
     config: typed.IBuilderConfig = builder.create_builder_config()
     config.progress_monitor = monitor
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # so that engines can be inspected
-    config.clear_flag(trt.BuilderFlag.TF32)  # FP32 in the graph means FP32
+    config.clear_flag(trt.BuilderFlag.TF32)  # disables TF32: FP32 in the graph means FP32
     resize = getattr(trt.PreviewFeature, "RUNTIME_ACTIVATION_RESIZE_10_10", None)
-    if resize is not None:  # TensorRT 10.10 and newer: small batches take less scratch memory
+    if resize is not None:  # TensorRT 10.10 and newer: small batches need less scratch memory
         config.set_preview_feature(resize, True)
     if workspace_mib is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_mib << 20)
@@ -196,7 +198,7 @@ def configure(
 
 
 def _set_targets(api: TensorRt, config: Any, targets: Sequence[str]) -> None:
-    # Only TensorRT-RTX has these calls, hence `config: Any`.
+    # `config: Any` because only TensorRT-RTX has these calls.
     capability = api.module.ComputeCapability.__members__
     config.num_compute_capabilities = len(targets)
     for index, target in enumerate(targets):
@@ -211,7 +213,7 @@ def add_profile(
     config: "typed.IBuilderConfig",
     max_batch: int,
 ) -> None:
-    """Let the batch go from 1 to `max_batch`; tuned for 1, because most photos have one face."""
+    """Allow batches from 1 to `max_batch`; tuned for 1, because most photos have one face."""
     trt = api.module
     profile: typed.IOptimizationProfile = builder.create_optimization_profile()
     for index in range(network.num_inputs):
@@ -222,13 +224,13 @@ def add_profile(
         )
         profile.set_shape(port.name, one, one, most)
     if config.add_optimization_profile(profile) < 0:
-        raise EngineError(f"TensorRT refuses batches of 1 to {max_batch}")
+        raise EngineError(f"TensorRT refuses batch sizes 1 to {max_batch}")
 
 
 def use_timing_cache(api: TensorRt, config: "typed.IBuilderConfig", content: bytes) -> None:
-    """Give the builder what earlier builds measured; TensorRT-RTX measures nothing, so it gets nothing."""
+    """Pass earlier timing measurements to the builder; TensorRT-RTX times nothing, so nothing is passed."""
     if api.tunes:
-        # TensorRT refuses what is damaged, or was measured by another version or on another GPU.
+        # TensorRT refuses a cache that is damaged or comes from another version or GPU.
         for known in (content, b""):
             cache: typed.ITimingCache | None = config.create_timing_cache(known)
             if cache is not None and config.set_timing_cache(cache, False):
@@ -236,9 +238,9 @@ def use_timing_cache(api: TensorRt, config: "typed.IBuilderConfig", content: byt
 
 
 def timing_cache(api: TensorRt, config: "typed.IBuilderConfig") -> bytes:
-    """Return what is measured by now, or nothing."""
+    """Return the timing measurements so far, possibly empty."""
     cache: typed.ITimingCache | None = config.get_timing_cache() if api.tunes else None
-    # A buffer, which the type stubs do not say; None when it fails.
+    # A buffer, although the type stubs say otherwise; None if it fails.
     content: Any = None if cache is None else cache.serialize()
     return b"" if content is None else bytes(content)
 
@@ -246,21 +248,22 @@ def timing_cache(api: TensorRt, config: "typed.IBuilderConfig") -> bytes:
 def build(
     builder: "typed.Builder", network: "typed.INetworkDefinition", config: "typed.IBuilderConfig"
 ) -> Any:
-    """Build the engine; return it as a buffer, or None when TensorRT has failed and logged why."""
+    """Build the engine; return it as a buffer, or None if TensorRT failed and logged why."""
     return builder.build_serialized_network(network, config)
 
 
 def deserialize(api: TensorRt, plan: bytes, log: Any) -> tuple[Any, Any]:
-    """Open an engine on the current GPU: its TensorRT runtime, to be held with it, and the engine or None.
+    """Open an engine on the current GPU; return its TensorRT runtime, which must outlive it, and the engine
+    or None.
 
-    Raises EngineError when TensorRT does not start there.
+    Raises EngineError if TensorRT cannot be started.
     """
     trt = api.module
     try:
         runtime: typed.Runtime = trt.Runtime(log)
-    except (TypeError, RuntimeError) as error:  # TypeError: what the bindings make of a null pointer
+    except (TypeError, RuntimeError) as error:  # TypeError: the bindings' exception for a null pointer
         raise EngineError(
-            f"{api.name} {api.version} does not start: is the driver too old for it?"
+            f"{api.name} {api.version} cannot start: check whether the driver is too old for it"
         ) from error
     return runtime, runtime.deserialize_cuda_engine(plan)
 
@@ -273,16 +276,16 @@ def describe(api: TensorRt, engine: "typed.ICudaEngine") -> str:
 
 
 def run_settings(api: TensorRt, engine: Any, kernels: bytes) -> Any:
-    """Return how contexts of an engine are to run; None with TensorRT, which has nothing to be told.
+    """Return the runtime configuration for contexts of an engine; None with TensorRT, which needs none.
 
-    TensorRT-RTX compiles its kernels on the GPU: at once, not in the background, so that two passes never
-    differ. Its CUDA graphs are left to it.
+    TensorRT-RTX compiles its kernels on the GPU. It is set to do so eagerly, not in the background, so that
+    repeated passes never differ. It manages CUDA graphs itself.
 
-    kernels  what `compiled_kernels` returned earlier; RTX checks it, and passes over what is foreign
+    kernels  an earlier result of `compiled_kernels`; RTX checks it and ignores foreign ones
     """
     if not api.captures:
         return None
-    # Only TensorRT-RTX has these calls, hence `engine: Any`.
+    # `engine: Any` because only TensorRT-RTX has these calls.
     trt = api.module
     settings = engine.create_runtime_config()
     settings.set_execution_context_allocation_strategy(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
@@ -298,13 +301,13 @@ def run_settings(api: TensorRt, engine: Any, kernels: bytes) -> Any:
 
 
 def compiled_kernels(settings: Any) -> bytes:
-    """Return the kernels that TensorRT-RTX has compiled by now; nothing with TensorRT, or when it fails."""
+    """Return the kernels that TensorRT-RTX has compiled so far; empty with TensorRT, or on failure."""
     content = None if settings is None else settings.get_runtime_cache().serialize()
     return b"" if content is None else bytes(content)
 
 
 def create_context(api: TensorRt, engine: Any, settings: Any) -> Any:
-    """Return an execution context that brings no scratch memory of its own, or None when that fails."""
+    """Return an execution context without scratch memory of its own, or None on failure."""
     if settings is not None:
         return engine.create_execution_context(settings)
     trt = api.module
@@ -313,9 +316,9 @@ def create_context(api: TensorRt, engine: Any, settings: Any) -> Any:
 
 
 def set_shapes(context: "typed.IExecutionContext", shapes: Mapping[str, Sequence[int]]) -> int:
-    """Give a context the shapes of its inputs; return the bytes of scratch memory that it needs for them.
+    """Set the input shapes of a context; return the bytes of scratch memory that it needs for them.
 
-    Raises EngineError when the engine was not built for such a shape.
+    Raises EngineError if the engine was not built for these shapes.
     """
     for name, shape in shapes.items():
         if not context.set_input_shape(name, tuple(shape)):
@@ -326,18 +329,18 @@ def set_shapes(context: "typed.IExecutionContext", shapes: Mapping[str, Sequence
 def set_addresses(
     context: "typed.IExecutionContext", addresses: Mapping[str, int], scratch: int, size: int
 ) -> None:
-    """Say where on the GPU a context's inputs and outputs lie, and its scratch memory, 256-byte aligned."""
+    """Set the GPU addresses of a context's inputs, outputs and scratch memory, 256-byte aligned."""
     for name, address in addresses.items():
         if not context.set_tensor_address(name, address):
             raise EngineError(f"the engine has no input or output {name}")
     if hasattr(context, "set_device_memory"):
         context.set_device_memory(scratch, size)
-    else:  # early TensorRT 10 takes the address alone
+    else:  # early TensorRT 10 takes only the address
         early: Any = context
         early.device_memory = scratch
 
 
 def enqueue(context: "typed.IExecutionContext", stream: int) -> None:
-    """Put a run of the network on a CUDA stream. Raises EngineError when TensorRT refuses."""
+    """Enqueue a run of the network on a CUDA stream. Raises EngineError if TensorRT refuses."""
     if not context.execute_async_v3(stream):
         raise EngineError("TensorRT did not start the network")

@@ -1,10 +1,12 @@
 """FP32 matrix products for Turing.
 
-TensorRT-RTX compiles no FP32 matrix product for compute capability 7.5, but it does compile FP32
-convolutions and sums. The mapping, the style affines and the RGB accumulation are such products, in FP16
-packages too, where they are the FP32 islands. So x·Wᵀ with constant W becomes a 1×1 convolution of x, seen
-as a picture of one pixel, and a product of two computed matrices becomes the sum over their elementwise
-product. Results are the same up to the order of summation.
+TensorRT-RTX compiles no FP32 matrix products for compute capability 7.5, but it does compile FP32
+convolutions and
+sums. The mapping, the style affines and the RGB accumulation are FP32 matrix products, even in FP16 packages.
+So
+x·Wᵀ with constant W becomes a 1×1 convolution of x as a one-pixel image, and a product of two computed
+matrices
+becomes the sum over their elementwise product. Results are the same up to the order of summation.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -18,9 +20,9 @@ SM = "sm_75"
 
 
 def replace_products(api: TensorRt, network: "typed.INetworkDefinition") -> int:
-    """Replace the network's FP32 matrix products, B×K · K×N and B×M×K · B×K×N; return how many were.
+    """Replace the network's FP32 matrix products, B×K · K×N and B×M×K · B×K×N; return how many were replaced.
 
-    Others (of other shapes, or an output of the network) stay; TensorRT-RTX names them when it refuses them.
+    Products of other shapes, or that are outputs of the network, stay; TensorRT-RTX names those it refuses.
     """
     trt = api.module
     products = []
@@ -29,7 +31,7 @@ def replace_products(api: TensorRt, network: "typed.INetworkDefinition") -> int:
         layer: typed.ILayer = network.get_layer(index)
         for port in range(layer.num_inputs):
             tensor = layer.get_input(port)
-            if tensor is not None:  # an optional input that is left out
+            if tensor is not None:  # an omitted optional input
                 readers.setdefault(tensor.name, []).append((layer, port))
         if layer.type == trt.LayerType.MATRIX_MULTIPLY:
             products.append(layer)
@@ -46,7 +48,7 @@ def replace_products(api: TensorRt, network: "typed.INetworkDefinition") -> int:
 
 def _replacement(api: TensorRt, network: "typed.INetworkDefinition", layer: Any) -> Any:
     trt = api.module
-    layer.__class__ = trt.IMatrixMultiplyLayer  # the bindings hand out the base class
+    layer.__class__ = trt.IMatrixMultiplyLayer  # the bindings return the base class
     product: typed.IMatrixMultiplyLayer = layer
     x: typed.ITensor = product.get_input(0)
     weight: typed.ITensor = product.get_input(1)

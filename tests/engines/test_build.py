@@ -14,7 +14,7 @@ import pytest
 from base.errors import EngineError, PackageError
 from engines import builder, tensorrt_api
 from engines.__main__ import main
-from engines.builder import EngineOptions, Watch, engine_for, key_of, open_engine, settle
+from engines.builder import EngineOptions, Watch, engine_for, key_of, open_engine, resolve
 from engines.cache import EngineCache
 from engines.gpu import Gpu
 from engines.package import open_package
@@ -98,7 +98,7 @@ def test_graphs_are_built_for_several_targets_without_a_gpu(tiny_package, folder
 
     assert main([*command, "--output", str(folder.parent / "stick")]) == 0
     printed = capsys.readouterr()
-    assert printed.err.count("there already") == 3
+    assert printed.err.count("already in the cache") == 3
     assert names(folder.parent / "stick") == names(folder)
 
     assert main(["list"]) == 0
@@ -126,18 +126,18 @@ def test_engines_are_carried_to_a_kiosk(tiny_package, folder, tmp_path, monkeypa
     assert main(["import", str(stick)]) == 0
     capsys.readouterr()
     assert main(command) == 0
-    assert "there already" in capsys.readouterr().err
+    assert "already in the cache" in capsys.readouterr().err
 
 
 def test_without_targets_the_engine_is_portable(tiny_package, folder):
     package = open_package(tiny_package)
-    settled = settle(EngineOptions(runtime="rtx", max_batch=2))
+    settled = resolve(EngineOptions(runtime="rtx", max_batch=2))
     if settled.gpu is None:
         assert (settled.target, settled.targets) == ("ampere+", ())
     built = []
     watch = Watch(finished=lambda graph, engine, fresh: built.append(fresh))
     for portable in (False, True):
-        settled = settle(EngineOptions(runtime="rtx", max_batch=2, portable=portable))
+        settled = resolve(EngineOptions(runtime="rtx", max_batch=2, portable=portable))
         engine = engine_for(package, "mapping", settled, watch=watch)
         assert engine.cached.record.key.max_batch == 2
         assert engine.api.module.Runtime
@@ -145,39 +145,39 @@ def test_without_targets_the_engine_is_portable(tiny_package, folder):
 
 
 def test_an_engine_of_a_graph_for_one_face_is_for_one_face(static_package, folder):
-    engine = engine_for(open_package(static_package), "step", settle(ADA))
+    engine = engine_for(open_package(static_package), "step", resolve(ADA))
     assert engine.cached.record.key.max_batch == 1
 
 
 def test_an_engine_made_ahead_is_found_for_a_gpu_that_it_covers(tiny_package, folder, monkeypatch):
     package = open_package(tiny_package)
-    made = engine_for(package, "mapping", settle(ADA))
+    made = engine_for(package, "mapping", resolve(ADA))
     monkeypatch.setattr(builder, "find_gpu", lambda device: Gpu("NVIDIA GeForce RTX 4070", (8, 9), 20))
     assert (
-        engine_for(package, "mapping", settle(EngineOptions(runtime="rtx"))).cached.path == made.cached.path
+        engine_for(package, "mapping", resolve(EngineOptions(runtime="rtx"))).cached.path == made.cached.path
     )
     monkeypatch.setattr(builder, "find_gpu", lambda device: Gpu("NVIDIA GeForce RTX 2080", (7, 5), 20))
-    assert settle(EngineOptions(runtime="rtx")).targets == ("sm_75",)
+    assert resolve(EngineOptions(runtime="rtx")).targets == ("sm_75",)
 
 
 def test_a_damaged_engine_is_built_again(tiny_package, folder):
-    package, settled, notices = open_package(tiny_package), settle(ADA), []
+    package, settled, notices = open_package(tiny_package), resolve(ADA), []
     path = engine_for(package, "mapping", settled).cached.path
     good = path.read_bytes()
     path.write_bytes(good[: len(good) // 2])
     again = engine_for(package, "mapping", settled, watch=Watch(notice=notices.append))
     assert len(again.cached.plan) == len(path.read_bytes()) >= len(good) // 2 + 1
-    assert notices == [f"the engine {path.name} is damaged or foreign: it is built again"]
+    assert notices == [f"the engine {path.name} is damaged or foreign: rebuilding it"]
 
 
 def test_a_refused_engine_is_rebuilt_once_and_a_failing_gpu_is_reported(tiny_package, folder, monkeypatch):
     """On a machine without a GPU the real runtime opens no engine; that there were one is pretended."""
     if builder.find_gpu() is not None:
         pytest.skip("a GPU would open the engine")
-    with pytest.raises(EngineError, match="this machine has none that works"):
-        open_engine(open_package(tiny_package), "mapping", settle(ADA))
+    with pytest.raises(EngineError, match="this machine has no working one"):
+        open_engine(open_package(tiny_package), "mapping", resolve(ADA))
     monkeypatch.setattr(builder, "find_gpu", lambda device: Gpu("NVIDIA GeForce RTX 4070", (8, 9), 20))
-    package, settled, built = open_package(tiny_package), settle(ADA), []
+    package, settled, built = open_package(tiny_package), resolve(ADA), []
     watch = Watch(finished=lambda graph, engine, fresh: built.append(fresh))
 
     def foreign(file):
@@ -187,7 +187,7 @@ def test_a_refused_engine_is_rebuilt_once_and_a_failing_gpu_is_reported(tiny_pac
     key = key_of(package, "mapping", settled)
     EngineCache().get(key, foreign)
     for expected in ([False, True], [False]):
-        with pytest.raises(EngineError, match=r"does not open the engine for mapping.onnx: .*Cuda Runtime"):
+        with pytest.raises(EngineError, match=r"cannot open the engine for mapping.onnx: .*Cuda Runtime"):
             open_engine(package, "mapping", settled, watch=watch)
         assert built == expected
         built.clear()
@@ -200,7 +200,7 @@ def test_two_commands_at_once_build_an_engine_once(tiny_package, folder):
     assert [status for status, _, _ in results] == [0, 0]
     assert results[0][1] == results[1][1] != ""
     said = "".join(error for _, _, error in results)
-    assert (said.count("built in"), said.count("there already")) == (1, 1)
+    assert (said.count("built in"), said.count("already in the cache")) == (1, 1)
     assert len(names(folder)) == 2
 
 
@@ -263,7 +263,7 @@ def test_a_cache_that_cannot_be_written_is_one_line(tiny_package, tmp_path, monk
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--target", "sm_70"], "TensorRT-RTX does not build for sm_70: it knows sm_75"),
+        (["--target", "sm_70"], "TensorRT-RTX cannot build for sm_70: it knows sm_75"),
         (["--target", "ada"], "no target 'ada': give compute capabilities"),
         (["--target", ""], "no target given"),
         (["--target", "sm_89", "--portable"], "contradict each other"),
@@ -294,13 +294,13 @@ def test_tensorrt_without_a_gpu_is_told_what_to_do(tiny_package, folder, monkeyp
     fake = tensorrt_api.TensorRt("tensorrt", None, "10.3.0")
     monkeypatch.setattr(tensorrt_api, "load", lambda runtime: fake)
     if builder.find_gpu() is None:
-        assert "has none that works" in told(capsys, "build", tiny_package, "--runtime", "tensorrt")
+        assert "has no working one" in told(capsys, "build", tiny_package, "--runtime", "tensorrt")
     error = told(capsys, "build", tiny_package, "--runtime", "tensorrt", "--target", "sm_89")
     assert "leave --target out, or add --runtime rtx" in error
     monkeypatch.setattr(builder, "find_gpu", lambda device: Gpu("Tesla T4", (7, 5), 20))
     with pytest.raises(EngineError, match="--portable needs an Ampere GPU"):
-        settle(EngineOptions(runtime="tensorrt", portable=True))
-    assert settle(EngineOptions(runtime="tensorrt")).target == "Tesla T4 sm_75 20 SMs"
+        resolve(EngineOptions(runtime="tensorrt", portable=True))
+    assert resolve(EngineOptions(runtime="tensorrt")).target == "Tesla T4 sm_75 20 SMs"
 
 
 def test_a_cache_too_small_for_a_package_is_told(tiny_package, folder, monkeypatch, capsys):
@@ -311,11 +311,11 @@ def test_a_cache_too_small_for_a_package_is_told(tiny_package, folder, monkeypat
 
 def test_a_graph_that_a_package_lacks_is_no_engine(folder):
     with pytest.raises(PackageError, match="has no fused"):
-        engine_for(open_package("default"), "fused", settle(ADA))
+        engine_for(open_package("default"), "fused", resolve(ADA))
 
 
 def test_the_record_can_be_read_by_a_person(tiny_package, folder):
-    engine = engine_for(open_package(tiny_package), "mapping", settle(ADA))
+    engine = engine_for(open_package(tiny_package), "mapping", resolve(ADA))
     record = json.loads(engine.cached.path.with_suffix(".json").read_text())
     assert record["package"] == "tiny64"
     assert record["key"]["target"] == "sm_89"
@@ -329,4 +329,4 @@ def test_what_each_runtime_lacks_is_told(monkeypatch):
     monkeypatch.setattr(tensorrt_api, "load", too_old)
     monkeypatch.setattr(builder, "find_gpu", lambda device: Gpu("Orin", (8, 7), 16))
     with pytest.raises(EngineError, match=r"^tensorrt is too old; rtx is not installed$"):
-        settle(EngineOptions())
+        resolve(EngineOptions())

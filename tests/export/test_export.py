@@ -223,7 +223,7 @@ def test_an_output_that_is_there_is_kept_unless_told_otherwise(tiny_package, tmp
     shutil.copytree(tiny_package, output)
     arguments = [str(TINY), "-o", str(output), "--name", "new"]
     assert main(arguments) == 2
-    assert "is there already: give another, or --overwrite" in capsys.readouterr().err
+    assert "already exists: give another, or add --overwrite" in capsys.readouterr().err
     assert open_package(output).manifest == open_package(tiny_package).manifest
     assert main([*arguments, "--overwrite"]) == 0
     shown = capsys.readouterr().out

@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 
 from base.errors import BackendError, EngineError
 from engines import tensorrt_api
-from engines.builder import MOST_BATCH, EngineOptions, OpenEngine, Settled, Watch, open_engine, settle
+from engines.builder import (
+    MOST_BATCH,
+    EngineOptions,
+    OpenEngine,
+    ResolvedOptions,
+    Watch,
+    open_engine,
+    resolve,
+)
 from engines.cache import EngineCache
 from engines.engine_files import write_whole
 from engines.gpu import find_gpu
@@ -88,9 +96,9 @@ class TensorRtBackend:
                 f"{name} needs an NVIDIA GPU with a working driver, and there is no {self.device}: "
                 "add --backend onnxruntime"
             )
-        self._settled: Settled = settle(EngineOptions(runtime=_RUNTIME[name], device=index))
+        self._resolved: ResolvedOptions = resolve(EngineOptions(runtime=_RUNTIME[name], device=index))
         self.max_batch = MOST_BATCH  # until the engines say for how many they are
-        self.why = f"{self._settled.api.name} {self._settled.api.version}, {gpu.name}"
+        self.why = f"{self._resolved.api.name} {self._resolved.api.version}, {gpu.name}"
         self._tensors = Tensors.of(package.manifest.graphs, REQUIRED)
         self._turn = threading.RLock()
         self._state: State | None = None
@@ -214,7 +222,7 @@ class TensorRtBackend:
             raise
 
     def _open_engine(self, graph: GraphName) -> None:
-        opened = open_engine(self._package, graph, self._settled, cache=self._cache, watch=self._watch)
+        opened = open_engine(self._package, graph, self._resolved, cache=self._cache, watch=self._watch)
         kernels = b""
         with suppress(OSError):
             kernels = opened.cached.kernels.read_bytes()
@@ -253,7 +261,7 @@ class TensorRtBackend:
 
     def _mended(self, gpu: CudaDevice, error: Exception, batch: int) -> BackendError:
         """Free what the failed batch had, put right what can be, and return the error to raise."""
-        logs = [opened.said for opened in self._engines.values()]
+        logs = [opened.errors for opened in self._engines.values()]
         said = [message for log in logs for message in log]
         for log in logs:
             log.clear()
@@ -278,7 +286,7 @@ class TensorRtBackend:
                 f"the memory of {self.device} is too small for {batch} faces at once: "
                 f"{self.max_batch} from now on"
             )
-        return BackendError(f"{self._settled.api.name} failed on {self.device}: {reason}")
+        return BackendError(f"{self._resolved.api.name} failed on {self.device}: {reason}")
 
     def _memory_for(self, state: State) -> BatchMemory:
         """Return memory that has room for a state: what is there, or larger, in its place."""
@@ -324,7 +332,7 @@ class TensorRtBackend:
             scratch = self._memory.scratch_of(size)
             tensorrt_api.set_addresses(context, bound, scratch.address, scratch.size)
             self._launches[graph, batch] = Launch(context)
-            self._compiled = self._settled.api.captures
+            self._compiled = self._resolved.api.captures
         return self._launches[graph, batch]
 
     def _launch(
@@ -344,13 +352,13 @@ class TensorRtBackend:
         assert gpu is not None
         # Not a function within this one: an error's frame would keep that, and with it the launch.
         work = partial(_put, launch.context, gpu.stream, then)
-        wanted = captured and self.captures and not self._settled.api.captures
+        wanted = captured and self.captures and not self._resolved.api.captures
         if wanted and launch.run and launch.captured is None:
             try:
                 launch.captured = gpu.driver.capture(gpu.stream, work)
             except (DriverError, EngineError):
                 self.captures = False
-                self._engines[graph].said.clear()
+                self._engines[graph].errors.clear()
         if launch.captured is not None:
             gpu.driver.launch(launch.captured, gpu.stream)
         else:

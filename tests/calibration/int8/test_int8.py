@@ -417,5 +417,5 @@ def test_what_cannot_be_is_refused(
     assert "--psnr 5" in refused(tiny_package, faces, output, capsys, "--aligned", "--psnr", "5")
     assert "--portraits 3" in refused(tiny_package, faces, output, capsys, "--portraits", "3")
     assert run(tiny_package, faces, made, "--aligned") == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert json.loads((made / "manifest.json").read_text())["precision"] == "int8"

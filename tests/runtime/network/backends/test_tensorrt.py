@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from base.errors import BackendError
-from engines.builder import EngineOptions, engine_for, open_engine, settle
+from engines.builder import EngineOptions, engine_for, open_engine, resolve
 from engines.cache import EngineCache
 from engines.package import REQUIRED, open_package
 from runtime import Restorer, RestoreSettings, preset
@@ -396,7 +396,7 @@ def test_engines_of_any_max_batch_are_taken_and_bound_the_batches(gpu, tiny_pack
     package = open_package(tiny_package)
     open_backend("tensorrt", package).close()
     for graph in REQUIRED:
-        engine_for(package, graph, settle(EngineOptions(max_batch=max_batch, exact=True)))
+        engine_for(package, graph, resolve(EngineOptions(max_batch=max_batch, exact=True)))
     monkeypatch.delattr("engines.builder.build_apart")
     opened = open_backend("tensorrt", package)
     assert opened.max_batch == max_batch
@@ -405,7 +405,7 @@ def test_engines_of_any_max_batch_are_taken_and_bound_the_batches(gpu, tiny_pack
 
 def test_an_engine_that_is_refused_is_built_again_for_as_many_faces(gpu, tiny_package, monkeypatch):
     package = open_package(tiny_package)
-    engine_for(package, "mapping", settle(EngineOptions(max_batch=2, exact=True)))
+    engine_for(package, "mapping", resolve(EngineOptions(max_batch=2, exact=True)))
     runtime, refused = sys.modules["tensorrt"].Runtime, []
     opens = runtime.deserialize_cuda_engine
 
@@ -415,7 +415,7 @@ def test_an_engine_that_is_refused_is_built_again_for_as_many_faces(gpu, tiny_pa
     monkeypatch.setattr(runtime, "deserialize_cuda_engine", refuses_once)
     device = CudaDevice(0)
     with device.current():
-        assert open_engine(package, "mapping", settle(EngineOptions())).cached.record.key.max_batch == 2
+        assert open_engine(package, "mapping", resolve(EngineOptions())).cached.record.key.max_batch == 2
     device.close()
     assert [entry.record.key.max_batch for entry in EngineCache().entries()] == [2]
 
