@@ -1,4 +1,4 @@
-"""`python -m engines build|list|inspect|import|delete`: TensorRT engines for packages, and their cache."""
+"""`python -m engines build|list|inspect|import|delete`: build and manage the TensorRT engines of packages."""
 
 import argparse
 import sys
@@ -32,7 +32,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def parser() -> CommandParser:
     """Return the parser of the command line."""
-    about = "Build TensorRT engines for model packages, and look after their cache."
+    about = "Build TensorRT engines for model packages, and manage their cache."
     parser = CommandParser(prog="python -m engines", description=about)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_build(commands)
@@ -41,64 +41,64 @@ def parser() -> CommandParser:
     listing = commands.add_parser("list", help=about, description=about)
     listing.set_defaults(command=_list)
 
-    about = "Show what is in a package or an engine: graphs, layers, precisions, memory."
+    about = "Describe a package or an engine: graphs, layers, precisions, memory."
     inspect = commands.add_parser("inspect", help=about, description=about)
     inspect.set_defaults(command=_inspect)
     inspect.add_argument(
         "what",
         metavar="PACKAGE|ENGINE",
-        help="A package, an engine file, or the name of an engine as `list` shows it.",
+        help="A package, an engine file, or an engine's name from `list`.",
     )
     inspect.add_argument("--layers", action="store_true", help="Show every layer of an engine.")
 
-    about = "Take engines that `build --output` has copied into this machine's cache."
+    about = "Copy engines made with `build --output` into this machine's cache."
     take_in = commands.add_parser("import", help=about, description=about)
     take_in.set_defaults(command=_import)
-    take_in.add_argument("folder", type=Path, metavar="DIR", help="The folder with the engines.")
+    take_in.add_argument("folder", type=Path, metavar="DIR", help="Folder with the engines.")
 
-    about = "Delete engines from the cache; what is needed again is built again."
+    about = "Delete engines from the cache; they are rebuilt when needed again."
     delete = commands.add_parser("delete", help=about, description=about)
     delete.set_defaults(command=_delete)
     chosen = delete.add_mutually_exclusive_group(required=True)
+    chosen.add_argument("engine", nargs="?", metavar="ENGINE", help="Name of an engine, from `list`.")
     chosen.add_argument(
-        "engine", nargs="?", metavar="ENGINE", help="The name of an engine, as `list` shows it."
+        "--package", metavar="NAME", help="Delete all engines of the packages with this name."
     )
-    chosen.add_argument("--package", metavar="NAME", help="Delete all engines of the packages of this name.")
     chosen.add_argument("--all", action="store_true", help="Delete all engines.")
     return parser
 
 
 def _add_build(commands: "argparse._SubParsersAction[CommandParser]") -> None:
-    about = "Build the engines of a package, or find them in the cache."
+    about = "Build the engines of a package; engines already in the cache are reused."
     build = commands.add_parser("build", help=about, description=about)
     build.set_defaults(command=_build)
     add = build.add_argument
-    add("package", metavar="PACKAGE", help="The folder of a package, or the name of a bundled one.")
+    add("package", metavar="PACKAGE", help="Package folder, or name of a bundled package.")
     add(
         "--runtime",
         choices=get_args(RuntimeName),
         metavar="tensorrt|rtx",
-        help="What the engines are for. (default: tensorrt where it is installed and finds a GPU, else rtx)",
+        help="TensorRT runtime that the engines are for. (default: tensorrt if it is installed and finds a GPU, otherwise rtx)",
     )
     add(
         "--max-batch",
         type=int,
         default=DEFAULT_MAX_BATCH,
         metavar="N",
-        help="The most faces that go through at once.",
+        help="Largest number of faces per batch.",
     )
     add(
         "--target",
         metavar="sm_75,sm_89,…",
-        help="Compute capabilities to build for; TensorRT-RTX only, and needs no GPU.",
+        help="Compute capabilities to build for (TensorRT-RTX only); no GPU is needed.",
     )
     add(
         "--portable",
         action="store_true",
-        help="Build one engine for Ampere and all newer GPUs; it is a little slower.",
+        help="Build one engine for Ampere and all newer GPUs; it is slightly slower.",
     )
-    add("--workspace", type=int, metavar="MiB", help="The most scratch memory that a layer may use.")
-    add("--device", type=int, default=0, metavar="N", help="The index of the GPU. (default: 0)")
+    add("--workspace", type=int, metavar="MiB", help="Upper limit on the scratch memory of a layer.")
+    add("--device", type=int, default=0, metavar="N", help="Index of the GPU. (default: 0)")
     add(
         "--graphs",
         metavar="NAMES",
@@ -108,9 +108,9 @@ def _add_build(commands: "argparse._SubParsersAction[CommandParser]") -> None:
         "--output",
         type=Path,
         metavar="DIR",
-        help="Also copy the engines there, to carry them to another machine together with the package.",
+        help="Also copy the engines to this folder, to move them to another machine with the package.",
     )
-    add("--rebuild", action="store_true", help="Build even what the cache already has.")
+    add("--rebuild", action="store_true", help="Rebuild engines that are already in the cache.")
     add("-v", "--verbose", action="store_true", help="Show TensorRT's own messages.")
 
 
@@ -134,7 +134,7 @@ def _build(options: argparse.Namespace) -> int:
     )
     if options.runtime is None and not resolved.api.tunes and resolved.gpu is None and not options.target:
         Console(stderr=True).print(
-            "no GPU that works was found, so TensorRT-RTX engines are built for Ampere and all newer GPUs; "
+            "no working GPU was found, so TensorRT-RTX engines are built for Ampere and all newer GPUs; "
             "--target names others, and --runtime rtx builds without this message",
             soft_wrap=True,
             highlight=False,
@@ -150,7 +150,7 @@ def _build(options: argparse.Namespace) -> int:
     if gone := [path.name for path in paths if not path.exists()]:
         raise EngineError(
             f"the cache's limit of {cache.limit >> 20} MiB is less than this package's engines need: "
-            f"{', '.join(gone)} had to go again; raise $GPEN_EDGE_CACHE_MIB"
+            f"{', '.join(gone)} did not fit and were deleted; raise $GPEN_EDGE_CACHE_MIB"
         )
     console = _console()
     for path in paths:
@@ -159,7 +159,7 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _console() -> Console:
-    """Return standard output; what is piped on is not folded to the width of a terminal."""
+    """Return standard output; piped output is not wrapped at the terminal's width."""
     console = Console()
     return console if console.is_terminal else Console(width=200)
 
@@ -172,7 +172,7 @@ def _graphs(names: str | None) -> tuple[GraphName, ...]:
     if strange := sorted(wanted - set(known)):
         raise EngineError(f"no graph {strange[0]!r}: there are {', '.join(known)}")
     if not wanted:
-        raise EngineError(f"no graph given: there are {', '.join(known)}")
+        raise EngineError(f"no graph given: choose from {', '.join(known)}")
     return tuple(name for name in known if name in wanted)
 
 

@@ -1,10 +1,8 @@
 """Build an engine in a child process, and talk to it over a pipe.
 
 A separate process can be interrupted at once, even while TensorRT does not respond for a minute. If it
-crashes
-or runs out of memory, the caller gets an error instead of dying with it. Its memory and CUDA context are
-freed
-when it ends, and it ends when its parent does.
+crashes or runs out of memory, the caller gets an error instead of dying with it. Its memory and CUDA context
+are freed when it ends, and it ends when its parent does.
 """
 
 import os

@@ -36,16 +36,14 @@ class EngineOptions:
     runtime: RuntimeName | None = None
     """None selects TensorRT if it is installed and finds a GPU, otherwise TensorRT-RTX."""
     targets: tuple[str, ...] = ()
-    """Compute capabilities such as `sm_89` (TensorRT-RTX only); none means this machine's GPU, or
-    portable.
+    """Compute capabilities such as `sm_89` (TensorRT-RTX only); none means this machine's GPU, or portable.
     """
     max_batch: int = DEFAULT_MAX_BATCH
     """Largest batch of faces that an engine is built for."""
     portable: bool = False
     """Build one engine for Ampere and all newer GPUs, which is TensorRT-RTX's default."""
     workspace_mib: int | None = None
-    """Upper limit on a layer's scratch memory, while building and running. Not part of an engine's
-    identity.
+    """Upper limit on a layer's scratch memory, while building and running. Not part of an engine's identity.
     """
     device: int = 0
     exact: bool = False
@@ -218,10 +216,8 @@ def open_engine(
     """Return the engine for a graph, opened on the current GPU.
 
     If the runtime refuses an engine (for example one made by another build of TensorRT), it is rebuilt once;
-    the
-    old file stays until the new one is complete. Raises EngineError if there is no GPU, its memory is full,
-    CUDA
-    fails, or the runtime refuses the new engine too.
+    the old file stays until the new one is complete. Raises EngineError if there is no GPU, its memory is
+    full, CUDA fails, or the runtime refuses the new engine too.
     """
     cache = cache or EngineCache()
     if resolved.gpu is None:

@@ -1,4 +1,4 @@
-"""What is in a package, in an engine and in the cache, as tables."""
+"""Tables that describe packages, engines and the cache."""
 
 import re
 from datetime import datetime, timezone
@@ -27,7 +27,7 @@ def engines_table(entries: list[Entry], *, title: str | None = None) -> Table:
     table.add_column("last used", no_wrap=True)
     for entry in entries:
         key = entry.record.key
-        name = entry.path.stem.rpartition("-")[2]  # the digest is enough for `inspect`
+        name = entry.path.stem.rpartition("-")[2]  # the first digits of the hash are enough for `inspect`
         graph = f"{entry.record.package}/{key.graph} {key.graph_sha256[:6]}"  # packages may share a name
         runtime = f"{key.runtime} {key.version}"
         batch = f"1…{key.max_batch}"
@@ -38,7 +38,7 @@ def engines_table(entries: list[Entry], *, title: str | None = None) -> Table:
 
 
 def package_report(package: Package, entries: list[Entry]) -> RenderableType:
-    """Return what a package says of itself, its graphs, and its engines in the cache."""
+    """Describe a package: its manifest, its graphs and its cached engines."""
     manifest = package.manifest
     head = Text(
         f"{manifest.summary}, {manifest.precision}, opset {manifest.opset}, loop {manifest.loop_kind}\n"
@@ -54,12 +54,12 @@ def package_report(package: Package, entries: list[Entry]) -> RenderableType:
     hashes = {graph.sha256 for graph in manifest.graphs.values()}
     mine = [entry for entry in entries if entry.record.key.graph_sha256 in hashes]
     if not mine:
-        return Group(head, graphs, Text("no engines in the cache: python -m engines build makes them"))
+        return Group(head, graphs, Text("no engines in the cache: `python -m engines build` makes them"))
     return Group(head, graphs, engines_table(mine, title="engines in the cache"))
 
 
 def engine_report(engine: CachedEngine, *, all_layers: bool) -> RenderableType:
-    """Return what is known of an engine: its key, memory, layers by precision and, if wanted, each layer."""
+    """Describe an engine: key, memory, layers by precision and, on request, every layer."""
     record, key = engine.record, engine.record.key
     lines = [
         f"{key.graph}.onnx of {record.package} ({key.precision}), batch 1…{key.max_batch}, for {key.target}",

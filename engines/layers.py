@@ -30,8 +30,7 @@ class EngineLayer:
     """The builder's name for it: `kgen`, `correlation`, `CaskConvolution`."""
     precision: str
     """FP32, FP16 or INT8: the type of its output; INT8 for a convolution that reads INT8, whatever its output
-    type;
-    empty if it has no output.
+    type; empty if it has no output.
     """
     nodes: tuple[str, ...] = ()
     """Nodes of the ONNX graph that it implements."""

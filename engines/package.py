@@ -269,8 +269,7 @@ def new_package(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield an empty folder to fill; it gets its final name only if the block succeeds.
 
     Raises PackageError if the path exists (unless `overwrite`, which replaces packages and nothing else) or
-    the
-    folder cannot be written.
+    the folder cannot be written.
     """
     with _replacing(folder) as filled:
         check_free(folder, overwrite=overwrite)

@@ -1,10 +1,8 @@
 """The only module that handles differences between TensorRT 10.3 to 11 and TensorRT-RTX.
 
 It never sets a precision: networks are strongly typed, so the graph's own types decide. TensorRT's Python API
-is
-called directly. Polygraphy wraps the same calls, but selects its TensorRT by an environment variable for the
-whole
-process, would be another package to install on a kiosk, and leaves the parser's errors in its log.
+is called directly. Polygraphy wraps the same calls, but selects its TensorRT by an environment variable for
+the whole process, would be another package to install on a kiosk, and leaves the parser's errors in its log.
 """
 
 import importlib

@@ -1,12 +1,10 @@
 """FP32 matrix products for Turing.
 
 TensorRT-RTX compiles no FP32 matrix products for compute capability 7.5, but it does compile FP32
-convolutions and
-sums. The mapping, the style affines and the RGB accumulation are FP32 matrix products, even in FP16 packages.
-So
-x·Wᵀ with constant W becomes a 1×1 convolution of x as a one-pixel image, and a product of two computed
-matrices
-becomes the sum over their elementwise product. Results are the same up to the order of summation.
+convolutions and sums. The mapping, the style affines and the RGB accumulation are FP32 matrix products, even
+in FP16 packages. So x·Wᵀ with constant W becomes a 1×1 convolution of x as a one-pixel image, and a product
+of two computed matrices becomes the sum over their elementwise product. Results are the same up to the order
+of summation.
 """
 
 from typing import TYPE_CHECKING, Any

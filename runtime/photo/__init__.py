@@ -1,1 +1,1 @@
-"""Photo files: any common format in, the same picture with restored faces out."""
+"""Photo files: read any common format, and write the photo back with restored faces."""

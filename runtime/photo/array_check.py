@@ -1,4 +1,4 @@
-"""Check that an array that a program hands over is a photo."""
+"""Check that an array passed in by a program is a photo."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ WANTED = "a photo must be an H×W×3 array of uint8 or uint16, RGB"
 
 
 def check_pixels(photo: Any) -> None:
-    """Raise PixelsError, with what was given and how to convert it, unless it is H×W×3 uint8 or uint16."""
+    """Raise PixelsError unless the array is H×W×3 uint8 or uint16; the error says how to convert it."""
     if not isinstance(photo, np.ndarray):
         raise PixelsError(f"{WANTED}: this is {_kind(photo)}")
     shape = "×".join(map(str, photo.shape)) or "a single number,"
@@ -22,25 +22,25 @@ def check_pixels(photo: Any) -> None:
 def _kind(value: Any) -> str:
     kind = type(value)
     if kind.__module__.partition(".")[0] == "PIL":
-        return 'a Pillow image; give np.asarray(ImageOps.exif_transpose(image).convert("RGB"))'
+        return 'a Pillow image; pass np.asarray(ImageOps.exif_transpose(image).convert("RGB"))'
     return f"of type {kind.__name__}"
 
 
 def _advice(photo: np.ndarray[Any, Any]) -> str:
-    """Return how to convert an array to a photo; empty for one that is a photo."""
+    """Return how to convert an array to a photo; empty if it is one."""
     shape = photo.shape
     if photo.ndim == 2:
-        return "repeat a grey picture with np.dstack([grey] * 3)"
+        return "repeat a grey image with np.dstack([grey] * 3)"
     if photo.ndim == 4:
         return "give one photo at a time"
     if photo.ndim != 3:
-        return "give height, width and three colours"
+        return "pass height, width and three colours"
     if shape[2] != 3 and shape[0] == 3:
-        return "put the colours last with photo.transpose(1, 2, 0)"
+        return "move the colours to the last axis with photo.transpose(1, 2, 0)"
     if shape[2] == 1:
-        return "repeat a grey picture with np.dstack([grey] * 3)"
+        return "repeat a grey image with np.dstack([grey] * 3)"
     if shape[2] == 4:
-        return "leave the alpha channel out with photo[..., :3]"
+        return "drop the alpha channel with photo[..., :3]"
     if shape[2] != 3:
         return "give three colours"
     if not photo.size:

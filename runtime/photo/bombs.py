@@ -1,4 +1,4 @@
-"""Small files that ask for work without bounds, recognised before a decoder takes them on."""
+"""Detect small files whose decoding would take unbounded work, before a decoder sees them."""
 
 from itertools import islice
 from typing import BinaryIO
@@ -7,23 +7,23 @@ from runtime.photo.jpeg_segments import START_OF_SCAN, segments
 from runtime.photo.mapped import mapped
 
 MOST_SCANS = 100
-"""Of a progressive JPEG. Encoders write about ten; each costs the decoder a pass over the whole picture."""
+"""Of a progressive JPEG. Encoders write about ten; each costs the decoder a pass over the image."""
 
 
 def has_endless_scans(file: BinaryIO) -> bool:
-    """Return whether the first picture of a JPEG has more scans than any encoder writes."""
+    """Return whether the first image of a JPEG has more scans than any encoder writes."""
     with mapped(file) as data:
         scans = (each for each in segments(data) if each.marker == START_OF_SCAN)
         return next(islice(scans, MOST_SCANS, None), None) is not None
 
 
 def webp_size(start: bytes) -> tuple[int, int] | None:
-    """Return width and height of a WebP, which its decoder makes room for as soon as it is opened.
+    """Return width and height of a WebP, whose decoder allocates memory for them as soon as it is opened.
 
-    start  at least 30 bytes of it
+    start  at least the first 30 bytes of the file
 
-    None means that the header is of no kind that is known here. Written from the container's specification
-    (RFC 9649) and RFC 6386, section 9.1, for lossy pictures.
+    Returns None for unknown headers. Written from the container's specification (RFC 9649) and, for lossy
+    images, RFC 6386, section 9.1.
     """
     kind, body = start[12:16], start[20:30]
     if kind == b"VP8X":

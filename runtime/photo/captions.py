@@ -17,20 +17,22 @@ from runtime.photo.jpeg_segments import APP13, COMMENT, LONGEST_BODY, Data, segm
 IPTC_TAG, RESOURCES_TAG = 33723, 34377
 """Of TIFF directories: IPTC records, and Photoshop's image resources."""
 COMMENT_KEYWORD = "Comment"
-"""PNG's word for what is a comment in JPEG and GIF."""
+"""PNG keyword for what JPEG and GIF call a comment."""
 _PROMPT = "parameters"
-"""What image generators call what they were asked. In other files than PNG it is EXIF's UserComment."""
+"""Keywords that image generators use for the prompt. Outside PNG it is stored as EXIF's UserComment."""
 
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _IPTC, _COPYRIGHT_FLAG, _URL, _IPTC_DIGEST = 0x0404, 0x040A, 0x040B, 0x0425
 _KEPT_RESOURCES = (_IPTC, _COPYRIGHT_FLAG, _URL, _IPTC_DIGEST)
-"""Captions; the others are thumbnails, copies of other blocks, and what belongs to the pixels' places."""
+"""Image resources that are captions; the others are thumbnails, copies of other blocks, or tied to the
+pixels' layout.
+"""
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _KEPT_ELSEWHERE = ("XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type APP1")
-"""Keywords of texts that are read as XMP or EXIF, and written as such."""
+"""Keywords of texts that are read as XMP or EXIF, and written back as such."""
 _RAW_IPTC = ("Raw profile type iptc", "Raw profile type 8bim")
 _LONGEST_TEXT = 1 << 20
-"""Bytes of a text once it is decompressed; longer ones are only carried from PNG to PNG."""
+"""Most bytes of a decompressed text; longer ones are only copied from PNG to PNG."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,9 @@ class Text:
 
     keyword: str
     text: str | None
-    """None for one that is too long or too broken to be read, which a PNG carries along all the same."""
+    """None for a text that is too long or too broken to read; a PNG still carries it along."""
     raw: bytes
-    """As it stood in its file: a JPEG's or GIF's comment, or a whole PNG chunk."""
+    """The bytes as stored in the file: a JPEG's or GIF's comment, or a complete PNG chunk."""
     is_chunk: bool
 
 
@@ -49,7 +51,7 @@ class Text:
 
 
 def jpeg_captions(data: Data) -> tuple[tuple[Text, ...], bytes]:
-    """Return a JPEG's comments, and the image resources that are captions."""
+    """Return a JPEG's comments, and its image resources that are captions."""
     comments, resources = [], b""
     for each in segments(data):
         if each.marker == COMMENT and each.end > each.body:
@@ -60,7 +62,7 @@ def jpeg_captions(data: Data) -> tuple[tuple[Text, ...], bytes]:
 
 
 def png_captions(data: Data) -> tuple[tuple[Text, ...], bytes]:
-    """Return a PNG's texts, and the image resources that some programs keep as a text."""
+    """Return a PNG's texts, and the image resources that some programs store as a text."""
     texts, resources = [], b""
     for chunk in png_chunks(data):
         if chunk.name in _TEXT_CHUNKS:
@@ -75,10 +77,10 @@ def png_captions(data: Data) -> tuple[tuple[Text, ...], bytes]:
 
 
 def tagged_captions(tags: Any) -> bytes:
-    """Return the image resources that are captions of TIFF's or EXIF's first directory."""
+    """Return the captions among the image resources in the first directory of a TIFF or EXIF block."""
     resources = tags.get(RESOURCES_TAG)
     kept = captions_in(resources) if isinstance(resources, bytes) else b""
-    # Most programs declare IPTC as numbers of four bytes, of which Pillow gives out the first.
+    # Most programs declare IPTC as four-byte numbers, of which Pillow returns only the first.
     iptc = getattr(tags, "_tagdata", {}).get(IPTC_TAG) or tags.get(IPTC_TAG)
     if isinstance(iptc, bytes) and iptc and not iptc_of(kept):
         kept = _resource(_IPTC, iptc) + kept
@@ -86,7 +88,7 @@ def tagged_captions(tags: Any) -> bytes:
 
 
 def comment(raw: bytes) -> Text:
-    """Return a JPEG's or GIF's comment, in UTF-8 or else Latin-1."""
+    """Decode the comment of a JPEG or GIF as UTF-8, otherwise as Latin-1."""
     try:
         text = raw.decode()
     except UnicodeDecodeError:
@@ -101,12 +103,12 @@ def gif_captions(image: ImageFile) -> tuple[Text, ...]:
 
 
 def captions_in(resources: bytes) -> bytes:
-    """Return those of Photoshop's image resources that are captions, as they stand."""
+    """Return the Photoshop image resources that are captions, unchanged."""
     return b"".join(whole for code, whole, _ in _each_resource(resources) if code in _KEPT_RESOURCES)
 
 
 def iptc_of(resources: bytes) -> bytes:
-    """Return the IPTC records among image resources; empty where there are none."""
+    """Return the IPTC records among image resources; empty if there are none."""
     return next((data for code, _, data in _each_resource(resources) if code == _IPTC), b"")
 
 
@@ -114,7 +116,7 @@ def iptc_of(resources: bytes) -> bytes:
 
 
 def jpeg_segments_of(texts: tuple[Text, ...], resources: bytes) -> bytes:
-    """Return the segments of a JPEG that hold captions; a text too long for one is left out."""
+    """Return the JPEG segments that hold the captions; a text too long for one segment is left out."""
     room = LONGEST_BODY - len(_PHOTOSHOP)
     parts = [resources[at : at + room] for at in range(0, len(resources), room)]
     written = [segment(APP13, _PHOTOSHOP + part) for part in parts]
@@ -124,7 +126,7 @@ def jpeg_segments_of(texts: tuple[Text, ...], resources: bytes) -> bytes:
 
 
 def png_chunks_of(texts: tuple[Text, ...], resources: bytes) -> bytes:
-    """Return the chunks of a PNG that hold captions."""
+    """Return the PNG chunks that hold the captions."""
     written = [text.raw if text.is_chunk else _as_chunk(text.keyword, text.text or "") for text in texts]
     if resources:
         block = _PHOTOSHOP + resources  # as ImageMagick and ExifTool write and read it
@@ -135,20 +137,20 @@ def png_chunks_of(texts: tuple[Text, ...], resources: bytes) -> bytes:
 
 
 def exif_with(exif: bytes | None, texts: tuple[Text, ...], iptc: bytes = b"") -> tuple[bytes | None, bool]:
-    """Return an EXIF block that also holds texts and IPTC, and whether there was room for the texts.
+    """Return an EXIF block with texts and IPTC added, and whether the texts fitted.
 
-    Texts become the one user comment of EXIF; where there is one already, it stays.
+    Texts are stored as EXIF's single user comment; an existing one is kept.
     """
-    told = "\n".join(_with_keyword(text) for text in texts if text.text)
-    if not told and not iptc:
+    joined = "\n".join(_with_keyword(text) for text in texts if text.text)
+    if not joined and not iptc:
         return exif, True
     block = Image.Exif()
     block.load(exif or b"")
     details, has_room = block.get_ifd(IFD.Exif), True
-    if told:
+    if joined:
         has_room = not bytes(details.get(Base.UserComment) or b"")[8:].strip(b"\0 ")
         if has_room:
-            details[Base.UserComment] = b"UNICODE\0" + told.encode(
+            details[Base.UserComment] = b"UNICODE\0" + joined.encode(
                 "utf-16-be"
             )  # the order that readers expect
     if iptc:
@@ -163,7 +165,7 @@ def apart(texts: tuple[Text, ...]) -> tuple[tuple[Text, ...], tuple[Text, ...]]:
 
 
 def fits_jpeg(text: Text) -> bool:
-    """Return whether a text can be a JPEG's comment."""
+    """Return whether a text fits into a JPEG comment."""
     return text.text is not None and len(_as_comment(text)) <= LONGEST_BODY
 
 
@@ -201,7 +203,7 @@ def _decompressed(content: bytes) -> bytes:
     inflating = zlib.decompressobj()
     text = inflating.decompress(content, _LONGEST_TEXT)
     if not inflating.eof:
-        raise ValueError("longer than a text is read")
+        raise ValueError("longer than the longest text that is read")
     return text
 
 
@@ -215,11 +217,11 @@ def _resources_of_raw_profile(text: str) -> bytes:
 
 
 def _each_resource(block: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield the number, the whole and the data of each image resource (Adobe Photoshop File Formats)."""
+    """Yield the number, the full bytes and the data of each image resource (Adobe Photoshop File Formats)."""
     at = 0
     while block[at : at + 4] == b"8BIM" and at + 12 <= len(block):
         (code,) = struct.unpack_from(">H", block, at + 4)
-        name = (2 + block[at + 6]) // 2 * 2  # its length, its letters, padded
+        name = (2 + block[at + 6]) // 2 * 2  # its length, its letters, padding
         start = at + 6 + name + 4
         if start > len(block):
             return

@@ -1,4 +1,4 @@
-"""The chunks that PNG (ISO/IEC 15948) and WebP (RFC 9649) files consist of, without decoding them."""
+"""Find the chunks of PNG (ISO/IEC 15948) and WebP (RFC 9649) files without decoding them."""
 
 import struct
 import zlib
@@ -11,7 +11,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 class Chunk(NamedTuple):
-    """A chunk of a file, as places in it."""
+    """The position of a chunk in its file."""
 
     name: bytes
     start: int
@@ -20,11 +20,11 @@ class Chunk(NamedTuple):
     size: int
     """Of the body; bytes."""
     end: int
-    """Where the next one begins."""
+    """Where the next chunk begins."""
 
 
 def png_chunks(data: Data) -> Iterator[Chunk]:
-    """Yield the whole chunks of a PNG, IEND the last."""
+    """Yield the complete chunks of a PNG up to and including IEND."""
     at = len(PNG_SIGNATURE)
     while at + 12 <= len(data):
         size, name = struct.unpack(">I4s", data[at : at + 8])
@@ -38,12 +38,12 @@ def png_chunks(data: Data) -> Iterator[Chunk]:
 
 
 def png_chunk(name: bytes, body: bytes) -> bytes:
-    """Return a whole PNG chunk, with its check sum."""
+    """Return a complete PNG chunk with its checksum."""
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
 def riff_chunks(data: Data, start: int, end: int) -> Iterator[Chunk]:
-    """Yield the whole chunks between two places of a WebP; `start` is 12 for those of the file."""
+    """Yield the complete chunks between two offsets of a WebP; `start` is 12 for those of the file."""
     at = start
     while at + 8 <= end:
         name, size = struct.unpack("<4sI", data[at : at + 8])
@@ -55,5 +55,5 @@ def riff_chunks(data: Data, start: int, end: int) -> Iterator[Chunk]:
 
 
 def riff_chunk(name: bytes, body: bytes) -> bytes:
-    """Return a whole RIFF chunk, padded to an even length."""
+    """Return a complete RIFF chunk, padded to an even length."""
     return struct.pack("<4sI", name, len(body)) + body + b"\0" * (len(body) % 2)

@@ -1,4 +1,4 @@
-"""Where files tell their colours besides ICC: PNG's chunks, HEIF's nclx, EXIF and TIFF tags."""
+"""Colour descriptions in files other than ICC profiles: PNG chunks, HEIF's nclx, EXIF and TIFF tags."""
 
 import struct
 from typing import Any
@@ -13,7 +13,7 @@ from runtime.photo.colours import Colours, adobe_rgb, of_codes, of_gamma, of_pri
 from runtime.photo.jpeg_segments import Data
 
 _PNG_COLOURS = {b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32, b"mDCV": 24, b"cLLI": 8}
-"""Chunks and their sizes; all stand before the palette and the samples."""
+"""Chunks and their sizes; all of them come before the palette and the samples."""
 _SRGB_CODES = b"\x01\x0d"
 _TRANSFER_FUNCTION, _WHITE_POINT, _PRIMARIES = 301, 318, 319
 _INTEROP_INDEX = 1
@@ -22,7 +22,7 @@ _UNIT = 100_000
 
 
 def png_colours(data: Data) -> dict[bytes, bytes]:
-    """Return the well-formed colour chunks of a PNG besides iCCP, the first of each, as they stand in it."""
+    """Return the unchanged, well-formed colour chunks of a PNG other than iCCP, the first of each kind."""
     found: dict[bytes, bytes] = {}
     for chunk in png_chunks(data):
         if chunk.name in (b"IDAT", b"PLTE"):
@@ -33,10 +33,10 @@ def png_colours(data: Data) -> dict[bytes, bytes]:
 
 
 def of_png(chunks: dict[bytes, bytes], *, has_profile: bool) -> Colours | None:
-    """Return what a PNG's chunks say of its colours; None for sRGB, or what the profile says.
+    """Return the colours that a PNG's chunks describe; None for sRGB, or if the ICC profile applies.
 
-    cICP comes before iCCP, that before sRGB, and that before gAMA and cHRM (PNG, third edition, section 4.3).
-    For an HDR picture the file's own profile is the better answer where cICP cannot be written.
+    cICP takes precedence over iCCP, iCCP over sRGB, and sRGB over gAMA and cHRM (PNG, third edition, section
+    4.3). If cICP cannot be written for an HDR image, the file's own profile is the better description.
     """
     cicp = chunks.get(b"cICP")
     if cicp and cicp[2] == 0:
@@ -59,23 +59,23 @@ def of_png(chunks: dict[bytes, bytes], *, has_profile: bool) -> Colours | None:
 
 
 def as_png_chunks(chunks: dict[bytes, bytes]) -> bytes:
-    """Return whole PNG chunks, those first that come before others."""
+    """Return complete PNG chunks, in order of precedence."""
     return b"".join(png_chunk(name, chunks[name]) for name in _PNG_COLOURS if name in chunks)
 
 
 def of_heif(image: ImageFile) -> tuple[Colours | None, dict[bytes, bytes]]:
-    """Return what a HEIF's nclx box says of its colours, and the same as PNG's cICP chunk."""
+    """Return the colours that a HEIF's nclx box describes, also as a PNG cICP chunk."""
     nclx = image.info.get("nclx_profile") or {}
     try:
         primaries, transfer = int(nclx["color_primaries"]), int(nclx["transfer_characteristics"])
     except (KeyError, TypeError, ValueError):
         return None, {}
-    colours = of_codes(primaries, transfer)  # the decoder has widened a narrow range
+    colours = of_codes(primaries, transfer)  # the decoder has expanded a limited range
     return colours, {b"cICP": bytes([primaries, transfer, 0, 1])} if colours else {}
 
 
 def of_exif(image: ImageFile) -> Colours | None:
-    """Return Adobe RGB where EXIF names it as cameras do, by R03 (DCF 2.0, section 6.2); else None."""
+    """Return Adobe RGB if EXIF names it by R03, as cameras do (DCF 2.0, section 6.2); otherwise None."""
     try:
         index = image.getexif().get_ifd(IFD.Interop).get(_INTEROP_INDEX)
     except Exception:  # broken EXIF
@@ -84,7 +84,7 @@ def of_exif(image: ImageFile) -> Colours | None:
 
 
 def of_tiff(tags: Any) -> Colours | None:
-    """Return what a TIFF's tags say of its colours (TIFF 6.0, section 20); None where they say nothing."""
+    """Return the colours that a TIFF's tags describe (TIFF 6.0, section 20), or None."""
     try:
         table, white, colours = (tags.get(tag) for tag in (_TRANSFER_FUNCTION, _WHITE_POINT, _PRIMARIES))
         primaries = None
@@ -101,7 +101,7 @@ def of_tiff(tags: Any) -> Colours | None:
 
 
 def with_orientation_only(orientation: int) -> bytes:
-    """Return an EXIF block, without JPEG's header, that says how the picture is turned and nothing else."""
+    """Return an EXIF block, without JPEG's header, that holds only the orientation."""
     exif = Image.Exif()
     exif[Base.Orientation] = orientation
     return exif.tobytes().removeprefix(b"Exif\0\0")

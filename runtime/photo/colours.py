@@ -1,7 +1,7 @@
-"""Colours that a file describes otherwise than by an ICC profile, and an ICC profile that says the same.
+"""Colours that a file describes without an ICC profile, and equivalent ICC profiles.
 
-Pillow has no call that makes a profile of given primaries, so the few tags of a matrix profile are written
-here (ICC.1:2022, sections 8.3 and 10).
+Pillow cannot make a profile from given primaries, so the few tags of a matrix profile are written here
+(ICC.1:2022, sections 8.3 and 10).
 """
 
 import struct
@@ -17,11 +17,11 @@ XY = tuple[float, float]
 _D50 = np.array([0.9642, 1.0, 0.8249])
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _TABLE = 4096
-"""Entries of a tone curve that has no formula in ICC."""
+"""Entries of a tone curve that ICC has no formula for."""
 _WHITE_NITS = 203.0
-"""Diffuse white of HDR pictures (ITU-R BT.2408)."""
+"""Diffuse white of HDR images (ITU-R BT.2408)."""
 _KNEE = 0.6
-"""Of diffuse white: up to here an HDR picture is shown as it is, above it is compressed."""
+"""Share of diffuse white up to which an HDR image is shown unchanged; brighter light is compressed."""
 _BT709, _SRGB, _PQ, _HLG = 1, 13, 16, 18
 _UNSPECIFIED = 2
 
@@ -45,20 +45,20 @@ _ADOBE_RGB: tuple[XY, XY, XY, XY] = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06), _
 
 @dataclass(frozen=True)
 class Colours:
-    """What RGB or grey samples stand for."""
+    """The meaning of RGB or grey samples."""
 
     primaries: tuple[XY, XY, XY, XY]
     """CIE x and y of red, green, blue and white."""
     curves: tuple[bytes, ...]
     """ICC tone curves, from samples to light: one for all channels, or three."""
     cicp: bytes | None = None
-    """For HDR: primaries, transfer, matrix and range (H.273), for readers that know them."""
+    """For HDR: primaries, transfer, matrix and range (H.273), for readers that support them."""
 
 
 def of_codes(primaries: int, transfer: int, *, full_range: bool = True) -> Colours | None:
-    """Return the colours that H.273's numbers describe, as PNG's cICP and HEIF's nclx name them.
+    """Return the colours for H.273 code points, as used by PNG's cICP and HEIF's nclx.
 
-    None means sRGB, or numbers that describe no RGB picture. What is unspecified is taken for sRGB's.
+    None means sRGB, or codes that describe no RGB image. Unspecified codes are taken as sRGB's.
     """
     xy = _PRIMARIES.get(1 if primaries == _UNSPECIFIED else primaries)
     transfer = _SRGB if transfer == _UNSPECIFIED else transfer
@@ -81,17 +81,17 @@ def of_gamma(gamma: float, primaries: tuple[XY, XY, XY, XY] | None = None) -> Co
 
 
 def of_primaries(primaries: tuple[XY, XY, XY, XY]) -> Colours:
-    """Return colours of given primaries with sRGB's tone curve."""
+    """Return colours with the given primaries and sRGB's tone curve."""
     return Colours(primaries, (_parametric(*_FORMULAS[_SRGB]),))
 
 
 def srgb() -> Colours:
-    """Return sRGB, for a file that has another profile beside what counts."""
+    """Return sRGB, for files whose profile does not apply."""
     return of_primaries(_PRIMARIES[1])
 
 
 def of_tables(tables: Sequence[NDArray[Any]], primaries: tuple[XY, XY, XY, XY] | None = None) -> Colours:
-    """Return colours whose tone curves are one or three tables from 0 to 65535."""
+    """Return colours whose tone curves are one or three tables of values from 0 to 65535."""
     steps = np.linspace(0, 1, _TABLE)
     curves = []
     for table in tables:
@@ -106,7 +106,7 @@ def adobe_rgb() -> Colours:
 
 
 def of_grey_profile(icc: bytes) -> Colours | None:
-    """Return the tone curve of a grey ICC profile as colours of sRGB's primaries; None where it has none."""
+    """Return colours with a grey ICC profile's tone curve and sRGB's primaries; None if it has no curve."""
     (count,) = struct.unpack_from(">I", icc, 128)
     for i in range(min(count, 100)):
         name, start, size = struct.unpack_from(">4sII", icc, 132 + 12 * i)
@@ -116,10 +116,10 @@ def of_grey_profile(icc: bytes) -> Colours | None:
 
 
 def icc_profile(colours: Colours, *, grey: bool = False) -> bytes | None:
-    """Return an ICC profile (version 4) of these colours; None where the primaries span no colours.
+    """Return an ICC profile (version 4) of these colours; None if the primaries are degenerate.
 
-    An HDR picture's highlights are compressed there: an ICC tone curve ends at white. The cicp tag has the
-    exact meaning for readers that know it.
+    HDR highlights are compressed, because an ICC tone curve ends at white. The cicp tag holds the exact
+    meaning for readers that support it.
     """
     tags: dict[bytes, bytes] = {
         b"desc": _text("Colours of the original file"),
@@ -148,18 +148,18 @@ def _assembled(tags: dict[bytes, bytes], space: bytes) -> bytes:
     first = 128 + 4 + 12 * len(tags)
     placed: dict[bytes, int] = {}
     for name, content in tags.items():
-        if content not in placed:  # curves are shared
+        if content not in placed:  # the channels share curves
             placed[content] = first + len(body)
             body += content + b"\0" * (-len(content) % 4)
         table += struct.pack(">4sII", name, placed[content], len(content))
     header = struct.pack(">I4sI4s4s4s", first + len(body), b"\0" * 4, 0x04400000, b"mntr", space, b"XYZ ")
-    # No date: the same photo gives the same bytes. Rendering intent 0, perceptual; illuminant D50.
+    # No date, so that the same photo gives the same bytes. Rendering intent 0, perceptual; illuminant D50.
     header += struct.pack(">6H4s", 2000, 1, 1, 0, 0, 0, b"acsp") + bytes(28) + _fixed(_D50)
     return header.ljust(128, b"\0") + table + body
 
 
 def _adapted(primaries: tuple[XY, XY, XY, XY]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Return the matrix from RGB light to XYZ under D50, and the adaptation (Bradford) that is in it."""
+    """Return the matrix from RGB light to XYZ under D50, and the Bradford adaptation it includes."""
     xy = np.array(primaries, float)
     if not np.isfinite(xy).all() or (xy[:, 1] < 1e-3).any() or (np.abs(xy) > 2).any():
         return None
@@ -189,7 +189,7 @@ def _fixed(values: Sequence[float] | NDArray[np.float64]) -> bytes:
 
 
 def _parametric(gamma: float, *linear: float) -> bytes:
-    """Return v^g, or (a v + b)^g from d on and c v below, as a parametricCurveType."""
+    """Return v^g, or (a v + b)^g for v ≥ d and c v below, as a parametricCurveType."""
     return b"para\0\0\0\0" + struct.pack(">HH", 3 if linear else 0, 0) + _fixed((gamma, *linear))
 
 
@@ -209,28 +209,28 @@ def _by_formula(parameters: tuple[float, ...]) -> Callable[[NDArray[np.float64]]
 
 
 def _pq(v: NDArray[np.float64]) -> NDArray[np.float64]:
-    """SMPTE ST 2084, then brought into what ICC can hold."""
+    """Return the SMPTE ST 2084 curve, compressed to ICC's range."""
     m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
     root = v ** (1 / m2)
     return _compressed(10000 * (np.maximum(root - c1, 0) / (c2 - c3 * root)) ** (1 / m1), 10000)
 
 
 def _hlg(v: NDArray[np.float64]) -> NDArray[np.float64]:
-    """ITU-R BT.2100's inverse OETF and system gamma at 1000 cd/m², then brought into what ICC can hold."""
+    """Return ITU-R BT.2100's inverse OETF with the system gamma at 1000 cd/m², compressed to ICC's range."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     scene = np.where(v <= 0.5, v**2 / 3, (np.exp((v - c) / a) + b) / 12)
     return _compressed(1000 * scene**1.2, 1000)
 
 
 def _compressed(nits: NDArray[np.float64], peak: float) -> NDArray[np.float64]:
-    """Keep light up to the knee; bring what is above below 1, smoothly and in its order."""
+    """Keep light up to the knee; compress brighter light to below 1, smoothly and monotonically."""
     over = (nits / _WHITE_NITS - _KNEE) / (1 - _KNEE)
     most = (peak / _WHITE_NITS - _KNEE) / (1 - _KNEE)
     bent = over * (1 + over / most**2) / (1 + np.maximum(over, 0))
     return np.where(over <= 0, nits / _WHITE_NITS, _KNEE + (1 - _KNEE) * bent)
 
 
-# H.273, table 3, from samples to light: gamma; or gamma, a, b, c, d of ICC's parametric curve 3.
+# H.273, table 3, from samples to light: a gamma, or gamma, a, b, c, d of ICC's parametric curve 3.
 _FORMULAS: dict[int, tuple[float, ...]] = {
     **dict.fromkeys((_BT709, 6, 11, 12, 14, 15), (1 / 0.45, 1 / 1.099, 0.099 / 1.099, 1 / 4.5, 0.081)),
     4: (2.2,),

@@ -1,4 +1,4 @@
-"""JPEGs whose end is missing, and reading what decodes of a damaged file."""
+"""JPEGs that are cut short, and decoding what is left of a damaged file."""
 
 import io
 import threading
@@ -18,19 +18,19 @@ _TOLERANT = threading.Lock()
 
 
 def has_its_end(data: Data) -> bool:
-    """Return whether a JPEG's first picture ends with the end marker."""
+    """Return whether a JPEG's first image ends with the end marker."""
     return any(each.marker == END_OF_PICTURE for each in segments(data))
 
 
 def with_its_end(content: bytes) -> bytes | None:
-    """Complete a JPEG that lacks its end marker and nothing else; None where some of the picture is missing.
+    """Complete a JPEG that lacks only its end marker; return None if part of the image is missing.
 
-    Zeros in the place of the marker are taken for the same. The decoder fills what is missing without a word.
-    So the end is put on the file once as it is, and again after noise: where all samples are coded, the noise
-    is never decoded, and the pictures are equal.
+    Zeros in place of the marker count as missing. The decoder fills in missing data silently. So the file is
+    decoded twice, with the end marker appended directly and after some noise: if all samples are present, the
+    noise is never decoded and the two images are equal.
     """
     coded = content.rstrip(b"\0")
-    if coded.endswith(b"\xff"):  # half of the marker; or a coded 0xFF, which a zero follows
+    if coded.endswith(b"\xff"):  # half of the marker; or a coded 0xFF, which is followed by a zero
         coded = coded + b"\0" if len(coded) < len(content) else coded[:-1]
     if coded.endswith(_END) or not _is_complete(coded):
         return None
@@ -38,16 +38,16 @@ def with_its_end(content: bytes) -> bytes | None:
         picture = _decoded(coded + _END)
         if all(np.array_equal(_decoded(coded + noise + _END), picture) for noise in _NOISES):
             return coded + _END
-    except Exception:  # on damaged bytes Pillow raises whatever it stumbles over
+    except Exception:  # on damaged bytes Pillow may raise anything
         return None
     return None
 
 
 @contextmanager
 def accepting_damage() -> Iterator[None]:
-    """Have Pillow decode as much of a cut file as there is, while the block lasts.
+    """Let Pillow decode as much of a truncated file as it can, within the block.
 
-    The switch is Pillow's own and holds for all threads; one thread at a time turns it on.
+    The switch is global in Pillow and affects all threads; only one thread at a time turns it on.
     """
     with _TOLERANT:
         before = ImageFile.LOAD_TRUNCATED_IMAGES

@@ -1,4 +1,4 @@
-"""Write PNG with 16 bits a sample: the format has it in every colour type, Pillow writes only grey."""
+"""Write PNG with 16 bits per sample in every colour type; Pillow writes only grey."""
 
 import struct
 import zlib
@@ -12,14 +12,14 @@ from runtime.photo.samples import Samples
 
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _SUB_FILTER = 1
-# Sixteen-bit photos are mostly noise in their low bytes: more effort gains a percent or two.
+# The low bytes of 16-bit photos are mostly noise: more effort saves a percent or two.
 _COMPRESSION_LEVEL = 3
 
 
 def write_deep_png(file: BinaryIO, samples: Samples, metadata: bytes) -> None:
     """Write H×W×C uint16 samples (grey, grey + alpha, RGB, RGB + alpha for C = 1…4), band by band.
 
-    metadata  complete ancillary chunks (iCCP, pHYs, eXIf, iTXt, …) to place before the samples
+    metadata  complete ancillary chunks (iCCP, pHYs, eXIf, iTXt, …) to write before the samples
     """
     height, width, channels = samples.shape
     header = struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPES[channels], 0, 0, 0)
@@ -31,7 +31,7 @@ def write_deep_png(file: BinaryIO, samples: Samples, metadata: bytes) -> None:
 
 
 def _filtered(band: Samples) -> bytes:
-    # Each row: the filter's number, then every byte less the byte one pixel to its left.
+    # Each row: the filter's number, then every byte minus the byte one pixel to its left.
     pixel = 2 * band.shape[2]
     raw = band.astype(">u2").view(np.uint8).reshape(len(band), -1)
     lines = np.empty((len(band), 1 + raw.shape[1]), np.uint8)

@@ -1,4 +1,4 @@
-"""The segments of a JPEG file's first picture, without decoding it (ITU-T T.81, annex B)."""
+"""Find the segments of a JPEG file's first image without decoding it (ITU-T T.81, annex B)."""
 
 import mmap
 import re
@@ -12,15 +12,15 @@ Data: TypeAlias = "bytes | mmap.mmap"
 START_OF_PICTURE, END_OF_PICTURE, START_OF_SCAN = 0xD8, 0xD9, 0xDA
 APP0, APP1, APP2, APP11, APP13, APP14, COMMENT = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xEE, 0xFE
 LONGEST_BODY = 65533
-"""Bytes that a segment holds after its length."""
+"""Most bytes in a segment after its length field."""
 
-_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # none of those that stand within a scan
+_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # excludes the markers that occur within a scan
 _WITHOUT_BODY = (0x01, START_OF_PICTURE, END_OF_PICTURE)
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A marker and what belongs to it, as places in the file; a scan's coded data belong to its header."""
+    """The position of a marker and its data in the file; a scan's coded data belong to its header."""
 
     marker: int
     """Its second byte."""
@@ -31,7 +31,7 @@ class Segment:
 
 
 def segments(data: Data) -> Iterator[Segment]:
-    """Yield the segments up to the end marker, or to the end of a file that lacks it."""
+    """Yield the segments up to the end marker, or to the end of a file without one."""
     at = 0
     while found := _MARKER.search(data, at):
         marker, start, body = found[1][0], found.start(), found.end()
@@ -49,5 +49,5 @@ def segments(data: Data) -> Iterator[Segment]:
 
 
 def segment(marker: int, body: bytes) -> bytes:
-    """Return a whole segment; the body has at most LONGEST_BODY bytes."""
+    """Return a complete segment; the body has at most LONGEST_BODY bytes."""
     return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body

@@ -1,4 +1,4 @@
-"""The file a photo was read from: copied where nothing in the photo was changed."""
+"""The file that a photo was read from; its bytes are copied if nothing in the photo was changed."""
 
 import os
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ Signature = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Original:
-    """A file as it was when it was read."""
+    """A file in the state in which it was read."""
 
     path: Path
     signature: Signature
-    """Device, inode, size, and when it was modified in nanoseconds."""
+    """Device, inode, size, and modification time in nanoseconds."""
 
     @property
     def suffix(self) -> str:
@@ -22,7 +22,7 @@ class Original:
         return self.path.suffix.lower()
 
     def content(self) -> bytes | None:
-        """Return the file's bytes; None when it was changed, replaced or removed since it was read."""
+        """Return the file's bytes; None if it has been changed, replaced or removed since it was read."""
         try:
             with self.path.open("rb") as file:
                 content = file.read()
@@ -45,6 +45,6 @@ class OriginalBytes:
 
 
 def signature_of(file: BinaryIO) -> Signature:
-    """Return what tells whether an open file is still the same."""
+    """Return a signature that changes when an open file is modified or replaced."""
     status = os.fstat(file.fileno())
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

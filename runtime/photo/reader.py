@@ -1,4 +1,4 @@
-"""Read a photo: any common file in, upright RGB pixels out, with what is needed to write it back alike."""
+"""Read any common photo file as upright RGB pixels, with the properties needed to write it back alike."""
 
 import io
 import stat
@@ -31,9 +31,10 @@ SUPPORTED_SUFFIXES = frozenset(
     {".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"}
     | {".heic", ".heif", ".hif"}
 )
-"""Suffixes, in lower case, of files that a folder of photos is searched for. Reading goes by content."""
+"""Lower-case suffixes by which photos are found in a folder. The content decides how a file is read."""
 
-# By signature. Pillow's classes are called directly, because `Image.open` compares every size with one
+# Recognised by signature. Pillow's classes are called directly, because `Image.open` enforces one global size
+# limit; the caller's limit replaces it here. A phone's MPO is read as its first JPEG.
 # process-wide limit; the caller's own limit replaces it here. A phone's MPO is read as its first JPEG.
 _FORMATS: tuple[tuple[bytes, Callable[[BinaryIO], ImageFile]], ...] = (
     (b"\xff\xd8\xff", JpegImageFile),
@@ -47,37 +48,37 @@ _FORMATS: tuple[tuple[bytes, Callable[[BinaryIO], ImageFile]], ...] = (
     (b"GIF8", GifImageFile),
 )
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
-"""Of HEVC pictures and sequences, single and layered (ISO/IEC 23008-12, annex B)."""
+"""Brands of HEVC images and sequences, single and layered (ISO/IEC 23008-12, annex B)."""
 _HEIF_BRANDS = frozenset({b"mif1", b"msf1", b"mif2"})
-"""Of the container; it may hold another coding: refused by the decoder."""
+"""Brands of the container; its coding may be another one, which the decoder refuses."""
 _PARTLY_READABLE = (JpegImageFile, PngImageFile, TiffImageFile, BmpImageFile, GifImageFile)
-"""What can be decoded up to where it is cut."""
+"""Formats of which a truncated file can be decoded in part."""
 _MOST_PAGES = 500
 _REDUCED, _MASK = 1, 4
 _NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _OLD_REDUCED = 254, 255, 2
 
 _BYTES_A_PIXEL = 8
-"""Of the largest that is read raw: four channels of 16 bits."""
+"""Of the largest uncompressed photo: four channels of 16 bits."""
 _MEMORY_A_PIXEL = 32
-"""Bytes while it is decoded: the most is taken by 16 bits with alpha, and by WebP."""
+"""Peak bytes per pixel while decoding, needed by 16 bits with alpha and by WebP."""
 _OTHER_BYTES = 64_000_000
-"""For metadata, thumbnails and the further pictures of an MPO."""
+"""Bytes for metadata, thumbnails and the further images of an MPO."""
 
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A photo in memory; `dataclasses.replace` puts restored pixels in the place of the ones read."""
+    """A photo in memory; use `dataclasses.replace` to exchange its pixels for restored ones."""
 
     pixels: Samples
     """H×W×3 uint8 or uint16 RGB in the photo's own colour space, upright, contiguous, writable."""
     alpha: Samples | None
-    """H×W opacity, same dtype, not multiplied into the pixels; None for an opaque photo."""
+    """H×W opacity, same dtype, not premultiplied; None for an opaque photo."""
     source: PhotoSource
-    """What the file was, so that the result is written alike."""
+    """Properties of the file, so that the result is written in the same way."""
     pages: tuple["Photo", ...] = ()
     """Further pages of a TIFF."""
     content: bytes | None = None
-    """What is written in the place of the pixels, where nothing was changed: the file's own bytes."""
+    """The file's own bytes, written instead of the pixels if nothing was changed."""
 
     def __post_init__(self) -> None:
         pixels, alpha = self.pixels, self.alpha
@@ -92,11 +93,11 @@ class Photo:
 def read_photo(
     photo: str | Path | bytes | BinaryIO, *, max_megapixels: float = 100, accept_damaged: bool = False
 ) -> Photo:
-    """Read the first picture of a JPEG (MPO too), PNG, WebP, TIFF, BMP, GIF or, with pillow-heif, HEIC file.
+    """Read the first image of a JPEG (or MPO), PNG, WebP, TIFF, BMP, GIF or, with pillow-heif, HEIC file.
 
     photo           a path, the bytes of a file, or a file that is open for reading bytes
-    max_megapixels  of all pages together
-    accept_damaged  read what decodes of a file that is cut or damaged; `source.damaged` says so
+    max_megapixels  limit for all pages together
+    accept_damaged  decode as much as possible of a truncated or damaged file and set `source.damaged`
 
     A TIFF's further pages are in `pages`. A JPEG that lacks nothing but its end marker is whole.
 
@@ -118,14 +119,14 @@ def read_photo(
 
 @contextmanager
 def _errors_of(name: str) -> Iterator[None]:
-    """Turn whatever is raised into a PhotoError with the photo's name."""
+    """Turn any exception into a PhotoError with the photo's name."""
     try:
         yield
     except PhotoError:
         raise
     except FileNotFoundError as error:
         raise PhotoError(f"{name} does not exist: check its name and folder") from error
-    except Exception as error:  # on hostile bytes Pillow's parsers raise whatever they stumble over
+    except Exception as error:  # on hostile bytes Pillow's parsers may raise anything
         if isinstance(error, OSError) and error.errno:
             raise PhotoError(f"cannot read {name}: {cause_of(error)}") from error
         raise PhotoError(f"{name} is damaged, cut short or unusual: {cause_of(error)}") from error
@@ -150,7 +151,7 @@ def _read_bytes(source: bytes | BinaryIO, name: str, max_megapixels: float, acce
 
 
 def _read_as_far_as_allowed(file: BinaryIO, name: str, max_megapixels: float, accept_damaged: bool) -> Photo:
-    """Read a photo, a damaged one too where that is allowed. Raises whatever Pillow raises."""
+    """Read a photo, even a damaged one if that is allowed. May raise any of Pillow's exceptions."""
     try:
         return _read(file, name, max_megapixels)
     except PhotoError:
@@ -164,35 +165,35 @@ def _read_as_far_as_allowed(file: BinaryIO, name: str, max_megapixels: float, ac
                 return _read(file, name, max_megapixels, damaged=True)
         if isinstance(error, OSError) and isinstance(_open_header(file, name), _PARTLY_READABLE):
             raise PhotoError(
-                f"{name} is damaged or cut short: {cause_of(error)}: copy it again from where it came from, "
-                "or restore what can be read of it with --accept-damaged"
+                f"{name} is damaged or cut short: {cause_of(error)}: copy it again from its source, "
+                "or add --accept-damaged to restore what can be read"
             ) from error
         raise
 
 
 def allowed_bytes(max_megapixels: float) -> int:
-    """Return how much memory reading takes at most, beside twice the file itself."""
+    """Return the most memory that reading needs, in addition to twice the size of the file."""
     return int(max_megapixels * 1e6 * _MEMORY_A_PIXEL + _OTHER_BYTES)
 
 
 def largest_file(max_megapixels: float) -> float:
-    """Return how many bytes the file of a photo can have; a larger one is refused before it is opened."""
+    """Return the largest plausible size of a photo file in bytes; a larger one is refused unopened."""
     return max_megapixels * 1e6 * _BYTES_A_PIXEL + _OTHER_BYTES
 
 
 def _check_is_file(path: Path, name: str, max_megapixels: float) -> None:
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
-        raise PhotoError(f"{name} is a folder: name a photo in it")
+        raise PhotoError(f"{name} is a folder: give a photo in it")
     if not stat.S_ISREG(status.st_mode):
-        raise PhotoError(f"{name} is a pipe or a device: name a photo file")
+        raise PhotoError(f"{name} is a pipe or a device: give a photo file")
     _check_length(status.st_size, name, max_megapixels)
 
 
 def _check_length(length: int, name: str, max_megapixels: float) -> None:
-    """Raise PhotoError for a file, of so many bytes, that is empty or too large for a photo."""
+    """Raise PhotoError if a file of this many bytes is empty or too large for a photo."""
     if length == 0:
-        raise PhotoError(f"{name} is empty: copy it again from where it came from")
+        raise PhotoError(f"{name} is empty: copy it again from its source")
     most = largest_file(max_megapixels)
     if length > most:
         raise PhotoError(
@@ -210,7 +211,7 @@ def _read(file: BinaryIO, name: str, max_megapixels: float, *, damaged: bool = F
     _check_size(image.size, name, max_megapixels)
     if isinstance(image, JpegImageFile) and has_endless_scans(file):
         raise PhotoError(
-            f"{name} is drawn in more than {MOST_SCANS} scans: save it anew with another program"
+            f"{name} is drawn in more than {MOST_SCANS} scans: save it again with another program"
         )
     if isinstance(image, TiffImageFile):
         first, *others = _read_pages(image, file, name, max_megapixels, damaged)
@@ -221,7 +222,7 @@ def _read(file: BinaryIO, name: str, max_megapixels: float, *, damaged: bool = F
 def _read_picture(
     image: ImageFile, file: BinaryIO, reopen: Callable[[], ImageFile], damaged: bool, *, last: bool = True
 ) -> Photo:
-    """Decode a picture, and collect what is kept of its file; the last one is closed."""
+    """Decode an image, and collect what is kept of its file; the last opened image is closed."""
     if isinstance(image, JpegImageFile) and not damaged:
         image = _with_its_end(image, file)
     samples = decode_samples(image, reopen)
@@ -233,7 +234,7 @@ def _read_picture(
 
 
 def _with_its_end(image: JpegImageFile, file: BinaryIO) -> JpegImageFile:
-    """Return an image that can be decoded to its end. Raises OSError for one that is cut."""
+    """Return an image that can be decoded to its end. Raises OSError for a truncated one."""
     file.seek(0)
     content = file.read()
     file.seek(0)
@@ -241,14 +242,14 @@ def _with_its_end(image: JpegImageFile, file: BinaryIO) -> JpegImageFile:
         return image
     whole = with_its_end(content)
     if whole is None:
-        raise OSError("the file ends within its picture")
+        raise OSError("the file ends in the middle of its picture")
     return JpegImageFile(io.BytesIO(whole))
 
 
 def _read_pages(
     image: TiffImageFile, file: BinaryIO, name: str, max_megapixels: float, damaged: bool
 ) -> Iterator[Photo]:
-    """Yield the pages of a TIFF; smaller copies and masks are none."""
+    """Yield the pages of a TIFF without reduced copies and masks."""
     numbers = []
     pixels = 0
     for number in range(min(image.n_frames, _MOST_PAGES + 1)):
@@ -270,7 +271,7 @@ def _read_pages(
 
     for number in numbers:
         if image.tell() != number:
-            image.info = {}  # of the page before
+            image.info = {}  # of the previous page
             image.seek(number)
         last = number == numbers[-1]
         yield _read_picture(image, file, partial(reopened, number), damaged, last=last)
@@ -310,7 +311,7 @@ def _open_header(file: BinaryIO, name: str) -> ImageFile:
 
 
 def _is_heif(start: bytes) -> bool:
-    """Return whether a file says in its first box that it is HEIC, by its main brand or a compatible one."""
+    """Return whether a file's first box identifies it as HEIC, by its main brand or a compatible one."""
     if start[4:8] != b"ftyp":
         return False
     size = min(int.from_bytes(start[:4], "big"), len(start))
@@ -319,7 +320,7 @@ def _is_heif(start: bytes) -> bool:
 
 
 def _open_heif(file: BinaryIO, name: str) -> ImageFile:
-    """Open what phones write; its decoder turns it upright, and its EXIF orientation says so."""
+    """Open a phone's HEIC photo; the decoder turns it upright and updates its EXIF orientation."""
     try:
         from pillow_heif import HeifImageFile
     except ImportError as error:

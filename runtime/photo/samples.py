@@ -1,4 +1,4 @@
-"""From what Pillow decodes, in whatever mode, to an array of grey or RGB samples."""
+"""Convert any image that Pillow opens to an array of grey or RGB samples."""
 
 import io
 import sys
@@ -33,10 +33,10 @@ _PREMULTIPLIED = (1,)
 def decode_samples(image: ImageFile, reopen: Callable[[], ImageFile]) -> Samples:
     """Decode to H×W×C uint8 or uint16: grey, grey + alpha, RGB or RGB + alpha for C = 1…4.
 
-    image   opened, not loaded; loaded afterwards
-    reopen  opens the same file once more, because 16-bit colour is decoded twice
+    image   opened but not loaded; it is loaded here
+    reopen  opens the same file again, because 16-bit colour is decoded twice
 
-    Raises ValueError for samples that have no plain meaning as a photo, and whatever Pillow raises.
+    Raises ValueError for samples that cannot be interpreted as a photo; Pillow's exceptions pass through.
     """
     layout = _sixteen_bit_layout(image)
     if layout:
@@ -52,7 +52,7 @@ def decode_samples(image: ImageFile, reopen: Callable[[], ImageFile]) -> Samples
 
 
 def turn_upright(samples: Samples, orientation: int) -> Samples:
-    """Apply an EXIF orientation (1…8) to H×W×C samples; contiguous, and no copy for 1."""
+    """Apply an EXIF orientation (1…8) to H×W×C samples; the result is contiguous, and no copy for 1."""
     if orientation >= 5:
         samples = samples.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
@@ -84,8 +84,8 @@ def _to_srgb(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
 def _wide_grey(image: ImageFile) -> Samples:
     grey = np.asarray(image)
     if image.mode == "F":
-        if not (grey.min() >= 0 and grey.max() <= 1):  # said so that NaN is refused too
-            raise ValueError("its floating-point samples leave 0…1; save it with 8 or 16 bits")
+        if not (grey.min() >= 0 and grey.max() <= 1):  # written this way to refuse NaN too
+            raise ValueError("its floating-point samples are outside 0…1; save it with 8 or 16 bits")
         grey = np.rint(grey * np.float32(65535))
     elif grey.min() < 0 or grey.max() > 65535:
         raise ValueError("its samples do not fit 16 bits; save it with 8 or 16 bits")
@@ -99,12 +99,12 @@ def _wide_grey(image: ImageFile) -> Samples:
 
 
 def _sixteen_bit_layout(image: ImageFile) -> str:
-    # Pillow's name for how the file lays out a 16-bit colour pixel, such as "RGB;16B"; else "".
+    # Pillow's name for the file's layout of a 16-bit colour pixel, such as "RGB;16B"; otherwise "".
     if not isinstance(image, (PngImageFile, TiffImageFile)) or image.mode not in ("RGB", "RGBA"):
         return ""
     if isinstance(image, TiffImageFile) and image.tag_v2.get(PLANAR_CONFIGURATION) == _SEPARATE_PLANES:
         if 16 in image.tag_v2.get(BITSPERSAMPLE, ()):
-            raise ValueError("its 16-bit colour planes are stored apart; save it interleaved")
+            raise ValueError("its 16-bit colour planes are stored separately; save it interleaved")
         return ""
     arguments = image.tile[0].args
     layout = str(arguments[0] if isinstance(arguments, tuple) else arguments)
@@ -112,12 +112,12 @@ def _sixteen_bit_layout(image: ImageFile) -> str:
 
 
 def _sixteen_bit_colour(image: ImageFile, reopen: Callable[[], ImageFile], layout: str) -> Samples:
-    # Pillow keeps the high byte of each sample. Told the other byte order, it keeps the low one.
+    # Pillow keeps the high byte of each sample; with the byte order swapped it keeps the low one.
     channels, order = layout.split(";16")
-    if channels == "LA":  # four bytes a pixel: one decoding keeps them all
+    if channels == "LA":  # four bytes per pixel: one decoding keeps them all
         pairs = _decoded_as("RGBA", image)
         return _joined(pairs[..., ::2], pairs[..., 1::2])
-    channels = channels.upper()  # from premultiplied RGBa, Pillow would divide each byte by itself
+    channels = channels.upper()  # for premultiplied RGBa, Pillow would divide each byte separately
     other_order = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}[order]
     high = _decoded_as(f"{channels};16{order}", image)
     samples = _joined(high, _decoded_as(f"{channels};16{other_order}", reopen()))
@@ -150,7 +150,7 @@ def _divide_by_alpha(samples: Samples) -> None:
 
 
 def _with_transparent_colour(samples: Samples, image: ImageFile) -> Samples:
-    # A PNG may name one colour that stands for "transparent" (its tRNS chunk).
+    # A PNG may declare one colour as transparent (its tRNS chunk).
     colour = image.info.get("transparency")
     if colour is None or samples.shape[2] not in (1, 3):
         return samples

@@ -1,4 +1,4 @@
-"""What a photo's file says beside its pixels, cleaned so that it stays true of the restored photo."""
+"""A photo file's properties and metadata, corrected so that they stay true of the restored photo."""
 
 import io
 import struct
@@ -31,12 +31,12 @@ from runtime.photo.xmp import VIDEO, orientation_in, upright, without_parts
 
 @dataclass(frozen=True)
 class JpegCoding:
-    """How strongly a JPEG was compressed, so that writing it again loses no more than that."""
+    """How strongly a JPEG was compressed, so that rewriting it loses no more than that."""
 
     tables: tuple[tuple[int, ...], ...]
-    """One to four quantisation tables of 64 steps, as Pillow takes them."""
+    """One to four quantisation tables of 64 steps, in Pillow's form."""
     subsampling: int
-    """Of the colours: 0, 1, 2 for 4:4:4, 4:2:2, 4:2:0."""
+    """Chroma subsampling: 0, 1, 2 for 4:4:4, 4:2:2, 4:2:0."""
     progressive: bool
 
 
@@ -51,23 +51,23 @@ class PhotoSource:
     icc: bytes | None = None
     """The file's colour profile, RGB or grey. Without it, and without `colours`, the pixels are sRGB."""
     colours: Colours | None = None
-    """What the file says of its colours elsewhere than in a profile, where that is what counts."""
+    """The file's colours if they are described outside a profile and that description takes precedence."""
     png_colours: bytes = b""
-    """The same as whole PNG chunks."""
+    """The same as complete PNG chunks."""
     exif: bytes | None = None
-    """An EXIF block that says "upright" and carries no thumbnail."""
+    """An EXIF block without thumbnail whose orientation is upright."""
     xmp: bytes | None = None
-    """An XMP packet (UTF-8) that says "upright", and nothing of parts that a result lacks."""
+    """An XMP packet (UTF-8) whose orientation is upright, without references to parts that a result lacks."""
     extended_xmp: tuple[bytes, ...] = ()
-    """Of a JPEG: the bodies of the segments that continue its XMP."""
+    """Bodies of the segments that continue a JPEG's XMP."""
     texts: tuple[Text, ...] = ()
     """Comments and PNG texts."""
     captions: bytes = b""
     """IPTC and other captions, as Photoshop's image resources."""
     parts: tuple[str, ...] = ()
-    """What the file holds that a restored photo does not, such as "an animation"."""
+    """Parts of the file that a restored photo lacks, such as "an animation"."""
     dpi: tuple[float, float] | None = None
-    """Dots per inch across and down."""
+    """Horizontal and vertical dots per inch."""
     jpeg: JpegCoding | None = None
     """For a JPEG."""
     lossless: bool = False
@@ -75,7 +75,7 @@ class PhotoSource:
     compressed: bool = True
     """For a TIFF."""
     orientation: int = 1
-    """How the pixels lie in the file; the EXIF orientation that was applied."""
+    """The EXIF orientation of the file, which has been applied to the pixels."""
     damaged: bool = False
     """Some of the pixels could not be decoded."""
     stripped: bool = False
@@ -84,7 +84,7 @@ class PhotoSource:
     """What the photo was read from."""
 
 
-# First-directory tags that describe how a TIFF (or a thumbnail) stores its pixels, and blocks kept elsewhere.
+# First-directory tags that describe how a TIFF or thumbnail stores its pixels, and blocks stored elsewhere.
 _STORAGE_TAGS = frozenset(
     {*range(254, 267), 273, *range(277, 282), 284, *range(288, 292), 301, *range(317, 348), *range(512, 533)}
     | {Base.XMLPacket, IPTC_TAG, RESOURCES_TAG, Base.InterColorProfile, 37724, *range(50706, 51200)}
@@ -100,7 +100,7 @@ _PREVIEWS = (
 
 
 def source_of(image: ImageFile, file: BinaryIO, *, grey: bool) -> PhotoSource:
-    """Collect what is kept of a loaded `image`, which was opened from `file`; what is broken is left out."""
+    """Collect what is kept of a loaded `image`, which was opened from `file`; broken metadata is left out."""
     icc = _icc_of(image, "GRAY" if grey else "RGB")
     orientation = orientation_of(image)
     with mapped(file) as data:
@@ -133,23 +133,24 @@ def source_of(image: ImageFile, file: BinaryIO, *, grey: bool) -> PhotoSource:
 
 
 def without_metadata(source: PhotoSource) -> PhotoSource:
-    """Return what is left when nothing may tell of people, places and devices.
+    """Return the source without anything that could reveal people, places or devices.
 
-    The pixels need their colour profile; the density tells nothing. Orientation has been applied.
+    The colour profile is needed for the pixels, and the density reveals nothing. Orientation has been
+    applied.
     """
-    told = {"exif": None, "xmp": None, "extended_xmp": (), "texts": (), "captions": b"", "stripped": True}
-    return replace(source, **told)  # type: ignore[arg-type]
+    removed = {"exif": None, "xmp": None, "extended_xmp": (), "texts": (), "captions": b"", "stripped": True}
+    return replace(source, **removed)  # type: ignore[arg-type]
 
 
 def profile_of(source: PhotoSource) -> bytes | None:
-    """Return the ICC profile of the pixels, one that says what the file says in another way if need be."""
+    """Return the ICC profile of the pixels, made from the file's other colour description if necessary."""
     written = source.colours and icc_profile(source.colours, grey=source.grey)
     return written or source.icc
 
 
 def orientation_of(image: ImageFile) -> int:
-    """Return the EXIF orientation (1…8) that a loaded image still needs; 1 where the file names none."""
-    if image.format in _TURNED_BY_DECODER:  # a TIFF by its tag, a HEIF by its own boxes, which alone count
+    """Return the EXIF orientation (1…8) that a loaded image still needs; 1 if the file gives none."""
+    if image.format in _TURNED_BY_DECODER:  # TIFF has a tag; for HEIF only its own boxes count
         return 1
     try:
         orientation = image.getexif().get(Base.Orientation)
@@ -161,7 +162,7 @@ def orientation_of(image: ImageFile) -> int:
 
 
 def _colours_of(image: ImageFile, data: Data, *, has_profile: bool) -> tuple[Colours | None, bytes]:
-    """Return colours that are told elsewhere than in a profile, and PNG chunks that tell the same."""
+    """Return the colours that are described outside a profile, and equivalent PNG chunks."""
     if image.format == "PNG":
         chunks = png_colours(data)
         return of_png(chunks, has_profile=has_profile), as_png_chunks(chunks)
@@ -197,19 +198,19 @@ def _extended_xmp_of(data: Data) -> tuple[bytes, ...]:
 
 
 def _has_video(data: Data) -> bool:
-    """Return whether a video follows a JPEG's first picture; not every motion photo's XMP says so."""
+    """Return whether a video follows a JPEG's first image; not every motion photo's XMP mentions it."""
     end = max((each.end for each in segments(data)), default=0)
     start = data[end : end + 256]
     return start[4:8] == b"ftyp" or b"MotionPhoto_Data" in start
 
 
 def _further_pictures(image: ImageFile) -> tuple[str, ...]:
-    """Return what other pictures the file holds beside the one that was read, previews apart."""
+    """Return which other images the file holds, apart from previews."""
     if image.format in ("GIF", "PNG", "WEBP"):
         return ("an animation",) if getattr(image, "is_animated", False) else ()
     if image.format == "HEIF":
         return ("further pictures",) if getattr(image, "n_frames", 1) > 1 else ()
-    with suppress(Exception):  # a broken index of further pictures
+    with suppress(Exception):  # a broken index of further images
         if isinstance(image, JpegImageFile) and "mp" in image.info:
             index = image._getmp() or {}
             kinds = [entry["Attribute"]["MPType"] for entry in index.get(_MPO_ENTRIES, ())]
@@ -218,7 +219,7 @@ def _further_pictures(image: ImageFile) -> tuple[str, ...]:
 
 
 def _icc_of(image: ImageFile, colours: str) -> bytes | None:
-    # A profile of another kind described the pixels before they were converted (CMYK, Lab), or is misplaced.
+    # A profile of another kind described the pixels before conversion (CMYK, Lab), or is out of place.
     icc = image.info.get("icc_profile")
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc or b"")).profile
@@ -234,12 +235,12 @@ def _exif_of(image: ImageFile) -> bytes | None:
             del exif[tag]
         details = exif.get_ifd(IFD.Exif)
         for tag in (Base.ExifImageWidth, Base.ExifImageHeight, IFD.Interop):
-            details.pop(tag, None)  # the size is untrue once turned or enlarged; the third is an offset
+            details.pop(tag, None)  # the size becomes wrong when turned or enlarged; the third is an offset
         if Base.Orientation in exif:
             exif[Base.Orientation] = 1
         exif.bigtiff = False
         return exif.tobytes() if len(exif) else None  # the thumbnail's directory is not written
-    except Exception:  # broken EXIF: Pillow raises whatever it stumbles over
+    except Exception:  # Pillow may raise anything on broken EXIF
         return None
 
 
@@ -259,7 +260,7 @@ def _dpi_of(image: ImageFile) -> tuple[float, float] | None:
         across, down = (float(value) for value in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ArithmeticError):
         return None
-    return (across, down) if 1 < across < 65536 and 1 < down < 65536 else None  # 1: a TIFF that names none
+    return (across, down) if 1 < across < 65536 and 1 < down < 65536 else None  # 1: a TIFF without the tag
 
 
 def _jpeg_coding_of(image: ImageFile) -> JpegCoding | None:
@@ -268,12 +269,12 @@ def _jpeg_coding_of(image: ImageFile) -> JpegCoding | None:
     tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
     if not 1 <= len(tables) <= 4 or any(len(table) != 64 for table in tables):
         return None
-    # -1 stands for grey and for rare samplings, which 4:4:4 keeps whole.
+    # -1 stands for grey and for rare subsamplings, which 4:4:4 preserves.
     return JpegCoding(tables, max(0, get_sampling(image)), "progressive" in image.info)
 
 
 def _is_lossless_webp(file: BinaryIO) -> bool:
-    file.seek(12)  # past RIFF, size, WEBP
+    file.seek(12)  # skip RIFF, size, WEBP
     while len(header := file.read(8)) == 8:
         name, size = struct.unpack("<4sI", header)
         if name in (b"VP8L", b"VP8 ", b"ANMF"):

@@ -1,4 +1,4 @@
-"""Take out of a file what it tells of people, places and devices, without touching its compressed picture."""
+"""Remove what a file reveals about people, places and devices, without re-encoding its picture."""
 
 from collections.abc import Callable
 
@@ -42,12 +42,12 @@ _EXIF_FLAG, _XMP_FLAG = 0x08, 0x04
 
 
 def strip(content: bytes, format_name: str | None, orientation: int, icc: bytes | None) -> bytes | None:
-    """Return a file's bytes with nothing but the picture, its colours, density and orientation.
+    """Return a file's bytes with only the picture, its colours, density and orientation.
 
-    orientation  1…8; another than 1 stays as the only EXIF entry, since the pixels stay as they lie
-    icc          a profile to put into a JPEG that told its colours in its EXIF
+    orientation  1…8; values other than 1 stay as the only EXIF entry, because the pixels are not turned
+    icc          a profile to insert into a JPEG whose EXIF described its colours
 
-    None for a format that cannot be stripped without coding the picture again.
+    Returns None for a format that cannot be stripped without re-encoding.
     """
     stripper = _STRIPPERS.get(format_name or "")
     return stripper(content, orientation, icc) if stripper else None

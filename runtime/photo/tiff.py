@@ -1,4 +1,4 @@
-"""Write TIFF: 8 or 16 bits, one or more pages, whatever metadata is given. Pillow writes no 16-bit colour."""
+"""Write TIFF: 8 or 16 bits, one or more pages, any metadata. Pillow writes no 16-bit colour."""
 
 import zlib
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ from runtime.photo.samples import Samples
 _HEADER = b"II*\0\x08\0\0\0"  # little-endian; the directory follows at byte 8
 _SUBFILE_TYPE, _PAGE_OF_SEVERAL = 254, 2
 _ENTRY = 12
-"""Bytes of a directory's entry. A directory is a count (two bytes), entries, and the next one's offset."""
+"""Bytes of a directory entry. A directory is a count (two bytes), entries, and the next one's offset."""
 _RAW, _DEFLATE = 1, 8
 _BLACK_IS_ZERO, _RGB = 1, 2
 _HORIZONTAL_DIFFERENCE = 2
@@ -37,14 +37,14 @@ _UNMULTIPLIED_ALPHA = 2
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """A picture and what goes with it."""
+    """A page's samples and metadata."""
 
     samples: Samples
     """H×W×C: grey, grey + alpha, RGB, RGB + alpha for C = 1…4."""
     metadata: ImageFileDirectory_v2
-    """A little-endian directory with the tags to carry along; the layout's own tags are added to it."""
+    """A little-endian directory of tags to copy; the layout's own tags are added to it."""
     compressed: bool = True
-    """Deflate over horizontal differences (TIFF 6.0, section 14), else raw; both lose nothing."""
+    """Deflate over horizontal differences (TIFF 6.0, section 14), otherwise raw; both are lossless."""
 
 
 def write_tiff(file: BinaryIO, pages: Iterable[Page]) -> None:
@@ -88,7 +88,7 @@ def _write_page(
     file: BinaryIO, start: int, page: Page, directory: ImageFileDirectory_v2, bands: list[slice]
 ) -> None:
     file.seek(start)
-    file.write(directory.tobytes(start))  # keeps the place until the strips' sizes are known
+    file.write(directory.tobytes(start))  # reserves the place until the strips' sizes are known
     sizes = [
         file.write(
             zlib.compress(_differences(page.samples[rows])) if page.compressed else _bytes(page.samples[rows])
@@ -100,7 +100,7 @@ def _write_page(
         int(end) - size for end, size in zip(np.cumsum(sizes), sizes, strict=True)
     )
     file.seek(start)
-    file.write(directory.tobytes(start))  # counts the offsets from its own end
+    file.write(directory.tobytes(start))  # counts its offsets from its own end
     file.seek(0, 2)
 
 

@@ -1,4 +1,4 @@
-"""Write a photo, whole or not at all: in the format its name asks for, and as its source was written."""
+"""Write a photo atomically, in the format of its suffix and with the properties of its source file."""
 
 import io
 import os
@@ -49,13 +49,14 @@ _JPEG_BLOCK = LONGEST_BODY - len(b"http://ns.adobe.com/xap/1.0/\0")
 _PNG_HEADER = 33  # bytes: the signature and the IHDR chunk
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _INCH = 2
-# Against the defaults (6 and 4), a photo is written in less than half the time and grows by a tenth at most.
+# Compared with the defaults (6 and 4), writing takes less than half the time and files grow by at most a
+# tenth.
 _PNG_EFFORT = 3
 _WEBP_EFFORT = 2
 
 
 def check_output(path: Path, *, source: Path | None = None, overwrite: bool = False) -> None:
-    """Raise PhotoError if a photo cannot be written to `path`: ask before minutes of work, not after.
+    """Raise PhotoError if a photo cannot be written to `path`; call it before the work starts.
 
     source     the photo that is read; it may be the output only with `overwrite`
     overwrite  whether an existing file may be replaced
@@ -71,15 +72,15 @@ def check_place(path: Path, *, source: Path | None = None, overwrite: bool = Fal
     """Raise PhotoError if no file can be written to `path`, whatever its suffix; see `check_output`."""
     name, folder = one_line(path), path.parent
     if path.is_dir():
-        raise PhotoError(f"the output {name} is a folder: name a file in it")
+        raise PhotoError(f"the output {name} is a folder: give a file in it")
     if not folder.is_dir():
-        raise PhotoError(f"the output folder {one_line(folder)} does not exist: make it first")
+        raise PhotoError(f"the output folder {one_line(folder)} does not exist: create it first")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise PhotoError(f"the output folder {one_line(folder)} may not be written to: choose another one")
+        raise PhotoError(f"the output folder {one_line(folder)} is not writable: choose another one")
     if not path.exists():
         return
     if not path.is_file():
-        raise PhotoError(f"the output {name} is a pipe or a device: name a file")
+        raise PhotoError(f"the output {name} is a pipe or a device: give a file")
     if overwrite:
         return
     if source is not None and source.exists() and path.samefile(source):
@@ -90,7 +91,7 @@ def check_place(path: Path, *, source: Path | None = None, overwrite: bool = Fal
 
 
 def write_photo(path: str | Path, photo: Photo, *, overwrite: bool = False) -> None:
-    """Write `photo` as JPEG, PNG, WebP, TIFF or BMP, by the suffix of `path`.
+    """Write `photo` as JPEG, PNG, WebP, TIFF or BMP, depending on the suffix of `path`.
 
     PNG and TIFF hold 16 bits; elsewhere they are rounded to 8. JPEG and BMP hold no alpha: there the photo is
     laid on white. A JPEG that came from a JPEG keeps its quantisation; another one, and a lossy WebP, has
@@ -124,10 +125,10 @@ def encode_photo(photo: Photo, suffix: str) -> bytes:
 
 
 def write_draft(path: Path, photo: Photo, *, prefix: str = "") -> Path:
-    """Write what shall become `path` to a temporary file beside it, as `write_photo` would; return that file.
+    """Write a temporary file beside `path`, as `write_photo` would write `path`; return the file.
 
-    It is whole and on the disk; a rename delivers it. Its name begins with a dot and the prefix. Raises
-    PhotoError, and then leaves nothing.
+    It is complete and flushed to disk; renaming it delivers the photo. Its name begins with a dot and the
+    prefix. Raises PhotoError and leaves no file behind on failure.
     """
     draft = draft_beside(path, prefix)
     try:
@@ -139,7 +140,7 @@ def write_draft(path: Path, photo: Photo, *, prefix: str = "") -> Path:
 
 
 def is_copied(photo: Photo, path: Path) -> bool:
-    """Return whether the photo's own bytes are what is written to `path`."""
+    """Return whether writing to `path` copies the photo's own bytes."""
     if photo.content is None:
         return False
     suffix, original = path.suffix.lower(), photo.source.original
@@ -148,7 +149,7 @@ def is_copied(photo: Photo, path: Path) -> bool:
 
 
 def left_out(photo: Photo, path: Path) -> list[str]:
-    """Return what of a photo's file has no place in the format that `path` asks for, in a few words each."""
+    """Return the parts of a photo's file that the format of `path` cannot hold, in a few words each."""
     if is_copied(photo, path):
         return []
     source, suffix = photo.source, path.suffix.lower()
@@ -181,7 +182,7 @@ def _encode(file: BinaryIO, photo: Photo, path: Path) -> None:
 
 
 def _write_jpeg(file: BinaryIO, photo: Photo) -> None:
-    # A block of EXIF or XMP has at most 64 KB here; a longer one comes from another format.
+    # An EXIF or XMP block has at most 64 KB here; a longer one comes from another format.
     source = photo.source
     metadata = _metadata(photo)
     metadata["exif"] = _jpeg_exif(source) or b""
@@ -205,7 +206,7 @@ def _jpeg_exif(source: PhotoSource) -> bytes | None:
 
 def _write_png(file: BinaryIO, photo: Photo) -> None:
     source, metadata = photo.source, _metadata(photo)
-    if source.format == "PNG":  # which says elsewhere what its profile does not
+    if source.format == "PNG":  # the other colour chunks are written as they were
         metadata["icc_profile"] = source.icc
     xmp = _xmp(source)
     chunks = source.png_colours + png_chunks_of(source.texts, source.captions)
@@ -219,7 +220,7 @@ def _write_png(file: BinaryIO, photo: Photo) -> None:
         file.write(chunks)
         file.write(picture[_PNG_HEADER:])
         return
-    # Pillow makes the other metadata chunks, of a one-pixel picture: all between its header and its samples.
+    # Pillow writes the other metadata chunks for a one-pixel image: all between its header and its samples.
     pixel = io.BytesIO()
     Image.new("RGB", (1, 1)).save(pixel, "PNG", **metadata)
     made = pixel.getvalue()
@@ -228,7 +229,7 @@ def _write_png(file: BinaryIO, photo: Photo) -> None:
 
 def _write_webp(file: BinaryIO, photo: Photo) -> None:
     source, metadata = photo.source, _metadata(photo)
-    if source.grey:  # WebP knows no grey, and a grey profile would not fit RGB
+    if source.grey:  # WebP has no grey mode, and a grey profile would not fit RGB
         metadata["icc_profile"] = _rgb_profile(source)
     exif, _ = exif_with(source.exif, source.texts, iptc_of(source.captions))
     metadata |= {"exif": exif or b"", "xmp": _xmp(source)}
@@ -253,7 +254,7 @@ def _page(photo: Photo) -> Page:
     icc = profile_of(source)
     if source.grey and photo.alpha is not None and photo.pixels.dtype == np.uint16:
         icc = _rgb_profile(source)
-        source = replace(source, grey=False)  # hardly any reader takes 16-bit grey with alpha
+        source = replace(source, grey=False)  # hardly any reader supports 16-bit grey with alpha
     directory = ImageFileDirectory_v2()
     exif = Image.Exif()
     exif.load(exif_with(source.exif, source.texts)[0] or b"")
@@ -273,7 +274,7 @@ def _page(photo: Photo) -> Page:
 
 
 def _xmp(source: PhotoSource, *, extended: bool = False) -> bytes:
-    """Return the XMP packet to write; without a word of its second part where that is not written."""
+    """Return the XMP packet to write, without references to its second part if that is not written."""
     if source.xmp and source.extended_xmp and not extended:
         return without_parts(source.xmp, extended=False)[0] or b""
     return source.xmp or b""
@@ -290,7 +291,7 @@ def _write_bmp(file: BinaryIO, photo: Photo) -> None:
 
 
 def _save(file: BinaryIO, image: Image.Image, format_name: str, **options: Any) -> None:
-    # By way of memory: writing to the file itself, Pillow would not tell a full disk from other failures.
+    # Encoded in memory, because Pillow would not tell a full disk from other write failures.
     encoded = io.BytesIO()
     image.save(encoded, format_name, **options)
     file.write(encoded.getbuffer())
@@ -303,7 +304,7 @@ def _metadata(photo: Photo) -> dict[str, Any]:
 
 
 def _samples(photo: Photo) -> Samples:
-    # H×W×C: grey, grey + alpha, RGB, RGB + alpha. From three equal channels, grey comes back exactly.
+    # H×W×C: grey, grey + alpha, RGB, RGB + alpha. Three equal channels give back the exact grey.
     colours = photo.pixels
     if photo.source.grey:
         colours = cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY)[..., np.newaxis]
@@ -349,4 +350,4 @@ _FORMATS = dict.fromkeys((".jfif", ".jpe", ".jpeg", ".jpg"), "JPEG")
 _FORMATS |= {".bmp": "BMP", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}
 
 OUTPUT_SUFFIXES = frozenset(_WRITERS)
-"""Suffixes, in lower case, that a photo can be written under."""
+"""Lower-case suffixes that a photo can be written with."""

@@ -1,4 +1,4 @@
-"""XMP packets: what they say stays, but for what is untrue of a restored photo."""
+"""XMP packets: kept unchanged except for entries that are untrue of a restored photo."""
 
 import re
 from typing import TypeAlias
@@ -12,8 +12,8 @@ _CAMERA = "http://ns.google.com/photos/1.0/camera/"
 _XMP, _EXTENDED = "http://ns.adobe.com/xap/1.0/", "http://ns.adobe.com/xmp/note/"
 _FURTHER = "further parts"
 VIDEO = "a motion photo's video"
-"""What is lost of a motion photo, in words for the user."""
-# Namespaces that speak of parts after or beside the main picture, which a result does not have.
+"""The part that a motion photo loses, in words for the user."""
+# Namespaces for parts after or beside the main image, which a result does not have.
 _PARTS = {
     "http://ns.google.com/photos/1.0/container/": _FURTHER,
     "http://ns.google.com/photos/1.0/container/item/": _FURTHER,
@@ -34,35 +34,35 @@ _USUAL = {
     "xmp": _XMP,
     "xmpNote": _EXTENDED,
 }
-"""Prefixes of packets that do not declare theirs."""
+"""Default prefixes for packets that do not declare theirs."""
 _DECLARATIONS = "http://www.w3.org/2000/xmlns/"
 _ABOUT_VIDEO = re.compile(r"(MotionPhoto|MicroVideo)")
 _MENTIONED = re.compile(
     rb"MotionPhoto|MicroVideo|Container:|hdrgm:|photos/(?:dd/)?1\.0/|hdr-gain-map|HDRGainMap|pixeldatainfo|ns\.oppo\.com|Thumbnails"
 )
 _LONGEST = 1 << 24
-"""Bytes of a packet that is looked into."""
+"""Largest packet that is examined, in bytes."""
 
 
 def orientation_in(xmp: bytes) -> int | None:
-    """Return the orientation (0…9) that a packet names; None where it names none."""
+    """Return the orientation (0…9) in a packet; None if it has none."""
     found = _ORIENTATION.search(xmp)
     return int(found[2]) if found else None
 
 
 def upright(xmp: bytes) -> bytes:
-    """Return a packet that says that the picture is upright, where it spoke of its orientation."""
+    """Return a packet with its orientation, if any, set to upright."""
     return _ORIENTATION.sub(rb"\g<1>1", xmp)
 
 
 def without_parts(xmp: bytes, *, extended: bool = True) -> tuple[bytes | None, frozenset[str]]:
-    """Return a packet without what it says of parts that a result lacks, and what these were.
+    """Return a packet without references to parts that a result lacks, and the names of these parts.
 
-    Those parts are a motion photo's video, gain maps, containers of several pictures, and thumbnails, which
-    show the face as it was. A packet that mentions none of them stays byte for byte; one that mentions them
-    and is no XML is dropped.
+    Such parts are a motion photo's video, gain maps, containers of several images, and thumbnails, which show
+    the unrestored face. A packet without such references stays byte for byte; one with them that is not valid
+    XML is dropped.
 
-    extended  whether the packet's second part goes along
+    extended  whether the packet's second part is written too
     """
     if not _MENTIONED.search(xmp) and (extended or b"HasExtendedXMP" not in xmp):
         return xmp, frozenset()
@@ -82,7 +82,7 @@ def without_parts(xmp: bytes, *, extended: bool = True) -> tuple[bytes | None, f
 
 
 def _parsed(xmp: bytes) -> minidom.Document | None:
-    """Return a packet as a document; None for what is no XML. Some packets declare no namespaces."""
+    """Return a packet as a document; None if it is not XML. Some packets declare no namespaces."""
     for namespaces in (True, False):
         try:
             return expatbuilder.parseString(xmp, namespaces=namespaces)
@@ -116,7 +116,7 @@ def _used_namespaces(node: Parent) -> set[str]:
 
 
 def _drop_declarations(node: Parent, used: set[str]) -> None:
-    """Remove the declarations of namespaces that only said what was removed."""
+    """Remove namespace declarations that were used only by what was removed."""
     for child in node.childNodes:
         if not isinstance(child, minidom.Element):
             continue
@@ -128,7 +128,7 @@ def _drop_declarations(node: Parent, used: set[str]) -> None:
 
 
 def _part(node: minidom.Element | minidom.Attr, extended: bool) -> str | None:
-    """Return what part an element or attribute speaks of, "" for a thumbnail; None for anything else."""
+    """Return the part that an element or attribute refers to: "" for a thumbnail, None for no part."""
     prefix, _, after = node.nodeName.partition(":")
     namespace, name = node.namespaceURI or _USUAL.get(prefix), node.localName or after
     if _ABOUT_VIDEO.match(name):

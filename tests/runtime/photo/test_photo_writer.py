@@ -291,7 +291,7 @@ def test_the_photo_itself_is_not_replaced_unasked(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    assert "may not be written to" in refusal(tmp_path / "out.png")
+    assert "is not writable" in refusal(tmp_path / "out.png")
 
 
 def test_an_existing_file_is_kept_unless_allowed(tmp_path: Path, photo: Photo) -> None:
