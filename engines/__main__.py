@@ -78,7 +78,7 @@ def _add_build(commands: "argparse._SubParsersAction[CommandParser]") -> None:
         "--runtime",
         choices=get_args(RuntimeName),
         metavar="tensorrt|rtx",
-        help="TensorRT runtime that the engines are for. (default: tensorrt if it is installed and finds a GPU, otherwise rtx)",
+        help="Runtime of the engines. (default: tensorrt if it is installed and finds a GPU, otherwise rtx)",
     )
     add(
         "--max-batch",

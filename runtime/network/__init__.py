@@ -1,1 +1,1 @@
-"""The network and its loop: what it is shown, the schedule of its passes, and the backends that run it."""
+"""The network and its loop: preparing its input, the schedule of its passes, and the backends that run it."""

@@ -1,4 +1,4 @@
-"""Take fine texture and damage away from a crop before the prior looks at it (design §4, D_s)."""
+"""Blur and compress a crop, so that fine texture and damage do not mislead the prior (design §4, D_s)."""
 
 import cv2
 import numpy as np

@@ -1,24 +1,25 @@
-"""Whether a network gave a face colours of its own, as one with the wrong weights or layout does."""
+"""Detect implausible face colours in a network's output, as wrong weights or a wrong layout produce them."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 FAR = 0.12
-"""Distance of colours, root mean square over channels in [0, 1], that no restoration needs.
+"""Colour distance, RMS over channels in [0, 1], that no real restoration reaches.
 
-It was at most 0.01 for 110 portraits (clean, noisy, blurred, dark, faded, in tinted light …), at least 0.27
-for random weights."""
+It was at most 0.01 for 110 portraits (clean, noisy, blurred, dark, faded, in tinted light …), and at least
+0.27 for random weights.
+"""
 SMOOTH = 1 / 24
-"""Standard deviation of the blur that leaves a face its colours, as a share of the crop's side."""
+"""Standard deviation of the blur that keeps only a face's colours, as a share of the crop's side."""
 MARGIN = 0.1
-"""What belongs to the face around the five landmarks, as a share of the crop's side."""
+"""Margin around the five landmarks that counts as face, as a share of the crop's side."""
 
 
 def colours_are_far(
     crop: NDArray[np.float32], restored: NDArray[np.float32], landmarks: NDArray[np.floating]
 ) -> bool:
-    """Return whether the smoothed colours of most of a face are far from what the network was shown.
+    """Return whether the blurred colours of most of a face are far from the network's input.
 
     crop, restored  S×S×3 in [0, 1]
     landmarks       5×2, (x, y) in crop pixels
@@ -29,5 +30,5 @@ def colours_are_far(
     away = cv2.GaussianBlur(restored - crop, (0, 0), SMOOTH * size)[
         y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)
     ]
-    # The median is deaf to things that are redrawn, such as glasses.
+    # The median ignores local changes, such as redrawn glasses.
     return not float(np.median(np.sqrt((away**2).mean(axis=2)))) <= FAR

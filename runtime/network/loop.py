@@ -1,4 +1,4 @@
-"""The latent-decay loop: from crops to what the prior makes of them (design §4)."""
+"""The latent-decay loop: from crops to the prior's restoration of them (design §4)."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -16,30 +16,30 @@ from runtime.pixels import Crops, Map
 from runtime.settings.settings import RestoreSettings
 
 SETTLED = 1e-3
-"""A latent that changes by less than this, relatively, has arrived.
+"""A latent whose relative change is below this has converged.
 
-So has a renewed estimate whose RMS change is less than this share of the range of pixels, a quarter of an
-8-bit level: the next pass would see the same picture.
+So has a renewed estimate whose RMS change is below this share of the pixel range, a quarter of an 8-bit
+level: the next pass would get the same picture.
 """
 
 LEAST = np.float32(1e-3)
-"""1 − κ below which a renewed estimate is too near to the crop to tell what it was moved towards."""
+"""1 − κ below which a renewed estimate is too close to the crop to recover what it was moved towards."""
 
 
 @dataclass(frozen=True, eq=False)
 class LoopResult:
-    """What came of one crop."""
+    """The result for one crop."""
 
     restored: NDArray[np.float32]
     """S×S×3 in [0, 1]: r of the last pass; in the renewed loop the weighted mean r̄ of all passes."""
     passes: int
-    """Evaluations of the network."""
+    """Number of network passes."""
     steps: int
-    """Iterations done: all that were asked for, unless the budget was exceeded."""
+    """Iterations done: as many as requested, unless the time budget ran out."""
     changes: tuple[float, ...]
-    """After each pass but the last: relative, of the latent; in the renewed loop, of the estimate."""
+    """Relative change after each pass but the last: of the latent; in the renewed loop, of the estimate."""
     renewed: bool
-    """Whether each pass encoded the present estimate."""
+    """Whether each pass encoded the current estimate."""
     over_budget: bool
 
 
@@ -53,11 +53,11 @@ def restore_crops(
     settled: float = SETTLED,
     done: Callable[[int], object] = lambda count: None,
 ) -> list[LoopResult]:
-    """Restore crops, in batches that the backend takes.
+    """Restore crops, in batches that the backend accepts.
 
     rho      B×S×S, the region weights ρ: how fast each pixel of the estimate moves
-    epsilon  ε, the pass threshold; 0 is a pass for each step, HELD is one pass in all
-    settled  the change under which a latent or a renewed estimate has arrived; 0 never stops early
+    epsilon  ε, the pass threshold; 0 makes a pass for each step, HELD one pass in all
+    settled  the change below which a latent or a renewed estimate has converged; 0 never stops early
     done     called after each batch with its number of crops
     """
     results: list[LoopResult] = []
@@ -96,7 +96,7 @@ def _restore_batch(
 
 @dataclass(frozen=True, eq=False)
 class _Batch:
-    """Crops on their way through the loop."""
+    """The crops of a batch on their way through the loop."""
 
     backend: Backend
     state: Any
@@ -105,16 +105,16 @@ class _Batch:
     rho: NDArray[np.float32]
     eta: float
     stretches: tuple[int, ...]
-    """The steps after each pass."""
+    """Number of steps after each pass."""
     lengths: Sequence[int]
-    """The numbers of steps of the state's moves."""
+    """The step counts that the state's moves stand for."""
 
     def move(self, steps: int) -> NDArray[np.float32]:
-        """Make steps towards r; return what they changed, B."""
+        """Make steps towards r; return the relative change, B."""
         return self.backend.step(self.state, self.lengths.index(steps))
 
     def kappa(self, steps: int) -> Map:
-        """Return what so many steps leave of u₀, B×S×S×1."""
+        """Return the share of u₀ that remains after that many steps, B×S×S×1."""
         return kappa(self.eta, self.rho, steps)[..., None]
 
     def result(
@@ -127,13 +127,13 @@ class _Batch:
         *,
         over_budget: bool = False,
     ) -> LoopResult:
-        """Return what came of the crop of an index."""
+        """Return the result of the crop with that index."""
         picture, change = np.clip(pictures[i], 0, 1), tuple(float(change[i]) for change in changes)
         return LoopResult(picture, passes, steps, change, self.backend.renews, over_budget)
 
 
 def _make_passes(batch: _Batch, deadline: float, settled: float) -> list[LoopResult]:
-    """Make the passes of the schedule, until all crops settle or time runs out."""
+    """Make the scheduled passes until all crops converge or time runs out."""
     backend, stretches, over_budget = batch.backend, batch.stretches, False
     changes: list[NDArray[np.float32]] = []
     arrived: dict[int, LoopResult] = {}
@@ -148,7 +148,7 @@ def _make_passes(batch: _Batch, deadline: float, settled: float) -> list[LoopRes
         now = {i for i, change in enumerate(changes[-1]) if change < settled} - arrived.keys()
         if len(arrived) + len(now) == len(changes[-1]):
             break
-        if now and backend.renews:  # among others a crop ends where it would alone
+        if now and backend.renews:  # in a batch, a crop stops where it would stop alone
             pictures, steps = _ahead(batch, passes, sum(stretches[:passes])), sum(stretches)
             arrived |= {i: batch.result(i, pictures, passes, steps, changes) for i in now}
         backend.generate(batch.state)
@@ -163,7 +163,7 @@ def _make_passes(batch: _Batch, deadline: float, settled: float) -> list[LoopRes
 
 
 def _final(batch: _Batch, passes: int, steps: int, rest: Sequence[int]) -> Crops:
-    """Return what the steps come to; the rest of them, those to make still, lead towards the last r."""
+    """Return r, or r̄ in the renewed loop, with all remaining steps made towards the last r."""
     if not batch.backend.renews or passes == 1:
         return _from_network(batch.backend.restored(batch.state))
     for k in rest:
@@ -173,7 +173,7 @@ def _final(batch: _Batch, passes: int, steps: int, rest: Sequence[int]) -> Crops
 
 
 def _ahead(batch: _Batch, passes: int, done: int) -> Crops:
-    """Return what all steps come to if they lead towards the present r, without making them."""
+    """Return the estimate as if all remaining steps led towards the current r, without making them."""
     restored, steps = _from_network(batch.backend.restored(batch.state)), sum(batch.stretches)
     if passes == 1:
         return restored
@@ -183,10 +183,11 @@ def _ahead(batch: _Batch, passes: int, done: int) -> Crops:
 
 
 def own_part(estimate: Crops, start: Crops, kappa: Map) -> Crops:
-    """Return r̄ = (u − κ u₀) / (1 − κ): the weighted mean of the pictures that the estimate was moved towards.
+    """Return r̄ = (u − κ u₀) / (1 − κ): the weighted mean of the pictures that the estimate was moved
+    towards.
 
-    Where κ is 1 it was not moved, and r̄ is u₀. As 1 − κ falls below LEAST, r̄ approaches that, so that
-    the rounding of u is never magnified without bounds.
+    Where κ is 1 nothing moved, and r̄ is u₀. As 1 − κ falls below LEAST, r̄ approaches u₀, so that the
+    rounding of u is not magnified without limit.
 
     estimate, start  u and u₀, B×S×S×3
     kappa            κ, B×S×S×1 in [0, 1]

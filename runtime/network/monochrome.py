@@ -1,10 +1,10 @@
 """Keep monochrome photos monochrome (design §4): grey, sepia, selenium, cyanotype.
 
-The colours of such a photo lie on one curve. The network sees the photo in grey, what it makes of it is grey,
-and each grey is put back as the colour that the photo has for it. Grey photos stay grey to the last bit.
+The colours of such a photo lie on one curve. The network gets a grey photo, its output is converted to grey,
+and each grey is mapped back to the photo's colour for it. Grey photos stay grey to the last bit.
 
-What is looked at is the surroundings of each face, so that a black-and-white portrait on the page of an album
-is found too.
+The test examines the surroundings of each face, so that a black-and-white portrait on a page of an album is
+found too.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,37 +25,41 @@ Colours = NDArray[np.float32]
 """…×3, RGB in [0, 1]."""
 
 GRID = 64
-"""Colours are compared in a picture of so many pixels a side, in which noise has averaged out."""
+"""Colours are compared in a picture of this size in pixels per side, in which noise has averaged out."""
 SMOOTH = 4.0
-"""σ of the Gaussian, in pixels of the grid, that takes more of the noise from what is off the curve: JPEG
-stores colours in blocks of 16 pixels, 4 of the grid in a face that is as wide as a crop."""
+"""σ in grid pixels of the Gaussian that removes noise from the distances to the curve: JPEG stores colours in
+blocks of 16 pixels, 4 of the grid in a face as wide as a crop.
+"""
 FINE = 2.5
-"""σ of the Gaussian, in pixels of the grid, that leaves what is noise of the colours when it is taken off."""
+"""σ in grid pixels of the Gaussian whose result, subtracted from the colours, leaves their noise."""
 SHARE = 0.9
-"""What so many of the pixels stay under is how far a picture is off the curve."""
+"""The percentile of all pixels' distances that counts as a picture's distance from the curve."""
 OFF_CURVE = 0.045
-"""How far that may be, of the standard deviation of a channel along the curve. Of 67 portraits in
-colour, in whatever light, the least is 0.066, and all but two are over 0.1."""
+"""Largest distance of a monochrome picture, relative to the standard deviation of a channel along the curve.
+The smallest of 67 colour portraits in any light is 0.066, and all but two are above 0.1.
+"""
 NOISY = 0.09
-"""How far it may be where the noise of the colours, such as JPEG's, is larger."""
+"""Largest distance if the colours are noisier, for example from JPEG."""
 FAINTER = 0.8
-"""What smoothing leaves of such noise is at most so much of it, and a third of it mostly. Colours are off the
-curve by as much as their fine part at least, and twice as much mostly."""
+"""Share of such noise that smoothing leaves at most; a third of it is typical. Real colours are off the curve
+by at least as much as their fine part, and typically by twice as much.
+"""
 OFF_WHOLE_CURVE = 0.035
-"""A photo that is so near to a curve as a whole is monochrome with the faces in it that are no farther off
-than NOISY: small ones show the noise of JPEG more."""
+"""If the whole photo is this close to a curve, faces up to NOISY count as monochrome too: JPEG noise is
+stronger in small faces.
+"""
 DEGREE = 5
-"""Of the polynomials that a curve begins with; a cubic is off the dark end of a cyanotype."""
+"""Degree of the polynomials that a curve starts from; a cubic misses the dark end of a cyanotype."""
 LARGEST = 1024
-"""The curve is measured in at most so many pixels a side."""
+"""Size in pixels per side at which the curve is measured, at most."""
 LEVELS = 256
 """Points of the curve."""
 STRAY = 4 / 255
-"""Colours this far off the curve, or four times as far as is usual, are no noise: they stay."""
+"""Colours this far off the curve, or four times as far as usual, are not noise and stay."""
 NEARLY_GREY = 1 / 255
-"""Where half of the pixels have no more colour than this, the curve is grey."""
+"""The curve is grey if half of the pixels have no more colour than this."""
 BORDER = 1 / 32
-"""How wide the noise of the colours fades out around what is restored, in widths of the face's rectangle."""
+"""Width over which the noise of the colours fades out around restored areas, relative to the face's box."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,20 +67,20 @@ class Toning:
     """The curve that the colours of a monochrome picture lie on."""
 
     weights: NDArray[np.float32]
-    """3: the grey of a colour is weights · colour + offset. It is near the strongest channel's value."""
+    """3: the grey of a colour is weights · colour + offset. It is close to the strongest channel's value."""
     offset: float
     curve: Colours
     """LEVELS×3: the colours of greys from 0 to 1."""
     stray: float
-    """How far a colour is off the curve that is no noise, of 1."""
+    """Distance of a colour from the curve, in [0, 1], above which it is not noise."""
 
     @property
     def is_grey(self) -> bool:
-        """Tell whether R = G = B throughout."""
+        """Return whether R = G = B throughout."""
         return self is GREY
 
     def grey(self, picture: Colours) -> Colours:
-        """Return a picture, H×W×3 in [0, 1], in grey: three equal channels."""
+        """Convert a picture, H×W×3 in [0, 1], to grey: three equal channels."""
         grey = cv2.transform(picture, self.weights.reshape(1, 3)) + np.float32(self.offset)
         return np.asarray(cv2.merge([np.clip(grey, 0, 1)] * 3), np.float32)
 
@@ -94,7 +98,7 @@ GREY = Toning(
 
 
 def find_tonings(photo: Pixels, faces: Mapping[int, AlignedFace]) -> dict[int, Toning]:
-    """Return the tonings of the faces that are monochrome."""
+    """Return the tonings of those faces that are monochrome."""
     whole: float | None = None
     found = {}
     for i, face in faces.items():
@@ -113,13 +117,13 @@ def find_tonings(photo: Pixels, faces: Mapping[int, AlignedFace]) -> dict[int, T
 
 
 def is_grey(pixels: Pixels) -> bool:
-    """Tell whether R = G = B in every pixel."""
+    """Return whether R = G = B in every pixel."""
     red, green, blue = (pixels[..., c] for c in range(3))
     return bool(np.array_equal(red, green) and np.array_equal(green, blue))
 
 
 def in_grey(photo: Pixels, faces: Mapping[int, AlignedFace], tonings: Mapping[int, Toning]) -> Pixels:
-    """Return the photo with its monochrome faces in grey: itself, where they are grey already."""
+    """Return the photo with its monochrome faces in grey; the photo itself if they already are."""
     toned = {i: toning for i, toning in tonings.items() if not toning.is_grey}
     if not toned:
         return photo
@@ -140,13 +144,13 @@ def put_back(
     faces: Mapping[int, AlignedFace],
     tonings: Mapping[int, Toning],
 ) -> Pixels:
-    """Return the photo with its restored faces in their colours.
+    """Return the photo with its restored faces in their original toning.
 
-    restored   the photo in which monochrome faces are grey, restored; may be changed
-    originals  gives two copies of the same size that may be changed: `in_grey`, and in its own colours; not
-               asked where all is grey
-    faces      all that were restored, as they lie in that photo
-    tonings    of those that are monochrome
+    restored   the restored photo, with its monochrome faces in grey; may be changed
+    originals  returns two copies of the same size that may be changed: from `in_grey`, and in the photo's own
+               colours; not called if all is grey
+    faces      all restored faces, in that photo's pixels
+    tonings    of the monochrome faces
     """
     if all(toning.is_grey for toning in tonings.values()):
         for i in tonings:
@@ -154,7 +158,7 @@ def put_back(
             restored[y0:y1, x0:x1] = restored[y0:y1, x0:x1, 1:2]
         return restored
     grey, photo = originals()
-    for i in sorted(faces, key=lambda i: i in tonings):  # what is monochrome stays so where faces overlap
+    for i in sorted(faces, key=lambda i: i in tonings):  # monochrome wins where faces overlap
         x0, y0, x1, y1 = face_rectangle(faces[i], photo.shape)
         if x1 <= x0 or y1 <= y0:
             continue
@@ -169,7 +173,7 @@ def put_back(
 
 
 def _colour(photo: Pixels, before: NDArray[np.integer], after: NDArray[np.integer], toning: Toning) -> None:
-    """Give the pixels whose grey has changed the colour of their new grey, in place.
+    """Give pixels whose grey has changed the colour of their new grey, in place.
 
     photo          H×W×3 in its own colours
     before, after  H×W, the greys
@@ -183,7 +187,7 @@ def _colour(photo: Pixels, before: NDArray[np.integer], after: NDArray[np.intege
         rows = slice(y, y + GRID)
         old, new = (toning.coloured(as_float(greys[rows])) for greys in (before, after))
         off = as_float(photo[rows]) - old
-        # The roundings of the photo and of its grey are no noise of its colours.
+        # The rounding of the photo and of its grey does not count as colour noise.
         off -= np.clip(off, -1 / np.float32(top), 1 / np.float32(top))
         far = np.sqrt((off * off).max(axis=2)) / np.float32(toning.stray)
         noise = inside[rows] * (1 - smoothstep(far - 1))
@@ -194,7 +198,7 @@ def _colour(photo: Pixels, before: NDArray[np.integer], after: NDArray[np.intege
 def toning_of(picture: Colours) -> Toning:
     """Return the curve that the colours of a monochrome picture lie on: H×W×3 in [0, 1].
 
-    It ends at the darkest and the lightest of them, since nothing is known of what would lie beyond.
+    It ends at the picture's darkest and lightest colours, because nothing beyond them is known.
     """
     colours = picture.reshape(-1, 3).astype(np.float64)
     if np.median(np.ptp(colours, axis=1)) <= NEARLY_GREY:
@@ -205,11 +209,11 @@ def toning_of(picture: Colours) -> Toning:
     )
     start = colours.mean(axis=0) - slope * luma.mean()
     strongest = int(np.argmax(slope))
-    # The luma that a colour stands for, by least squares with the eye's weights; then the strongest channel.
+    # The luma of a colour, by least squares with the eye's weights; then the strongest channel.
     weights = slope[strongest] * LUMA * slope / (LUMA @ slope**2)
     offset = float(start[strongest] - weights @ start)
     grey = colours @ weights + offset
-    least, most = min(0.0, float(grey.min())), max(1.0, float(grey.max()))  # of a bent curve, beyond 0 and 1
+    least, most = min(0.0, float(grey.min())), max(1.0, float(grey.max()))  # a bent curve may exceed 0 and 1
     weights, offset = weights / (most - least), (offset - least) / (most - least)
     grey = np.clip(colours @ weights + offset, 0, 1)
     fit = _fitted(grey, colours)
@@ -235,11 +239,13 @@ def _spread(values: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.fl
 
 
 def _off_curve(picture: Colours, face: AlignedFace | None = None) -> tuple[float, float]:
-    """Return how far colours are off a smooth curve, and their noise, of the deviation of a channel along it.
+    """Return the distance of the colours from a smooth curve, and their noise, relative to a channel's
+    deviation.
 
-    Each channel by itself: in coloured light one or two are faint, but as far off the curve as ever.
+    Channels are measured separately: in coloured light one or two are faint, but as far off the curve as
+    ever.
 
-    face  the face that this is the crop of: its skin counts as much as all else
+    face  the face that this is the crop of; its skin counts as much as everything else
     """
     small = cv2.resize(picture, (GRID, GRID), interpolation=cv2.INTER_AREA).astype(np.float64)
     colours = small.reshape(-1, 3)
@@ -262,7 +268,7 @@ def _off_curve(picture: Colours, face: AlignedFace | None = None) -> tuple[float
 
 
 def _fitted(x: NDArray[np.float64], colours: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a polynomial of each channel over x, 3×6, highest power first, that outliers hardly move.
+    """Fit a polynomial of each channel over x, 3×6, highest power first, robust to outliers.
 
     P. J. Huber, "Robust estimation of a location parameter", 1964, by reweighted least squares.
     """
@@ -277,13 +283,13 @@ def _fitted(x: NDArray[np.float64], colours: NDArray[np.float64]) -> NDArray[np.
 
 
 def _every(pixels: Pixels, most: int) -> tuple[slice, slice]:
-    """Return what picks at most so many pixels a side, as they are: an average may lie off the curve."""
+    """Return slices that pick at most that many pixels per side; an average could lie off the curve."""
     height, width = pixels.shape[:2]
     return np.s_[:: -(-height // most), :: -(-width // most)]
 
 
 def _reduced(pixels: Pixels, side: int) -> Colours:
-    """Return pixels in [0, 1], at most so many a side."""
+    """Reduce a picture to at most that many pixels per side, in [0, 1]."""
     height, width = pixels.shape[:2]
     factor = min(1.0, side / max(height, width))
     if factor < 1:

@@ -1,4 +1,4 @@
-"""When the latent loop needs a network pass, and how far it has come by then (design §4)."""
+"""When the latent loop needs a network pass, and how far it has progressed by then (design §4)."""
 
 import itertools
 import math
@@ -10,34 +10,34 @@ from engines.package import Package
 from runtime.pixels import Map
 
 EPSILON = 0.2
-"""ε: how much nearer to its goal the loop comes between two passes."""
+"""ε: how much closer to its target the loop gets between two passes."""
 
 HELD = math.inf
-"""The ε that looks once: the latent stays where it was first."""
+"""The ε for a single pass: the latent stays at its first value."""
 
 ROUNDING = 1e-9
-"""How much a power may be off; a step that reaches its threshold exactly still counts."""
+"""Tolerance for rounding of powers; a step that reaches its threshold exactly still counts."""
 
 
 @dataclass(frozen=True)
 class PassSchedule:
-    """After which steps the network looks again."""
+    """The steps after which the network runs again."""
 
     times: tuple[int, ...]
     """t_j: the steps done before each pass; the first is 0."""
 
     steps: tuple[int, ...]
-    """k_j: the steps made with what the pass returned; their sum is N."""
+    """k_j: the steps made with each pass's result; their sum is N."""
 
 
 def pass_schedule(eta: float, iterations: int, epsilon: float = EPSILON) -> PassSchedule:
-    """Plan the passes of a loop: one each time that the loop has come ε nearer to its goal.
+    """Plan the passes of a loop: one each time the loop has come ε closer to its target.
 
     t_{j+1} is the least t < N with (1−η)^{t_j} − (1−η)^t ≥ ε.
 
     eta         η, in (0, 1]
     iterations  N, at least 1
-    epsilon     ε, in [0, 1]: 0 is a pass for each step; or HELD
+    epsilon     ε, in [0, 1]: 0 makes a pass for each step; or HELD
     """
     times = [0]
     for t in range(1, iterations):
@@ -48,12 +48,12 @@ def pass_schedule(eta: float, iterations: int, epsilon: float = EPSILON) -> Pass
 
 
 def epsilon_of(package: Package) -> float:
-    """Return the ε that a package is restored with."""
+    """Return the ε for restoring with a package."""
     return HELD if package.manifest.holds_latent else EPSILON
 
 
 def progress(eta: float, steps: int) -> float:
-    """Return 1 − (1−η)^steps: the share of the way to its goal that the latent has come."""
+    """Return 1 − (1−η)^steps: the latent's progress towards its target, from 0 to 1."""
     return 1 - (1 - eta) ** steps
 
 
@@ -65,13 +65,13 @@ def iterations_for(eta: float, wanted: float) -> int:
 
 
 def gain(eta_rho: Map, steps: int) -> Map:
-    """Return 1 − (1−ηρ)^k, in [0, 1]: how far k steps towards an unmoving picture bring each pixel.
+    """Return 1 − (1−ηρ)^k, in [0, 1]: how far k steps towards a fixed picture move each pixel.
 
-    Where ηρ exceeds 1, a step goes all the way and no further.
+    Where ηρ exceeds 1, a step goes exactly to the picture.
     """
     return 1 - np.maximum(1 - eta_rho, 0) ** steps
 
 
 def kappa(eta: float, rho: Map, steps: int) -> Map:
-    """Return κ = (1−ηρ)^steps, in [0, 1]: the share of each pixel that is left to the photo."""
+    """Return κ = (1−ηρ)^steps, in [0, 1]: the share of the original photo in each pixel."""
     return np.asarray(np.clip(1 - eta * rho, 0, 1) ** steps, np.float32)

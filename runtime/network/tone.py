@@ -1,9 +1,9 @@
-"""Show the network a face in the light it was trained on, and bring back what it returns (design §4, "Tone").
+"""Show the network a face in the light it was trained on, and convert its output back (design §4, "Tone").
 
-Networks of this kind learn faces in studio light. In stage light, at dusk or in a faded print the same face
-is a faint pattern in one or two channels, which they take for noise. So each colour channel gets a gain and
-an offset that bring the face to the tone of the median portrait. Portraits in ordinary light are left as they
-are; between ordinary and strange light the correction rises smoothly.
+Networks of this kind learn faces in studio light. In stage light, at dusk or in a faded print a face is a
+faint pattern in one or two channels, which they take for noise. So each colour channel gets a gain and an
+offset that bring the face to the tone of the median portrait. Portraits in ordinary light are not changed;
+between ordinary and strange light the correction increases smoothly.
 """
 
 from dataclasses import dataclass
@@ -17,39 +17,44 @@ from runtime.faces.regions import crop_landmarks, region_masks
 from runtime.pixels import Crop, smoothstep
 
 Channels = NDArray[np.float64]
-"""One number per colour channel, of 1."""
+"""One number per colour channel, in [0, 1]."""
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """ITU-R BT.601."""
 
-# The median portrait, by 500 aligned official photographs of members of the US Congress: the median over the
-# portraits of each face's median, and of what lies between the 2nd and the 98th percentile of each head.
+# The median portrait, from 500 aligned official photographs of members of the US Congress: the median of the
+# faces' medians, and of the ranges between the 2nd and the 98th percentile of each head.
 LEVEL = np.array([0.787, 0.546, 0.458])
 RANGE = np.array([0.810, 0.689, 0.651])
 
-# How far ordinary portraits are off that one: of the same 500 faces, 98 % are nearer than the first number.
-# From the second on a face gets the median portrait's tone, and between them it comes near to it smoothly.
+# How far ordinary portraits differ from it: 98 % of the same 500 faces by less than the first number.
+# From the second number on a face gets the median portrait's tone; between them the correction increases
+# smoothly.
 DARKER = (0.25, 0.35)
-"""The level's luma under the median portrait's. A bright face is left alone: darkened it would be flat."""
+"""How far the level's luma is below the median portrait's. Bright faces are not changed: darkening flattens
+them.
+"""
 FLATTER = (0.5, 0.8)
-"""Natural logarithm of the range's luma, under the median portrait's."""
+"""How far the natural logarithm of the range's luma is below the median portrait's."""
 TINTED = (3.3, 4.7)
-"""Standard deviations of a level's, or a range's, natural logarithms of R/G and B/G, taken together."""
+"""Joint distance of the natural logarithms of R/G and B/G of a level or range, in standard deviations."""
 LEVEL_SPREAD = (np.array([0.084, 0.107]), -0.39)
-"""Of R/G and B/G of the level: standard deviations and correlation."""
+"""R/G and B/G of the level: standard deviations and correlation."""
 RANGE_SPREAD = (np.array([0.161, 0.092]), -0.44)
 WHITE = (0.1, 0.4)
-"""The share of a face that is white; from the second number on its tone is left alone. Nothing comes back."""
+"""Share of white pixels in a face; from the second number on its tone is not changed, as white cannot be
+recovered.
+"""
 WHITEST = 0.98
 
 GREATEST_GAIN = 40.0
 LEAST_GAIN = 0.5
 
 GRID = 64
-"""The face is measured in a picture of so many pixels a side, in which noise has averaged out."""
+"""Size in pixels per side at which the face is measured, so that noise averages out."""
 FACE = ("eye", "brow", "nose", "lip", "cheek", "forehead")
 LEAST = 1e-3
-"""Levels and ranges below this, of 1, count as this."""
+"""Levels and ranges below this, in [0, 1], are raised to it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,16 +65,16 @@ class Tone:
     offset: Channels
 
     def standard(self, crop: Crop) -> Crop:
-        """Return a crop, in [0, 1], as the network is to see it: in [0, 1]."""
+        """Convert a crop, in [0, 1], to standard tone for the network: in [0, 1]."""
         return np.clip(self._shifted(crop), 0, 1)
 
     def original(self, restored: Crop, crop: Crop) -> Crop:
-        """Return what the network made of a crop in the crop's own tone, in [0, 1].
+        """Convert the network's output back to the crop's own tone, in [0, 1].
 
-        What lay outside of the network's range keeps its distance from it.
+        Values that were outside the network's range keep their distance from it.
 
         restored  in [0, 1], in standard tone
-        crop      as it was given to `standard`
+        crop      the same crop that was passed to `standard`
         """
         if self is UNCHANGED:
             return restored
@@ -88,9 +93,9 @@ UNCHANGED = Tone(np.ones(3), np.zeros(3))
 
 
 def tone_of(aligned: AlignedFace, *, grey: bool = False) -> Tone:
-    """Return what brings a face to the tone of the median portrait; UNCHANGED in ordinary light.
+    """Return the conversion that brings a face to the median portrait's tone; UNCHANGED in ordinary light.
 
-    grey  its crop is grey, and the median portrait is to be
+    grey  the crop is grey, and so is its target
     """
     usual = GREY_MEDIAN if grey else MEDIAN
     measured = _measured(aligned)
@@ -104,12 +109,12 @@ def tone_of(aligned: AlignedFace, *, grey: bool = False) -> Tone:
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """The tone of a face."""
+    """The measured tone of a face."""
 
     level: Channels
     """Median of the face."""
     range: Channels
-    """From dark to light in the head."""
+    """Range from dark to light in the head."""
     white: float = 0.0
     """Share of the face that is white."""
 
@@ -132,7 +137,7 @@ def _measured(aligned: AlignedFace) -> _Measured:
 
 
 def _share(measured: _Measured, usual: _Measured) -> float:
-    """Return how far a face is to be brought to the usual tone: 0 in ordinary light, at most 1."""
+    """Return how much of the correction to apply: 0 in ordinary light, at most 1."""
     strange = max(
         _ramp(float((usual.level - measured.level) @ LUMA), DARKER),
         _ramp(-float(np.log(measured.range @ LUMA / (usual.range @ LUMA))), FLATTER),

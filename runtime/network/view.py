@@ -1,4 +1,4 @@
-"""What the network is shown of a face, and the way back into the photo's own tone and colours."""
+"""Prepare a face as input for the network, and convert the output back to the photo's tone and colours."""
 
 from dataclasses import dataclass
 
@@ -11,27 +11,27 @@ from runtime.settings.settings import RestoreSettings
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A face as the network sees it."""
+    """The network's input for a face."""
 
     shown: Crop
     crop: Crop
-    """The same before its tone was brought to the standard."""
+    """The face before its conversion to standard tone."""
     tone: Tone
     toning: Toning | None
-    """How the network's colours are read as greys; None for a face in colour."""
+    """Converts the network's colours to greys; None for a face in colour."""
     published: bool
-    """It is the crop as it is, for the published pass."""
+    """Whether the crop is used unchanged, for the published pass."""
 
     def restored(self, shown: Crop) -> Crop:
-        """Return what the network made of the face in the crop's own tone; in grey, if it is monochrome."""
+        """Return the network's output for the face in the crop's own tone; in grey if it is monochrome."""
         own = self.tone.original(shown, self.crop)
         return self.toning.grey(own) if self.toning else own
 
 
 def view_of(face: AlignedFace, settings: RestoreSettings, *, grey: bool) -> View:
-    """Return how a face is shown to the network: in standard tone, but to the published pass as it is.
+    """Return the network's input for a face: in standard tone, but unchanged for the published pass.
 
-    grey  its crop is grey: the face is monochrome
+    grey  whether the crop is grey because the face is monochrome
     """
     toning = GREY if grey else None
     if settings.latent_step_decay == 1:
@@ -41,5 +41,5 @@ def view_of(face: AlignedFace, settings: RestoreSettings, *, grey: bool) -> View
 
 
 def published_view(crop: Crop, toning: Toning) -> View:
-    """Return how the published pass sees a toned face: in its colours."""
+    """Return the published pass's input for a toned face: the crop in its colours."""
     return View(crop, crop, UNCHANGED, toning, published=True)

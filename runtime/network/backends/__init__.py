@@ -1,4 +1,4 @@
-"""What runs the networks of a package: one small protocol, whatever is behind it."""
+"""Backends that run the networks of a package, behind one small protocol."""
 
 import re
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ Batch = NDArray[np.float32]
 
 BackendName = Literal["auto", "tensorrt", "tensorrt-rtx", "onnxruntime"]
 Provider = Literal["cuda", "tensorrt", "tensorrt-rtx"]
-"""What ONNX Runtime uses on a GPU."""
+"""Execution provider that ONNX Runtime uses on a GPU."""
 
 
 @dataclass(frozen=True, eq=False)
 class Move:
-    """How far k steps of the loop move what they start from towards what they lead to."""
+    """How far k steps of the loop move the estimate and the latent towards their targets."""
 
     picture_gain: NDArray[np.float32]
     """B×1×S×S: 1 − (1 − ηρ)^k"""
@@ -32,61 +32,61 @@ class Move:
 
 
 class BatchLostError(BackendError):
-    """The batch is lost, but the backend has mended itself: encode it again, at most `max_batch` at once."""
+    """A batch was lost but the backend has recovered: encode it again, with at most `max_batch` faces."""
 
 
 class Backend(Protocol):
-    """The networks of one package, open for work.
+    """The open networks of one package.
 
-    What lies between the half passes (estimate u, restored face r, latent w, features F) and the moves stay
-    in the backend's own memory: a state stands for them. Any method may raise BackendError, which ends the
-    state, and BatchLostError.
+    A state stands for what exists between half passes (estimate u, restored face r, latent w, features F) and
+    for the moves; all of it stays in the backend's own memory. Any method may raise BackendError, which
+    invalidates the state, or BatchLostError.
     """
 
     name: str
-    """As the user names it: `onnxruntime`."""
+    """The user's name for it: `onnxruntime`."""
     device: str
-    """Where it runs: `cpu`, `cuda:0`."""
+    """The device it runs on: `cpu`, `cuda:0`."""
     why: str
-    """Why it is this one: a few words for the user."""
+    """Why it was chosen, in a few words for the user."""
     renews: bool
-    """Whether each pass encodes the present estimate again, as the package's `loop` says."""
+    """Whether each pass encodes the current estimate again, as set by the package's `loop`."""
     max_batch: int
-    """Most crops that go through together; falls when memory runs out."""
+    """Largest number of crops in a batch; reduced when memory runs out."""
 
     def encode(self, crops: Batch, moves: Sequence[Move] = ()) -> Any:
-        """Take in a batch u₀ and what its steps will move: return a state with its features F and w₀."""
+        """Upload a batch u₀ and the moves of its steps: return a state with features F and latent w₀."""
 
     def generate(self, state: Any) -> None:
-        """Make r = G(w, F), what the prior makes of the state's latent and features.
+        """Compute r = G(w, F), the prior's restoration from the state's latent and features.
 
-        Where `renews`, these are encoded from the estimate again if it was moved since.
+        If `renews`, the estimate is encoded again first if it has changed.
         """
 
     def step(self, state: Any, move: int) -> NDArray[np.float32]:
-        """Move the estimate towards r, and the latent towards the estimate's; return its relative change, B.
+        """Move the estimate towards r and the latent towards the estimate's; return the relative change, B.
 
-        Where `renews`, only the estimate moves. Its change is relative to the range of pixels: the RMS over
-        those that move, of which each counts by its share of the largest gain.
+        If `renews`, only the estimate moves. Its change is relative to the range of pixel values: the RMS
+        over the pixels that move, each weighted by its gain as a share of the largest gain.
 
-        move  which of the moves that `encode` was given
+        move  index of a move passed to `encode`
         """
 
     def restored(self, state: Any) -> Batch:
-        """Return the state's r."""
+        """Return r."""
 
     def estimate(self, state: Any) -> Batch:
-        """Return the state's u."""
+        """Return u."""
 
     def release(self, state: Any) -> None:
-        """Give the state's memory to the next batch; the state cannot be used after it."""
+        """Free the state's memory for the next batch; the state cannot be used afterwards."""
 
     def close(self) -> None:
-        """Give back all memory; the backend cannot be used after it."""
+        """Free all memory; the backend cannot be used afterwards."""
 
 
 def device_index(device: str) -> int | None:
-    """Return the N of `cuda:N`, or None for `cpu`. Raises SettingsError when it is neither."""
+    """Return the N of `cuda:N`, or None for `cpu`. Raises SettingsError for any other text."""
     match = re.fullmatch(r"cpu|cuda:([0-9]{1,3})", device)
     if match is None:
         raise SettingsError(f"device is {in_short(device)}: give cpu, or cuda:0")
@@ -104,14 +104,14 @@ def open_backend(
 ) -> Backend:
     """Open a package's networks.
 
-    name      `auto` picks the fastest backend that is there
-    device    `cpu` or `cuda:N`; None is the first CUDA device where the backend can use one
-    provider  what ONNX Runtime uses on a GPU; None is `cuda`
-    threads   of the CPU; None is one per core
-    watch     told how engines are built, which may take minutes
+    name      `auto` picks the fastest available backend
+    device    `cpu` or `cuda:N`; None selects the first CUDA device if the backend can use one
+    provider  ONNX Runtime's execution provider on a GPU; None selects `cuda`
+    threads   number of CPU threads; None selects one per core
+    watch     callbacks for building engines, which may take minutes
 
-    Raises BackendError or EngineError when the backend is unknown, not installed, cannot use the device, or
-    does not take the package; SettingsError when the device is none.
+    Raises BackendError or EngineError if the backend is unknown, not installed, cannot use the device or does
+    not support the package; SettingsError if the device is malformed.
     """
     from runtime.network.backends.choice import choose
 

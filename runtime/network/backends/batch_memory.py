@@ -1,4 +1,4 @@
-"""The memory that batches pass through on a GPU, made once, and where each tensor of a batch lies in it."""
+"""GPU memory for batches, allocated once, and the position of each of a batch's tensors in it."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,21 +11,23 @@ from numpy.typing import NDArray
 from engines.package import Graph, GraphName, Port
 from runtime.network.backends.cuda_device import Block, Bytes, CudaDevice
 
-_ALIGNED = 256  # TensorRT's demand on addresses
+_ALIGNED = 256  # TensorRT's required alignment of addresses
 
 CROP = "crop"
-"""The estimate u: the encoder reads it as `crop`, the step as `estimate`."""
+"""The estimate u: called `crop` by the encoder and `estimate` by the step."""
 MOVED = {"next_estimate": CROP, "next_w": "w"}
-"""What a step writes, and what that becomes: TensorRT does not promise that a graph may write its inputs."""
+"""Outputs of a step, and the inputs they become: TensorRT does not guarantee that a graph may overwrite its
+inputs.
+"""
 _SAME = {"estimate": CROP}
 DOWNLOADED = ("restored", "change")
 _LANDS_AS = {CROP: "restored"}
-"""A batch brings down either r or u, which are alike: both to the same place."""
+"""A batch downloads either r or u, which have the same shape and share one host buffer."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a tensor lies within a piece of memory."""
+    """The position of a tensor within a block of memory."""
 
     offset: int
     shape: tuple[int, ...]
@@ -33,11 +35,11 @@ class Place:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Size in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     def view(self, memory: Bytes) -> NDArray[np.generic]:
-        """Return the tensor within host memory."""
+        """Return the tensor as a view of host memory."""
         return memory[self.offset : self.offset + self.size].view(self.dtype).reshape(self.shape)
 
 
@@ -45,7 +47,7 @@ Places = Mapping[str, Place]
 
 
 def laid_out(ports: Iterable[Port], batch: int) -> dict[str, Place]:
-    """Put tensors one behind the other, each aligned as TensorRT wants it."""
+    """Place tensors one after the other, each aligned as TensorRT requires."""
     places: dict[str, Place] = {}
     end = 0
     for port in ports:
@@ -56,28 +58,28 @@ def laid_out(ports: Iterable[Port], batch: int) -> dict[str, Place]:
 
 
 def size_of(places: Places) -> int:
-    """Return the bytes from the first tensor's start to the last one's end."""
+    """Return the number of bytes from the first tensor's start to the last one's end."""
     return max(place.offset + place.size for place in places.values())
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """The tensors of all graphs of a package, by name: one name is one place, whichever graph has it."""
+    """The tensors of all graphs of a package by name; tensors of the same name share one place."""
 
     uploaded: tuple[Port, ...]
-    """Goes up once per batch: the crops, then each move's gains."""
+    """Uploaded once per batch: the crops, then each move's gains."""
     resident: tuple[Port, ...]
-    """Stays on the GPU between the half passes."""
+    """Stays on the GPU between half passes."""
     downloaded: tuple[Port, ...]
 
     @classmethod
     def of(cls, graphs: Mapping[GraphName, Graph], names: Sequence[GraphName]) -> "Tensors":
-        """Collect the tensors of the graphs of those names."""
+        """Collect the tensors of the named graphs."""
         ports = {}
         for name in names:
             for port in (*graphs[name].inputs, *graphs[name].outputs):
                 ports[same(port.name)] = replace(port, name=same(port.name))
-        gains = ("picture_gain", "latent_gain")  # where a step only moves the estimate, it has no latent_gain
+        gains = ("picture_gain", "latent_gain")  # without latent_gain if a step only moves the estimate
         return cls(
             (ports[CROP], *(ports[gain] for gain in gains if gain in ports)),
             tuple(port for name, port in ports.items() if name != CROP),
@@ -85,20 +87,20 @@ class Tensors:
         )
 
     def upload_places(self, batch: int, moves: int) -> dict[str, Place]:
-        """Lay out what goes up for a batch: `crop`, `picture_gain 0`, …, `latent_gain 0`, …"""
+        """Lay out the upload of a batch: `crop`, `picture_gain 0`, …, `latent_gain 0`, …"""
         crop, *gains = self.uploaded
         numbered = [replace(gain, name=f"{gain.name} {i}") for gain in gains for i in range(moves)]
         return laid_out([crop, *numbered], batch)
 
 
 def same(name: str) -> str:
-    """Return the name of a tensor that two graphs call differently."""
+    """Return the canonical name of a tensor that graphs name differently."""
     return _SAME.get(name, name)
 
 
 @dataclass(eq=False)
 class BatchMemory:
-    """Pieces of memory for batches up to a size, with so many moves; smaller ones use their beginnings."""
+    """Memory for batches up to a size and a number of moves; smaller batches use the start of it."""
 
     device: CudaDevice
     tensors: Tensors
@@ -108,7 +110,7 @@ class BatchMemory:
     pinned: list[Bytes] = field(default_factory=list)
 
     def allocate(self, scratch: int) -> None:
-        """Take the memory; what was taken before a failure is given back by `free`.
+        """Allocate the memory; if it fails halfway, `free` releases what was allocated.
 
         scratch  bytes that the networks need while they run
         """
@@ -119,7 +121,7 @@ class BatchMemory:
             self.pinned.append(self.device.allocate_pinned(size))
 
     def free(self) -> None:
-        """Give everything back; on a GPU that does not answer any more, as far as that goes."""
+        """Free all memory; on a GPU that no longer responds, as much as possible."""
         while self.pinned:
             with suppress(*self.device.errors):
                 self.device.free_pinned(self.pinned.pop())
@@ -128,9 +130,9 @@ class BatchMemory:
                 self.device.free(self.blocks.pop())
 
     def scratch_of(self, size: int) -> Block:
-        """Return memory for a network while it runs: what all share, as they run one after the other.
+        """Return scratch memory for a network: shared by all, because they run one after the other.
 
-        A network that needs more for a small batch than any for the largest gets its own.
+        A network that needs more for a small batch than any needs for the largest gets its own.
         """
         if size > self.blocks[2].size:
             self.blocks.append(self.device.allocate(size))
@@ -138,31 +140,31 @@ class BatchMemory:
         return self.blocks[2]
 
     def takes(self, batch: int, moves: int) -> bool:
-        """Say whether a batch of that size has room."""
+        """Return whether a batch of that size fits."""
         return batch <= self.batch and moves <= self.moves
 
     def addresses(self, batch: int) -> dict[str, int]:
-        """Return where on the GPU each tensor of a batch lies."""
+        """Return the GPU address of each tensor of a batch."""
         resident = laid_out(self.tensors.resident, batch)
         places = {name: self.blocks[1].address + place.offset for name, place in resident.items()}
         return {**places, CROP: self.blocks[0].address}
 
     def upload(self, batch: int, contents: Mapping[str, NDArray[np.float32]], moves: int) -> None:
-        """Put a batch's contents on the stream, in one copy; by the names of `upload_places`."""
+        """Enqueue the upload of a batch's contents in one copy; the keys are the names of `upload_places`."""
         places = self.tensors.upload_places(batch, moves)
         for name, content in contents.items():
             places[name].view(self.pinned[0])[...] = content
         self.device.upload(self.blocks[0].address, self.pinned[0][: size_of(places)])
 
     def take_move(self, batch: int, move: int, moves: int) -> None:
-        """Put a move's gains where the step reads them."""
+        """Copy a move's gains to where the step reads them."""
         places, addresses = self.tensors.upload_places(batch, moves), self.addresses(batch)
         for gain in self.tensors.uploaded[1:]:
             place = places[f"{gain.name} {move}"]
             self.device.copy(addresses[gain.name], self.blocks[0].address + place.offset, place.size)
 
     def keep_moved(self, batch: int) -> None:
-        """Make what a step wrote the state's own."""
+        """Copy a step's outputs into the state."""
         resident, addresses = laid_out(self.tensors.resident, batch), self.addresses(batch)
         for written, becomes in MOVED.items():
             if written not in resident:  # a step that only moves the estimate
@@ -170,12 +172,12 @@ class BatchMemory:
             self.device.copy(addresses[becomes], addresses[written], resident[written].size)
 
     def download(self, name: str, batch: int) -> None:
-        """Put a copy of a tensor to here on the stream."""
+        """Enqueue the download of a tensor to the host."""
         place = laid_out(self.tensors.downloaded, batch)[_LANDS_AS.get(name, name)]
         target = self.pinned[1][place.offset : place.offset + place.size]
         self.device.download(target, self.addresses(batch)[name])
 
     def downloaded(self, name: str, batch: int) -> NDArray[np.float32]:
-        """Return a copy of a tensor that was downloaded; wait for the stream first."""
+        """Return a copy of a downloaded tensor; wait for the stream first."""
         place = laid_out(self.tensors.downloaded, batch)[_LANDS_AS.get(name, name)]
         return np.array(place.view(self.pinned[1]), np.float32)

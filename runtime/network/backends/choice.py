@@ -1,4 +1,4 @@
-"""Which backend runs the networks, and why that one."""
+"""Choose the backend that runs the networks, and report why."""
 
 from collections.abc import Callable
 from typing import get_args
@@ -33,7 +33,7 @@ def choose(
     index = 0 if device is None else device_index(device)
     if provider is not None and (name != "onnxruntime" or index is None):
         raise BackendError(
-            f"provider {provider} is ONNX Runtime's on a GPU: add --backend onnxruntime --device cuda:0"
+            f"provider {provider} belongs to ONNX Runtime on a GPU: add --backend onnxruntime --device cuda:0"
         )
     if name in ("tensorrt", "tensorrt-rtx"):
         if index is None:
@@ -45,7 +45,7 @@ def choose(
         return _onnxruntime(package, None, None, threads, _CPU_TOO)
     if name == "onnxruntime" and provider is not None:
         return _onnxruntime(package, index, provider, threads, "asked for")
-    # What is there decides; with a device named, only what can use it will do.
+    # Try what is installed, fastest first; a named device rules out what cannot use it.
     ways: list[tuple[str, Callable[[], Backend]]] = [
         ("TensorRT", lambda: _tensorrt("tensorrt", package, index, watch)),
         ("TensorRT-RTX", lambda: _tensorrt("tensorrt-rtx", package, index, watch)),
@@ -57,7 +57,7 @@ def choose(
     if gpu is None:
         why = "no NVIDIA GPU with a working driver" + (f" is {device}" if device else " was found")
         if device is not None:
-            raise BackendError(f"{why}: look at its driver, or take --device cpu")
+            raise BackendError(f"{why}: check its driver, or use --device cpu")
         return _onnxruntime(package, None, None, threads, why)
     missing: list[str] = []
     for what, opened in ways:

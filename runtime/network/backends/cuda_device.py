@@ -1,4 +1,4 @@
-"""A GPU in this process, through PyCUDA: its primary context, one stream, its memory, pinned memory."""
+"""A GPU in this process, through PyCUDA: its primary context, one stream, device and pinned memory."""
 
 import importlib
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """A piece of the GPU's memory."""
+    """A block of GPU memory."""
 
     allocation: Any
     """pycuda.driver.DeviceAllocation"""
@@ -27,21 +27,21 @@ class Block:
 
     @property
     def address(self) -> int:
-        """Its address; CUDA aligns it to 256 bytes."""
+        """Its address, aligned to 256 bytes by CUDA."""
         return int(self.allocation)
 
 
 class CudaDevice:
-    """A GPU, held open: what is done with it is done while it is `current` in the calling thread.
+    """An open GPU; call its methods while it is `current` in the calling thread.
 
-    The context is the primary one, which TensorRT uses too; it is no thread's between two uses.
+    The context is the primary one, which TensorRT uses too; between uses it is current in no thread.
     """
 
     def __init__(self, index: int) -> None:
-        """Take the GPU with that CUDA index. Raises BackendError when there is no way to use it."""
+        """Open the GPU with that CUDA index. Raises BackendError if it cannot be used."""
         self._cuda = _pycuda_driver()
         self.errors: tuple[type[Exception], ...] = (self._cuda.Error, DriverError, EngineError)
-        """What the methods, and TensorRT's calls, raise when the GPU fails."""
+        """Exceptions that these methods, and TensorRT's calls, raise when the GPU fails."""
         try:
             self.driver = CudaDriver()
             self._cuda.init()
@@ -56,12 +56,12 @@ class CudaDevice:
 
     @property
     def stream(self) -> int:
-        """The stream's handle, as TensorRT takes it."""
+        """The stream's handle, in TensorRT's form."""
         return int(self._stream.handle)
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Make the GPU this thread's while the block lasts; PyCUDA's and TensorRT's calls go to it."""
+        """Make the GPU current in this thread during the block; PyCUDA's and TensorRT's calls use it."""
         self._context.push()
         try:
             yield
@@ -69,45 +69,45 @@ class CudaDevice:
             self._context.pop()
 
     def allocate(self, size: int) -> Block:
-        """Return a piece of the GPU's memory."""
+        """Allocate GPU memory."""
         return Block(self._cuda.mem_alloc(max(size, 1)), size)
 
     def free(self, block: Block) -> None:
-        """Give back a piece of the GPU's memory."""
+        """Free a block of GPU memory."""
         block.allocation.free()
 
     def allocate_pinned(self, size: int) -> Bytes:
-        """Return memory of this process that the GPU can reach, so that copies go by themselves."""
+        """Allocate page-locked host memory, so that copies are asynchronous."""
         pinned: Bytes = self._cuda.pagelocked_empty(max(size, 1), np.uint8)
         return pinned
 
     def free_pinned(self, pinned: Bytes) -> None:
-        """Give back pinned memory; no view of it may be used any more."""
+        """Free pinned memory; no view of it may be used afterwards."""
         allocation: Any = pinned.base
         allocation.free()
 
     def upload(self, address: int, pinned: Bytes) -> None:
-        """Put a copy from here to the GPU on the stream."""
+        """Enqueue a copy from the host to the GPU."""
         self._cuda.memcpy_htod_async(address, pinned, self._stream)
 
     def download(self, pinned: Bytes, address: int) -> None:
-        """Put a copy from the GPU to here on the stream."""
+        """Enqueue a copy from the GPU to the host."""
         self._cuda.memcpy_dtoh_async(pinned, address, self._stream)
 
     def copy(self, to: int, address: int, size: int) -> None:
-        """Put a copy within the GPU on the stream."""
+        """Enqueue a copy within the GPU."""
         self._cuda.memcpy_dtod_async(to, address, size, self._stream)
 
     def wait(self) -> None:
-        """Wait until the stream has done all that was put on it."""
+        """Wait until the stream has finished all work."""
         self._stream.synchronize()
 
     def is_full(self, error: Exception) -> bool:
-        """Say whether an error is the GPU's memory being full."""
+        """Return whether an error means that the GPU's memory is full."""
         return isinstance(error, self._cuda.MemoryError)
 
     def answers(self) -> bool:
-        """Say whether the context still works; after an error that sticks to it, every call fails."""
+        """Return whether the context still works; after a sticky error every call fails."""
         try:
             with self.current():
                 self._cuda.Context.synchronize()
@@ -116,15 +116,15 @@ class CudaDevice:
         return True
 
     def close(self, *, lost: bool = False) -> None:
-        """Give back stream and context.
+        """Release the stream and the context.
 
-        lost  the context does not answer any more: make the driver forget it, so that it can be had anew
+        lost  the context no longer responds: reset it in the driver, so that it can be created again
         """
         with suppress(*self.errors):
             self._context.push()
             del self._stream
-            # PyCUDA gives a context back only in the thread that took it, unless it is current; and leaves
-            # a primary one on the driver's own stack then.
+            # PyCUDA releases a context only in the thread that created it, unless it is current; and it then
+            # leaves a primary one on the driver's own stack.
             self.driver.pop_context()
         with suppress(*self.errors):
             self._context.detach()
@@ -144,7 +144,7 @@ def _pycuda_driver() -> Any:
         ) from error
     except ImportError as error:  # it is linked to the driver
         raise BackendError(
-            f"PyCUDA cannot be loaded ({one_line_of(error)}): it needs NVIDIA's driver, and to be compiled "
+            f"PyCUDA cannot be loaded ({one_line_of(error)}): it needs NVIDIA's driver, and must be compiled "
             "for this Python: pip install --force-reinstall --no-cache-dir pycuda"
         ) from error
 

@@ -1,8 +1,8 @@
-"""What PyCUDA lacks of the CUDA driver: capturing a stream into a graph, and resetting a lost device.
+"""CUDA driver functions that PyCUDA lacks: capturing a stream into a graph, and resetting a lost device.
 
-Called as `engines/gpu.py` does, without a package of its own: these are seven functions of the driver's C
-interface (CUDA Driver API: Graph Management, Stream Management, Primary Context Management), the same since
-CUDA 11.4.
+Called through ctypes, like `engines/gpu.py`, without a package of their own: these are seven functions of the
+driver's C interface (CUDA Driver API: Graph Management, Stream Management, Primary Context Management),
+unchanged since CUDA 11.4.
 """
 
 import ctypes
@@ -11,7 +11,7 @@ from typing import Any
 
 from engines.gpu import driver_library
 
-_THREAD_LOCAL = 1  # CUstreamCaptureMode: what other threads do meanwhile does not spoil the capture
+_THREAD_LOCAL = 1  # CUstreamCaptureMode: other threads' work does not break the capture
 
 _handle, _out = ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p)
 SIGNATURES: dict[str, tuple[Any, ...]] = {
@@ -24,15 +24,15 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cuCtxPopCurrent_v2": (_out,),
     "cuDevicePrimaryCtxReset_v2": (ctypes.c_int,),
 }
-"""The functions and the types of their arguments, as cuda.h has them; each returns a CUresult."""
+"""The functions and their argument types, as in cuda.h; each returns a CUresult."""
 
 
 class DriverError(Exception):
-    """Say which function of the driver failed, with its CUresult."""
+    """A driver function failed; the message names it and its CUresult."""
 
 
 class CudaDriver:
-    """The CUDA driver of this machine. Raises DriverError where it is not there or lacks a function."""
+    """The CUDA driver of this machine. Raises DriverError if it is missing or lacks a function."""
 
     def __init__(self) -> None:
         library = driver_library()
@@ -41,17 +41,17 @@ class CudaDriver:
         self._functions = {name: _function(library, name) for name in SIGNATURES}
 
     def capture(self, stream: int, work: Callable[[], None]) -> int:
-        """Return a graph, ready to be launched, of what `work` puts on the stream; nothing of it runs yet.
+        """Capture what `work` enqueues on the stream and return it as an executable graph; nothing runs yet.
 
-        Raises DriverError when the work cannot be captured, and whatever `work` raises. The stream can be
-        used as before then.
+        Raises DriverError if the work cannot be captured, and whatever `work` raises. The stream stays
+        usable.
         """
         self._call("cuStreamBeginCapture_v2", stream, _THREAD_LOCAL)
         graph, ready = ctypes.c_void_p(), ctypes.c_void_p()
         try:
             try:
                 work()
-            finally:  # a stream that is being captured would take no other work
+            finally:  # otherwise the stream would stay in capture mode and accept no other work
                 self._call("cuStreamEndCapture", stream, ctypes.byref(graph))
             self._call("cuGraphInstantiateWithFlags", ctypes.byref(ready), graph, 0)
         finally:
@@ -60,19 +60,19 @@ class CudaDriver:
         return int(ready.value or 0)
 
     def launch(self, graph: int, stream: int) -> None:
-        """Put a captured graph on a stream."""
+        """Launch a captured graph on a stream."""
         self._call("cuGraphLaunch", graph, stream)
 
     def destroy(self, graph: int) -> None:
-        """Give back a captured graph."""
+        """Free a captured graph."""
         self._call("cuGraphExecDestroy", graph)
 
     def pop_context(self) -> None:
-        """Take the current context off this thread."""
+        """Pop the current context off this thread."""
         self._call("cuCtxPopCurrent_v2", ctypes.byref(ctypes.c_void_p()))
 
     def reset(self, device: int) -> None:
-        """Destroy all that this process has on a device, its primary context included, whoever made it."""
+        """Destroy everything this process has on a device, including its primary context."""
         self._call("cuDevicePrimaryCtxReset_v2", device)
 
     def _call(self, name: str, *arguments: Any) -> None:

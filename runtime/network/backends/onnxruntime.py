@@ -1,4 +1,4 @@
-"""ONNX Runtime, on the CPU or, by one of its execution providers, on an NVIDIA GPU."""
+"""ONNX Runtime, on the CPU or, with one of its execution providers, on an NVIDIA GPU."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,14 +16,14 @@ from runtime.network.backends import Batch, Move, Provider
 from runtime.onnx_session import import_onnxruntime, open_network
 
 MAX_BATCH = 4
-"""Most crops that go through together."""
+"""Largest number of crops in a batch."""
 
 _CPU: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
 
 
 @dataclass(eq=False)
 class State:
-    """A batch between two half passes: arrays on the device, made once and written again by every pass."""
+    """A batch between half passes: arrays on the device, allocated once and overwritten by every pass."""
 
     estimate: Any
     """u"""
@@ -34,11 +34,11 @@ class State:
     change: Any
     next_estimate: Any
     next_w: Any
-    """What the step writes; the encoder writes z here, which only the mapping reads."""
+    """The step's outputs; the encoder also writes z here, which only the mapping reads."""
     moves: list[tuple[Any, Any]]
-    """Of each move, the gain of the picture and of the latent."""
+    """For each move, the gains of the picture and of the latent."""
     moved: bool = False
-    """Whether the estimate was moved since it was encoded."""
+    """Whether the estimate has moved since it was encoded."""
 
 
 class OnnxRuntimeBackend:
@@ -57,9 +57,9 @@ class OnnxRuntimeBackend:
     ) -> None:
         """Open the graphs that every photo needs.
 
-        provider  on a GPU; None is `cuda`
+        provider  execution provider on a GPU; None selects `cuda`
 
-        Raises BackendError when ONNX Runtime, the provider or the device is not there.
+        Raises BackendError if ONNX Runtime, the provider or the device is not available.
         """
         self.device, self.why = device, why
         self.max_batch = package.manifest.batch or MAX_BATCH
@@ -70,9 +70,9 @@ class OnnxRuntimeBackend:
         self.renews = package.manifest.loop_kind == "renewed"
 
     def encode(self, crops: Batch, moves: Sequence[Move] = ()) -> State:
-        """Take in B×3×S×S crops in [−1, 1], and what the steps to come will move."""
+        """Upload B×3×S×S crops in [−1, 1] and the moves of their steps, and encode them."""
         batch, width = len(crops), self._package.manifest.latent_width
-        # A copy: an array on the CPU is not uploaded but shared, and later passes write into the estimate.
+        # A copy: on the CPU an array is shared, not uploaded, and later passes overwrite the estimate.
         estimate, z, w = (
             self._upload(crops.copy()),
             self._empty(batch, width),
@@ -89,7 +89,7 @@ class OnnxRuntimeBackend:
             restored=self._empty(*crops.shape),
             change=self._empty(batch, 1),
             next_estimate=self._empty(*crops.shape),
-            next_w=z,  # z is done with
+            next_w=z,  # z is no longer needed
             moves=[
                 (
                     self._upload(move.picture_gain),
@@ -100,14 +100,14 @@ class OnnxRuntimeBackend:
         )
 
     def generate(self, state: State) -> None:
-        """Make r of the state's latent and features."""
+        """Compute r from the state's latent and features."""
         if self.renews and state.moved:
             self._encode(state.estimate, state.next_w, state.w, state.features)
             state.moved = False
         self._run("generator", {"w": state.w, **state.features}, {"restored": state.restored})
 
     def step(self, state: State, move: int) -> NDArray[np.float32]:
-        """Move the estimate and, unless it is encoded again, the latent; return the change, B."""
+        """Move the estimate and, unless it is re-encoded, the latent; return the relative change, B."""
         picture_gain, latent_gain = state.moves[move]
         state.moved = True
         if self.renews and self._package.manifest.moves_latent:
@@ -124,18 +124,18 @@ class OnnxRuntimeBackend:
         return self._download(state.change)[:, 0]
 
     def restored(self, state: State) -> Batch:
-        """Return the restored crops, B×3×S×S in [−1, 1] or a little beyond."""
+        """Return the restored crops, B×3×S×S, in or slightly outside [−1, 1]."""
         return self._download(state.restored)
 
     def estimate(self, state: State) -> Batch:
-        """Return the present estimate, B×3×S×S in [−1, 1] or a little beyond."""
+        """Return the current estimate, B×3×S×S, in or slightly outside [−1, 1]."""
         return self._download(state.estimate)
 
     def release(self, state: State) -> None:
-        """Do nothing: a state's memory goes with it."""
+        """Do nothing: a state's memory is freed with it."""
 
     def close(self) -> None:
-        """Give back the sessions' memory."""
+        """Free the sessions' memory."""
         self._closed = True
         self._sessions.clear()
 
@@ -159,13 +159,13 @@ class OnnxRuntimeBackend:
         return _open(self._package.graph(graph), self.device, chosen, self._threads)
 
     def _run(self, graph: GraphName, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
-        """Run a graph from arrays on the device into arrays on the device."""
+        """Run a graph on arrays that are on the device."""
         if self._closed:
             raise BackendError("the backend is closed: open it again")
-        if graph not in self._sessions:  # the step: a single pass never steps
+        if graph not in self._sessions:  # the step graph is opened late: a single pass never uses it
             self._sessions[graph] = self._open(graph)
         session = self._sessions[graph]
-        with _told(self.device):
+        with _one_line_errors(self.device):
             binding = session.io_binding()
             for name, value in inputs.items():
                 binding.bind_ortvalue_input(name, value)
@@ -176,29 +176,29 @@ class OnnxRuntimeBackend:
     def _upload(self, array: NDArray[np.float32]) -> Any:
         import onnxruntime
 
-        with _told(self.device):
+        with _one_line_errors(self.device):
             return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), *_place(self.device))
 
     def _empty(self, *shape: int | str, dtype: str = "float32") -> Any:
         import onnxruntime
 
-        with _told(self.device):
+        with _one_line_errors(self.device):
             return onnxruntime.OrtValue.ortvalue_from_shape_and_type(
                 shape, np.dtype(dtype).type, *_place(self.device)
             )
 
     def _download(self, value: Any) -> NDArray[np.float32]:
-        with _told(self.device):
+        with _one_line_errors(self.device):
             return np.array(value.numpy())
 
 
 @contextmanager
-def _told(device: str) -> Iterator[None]:
-    """Say in one line why ONNX Runtime failed. Raises BackendError."""
+def _one_line_errors(device: str) -> Iterator[None]:
+    """Turn any failure of ONNX Runtime into a one-line BackendError."""
     try:
         yield
-    except Exception as error:  # ONNX Runtime's own exceptions have no common public base
-        hint = "" if device == "cpu" else "; if it stays so, take --device cpu"
+    except Exception as error:  # ONNX Runtime's exceptions have no common public base class
+        hint = "" if device == "cpu" else "; if it happens again, use --device cpu"
         raise BackendError(f"ONNX Runtime failed on {device}: {cause_of(error)}{hint}") from error
 
 
@@ -211,9 +211,10 @@ def _place(device: str) -> tuple[str, int]:
 def providers(
     provider: Provider, index: int, ports: Sequence[Port], max_batch: int
 ) -> list[tuple[str, dict[str, str]]]:
-    """Return the execution providers to ask for, the wanted one first, with their options.
+    """Return the execution providers to request, the wanted one first, with their options.
 
-    FP32 stays FP32: no TF32. TensorRT is told the batches to come, or it would build again for each size.
+    TF32 is disabled so that FP32 stays FP32. TensorRT gets the range of batch sizes, or it would rebuild for
+    each.
     """
     cuda = ("CUDAExecutionProvider", {"device_id": str(index), "use_tf32": "0"})
     if provider == "cuda":
@@ -230,7 +231,7 @@ def providers(
             for port in ports
         )
         options[f"{prefix}_profile_{bound}_shapes"] = ",".join(shapes)
-    # What TensorRT cannot do goes to CUDA; TensorRT-RTX has no CUDA provider beside it.
+    # Operators that TensorRT lacks run on CUDA; TensorRT-RTX ships without a CUDA provider.
     return [(name, options), cuda] if provider == "tensorrt" else [(name, options)]
 
 
@@ -238,15 +239,15 @@ def _open(graph: Path, device: str, chosen: list[tuple[str, dict[str, str]]], th
     wanted = chosen[0][0]
     if wanted not in import_onnxruntime("this backend").get_available_providers():
         how = (
-            "pip uninstall onnxruntime onnxruntime-gpu, then pip install onnxruntime-trt-rtx, or take "
+            "pip uninstall onnxruntime onnxruntime-gpu, then pip install onnxruntime-trt-rtx, or use "
             "--provider cuda"
             if wanted.startswith("Nv")
-            else "pip install 'gpen-edge[gpu]' in place of 'gpen-edge[cpu]', or take --device cpu"
+            else "pip install 'gpen-edge[gpu]' in place of 'gpen-edge[cpu]', or use --device cpu"
         )
         raise BackendError(f"this ONNX Runtime cannot use {device}: it has no {wanted}: {how}")
     session = open_network(graph, threads, chosen)
-    if session.get_providers()[0] != wanted:  # it falls back to the CPU without an error
+    if session.get_providers()[0] != wanted:  # ONNX Runtime falls back to the CPU without an error
         raise BackendError(
-            f"ONNX Runtime could not start {wanted} on {device}: look at its driver, or take --device cpu"
+            f"ONNX Runtime could not start {wanted} on {device}: check its driver, or use --device cpu"
         )
     return session

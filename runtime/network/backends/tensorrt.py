@@ -1,4 +1,4 @@
-"""TensorRT or TensorRT-RTX on a GPU: between a batch's upload and its download nothing leaves the GPU."""
+"""TensorRT or TensorRT-RTX on a GPU; a batch stays on the GPU between its upload and its download."""
 
 import re
 import threading
@@ -34,36 +34,36 @@ from runtime.network.backends.cuda_device import CudaDevice, one_line_of
 from runtime.network.backends.cuda_driver import DriverError
 
 _RUNTIME: dict[str, RuntimeName] = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
-_MOVES = 5  # as many as the default settings have, and any within the range of a user's
+_MOVES = 5  # as many as the default settings need; covers the whole range of a user's settings
 _FULL = re.compile(r"out ?of ?memory", re.IGNORECASE)
 
 
 @dataclass(eq=False)
 class State:
-    """A batch between two half passes; its tensors are in the backend's memory, until it is released."""
+    """A batch between half passes; its tensors are in the backend's memory until it is released."""
 
     batch: int
     moves: int
     moved: bool = False
-    """Whether the estimate was moved since it was encoded."""
+    """Whether the estimate has moved since it was encoded."""
 
 
 @dataclass(eq=False)
 class Launch:
-    """A network made ready for batches of one size."""
+    """A network prepared for batches of one size."""
 
     context: Any
-    """IExecutionContext; its own, because a captured graph holds on to it."""
+    """An IExecutionContext of its own, because a captured graph keeps using it."""
     run: bool = False
-    """Whether it has run: TensorRT may do work in a first run that must not be captured."""
+    """Whether it has run once: TensorRT may do work in the first run that must not be captured."""
     captured: int | None = None
-    """The CUDA graph of it, once it has been captured."""
+    """The captured CUDA graph, once there is one."""
 
 
 class TensorRtBackend:
     """The graphs of a package as engines on one GPU.
 
-    Several threads may use it. A batch has it from `encode` to `release`; the next waits.
+    Thread-safe: one batch at a time holds the backend, from `encode` to `release`; other threads wait.
     """
 
     def __init__(
@@ -75,14 +75,14 @@ class TensorRtBackend:
         cache: EngineCache | None = None,
         watch: Watch | None = None,
     ) -> None:
-        """Open a package's engines, those built that the cache does not have.
+        """Open a package's engines, building those that the cache lacks.
 
-        Raises BackendError or EngineError when runtime, GPU or driver is not there, or does not do it.
+        Raises BackendError or EngineError if the runtime, the GPU or the driver is missing or fails.
         """
         self.name: str = name
         self.device = f"cuda:{index}"
         self.captures = True
-        """Whether graphs are captured; False once the driver has refused."""
+        """Whether CUDA graphs are captured; False once the driver has refused."""
         self.renews = package.manifest.loop_kind == "renewed"
         if self.renews and package.manifest.moves_latent:
             raise BackendError(
@@ -97,7 +97,7 @@ class TensorRtBackend:
                 "add --backend onnxruntime"
             )
         self._resolved: ResolvedOptions = resolve(EngineOptions(runtime=_RUNTIME[name], device=index))
-        self.max_batch = MOST_BATCH  # until the engines say for how many they are
+        self.max_batch = MOST_BATCH  # until the engines set their own limit
         self.why = f"{self._resolved.api.name} {self._resolved.api.version}, {gpu.name}"
         self._tensors = Tensors.of(package.manifest.graphs, REQUIRED)
         self._turn = threading.RLock()
@@ -111,9 +111,9 @@ class TensorRtBackend:
         self._open()
 
     def encode(self, crops: Batch, moves: Sequence[Move] = ()) -> State:
-        """Take in B×3×S×S crops in [−1, 1], and what the steps to come will move."""
+        """Upload B×3×S×S crops in [−1, 1] and the moves of their steps, and encode them."""
         self._turn.acquire()
-        if self._state is not None:  # this thread's own, not released: it is over
+        if self._state is not None:  # this thread's previous state, never released: it is finished
             self._turn.release()
         self._state = state = State(len(crops), len(moves))
         try:
@@ -134,17 +134,17 @@ class TensorRtBackend:
         return state
 
     def generate(self, state: State) -> None:
-        """Make r of the state's latent and features."""
+        """Compute r from the state's latent and features."""
         with self._at_work(state) as gpu:
             if self.renews and state.moved:
                 self._launch("encoder", state, captured=True)
                 self._launch("mapping", state, captured=True)
                 state.moved = False
             self._launch("generator", state, captured=True)
-            gpu.wait()  # so that the loop's clock sees what it took
+            gpu.wait()  # so that the loop's timing includes it
 
     def step(self, state: State, move: int) -> NDArray[np.float32]:
-        """Move the estimate and, unless it is encoded again, the latent; return the change, B."""
+        """Move the estimate and, unless it is re-encoded, the latent; return the relative change, B."""
         with self._at_work(state) as gpu:
             state.moved = True
             memory = self._memory_for(state)
@@ -155,23 +155,23 @@ class TensorRtBackend:
             return memory.downloaded("change", state.batch)[:, 0]
 
     def restored(self, state: State) -> Batch:
-        """Return the restored crops, B×3×S×S in [−1, 1] or a little beyond."""
+        """Return the restored crops, B×3×S×S, in or slightly outside [−1, 1]."""
         return self._picture("restored", state)
 
     def estimate(self, state: State) -> Batch:
-        """Return the present estimate, B×3×S×S in [−1, 1] or a little beyond."""
+        """Return the current estimate, B×3×S×S, in or slightly outside [−1, 1]."""
         return self._picture(CROP, state)
 
     def release(self, state: State) -> None:
-        """Let the next batch have the memory."""
+        """Free the memory for the next batch."""
         with self._turn:
             if state is self._state:
                 self._state = None
-                self._turn.release()  # what `encode` took
+                self._turn.release()  # acquired in `encode`
                 self._keep_kernels()
 
     def close(self) -> None:
-        """Give back all memory of the GPU, and the GPU; the backend cannot be used after it."""
+        """Free all GPU memory and the GPU; the backend cannot be used afterwards."""
         with self._turn:
             if self._state is not None:
                 self.release(self._state)
@@ -183,12 +183,12 @@ class TensorRtBackend:
             memory = self._memory_for(state)
             memory.download(name, state.batch)
             gpu.wait()
-            self._lost = False  # a batch has come through
+            self._lost = False  # a batch succeeded
             return memory.downloaded(name, state.batch)
 
     @contextmanager
     def _at_work(self, state: State) -> Iterator[CudaDevice]:
-        """Hold the GPU for a state; when it fails, mend what can be mended and say so."""
+        """Hold the GPU for a state; on failure, recover if possible and raise an error that says so."""
         with self._turn:
             if self._closed:
                 raise BackendError("the backend is closed: open it again")
@@ -203,14 +203,14 @@ class TensorRtBackend:
                     yield gpu
             except gpu.errors as error:
                 _forget_frames(error)
-                raise self._mended(gpu, error, state.batch) from error
-            except BaseException as error:  # interrupted: what the GPU is at is not known
+                raise self._recovered(gpu, error, state.batch) from error
+            except BaseException as error:  # interrupted: the state of the GPU is unknown
                 _forget_frames(error)
                 self._drop_memory()
                 raise
 
     def _open(self) -> None:
-        """Take the GPU and open the engines on it."""
+        """Open the GPU, and the engines on it."""
         gpu = self._gpu = CudaDevice(self._index)
         try:
             with gpu.current():
@@ -226,24 +226,27 @@ class TensorRtBackend:
         kernels = b""
         with suppress(OSError):
             kernels = opened.cached.kernels.read_bytes()
-        opened.cached = replace(opened.cached, plan=b"")  # it is on the GPU now
+        opened.cached = replace(opened.cached, plan=b"")  # it has been uploaded to the GPU
         self._engines[graph] = opened
         self.max_batch = min(self.max_batch, opened.cached.record.key.max_batch)
         self._settings[graph] = tensorrt_api.run_settings(opened.api, opened.engine, kernels)
 
     def _shut(self, *, lost: bool = False) -> None:
-        """Give back everything, in the order in which one thing needs the other."""
+        """Free everything in order of dependency."""
         self._drop_memory()
         gpu, self._gpu = self._gpu, None
         if gpu is not None:
             with suppress(*gpu.errors), gpu.current():
                 self._settings.clear()
                 self._engines.clear()
-            self._settings, self._engines = {}, {}  # where it could not be made current: before it is closed
+            self._settings, self._engines = (
+                {},
+                {},
+            )  # if it could not be made current: they must go before it is closed
             gpu.close(lost=lost)
 
     def _drop_memory(self) -> None:
-        """Give back what batches need; on a GPU that does not answer any more, as far as that goes."""
+        """Free the memory of batches; on a GPU that no longer responds, as much as possible."""
         gpu, memory, launches = self._gpu, self._memory, self._launches
         self._memory, self._launches = None, {}
         if gpu is None:
@@ -259,26 +262,26 @@ class TensorRtBackend:
             if memory is not None:
                 memory.free()
 
-    def _mended(self, gpu: CudaDevice, error: Exception, batch: int) -> BackendError:
-        """Free what the failed batch had, put right what can be, and return the error to raise."""
+    def _recovered(self, gpu: CudaDevice, error: Exception, batch: int) -> BackendError:
+        """Free the failed batch's memory, recover if possible, and return the error to raise."""
         logs = [opened.errors for opened in self._engines.values()]
-        said = [message for log in logs for message in log]
+        logged = [message for log in logs for message in log]
         for log in logs:
             log.clear()
-        reason = one_line_of(error) + "".join(f": {' '.join(message.split())}" for message in said[:1])
+        reason = one_line_of(error) + "".join(f": {' '.join(message.split())}" for message in logged[:1])
         full = gpu.is_full(error) or bool(_FULL.search(reason))
         self._drop_memory()
         if not gpu.answers():
             again, self._lost = not self._lost, True
             self._shut(lost=True)
             if not again:
-                return BackendError(f"{self.device} was lost twice ({reason}): look at its driver")
+                return BackendError(f"{self.device} was lost twice ({reason}): check its driver")
             self._open()
-            return BatchLostError(f"{self.device} was lost ({reason}) and is open again: try again")
+            return BatchLostError(f"{self.device} was lost ({reason}) and has been reopened: try again")
         if full and batch == 1:
             return BackendError(
                 f"the memory of {self.device} is too small for one face: end other programs that use "
-                "it, take a smaller model, or --device cpu"
+                "it, use a smaller model, or --device cpu"
             )
         if full:
             self.max_batch = batch // 2
@@ -289,14 +292,14 @@ class TensorRtBackend:
         return BackendError(f"{self._resolved.api.name} failed on {self.device}: {reason}")
 
     def _memory_for(self, state: State) -> BatchMemory:
-        """Return memory that has room for a state: what is there, or larger, in its place."""
+        """Return memory that fits a state: the existing memory, or a larger replacement."""
         memory = self._memory
         if memory is not None and memory.takes(state.batch, state.moves):
             return memory
         assert self._gpu is not None
         before = (memory.batch, memory.moves) if memory else (1, _MOVES)
         self._drop_memory()
-        # Most photos have one face: memory for many is taken when they come, by powers of two.
+        # Most photos have one face; memory for more is allocated on demand, in powers of two.
         batch = min(max(before[0], 1 << (state.batch - 1).bit_length()), self.max_batch)
         memory = BatchMemory(self._gpu, self._tensors, batch, max(before[1], state.moves))
         self._memory = memory  # from here on it is freed, whatever happens
@@ -304,7 +307,7 @@ class TensorRtBackend:
         return memory
 
     def _scratch(self, graph: GraphName, batch: int) -> int:
-        """Return the bytes that a network needs while it runs, for batches of a size."""
+        """Return the bytes of scratch memory that a network needs for batches of a size."""
         return tensorrt_api.set_shapes(self._context(graph), self._shapes(graph, batch))
 
     def _context(self, graph: GraphName) -> Any:
@@ -343,14 +346,14 @@ class TensorRtBackend:
         captured: bool = False,
         then: Callable[[], None] = lambda: None,
     ) -> None:
-        """Put a network on the stream.
+        """Enqueue a network.
 
-        captured  as a CUDA graph, where the driver allows it, from its second run on
-        then      what follows it on the stream, and in the graph
+        captured  run it as a CUDA graph from its second run on, if the driver allows it
+        then      work that follows it on the stream, and in the graph
         """
         gpu, launch = self._gpu, self._launch_of(graph, state.batch)
         assert gpu is not None
-        # Not a function within this one: an error's frame would keep that, and with it the launch.
+        # Not a nested function: an error's traceback would keep its frame, and with it the launch, alive.
         work = partial(_put, launch.context, gpu.stream, then)
         wanted = captured and self.captures and not self._resolved.api.captures
         if wanted and launch.run and launch.captured is None:
@@ -366,7 +369,7 @@ class TensorRtBackend:
         launch.run = True
 
     def _keep_kernels(self) -> None:
-        """Keep what TensorRT-RTX has compiled for the next start."""
+        """Save the kernels that TensorRT-RTX has compiled, for the next start."""
         if not self._compiled or self._gpu is None:
             return
         self._compiled = False
@@ -374,7 +377,7 @@ class TensorRtBackend:
             for graph, opened in self._engines.items():
                 kernels = tensorrt_api.compiled_kernels(self._settings[graph])
                 if kernels:
-                    with suppress(OSError):  # a folder that may only be read
+                    with suppress(OSError):  # the folder may be read-only
                         write_whole(opened.cached.kernels, kernels)
 
 
@@ -384,5 +387,5 @@ def _put(context: Any, stream: int, then: Callable[[], None]) -> None:
 
 
 def _forget_frames(error: BaseException) -> None:
-    """Let go of what an error's frames hold of TensorRT: it must not outlive the GPU's context."""
+    """Clear an error's traceback frames: their TensorRT objects must not outlive the GPU's context."""
     traceback.clear_frames(error.__traceback__)

@@ -79,7 +79,7 @@ def test_a_half_precision_package_gives_nearly_the_same_faces_on_the_cpu(
     ("device", "size", "told"),
     [
         ("cpu", 32, r"^ONNX Runtime failed on cpu: .*invalid dimensions"),
-        ("cuda:99", 64, r"^ONNX Runtime failed on cuda:99: .*; if it stays so, take --device cpu$"),
+        ("cuda:99", 64, r"^ONNX Runtime failed on cuda:99: .*; if it happens again, use --device cpu$"),
     ],
     ids=["a run", "an upload"],
 )

@@ -84,9 +84,13 @@ def test_auto_takes_the_cpu_where_there_is_no_gpu(no_gpu, package):
         (
             ("onnxruntime",),
             {"provider": "tensorrt-rtx"},
-            "no NvTensorRTRTXExecutionProvider: .*pip install onnxruntime-trt-rtx, or take --provider cuda",
+            "no NvTensorRTRTXExecutionProvider: .*pip install onnxruntime-trt-rtx, or use --provider cuda",
         ),
-        (("onnxruntime",), {"provider": "cuda", "device": "cpu"}, "provider cuda is ONNX Runtime's on a GPU"),
+        (
+            ("onnxruntime",),
+            {"provider": "cuda", "device": "cpu"},
+            "provider cuda belongs to ONNX Runtime on a GPU",
+        ),
         (("auto",), {"provider": "cuda"}, "add --backend onnxruntime"),
         (("torch",), {}, "no backend 'torch': there are auto, tensorrt, tensorrt-rtx, onnxruntime"),
     ],
