@@ -1,4 +1,4 @@
-"""`python -m runtime.check BEFORE AFTER`: the three quick checks of a restoration."""
+"""`python -m runtime.check BEFORE AFTER`: run three quick checks on a restoration."""
 
 import argparse
 import shutil
@@ -28,10 +28,11 @@ from runtime.settings.settings import SETTINGS, RestoreSettings, Upscale
 from runtime.sheets.quick_checks import CheckedFace, write_check_sheet
 
 POOR = 1
-"""The exit status of --strict when a check is poor."""
+"""Exit status of --strict if a check is poor."""
 
 PATIENCE = 600.0
-"""Seconds that the classic restoration may take: there is nothing to compare with when it is cut short."""
+"""Time limit in seconds for the classic restoration, high because a result cut short could not be compared.
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,19 +52,19 @@ def parser() -> CommandParser:
     add("after", type=Path, metavar="AFTER", help="The restored photo; it may be enlarged 2 or 4 times.")
     add("-o", "--output", type=Path, metavar="SHEET.png", help="Write an annotated sheet.")
     add("--json", type=Path, metavar="FILE.json", help="Write all figures.")
-    add("--overwrite", action="store_true", help="Replace a sheet and figures that exist.")
+    add("--overwrite", action="store_true", help="Replace an existing sheet and file of figures.")
     add("--strict", action="store_true", help="End with exit status 1 if any check is poor, for scripts.")
     for name in ("face", "template"):
         add_setting(parser, SETTINGS[name])
     add_detector(parser)
     add_max_megapixels(parser)
-    add("--model", metavar="PACKAGE", help="The package of the classic restoration. (default: default)")
+    add("--model", metavar="PACKAGE", help="Package for the classic restoration. (default: default)")
     add(
         "--backend",
         choices=get_args(BackendName),
         default="auto",
         metavar="NAME",
-        help=f"What runs the networks: {', '.join(get_args(BackendName))}.",
+        help=f"Backend that runs the networks: {', '.join(get_args(BackendName))}.",
     )
     add("--threads", type=int, metavar="N", help="CPU threads for the networks. (default: one per core)")
     return parser
@@ -88,7 +89,7 @@ def _check(options: argparse.Namespace) -> int:
         faces = check_photo(restorer, before, after, settings)
     if not faces:
         raise PhotoError(
-            f"no face that is large enough was found in {one_line(options.before)}: there is nothing to check"
+            f"no sufficiently large face was found in {one_line(options.before)}: there is nothing to check"
         )
     for line in check_lines(faces, shutil.get_terminal_size().columns):
         print(line)  # noqa: T201
@@ -140,7 +141,7 @@ def check_photo(
     """Check the faces of a photo.
 
     before, after  H×W×3 and kH×kW×3 uint8 or uint16 RGB, k the upscaling of the settings
-    settings       of the restoration to compare with
+    settings       of the classic restoration to compare with
     """
     result = restorer.restore(before, settings)
     template = settings.template or restorer.package.manifest.template
@@ -169,7 +170,7 @@ def _described(findings: dict[str, Finding]) -> dict[str, Any]:
 
 
 def check_lines(faces: Sequence[CheckedFace], width: int) -> list[str]:
-    """Return what was found, in lines of at most this width: a block for each face, then the verdict."""
+    """Return the findings in lines of at most this width: a block for each face, then the verdict."""
     lines = []
     for face in faces:
         state = " (untouched: every pixel is the photo's own)" if face.untouched else ""
@@ -202,7 +203,7 @@ def _overall(faces: Sequence[CheckedFace]) -> str:
 
 
 def is_poor(face: CheckedFace) -> bool:
-    """Return whether any check of a face is poor; one that could not be judged is not."""
+    """Return whether any check of a face is poor; one that could not be judged does not count."""
     return not face.untouched and bool(_poor_checks(face))
 
 

@@ -1,4 +1,4 @@
-"""`python -m runtime.demo`: restore a real portrait that was degraded by a fixed, visible amount."""
+"""`python -m runtime.demo`: restore a real portrait that was visibly degraded by a fixed amount."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ JPEG_QUALITY = 80
 
 
 def main() -> int:
-    """Write the degraded portrait, restore it, and print where the before/after picture is."""
+    """Write the degraded portrait, restore it, and print the path of the before/after picture."""
     return run(_demo)
 
 
@@ -37,7 +37,7 @@ def _demo() -> int:
 
 
 def degrade(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Blur a picture and add noise, the same each time."""
+    """Blur a picture and add noise, identically on every call."""
     noise = np.random.default_rng(0).normal(0, NOISE, picture.shape)
     noisy = cv2.GaussianBlur(picture, (0, 0), BLUR) + noise
     return np.asarray(np.rint(np.clip(noisy, 0, 255)), np.uint8)

@@ -1,4 +1,4 @@
-"""What a photographer should know about a face before trusting its restoration."""
+"""Warnings about a face whose restoration may not be trustworthy."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ from runtime.network.schedule import EPSILON, iterations_for, pass_schedule, pro
 from runtime.settings.settings import RestoreSettings
 
 TINY = 24
-"""Faces narrower than this many photo pixels hold too little to restore."""
+"""Faces narrower than this many photo pixels hold too little detail to restore."""
 INVENTS = 1.1
 """Above this degradation scale the prior starts to invent moles and scars."""
 HALFWAY = 0.5
-"""The progress under which the latent has hardly left the photo."""
+"""Below this progress the latent has hardly moved away from the photo."""
 
 
 NAMES = {
@@ -25,12 +25,12 @@ NAMES = {
     "cheek": "the cheeks and chin",
     "forehead": "the forehead",
 }
-"""What a photographer calls the regions of the face proper."""
+"""Photographers' names for the regions of the face proper."""
 
 
 @dataclass(frozen=True)
 class FaceWarning:
-    """Something about a face that the user should know."""
+    """A warning about a face, for the user."""
 
     code: str
     """Short and stable, for programs: `tiny-face`."""
@@ -53,12 +53,12 @@ def face_warnings(
     far: bool = False,
     epsilon: float = EPSILON,
 ) -> tuple[FaceWarning, ...]:
-    """Return what is to be said of a face.
+    """Return the warnings about a face.
 
     loop     None for a face that was left alone
-    missing  where it holds no information, if anywhere
-    above    what it holds above the crop's resolution, if the photo is finer
-    far      the network's colours are far from the photo's
+    missing  its areas without information, if any
+    above    its detail above the crop's resolution, if the photo is finer
+    far      whether the network's colours are far from the photo's
     epsilon  ε of the loop
     """
     if loop is None:
@@ -88,8 +88,8 @@ def _tiny(face: Face) -> FaceWarning:
 
 _LARGER_THAN_MODEL = FaceWarning(
     "face-larger-than-model",
-    "much of this face is finer than the model's crop: that detail is the photo's own, freed of noise but "
-    "not restored, which takes a model of a larger size",
+    "much of this face is finer than the model's crop: that detail is kept from the photo, denoised but "
+    "not restored; restoring it takes a model with larger crops",
 )
 _IMPLAUSIBLE_COLOURS = FaceWarning(
     "implausible-colours",
@@ -99,14 +99,12 @@ _IMPLAUSIBLE_COLOURS = FaceWarning(
 
 
 def _missing(missing: Missing, *, filled: bool) -> FaceWarning:
-    """Say where, how much and what was done, as a photographer would."""
+    """Report in a photographer's words where information is missing, how much, and what was done."""
     names = [NAMES[region] for region in missing.regions]
     where = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     share = "under 1%" if missing.share < 0.01 else f"{missing.share:.0%}"
     done = (
-        "it was filled from its surroundings as far as these tell, and what is there now is a guess"
-        if filled
-        else "it was left as it is"
+        "it was filled from its surroundings, and the result is a guess" if filled else "it was left as it is"
     )
     sentence = f"{share} of the face holds no picture ({where}; {missing.cause}): {done}"
     return FaceWarning("missing-information", sentence)
@@ -115,7 +113,7 @@ def _missing(missing: Missing, *, filled: bool) -> FaceWarning:
 def _hallucination(scale: float) -> FaceWarning:
     sentence = (
         f"at degradation scale {scale:g} the network sees so little of the face that it may invent moles "
-        f"and scars: take {INVENTS:g} or less, or compare closely"
+        f"and scars: use {INVENTS:g} or less, or compare closely"
     )
     return FaceWarning("hallucination-risk", sentence)
 
@@ -123,7 +121,7 @@ def _hallucination(scale: float) -> FaceWarning:
 def _over_budget(loop: LoopResult, settings: RestoreSettings) -> FaceWarning:
     sentence = (
         f"the time budget of {settings.budget:g} s ended the restoration after {loop.steps} of "
-        f"{settings.iterations} iterations: the face is restored less than asked"
+        f"{settings.iterations} iterations: the face is restored less than requested"
     )
     return FaceWarning("budget-exceeded", sentence)
 
@@ -136,15 +134,15 @@ def _slow(settings: RestoreSettings, epsilon: float) -> FaceWarning:
     cost = f"at {more} more passes of the network" if more else "and take no longer"
     sentence = (
         f"{settings.iterations} iterations at step {eta:g} go only {progress(eta, settings.iterations):.0%} "
-        f"of the way: {needed} would go half of it, {cost} (if a light result is wanted, --strength says so)"
+        f"of the way: {needed} would go half of it, {cost} (for a deliberately light result, use --strength)"
     )
     return FaceWarning("slow-convergence", sentence)
 
 
 def not_parsed() -> FaceWarning:
-    """Return what is to be said of a face in which the face-parsing network saw none."""
+    """Return the warning for a face in which the face-parsing network found none."""
     sentence = (
-        "the face-parsing network sees no face here that makes sense: the regions follow the five landmarks, "
-        "as without it, so hair and background are told apart only roughly"
+        "the face-parsing network finds no plausible face here: the regions follow the five landmarks "
+        "instead, so hair and background are separated only roughly"
     )
     return FaceWarning("not-parsed", sentence)

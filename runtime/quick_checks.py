@@ -1,6 +1,7 @@
 """Three quick checks of a restored face: hair transitions, skin highlights, pupils.
 
-Each looks in the restored face at the places that it found in the photo, and says what a close look would.
+Each check finds its places in the photo, examines the same places in the restored face, and returns a verdict
+like that of a close look.
 """
 
 from collections.abc import Callable
@@ -19,24 +20,24 @@ Points = NDArray[np.float64]
 """N×2, (x, y) in crop pixels."""
 
 SIDE = 512
-"""Side of the crops that are compared, in pixels; lengths below are in these."""
-STRANDS = 3.0  # σ that hair is smoothed by to find its outlines and locks, not single hairs
-EDGES = 400  # strongest hair edges that are looked at
+"""Side of the compared crops in pixels; the lengths below are in these pixels."""
+STRANDS = 3.0  # σ of the blur of hair that leaves outlines and locks, not single hairs
+EDGES = 400  # largest number of hair edges that are examined
 LEAST_EDGES = 20
-REACH = 10.0  # how far an edge's profile goes to either side
-FAINT = 6.0  # edges of a smaller step, in levels of 255, say nothing
+REACH = 10.0  # length of an edge's profile to either side
+FAINT = 6.0  # edges with a smaller step, in levels of 255, are ignored
 SPOT = 0.1  # brightest share of forehead and of nose: the highlights
-PORES = (0.6, 2.5)  # σ between which skin texture lies
-SHEEN = 4.0  # σ over which a highlight is looked for, wider than pores
+PORES = (0.6, 2.5)  # range of σ that contains skin texture
+SHEEN = 4.0  # σ for finding highlights, wider than pores
 IRIS = 0.093  # radius of an iris over the distance of the eyes: 5.9 mm of 63
-LEAST_IRIS = 2.5  # radius in photo pixels under which an iris shows nothing
-NOISY = 4.0  # levels of noise from which texture may be noise
+LEAST_IRIS = 2.5  # radius in photo pixels below which an iris shows nothing
+NOISY = 4.0  # levels of noise above which texture may be noise
 SOFTER, HARDER = 1.35, 0.8  # edge width after over before
 RINGS = 1.2  # reversal beside edges, after over before
 EVEN, ROUGH = 0.5, 1.5  # highlight texture after over before
-BARE = 4.0  # levels of structure under which an iris looks like a painted ring
+BARE = 4.0  # levels of structure below which an iris looks like a painted ring
 RING, INVENTED = 0.5, 1.7  # iris structure after over before
-# What a blurred photo may gain in any case: what sharp portraits have.
+# Gains that are always allowed for a blurred photo: the values of sharp portraits.
 SHARP_EDGE = 2.0  # width of a sharp photo's hair edges
 SHARP_REVERSAL = 0.5  # beside them
 SHARP_TEXTURE = 2.0  # levels, in a sharp photo's highlights
@@ -44,7 +45,7 @@ SHARP_TEXTURE = 2.0  # levels, in a sharp photo's highlights
 
 @dataclass(frozen=True)
 class Figure:
-    """One measure of the photo, of the restored photo and of a classic restoration."""
+    """One measurement of the photo, of the restored photo and of a classic restoration."""
 
     before: float
     after: float
@@ -57,24 +58,24 @@ class Figure:
 
     @property
     def excess(self) -> float:
-        """Return after over before, or over classic where that is more: what a restoration may gain."""
+        """Return after over before, or over classic if that was higher: a restoration may gain that much."""
         return self.after / max(self.before, self.classic, 1e-6)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found."""
+    """The result of a check."""
 
     figures: dict[str, Figure]
-    """By name, with the unit: the first is the one that tells most."""
+    """By name with unit, most informative first."""
     good: bool | None
-    """None when it could not be judged."""
+    """None if it could not be judged."""
     verdict: str
 
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Where the checks look; found in the photo, the same for all pictures."""
+    """The places that the checks examine; found in the photo, the same for all pictures."""
 
     edges: Points
     normals: Points
@@ -88,7 +89,7 @@ class Places:
 
 
 def find_places(aligned: AlignedFace) -> Places:
-    """Find where to look in a face that was aligned with S = SIDE."""
+    """Find the places in a face that was aligned with S = SIDE."""
     grey = _grey(aligned.crop)
     landmarks = crop_landmarks(aligned)
     masks = region_masks(landmarks, SIDE)
@@ -108,7 +109,7 @@ def check_face(places: Places, crops: tuple[Crop, Crop, Crop], scale: float) -> 
     """Return the findings `hair`, `highlights` and `pupils` of a face.
 
     crops  before, after, and a classic restoration
-    scale  photo pixels per crop pixel, of the photo before
+    scale  photo pixels per crop pixel, in the original photo
     """
 
     def figure(measure: Callable[[Map], float]) -> Figure:
@@ -136,7 +137,7 @@ def edge_width(grey: Map, places: Places) -> float:
 
 
 def reversal(grey: Map, places: Places) -> float:
-    """Return how far brightness turns back beside hair edges, over their step: much in a saw-tooth."""
+    """Return the reversal of brightness beside hair edges, relative to their step: large for a saw-tooth."""
     _, back = _profiles(grey, places)
     return float(np.mean(back)) if len(back) else 0.0
 
@@ -148,7 +149,7 @@ def texture(grey: Map, places: Places) -> float:
 
 
 def iris_structure(grey: Map, places: Places) -> float:
-    """Return the RMS of what in the irises is not rings around the pupil, in levels; 0 for a single ring."""
+    """Return the RMS of iris structure other than rings around the pupil, in levels; 0 for a single ring."""
     return float(np.mean([np.sqrt((rest**2).mean()) for rest in _off_rings(grey, places)]))
 
 
@@ -220,7 +221,7 @@ def _edges(grey: Map, hair: Map) -> tuple[Points, Points]:
 
 
 def _profiles(grey: Map, places: Places) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return width and reversal of each edge that is more than faint."""
+    """Return width and reversal of each edge that is not faint."""
     t = np.arange(-REACH, REACH + 0.25, 0.5)
     x, y = (places.edges[:, i, None] + places.normals[:, i, None] * t for i in (0, 1))
     if not len(x):
@@ -246,7 +247,7 @@ def _profiles(grey: Map, places: Places) -> tuple[NDArray[np.float64], NDArray[n
 
 
 def _darkest(grey: Map, eye: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
-    """Return the middle of the darkest disc near an eye's landmark: its iris."""
+    """Return the centre of the darkest disc near an eye's landmark: its iris."""
     wide = 2 * round(radius) + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide)).astype(np.float32)
     mean = cv2.filter2D(grey, -1, disc / disc.sum())
@@ -257,9 +258,9 @@ def _darkest(grey: Map, eye: NDArray[np.float64], radius: float) -> NDArray[np.f
 
 
 def _off_rings(grey: Map, places: Places) -> list[NDArray[np.float64]]:
-    """Return for each iris its pixels less the mean of their ring; what the upper lid covers is left out."""
+    """Return each iris's pixels minus the mean of their ring, without those covered by the upper lid."""
     found = []
-    angles = np.deg2rad(np.arange(-30, 211, 5))  # from the right over below to the left
+    angles = np.deg2rad(np.arange(-30, 211, 5))  # from the right past the bottom to the left
     radii = np.arange(1, 0.85 * places.radius, 0.5)
     for x, y in places.irises:
         columns = (x + radii[:, None] * np.cos(angles)).astype(np.float32)

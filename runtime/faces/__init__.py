@@ -1,1 +1,1 @@
-"""Where faces are in a photo: detection, alignment, parsing, regions, and areas that hold no information."""
+"""Faces in a photo: detection, alignment, parsing, regions, and areas without information."""

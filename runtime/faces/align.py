@@ -1,4 +1,4 @@
-"""Cut a face out of a photo, upright and in the place where the network expects it."""
+"""Cut a face out of a photo, upright and positioned as the network expects."""
 
 import math
 from dataclasses import dataclass, replace
@@ -15,8 +15,9 @@ from runtime.faces.parsed import ParsedFace
 from runtime.pixels import Matrix, Pixels, as_float
 
 HARDLY_FINER = 0.25
-"""A picture that is finer than the result by this share is interpolated as it is: averaging two by two would
-take four times as long, and sharpness."""
+"""Pictures up to this much finer than the result are interpolated directly: averaging two by two would take
+four times as long and cost sharpness.
+"""
 
 TEMPLATES: dict[Template, NDArray[np.float64]] = {
     # GPEN, face_model/align_faces.py: the ArcFace points for a 96×112 crop, moved right, given a margin.
@@ -34,7 +35,7 @@ TEMPLATES: dict[Template, NDArray[np.float64]] = {
         + 28
     )
     / 168,
-    # The mean landmarks of FFHQ, as facexlib, utils/face_restoration_helper.py, has them.
+    # The mean landmarks of FFHQ, from facexlib, utils/face_restoration_helper.py.
     "ffhq": np.array(
         [
             (192.98138, 239.94708),
@@ -46,7 +47,7 @@ TEMPLATES: dict[Template, NDArray[np.float64]] = {
     )
     / 512,
 }
-"""Where left eye, right eye, nose and mouth corners lie in a crop of size 1: 5×2, (x, y)."""
+"""Positions of left eye, right eye, nose and mouth corners in a crop of size 1: 5×2, (x, y)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +63,11 @@ class AlignedFace:
     """2×3, crop → photo."""
 
     parsed: ParsedFace | None = None
-    """What a face-parsing network sees in the crop, if one was asked and made sense."""
+    """What a face-parsing network sees in the crop, if it was run and its result is plausible."""
 
     @property
     def scale(self) -> float:
-        """Return how many photo pixels wide a crop pixel is."""
+        """Return the width of a crop pixel in photo pixels."""
         return _scale(self.to_photo)
 
 
@@ -76,7 +77,7 @@ def align(photo: Pixels, face: Face, size: int, template: Template = "published"
     photo  H×W×3 uint8 or uint16 RGB
     size   S, the side of the crop in pixels
 
-    Raises PhotoError when the face's landmarks coincide.
+    Raises PhotoError if the face's landmarks coincide.
     """
     to_photo = inverted(crop_matrix(face.landmarks, size, template))
     return AlignedFace(face, cut_out(photo, to_photo, size), to_photo)
@@ -85,16 +86,16 @@ def align(photo: Pixels, face: Face, size: int, template: Template = "published"
 def cut_out(
     photo: Pixels, to_photo: Matrix, size: int, *, border: int = cv2.BORDER_REFLECT
 ) -> NDArray[np.float32]:
-    """Return the crop, S×S×3 in [0, 1], that a crop → photo matrix stands for.
+    """Return the crop, S×S×3 in [0, 1], that a crop → photo matrix describes.
 
-    Reads only the face's surroundings, so the cost does not depend on the photo.
+    Reads only the face's surroundings, so the cost does not depend on the photo's size.
 
-    border  what lies beyond the photo's edge: one of OpenCV's BORDER_…; by default the photo is mirrored
+    border  how the photo continues beyond its edge: one of OpenCV's BORDER_…; mirrored by default
     """
     x0, y0, x1, y1 = surroundings(to_photo, size, photo.shape)
     region: NDArray[Any] = photo[y0:y1, x0:x1]
     scale = _scale(to_photo)
-    if scale > 2:  # averaged in whole numbers first, so that floats need memory for the crop only
+    if scale > 2:  # averaged as integers first, so that floats need memory for the crop only
         width, height = (math.ceil(2 * side / scale) for side in (x1 - x0, y1 - y0))
         region = cv2.resize(region, (width, height), interpolation=cv2.INTER_AREA)
     to_region = joined(resizing(region.shape[1] / (x1 - x0), region.shape[0] / (y1 - y0)), shift(-x0, -y0))
@@ -108,14 +109,14 @@ def cut_out(
 
 
 def crop_matrix(landmarks: ArrayLike, size: int, template: Template = "published") -> Matrix:
-    """Return the photo → crop similarity that brings five landmarks nearest to the template.
+    """Return the photo → crop similarity that brings five landmarks closest to the template.
 
     Least squares, without reflection: S. Umeyama, "Least-squares estimation of transformation parameters
     between two point patterns", IEEE PAMI 13(4), 1991, equations 40 to 43.
 
     landmarks  5×2, (x, y) in photo pixels
 
-    Raises PhotoError when the landmarks coincide, so that no similarity fits.
+    Raises PhotoError if the landmarks coincide, so that no similarity exists.
     """
     x = np.asarray(landmarks, np.float64)
     y = TEMPLATES[template] * size
@@ -138,7 +139,7 @@ def crop_matrix(landmarks: ArrayLike, size: int, template: Template = "published
 
 
 def scaled(aligned: AlignedFace, factor: float) -> AlignedFace:
-    """Return the aligned face as it lies in the photo enlarged by a factor."""
+    """Return the aligned face for the photo enlarged by a factor."""
     face, enlarging = aligned.face, resizing(factor, factor)
     x0, y0, x1, y1 = face.box
     larger = Face(
@@ -157,11 +158,11 @@ def warp(
     interpolation: int = cv2.INTER_CUBIC,
     border: int,
 ) -> NDArray[np.float32]:
-    """Return a picture seen through a similarity; where it is finer than the result, average it.
+    """Warp a picture by a similarity, averaging its pixels where it is finer than the result.
 
     matrix  picture → result
     size    width and height of the result
-    border  what lies beyond the picture: one of OpenCV's BORDER_…
+    border  how the picture continues beyond its edge: one of OpenCV's BORDER_…
     """
     width, height = size
     finer = max(1, math.ceil(1 / np.hypot(*matrix[:, 0]) - HARDLY_FINER))
@@ -178,22 +179,22 @@ def warp(
 
 
 def resizing(wide: float, high: float) -> Matrix:
-    """Return the matrix of cv2.resize by two factors: the corner of the first pixel stays, not its middle."""
+    """Return the matrix of cv2.resize by two factors: the corner of the first pixel stays, not its centre."""
     return np.array([[wide, 0, (wide - 1) / 2], [0, high, (high - 1) / 2]])
 
 
 def shift(x: float, y: float) -> Matrix:
-    """Return the matrix that moves by (x, y)."""
+    """Return the matrix of a translation by (x, y)."""
     return np.array([[1, 0, x], [0, 1, y]], np.float64)
 
 
 def joined(second: Matrix, first: Matrix) -> Matrix:
-    """Return the matrix that does what `first` does and then what `second` does."""
+    """Return the matrix that applies `first` and then `second`."""
     return np.column_stack([second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]])
 
 
 def inverted(matrix: Matrix) -> Matrix:
-    """Return the matrix that undoes another."""
+    """Return the inverse of a matrix."""
     back = np.linalg.inv(matrix[:, :2])
     return np.column_stack([back, -back @ matrix[:, 2]])
 
@@ -211,10 +212,12 @@ def bounds(to_photo: Matrix, size: int) -> tuple[int, int, int, int]:
 
 
 def surroundings(to_photo: Matrix, size: int, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Return x0, y0, x1, y1 of the pixels that a crop is made of; a face outside gets the nearest one."""
+    """Return x0, y0, x1, y1 of the photo pixels that a crop depends on, or of the nearest one outside."""
     height, width = shape[:2]
     x0, y0, x1, y1 = bounds(to_photo, size)
-    margin = 3 + 3 * math.ceil(np.hypot(*to_photo[:, 0]))  # what the interpolation looks at beyond the edge
+    margin = 3 + 3 * math.ceil(
+        np.hypot(*to_photo[:, 0])
+    )  # the interpolation also reads pixels beyond the edge
     x0, y0 = (min(max(0, low - margin), side - 1) for low, side in ((x0, width), (y0, height)))
     x1, y1 = (
         max(min(side, high + margin), low + 1) for high, side, low in ((x1, width, x0), (y1, height, y0))

@@ -1,9 +1,9 @@
 """Find the faces of a photo, from 24 pixels wide to as wide as the photo.
 
-A detector network sees faces of about 30 to 400 pixels. So the photo is halved until the network takes it
-whole, and searched for the usual faces; a copy a quarter as large is searched for faces that fill the
-photo. Finer copies are searched, tile by tile, only while nothing is found or some face found is still
-small, as in a group photo. That keeps the usual photo fast, and memory bounded for any photo.
+A detector network finds faces of about 30 to 400 pixels. So the photo is halved until it fits the network in
+one piece, and searched for typical faces; a copy a quarter as large is searched for faces that fill the
+photo. Finer copies are searched, tile by tile, only as long as nothing is found or some face found is still
+small, as in a group photo. This keeps typical photos fast and bounds memory for any photo.
 """
 
 import math
@@ -23,20 +23,21 @@ from runtime.onnx_session import open_network
 
 Pixels = NDArray[np.uint8]
 Candidates = NDArray[np.float32]
-"""N×15, in pixels of the picture searched: x0, y0, x1, y1, five landmarks (x, y), score."""
+"""N×15, in pixels of the searched picture: x0, y0, x1, y1, five landmarks (x, y), score."""
 Sightings = NDArray[np.float32]
-"""N×16, in photo pixels: a candidate's columns, then its score times how well the network sees that size."""
+"""N×16, in photo pixels: a candidate's columns, then its score times how well the network handles its size.
+"""
 
 BUNDLED = Path(__file__).parents[1] / "data" / "centerface.onnx"
 
-TILE = 1088  # the largest picture a network is shown, in pixels a side; a multiple of 32
-OVERLAP = 128  # of neighbouring tiles: wider faces were seen whole on a coarser copy
-WELL_SEEN = (48.0, 300.0)  # face widths, in searched pixels, at which box and landmarks are most exact
-FLAT = 8  # a tile whose values differ by less shows nothing
+TILE = 1088  # largest picture for the network, in pixels per side; a multiple of 32
+OVERLAP = 128  # of neighbouring tiles: wider faces were found in one piece on a coarser copy
+WELL_SEEN = (48.0, 300.0)  # face widths, in searched pixels, at which box and landmarks are most precise
+FLAT = 8  # a tile whose values differ by less is empty
 
 
 class Detector(Protocol):
-    """What finds faces."""
+    """A face detector."""
 
     def detect(self, pixels: Pixels) -> tuple[Face, ...]:
         """Find the faces of a photo, H×W×3 uint8 RGB; the largest comes first."""
@@ -44,12 +45,12 @@ class Detector(Protocol):
 
 
 def open_detector(yunet: Path | None = None, threshold: float | None = None) -> Detector:
-    """Open the bundled CenterFace, or the user's YuNet file where one is given.
+    """Open the bundled CenterFace, or the user's YuNet file if one is given.
 
-    threshold  the least score of a face, 0 to 1; None: what suits the network
+    threshold  lowest score of a face, 0 to 1; None selects the network's default
 
-    Raises SettingsError when the YuNet file is missing or foreign, BackendError when the bundled network
-    cannot run.
+    Raises SettingsError if the YuNet file is missing or foreign, BackendError if the bundled network cannot
+    run.
     """
     if yunet is not None:
         return YuNetDetector(yunet) if threshold is None else YuNetDetector(yunet, threshold)
@@ -76,16 +77,17 @@ class CenterFaceDetector:
             heatmap, scale, offset, landmarks = self._session.run(
                 ["heatmap", "scale", "offset", "landmarks"], {"photo": blank}
             )
-        except Exception as error:  # ONNX Runtime's own exceptions have no common public base
+        except Exception as error:  # ONNX Runtime's exceptions have no common public base class
             raise BackendError(f"the face detector failed: {cause_of(error)}") from error
         heat = heatmap[0, 0]
         peaks = (heat > self._threshold) & (heat == cv2.dilate(heat, np.ones((3, 3), np.uint8)))
         row, column = np.nonzero(peaks)
-        # The maps are a quarter of the picture; vertical comes before horizontal in all of them.
+        # The maps have a quarter of the picture's resolution; vertical comes before horizontal in all of
+        # them.
         high, wide = 4 * np.exp(scale[0, :, row, column].T)
         y = 4 * (row + 0.5 + offset[0, 0, row, column]) - high / 2
         x = 4 * (column + 0.5 + offset[0, 1, row, column]) - wide / 2
-        points = landmarks[0, :, row, column]  # N×10 in units of the box
+        points = landmarks[0, :, row, column]  # N×10, relative to the box
         found = np.empty((len(row), 15), np.float32)
         found[:, 0], found[:, 1], found[:, 2], found[:, 3] = x, y, x + wide, y + high
         found[:, 4:14:2] = x[:, None] + points[:, 1::2] * wide[:, None]
@@ -106,7 +108,7 @@ class YuNetDetector:
             self._candidates(np.zeros((32, 32, 3), np.uint8))
         except (cv2.error, ValueError) as error:
             raise SettingsError(
-                f"{model} is not a YuNet face detector: take face_detection_yunet_2023mar.onnx"
+                f"{model} is not a YuNet face detector: use face_detection_yunet_2023mar.onnx"
             ) from error
 
     def detect(self, pixels: Pixels) -> tuple[Face, ...]:
@@ -119,19 +121,19 @@ class YuNetDetector:
         if found is None:
             return np.empty((0, 15), np.float32)
         faces = np.asarray(found, np.float32)
-        faces[:, 2:4] += faces[:, 0:2]  # YuNet tells width and height
+        faces[:, 2:4] += faces[:, 0:2]  # YuNet returns width and height
         return faces
 
 
 def search(pixels: Pixels, candidates: Callable[[Pixels], Candidates], trust: Trust) -> tuple[Face, ...]:
-    """Find the faces of a photo with a network that sees faces of middling size; the largest comes first.
+    """Find the faces of a photo with a network that detects faces of medium size; the largest comes first.
 
-    Where most faces are on their side or upside down, the photo is searched turned as well. Where no face is
-    found, it is searched turned, but only roughly.
+    If most faces lie on their side or upside down, the photo is also searched turned. If no face is found, it
+    is searched turned, but only coarsely.
 
     pixels      H×W×3 uint8 RGB
-    candidates  the network: a picture of at most TILE×TILE → what it takes for faces; one face may come twice
-    trust       which faces the network places well at first sight; others are looked at again, upright
+    candidates  the network: a picture of at most TILE×TILE → its detections; one face may occur twice
+    trust       which faces the network locates well at first sight; the others are examined again, upright
     """
 
     def placed(found: Sightings) -> Sightings:
@@ -163,16 +165,16 @@ def _looked_at_again(
 
 
 def _common_turns(seen: Sightings, trust: Trust) -> int:
-    """Return how many quarter turns, anticlockwise, make most faces of a photo upright.
+    """Return how many anticlockwise quarter turns make most faces of a photo upright.
 
-    Faces that are unsure do not count.
+    Uncertain faces do not count.
     """
     turns = [round(-turn_of(row) / 90) % 4 for row in seen[:, :15] if is_sure(row, trust)]
     return max(range(4), key=turns.count)
 
 
 def _turned_back(seen: Sightings, turns: int, shape: tuple[int, ...]) -> Sightings:
-    """Return what was seen in a photo after quarter turns, anticlockwise, in the photo's own pixels.
+    """Convert detections in a photo after anticlockwise quarter turns to the original photo's pixels.
 
     shape  of the photo
     """
@@ -189,7 +191,7 @@ def _turned_back(seen: Sightings, turns: int, shape: tuple[int, ...]) -> Sightin
 def _searched(
     pixels: Pixels, candidates: Callable[[Pixels], Candidates], *, roughly: bool = False
 ) -> Sightings:
-    """Search a photo as it lies; `roughly` leaves out the finer copies, which take most of the time."""
+    """Search a photo without turning it; `roughly` skips the finer copies, which take most of the time."""
     copies = [pixels]
     while max(copies[-1].shape[:2]) > TILE and min(copies[-1].shape[:2]) > WELL_SEEN[0]:
         copies.append(_halved(copies[-1]))
@@ -216,19 +218,19 @@ def _searched(
 
 def _halved(pixels: Pixels) -> Pixels:
     height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
-    # An exact half takes OpenCV's fast road; an odd last row or column is no loss.
+    # OpenCV has a fast path for exact halving; losing an odd last row or column does not matter.
     return np.asarray(
         cv2.resize(pixels[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA), np.uint8
     )
 
 
 def _well_seen(seen: Sightings, shrink: float) -> bool:
-    """Tell whether there are faces, and even the smallest was large enough where the photo is shrunk so."""
+    """Return whether faces were found, and the smallest is large enough at this scale."""
     return len(seen) > 0 and float((seen[:, 2] - seen[:, 0]).min()) >= WELL_SEEN[0] * shrink
 
 
 def _sightings(copy: Pixels, shrink: float, candidates: Callable[[Pixels], Candidates]) -> Sightings:
-    """Search one copy of the photo, tile by tile; tell the faces in photo pixels."""
+    """Search one copy of the photo, tile by tile; return the faces in photo pixels."""
     height, width = copy.shape[:2]
     tiled = max(height, width) > TILE
     seen = [np.empty((0, 16), np.float32)]
@@ -241,7 +243,7 @@ def _sightings(copy: Pixels, shrink: float, candidates: Callable[[Pixels], Candi
             wide = found[:, 2] - found[:, 0]
             kept = (wide > 0) & (found[:, 3] > found[:, 1])
             if tiled:
-                # A face belongs to the tile that holds its middle, away from the cut.
+                # A face belongs to the tile that holds its centre, away from the cut.
                 x, y = (found[:, 0] + found[:, 2]) / 2, (found[:, 1] + found[:, 3]) / 2
                 margin = OVERLAP / 2
                 kept &= (x >= (margin if left else 0)) & (
@@ -260,7 +262,7 @@ def _sightings(copy: Pixels, shrink: float, candidates: Callable[[Pixels], Candi
 
 
 def _spans(length: int) -> Iterator[tuple[int, int]]:
-    """Cut a length into equal, overlapping spans of at most TILE."""
+    """Split a length into equal, overlapping spans of at most TILE."""
     count = max(1, math.ceil((length - OVERLAP) / (TILE - OVERLAP)))
     step = math.ceil((length - OVERLAP) / count)
     for start in range(0, count * step, step) if count > 1 else [0]:
@@ -268,7 +270,7 @@ def _spans(length: int) -> Iterator[tuple[int, int]]:
 
 
 def _merged(*sightings: Sightings) -> Sightings:
-    """Keep the best sighting of each face: two that share half of the smaller box are of one face."""
+    """Keep the best detection of each face: two are the same face if they share half of the smaller box."""
     seen = np.concatenate(sightings)
     seen = seen[np.argsort(-seen[:, 15], kind="stable")]
     kept: list[int] = []
@@ -279,7 +281,7 @@ def _merged(*sightings: Sightings) -> Sightings:
 
 
 def _faces(seen: Sightings, shape: tuple[int, ...]) -> tuple[Face, ...]:
-    """Return the sightings as faces whose boxes end at the photo's edges, the largest first."""
+    """Convert the detections to faces whose boxes are clipped to the photo, the largest first."""
     height, width = shape
     faces = [
         Face(

@@ -1,4 +1,4 @@
-"""A face that was found in a photo."""
+"""A face detected in a photo."""
 
 from dataclasses import dataclass
 
@@ -8,16 +8,17 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """Where a face is, in photo pixels."""
+    """The position of a face, in photo pixels."""
 
     box: tuple[float, float, float, float]
     """x0, y0, x1, y1: left, top, right and bottom edge, inside the photo."""
 
     landmarks: NDArray[np.float32]
-    """5×2, (x, y): left eye, right eye, nose, left and right mouth corner; left in the upright face."""
+    """5×2, (x, y): left eye, right eye, nose, left and right mouth corner; left as seen in the upright face.
+    """
 
     score: float
-    """How sure the detector is, from 0 to 1."""
+    """The detector's confidence, from 0 to 1."""
 
     @property
     def width(self) -> float:

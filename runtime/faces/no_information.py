@@ -1,11 +1,11 @@
-"""Parts of a face without any information, covered or blown out: find them, to keep them as they are.
+"""Find parts of a face without any information, covered or blown out, so that they can be kept.
 
-A patch counts when it is large and either clipped at white, or so flat and so sharply bordered that nothing
-in a photographed face looks like it, or still to the last level in a face full of noise, as a bar is that was
-drawn on the photo. How flat and how sharply is judged by the face's own range, so that dark and faded photos
-are like others. Shadows end softly and are left alone; hair, hats and backgrounds reach into a face from
-outside, and are told by that. Whatever it is (sunglasses, a mask, a bar that somebody drew for privacy), it
-is the photo's: its pixels stay. Filling it from the face around is for those who ask.
+A patch counts if it is large and one of three: clipped at white; flatter and more sharply bordered than
+anything in a photographed face; or perfectly uniform in a noisy face, like a bar drawn on the photo. Flatness
+and sharpness are judged by the face's own range, so that dark and faded photos are treated like others.
+Shadows have soft ends and do not count; hair, hats and backgrounds are recognised because they reach into the
+face from outside. Whatever the patch is (sunglasses, a mask, a bar drawn for privacy), it belongs to the
+photo and its pixels are kept, unless the user asks for it to be filled from the rest of the face.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,65 +27,68 @@ Area = NDArray[np.bool_]
 FACE = ("eye", "brow", "nose", "lip", "cheek", "forehead")
 """The regions of the face proper."""
 FEATURES = ("eye", "brow", "nose", "lip")
-"""Regions that hold what no filling can bring back."""
-SMOOTH = 1.0  # σ in pixels of the grid: evens out the noise of a scan before flatness is judged
-WINDOW = 5  # pixels of the grid that flatness is judged over
-FLAT = 6.0  # levels of 255 that a flat window spans at most, in each channel
-EVEN = 8.0  # levels that a constant patch may be off its own median
-WHITE = 250.0  # least level of all channels where film or sensor is blown out
-NEARLY_WHITE = 225.0  # least level of all channels at the soft edge of what is blown out
-BRIGHT = 200.0  # least level of all channels of what may be a highlight, not quite blown out
-LEAST_CONSTANT = 0.015  # least share of the face: a pupil or nostril is under 0.005
-LEAST_WHITE = 0.03  # a flash's highlight on a forehead is under this
+"""Regions that filling cannot reconstruct."""
+SMOOTH = 1.0  # σ in grid pixels: evens out the noise of a scan before flatness is judged
+WINDOW = 5  # size in grid pixels of the window in which flatness is judged
+FLAT = 6.0  # largest span of a flat window in each channel, in levels of 255
+EVEN = 8.0  # largest deviation of a constant patch from its own median, in levels
+WHITE = 250.0  # lowest level of all channels at which film or sensor is blown out
+NEARLY_WHITE = 225.0  # lowest level of all channels at the soft edge of a blown-out area
+BRIGHT = 200.0  # lowest level of all channels of a possible highlight that is not quite blown out
+LEAST_CONSTANT = 0.015  # smallest share of the face: a pupil or nostril is below 0.005
+LEAST_WHITE = 0.03  # a flash's highlight on a forehead is below this
 LEAST_GLARE = 0.045  # of eyes and brows: glare fills a spectacle lens
-STEP = 30.0  # levels that a constant patch differs from what lies around it
-USUAL = 180.0  # levels from dark to light in a usual portrait, of which all of these are
-FAINTEST = 0.2  # of that range; a fainter face has no more contrast than the rounding to levels has
-STILL = 0.6  # levels that a still pixel differs from those beside it, at most
-AROUND = 25  # pixels of the grid in which still pixels are counted
-MOSTLY = 0.65  # share of still pixels in what is drawn, more than in a block of JPEG; a mosaic has edges
-SELDOM = 0.05  # share of still pixels in the smooth parts of a face that has noise
-PLAIN = 24.0  # levels that a smooth part of a face spans at most
-LEAST_PLAIN = 0.25  # share of the face that must be smooth for its noise to be known
-OUTSIDE = 4  # pixels of the grid from a patch's edge to what lies around it
-BRIDGE = 16  # pixels of the grid around a patch in which what has its colour belongs to it
-BORDERED = 0.7  # share of its outline that must be so sharp
-INNER = 0.18  # share of the face's width; what reaches in from outside must reach farther in
-SPILL = 0.25  # share of a patch that lies outside of the face: then it may come from there
-DARK = 60.0  # greatest level of all channels of what may be hair, a hat or a beard
-DARK_SPILL = 0.02  # the same share for a dark patch; it counts where it covers eyes, nose or mouth
-MARGIN = 3  # pixels of the grid that a hole is larger than its patch, for the patch's soft edge
-SOFT = 2.0  # σ in pixels of the grid of the transition around a hole
-ELSEWHERE = 0.01  # how much a pixel outside of the face counts as a source of what is filled in
-SPECK = 2e-4  # share of the crop that is too small to look at
-LENS = 0.08  # share of the face's width that spectacles reach beyond eyes and brows
-TELLING = 0.15  # share of what is missing that must lie in a region for it to be named
-FILL_BLUR = 1 / 64  # σ over the size of the crop: takes the pyramid's steps away
-LIGHT = 0.7  # of the face's median brightness: what is darker tells nothing of its skin
-LEAST_SOURCE = 0.05  # share of the face that must tell what a hole may be filled with
+STEP = 30.0  # least difference in levels between a constant patch and its surroundings
+USUAL = 180.0  # levels from dark to light in a usual portrait; the level thresholds are for this range
+FAINTEST = (
+    0.2  # lowest share of that range; in a fainter face contrast is no larger than the rounding to levels
+)
+STILL = 0.6  # largest difference between a still pixel and its neighbours, in levels
+AROUND = 25  # size in grid pixels of the window in which still pixels are counted
+MOSTLY = 0.65  # share of still pixels in a drawn area: more than in a JPEG block; a mosaic has edges
+SELDOM = 0.05  # share of still pixels in the smooth parts of a noisy face
+PLAIN = 24.0  # largest span of a smooth part of a face, in levels
+LEAST_PLAIN = 0.25  # share of the face that must be smooth for its noise to be measurable
+OUTSIDE = 4  # distance in grid pixels from a patch's edge to its surroundings
+BRIDGE = 16  # distance in grid pixels within which pixels of the patch's colour are added to it
+BORDERED = 0.7  # share of its outline that must be sharp
+INNER = 0.18  # share of the face's width; a patch that touches the outside must reach in farther
+SPILL = 0.25  # if this share of a patch lies outside the face, it may have come from there
+DARK = 60.0  # highest level of all channels of possible hair, a hat or a beard
+DARK_SPILL = 0.02  # the same share for a dark patch; it counts if it covers eyes, nose or mouth
+MARGIN = 3  # grid pixels by which a hole exceeds its patch, to include the patch's soft edge
+SOFT = 2.0  # σ in grid pixels of the transition around a hole
+ELSEWHERE = 0.01  # weight of a pixel outside the face as a source for filling
+SPECK = 2e-4  # smallest share of the crop that is examined
+LENS = 0.08  # share of the face's width by which spectacles extend beyond eyes and brows
+TELLING = 0.15  # share of the missing area that must lie in a region for the region to be named
+FILL_BLUR = 1 / 64  # σ relative to the size of the crop: smooths the pyramid's steps
+LIGHT = 0.7  # of the face's median brightness: darker pixels say nothing about its skin
+LEAST_SOURCE = 0.05  # share of the face that must be usable as a source for filling
 
 
 @dataclass(frozen=True, eq=False)
 class Missing:
-    """Where a face holds no information."""
+    """The areas of a face that hold no information."""
 
     hole: Map
-    """S×S: 1 where there is none, inside and outside of the face, 0 where there is some; soft between."""
+    """S×S: 1 without information, inside and outside the face, 0 with information; soft between."""
     share: float
-    """Of the face proper, 0 to 1."""
+    """Share of the face proper, 0 to 1."""
     regions: tuple[str, ...]
-    """Where it mostly lies, the most first."""
+    """Regions with most of the missing area, largest first."""
     cause: str
     """`covered`, `blown out` or both, in words."""
     fillable: Map
-    """S×S: what of the hole may be filled, if that is asked for: all in the face but other faces, and eyes,
-    brows, nostrils and mouth that are still there."""
+    """S×S: the part of the hole that may be filled on request: everything in the face except other faces, and
+    eyes, brows, nostrils and mouth that are still visible.
+    """
     sources: Map
-    """S×S: how much each pixel may tell of what is missing; 0 in the hole, little outside of the face."""
+    """S×S: weight of each pixel as a source for filling; 0 in the hole, small outside the face."""
 
 
 def find_missing(aligned: AlignedFace, others: Iterable[Face] = ()) -> Missing | None:
-    """Return where a face holds no information; None where there is some everywhere.
+    """Return the areas of a face without information; None if there are none.
 
     others  the photo's other faces
     """
@@ -112,7 +115,7 @@ def find_missing(aligned: AlignedFace, others: Iterable[Face] = ()) -> Missing |
 
 
 def keep_missing(kappa: Map, missing: Missing | None, *, filled: bool = False) -> Map:
-    """Return κ with all that is missing left to the photo, but what of it is filled."""
+    """Return κ with all missing areas left to the photo, except those that are filled."""
     if missing is None:
         return kappa
     kept = np.maximum(missing.hole - missing.fillable, 0) if filled else missing.hole
@@ -120,11 +123,12 @@ def keep_missing(kappa: Map, missing: Missing | None, *, filled: bool = False) -
 
 
 def fill_missing(crop: NDArray[np.float32], missing: Missing) -> NDArray[np.float32]:
-    """Return the crop with its holes filled smoothly from around them, by pull and push over a pyramid.
+    """Return the crop with its holes filled smoothly from their surroundings, by pull and push over a
+    pyramid.
 
-    S. J. Gortler et al., "The lumigraph", SIGGRAPH 1996, section 3.4: ever coarser pictures of what is known
-    are made until nothing is unknown, and each fills the holes of the finer one. What is filled is smooth: it
-    has the face's colours and shades, and leaves features to the network.
+    S. J. Gortler et al., "The lumigraph", SIGGRAPH 1996, section 3.4: known pixels are averaged into ever
+    coarser pictures until nothing is unknown, then each picture fills the holes of the next finer one. The
+    filling is smooth: it has the face's colours and shading, and leaves features to the network.
 
     crop  S×S×3 in [0, 1]; not changed
     """
@@ -136,28 +140,28 @@ def fill_missing(crop: NDArray[np.float32], missing: Missing) -> NDArray[np.floa
 
 @dataclass(frozen=True, eq=False)
 class _Scene:
-    """A crop as it is searched: G×G with G at most GRID."""
+    """A crop prepared for the search: G×G with G at most GRID."""
 
     picture: NDArray[np.float32]
-    """G×G×3, 0 to 255, its noise evened out."""
+    """G×G×3, 0 to 255, denoised."""
     masks: dict[str, Map]
     """Of the regions in FACE."""
     face: Area
     """The face proper."""
     inner: Area
-    """What of it is far from its outline."""
+    """The part of the face far from its outline."""
     features: Area
     """Eyes, nose and mouth, where no hair grows."""
     lenses: Area
     """Where spectacles lie."""
     still: Map
-    """Share of the pixels at each place that are still."""
+    """Local share of still pixels."""
     pixel: float
-    """1, or less for a crop that is smaller than GRID."""
+    """1, or less for a crop smaller than GRID."""
     darkest: float
-    """Level that a fiftieth of the face is under."""
+    """The 2nd percentile of the face's levels."""
     contrast: float
-    """Of the face, of that of a usual portrait, at most 1."""
+    """Range of the face relative to that of a usual portrait, at most 1."""
 
 
 def _scene(aligned: AlignedFace) -> _Scene:
@@ -189,7 +193,7 @@ def _scene(aligned: AlignedFace) -> _Scene:
 
 
 def _still(crop: NDArray[np.float32], grid: int) -> Map:
-    """Return, G×G, the share of a crop's pixels at each place that are still."""
+    """Return the local share of still pixels, G×G."""
     window = np.ones((3, 3), np.uint8)
     span = _greatest(cv2.dilate(crop, window) - cv2.erode(crop, window))
     still = (span <= np.float32(STILL / 255)).astype(np.float32)
@@ -197,7 +201,7 @@ def _still(crop: NDArray[np.float32], grid: int) -> Map:
 
 
 def _heads(aligned: AlignedFace, others: Iterable[Face], grid: int) -> Area:
-    """Return where other heads lie in a crop."""
+    """Return the mask of other heads in a crop."""
     found = np.zeros((grid, grid), bool)
     for other in others:
         landmarks = crop_landmarks(replace(aligned, face=other))
@@ -207,9 +211,9 @@ def _heads(aligned: AlignedFace, others: Iterable[Face], grid: int) -> Area:
 
 
 def _fillable(scene: _Scene, white: Area, constant: Area, heads: Area) -> tuple[Map, Map]:
-    """Return what may be filled, softly, and how much each pixel may tell of it: G×G both."""
+    """Return the soft mask of what may be filled, and each pixel's weight as a source: G×G both."""
     unit = scene.pixel
-    # What covers takes its soft edge along; in what is blown out, features are dark islands.
+    # A cover is filled with its soft edge; in blown-out areas the features are dark islands, which stay.
     bright = -_greatest(-scene.picture) >= NEARLY_WHITE
     hole = _grown(constant, MARGIN * unit) | (_grown(white, MARGIN * unit) & bright)
     hole &= scene.face & ~heads
@@ -233,7 +237,7 @@ def _softened(area: Area, unit: float) -> Map:
 
 
 def _white(scene: _Scene) -> Area:
-    """Return what is blown out."""
+    """Return the blown-out areas."""
     found = np.zeros_like(scene.face)
     for patch in _pieces(-_greatest(-scene.picture) >= WHITE):
         glare = (patch & scene.lenses).sum() > 0.6 * (patch & scene.face).sum()
@@ -243,7 +247,7 @@ def _white(scene: _Scene) -> Area:
 
 
 def _constant(scene: _Scene) -> Area:
-    """Return what is covered by one colour, sharply bordered, or drawn on the photo."""
+    """Return the areas covered by one colour with a sharp border, or drawn on the photo."""
     reach = max(1, round(WINDOW * scene.pixel)) // 2 or 1
     window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     span = _greatest(cv2.dilate(scene.picture, window) - cv2.erode(scene.picture, window))
@@ -256,7 +260,7 @@ def _constant(scene: _Scene) -> Area:
         if colour.min() >= WHITE:
             continue
         off = _greatest(np.abs(scene.picture - colour))
-        # The edge of a flat window lies a little inside the patch.
+        # The edge of a flat window lies slightly inside the patch.
         patch = _grown(piece & (off <= even), reach) & (off <= even)
         least = LEAST_WHITE if colour.min() >= BRIGHT else LEAST_CONSTANT
         if _is_large(patch, least, scene) and _is_bordered(patch, off, step, scene):
@@ -266,7 +270,7 @@ def _constant(scene: _Scene) -> Area:
 
 
 def _drawn(scene: _Scene, span: Map) -> Area:
-    """Return what is still, in a face whose other smooth parts are not.
+    """Return the still areas, if the other smooth parts of the face are not still.
 
     span  of the colours around each pixel
     """
@@ -283,7 +287,7 @@ def _drawn(scene: _Scene, span: Map) -> Area:
 
 
 def _is_large(patch: Area, least: float, scene: _Scene) -> bool:
-    """Return whether a patch takes this share of the face, and does not only reach in from outside."""
+    """Return whether a patch takes this share of the face, and does not merely reach in from outside."""
     enough = least * scene.face.sum()
     if (patch & scene.face).sum() < enough:
         return False
@@ -294,14 +298,14 @@ def _is_large(patch: Area, least: float, scene: _Scene) -> bool:
 
 
 def _is_bordered(patch: Area, off: Map, step: float, scene: _Scene) -> bool:
-    """Return whether the picture around a patch, in the face, is of another colour at once, by a step."""
+    """Return whether the colour changes abruptly at the patch's border within the face."""
     outside = OUTSIDE * scene.pixel
     ring = _grown(patch, outside + 1) & ~_grown(patch, outside) & scene.face
     return bool(ring.any() and (off[ring] >= step).mean() >= BORDERED)
 
 
 def _pieces(area: Area) -> Iterator[Area]:
-    """Yield the connected pieces of an area, without specks."""
+    """Yield the connected components of an area, without specks."""
     count, labels, sizes, _ = cv2.connectedComponentsWithStats(area.astype(np.uint8), connectivity=4)
     for i in range(1, count):
         if sizes[i, cv2.CC_STAT_AREA] > SPECK * area.size:
@@ -309,17 +313,18 @@ def _pieces(area: Area) -> Iterator[Area]:
 
 
 def _spread(colours: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return for every pixel its own colour, or those around it.
+    """Return each pixel's own colour, or its neighbours' where its weight is low.
 
     colours  H×W×3, times their weight
-    weight   H×W×1, 0 to 1: how sure a pixel's own colour is
+    weight   H×W×1, 0 to 1: the confidence in a pixel's own colour
     """
     height, width = weight.shape[:2]
     if min(height, width) > 1:
         half = (max(1, width // 2), max(1, height // 2))
         shrunk = cv2.resize(np.dstack([colours, weight]), half, interpolation=cv2.INTER_AREA)
         coarse = shrunk.reshape(half[1], half[0], 4).astype(np.float32)
-        # One sure pixel of four makes the coarse one sure: what fills a hole is as near as can be.
+        # One certain pixel of four makes the coarse one certain, so that holes are filled from as near as
+        # possible.
         coarse *= np.minimum(4, 1 / np.maximum(coarse[..., 3:], 1e-12))
         wide = cv2.resize(_spread(coarse[..., :3], coarse[..., 3:]), (width, height))
         around = np.asarray(wide.reshape(colours.shape), np.float32)
@@ -331,7 +336,7 @@ def _spread(colours: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArra
 
 
 def _greatest(picture: NDArray[Any]) -> Map:
-    """Return the greatest of three channels; NumPy is slow along so short an axis."""
+    """Return the maximum of three channels; NumPy is slow along such a short axis."""
     first, second, third = cv2.split(picture)
     return np.asarray(cv2.max(cv2.max(first, second), third), np.float32)
 

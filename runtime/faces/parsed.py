@@ -1,4 +1,4 @@
-"""What a face-parsing network says of a crop."""
+"""The result of a face-parsing network for a crop."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class ParsedFace:
-    """Where the parts of a face lie, followed from pixel to pixel."""
+    """The parts of a face, pixel by pixel."""
 
     regions: dict[str, NDArray[np.float32]]
     """By name, S×S in [0, 1]; their sum is 1."""
 
     mask: NDArray[np.float32]
-    """S×S in [0, 1]: how far a pixel belongs to the head, and is pasted; 0 on the background."""
+    """S×S in [0, 1]: how much a pixel belongs to the head and is pasted; 0 on the background."""

@@ -1,17 +1,18 @@
-"""Follow the parts of a face from pixel to pixel, with the face-parsing network of a package that has one.
+"""Segment a face into regions, with the face-parsing network of a package that has one.
 
-ParseNet knows the 19 classes of CelebAMask-HQ (Lee et al., "MaskGAN", CVPR 2020). Each pixel goes to the
-class with the highest score, each class to a region:
+ParseNet distinguishes the 19 classes of CelebAMask-HQ (Lee et al., "MaskGAN", CVPR 2020). Each pixel gets the
+class with the highest score, and each class belongs to a region:
 
-- eyebrows, nose, ears and hair are regions as they are; upper lip, lower lip and the open mouth are `lip`;
-- skin is `forehead` above the eyes, by the landmarks, and `cheek` below;
-- the network's eyes are the eyeballs, so `eye` takes a rim of skin for lids and lashes; and glasses, as it is
-  the eye behind them that a weight is given for;
-- earrings go with the `ear` they hang on;
+- eyebrows, nose, ears and hair are regions of their own; upper lip, lower lip and the open mouth are `lip`;
+- skin is `forehead` above the eyes, judged by the landmarks, and `cheek` below;
+- the network's eyes are the eyeballs, so `eye` adds a rim of skin for lids and lashes, and also glasses,
+because
+  the weight is meant for the eye behind them;
+- earrings belong to `ear`;
 - hat, necklace, neck, clothes and background are `other`.
 
-Pasted is what belongs to the head: all but background, clothes and hat. The neck is pasted too, as it has the
-face's skin.
+The head is pasted: everything except background, clothes and hat. The neck is included, because its skin must
+match the face's.
 """
 
 from typing import Protocol
@@ -54,28 +55,28 @@ CLASSES = {
     "neck": "other",
     "clothes": "other",
 }
-"""The network's classes, in the order of its scores, and the region of each; skin is divided afterwards.
+"""The network's classes, in the order of its scores, and the region of each; skin is divided later.
 
-The order is that of CelebAMask-HQ's own label maps, as GPEN (face_parse/face_parsing.py) has it; other
-face-parsing networks have others.
+The order is that of CelebAMask-HQ's own label maps, as in GPEN (face_parse/face_parsing.py); other
+face-parsing networks use other orders.
 """
 NOT_PASTED = ("background", "clothes", "hat")
 FACE_REGIONS = ("cheek", "forehead", "nose", "eye", "brow", "lip")
-"""What the middle of a face is made of."""
+"""The classes in the middle of a face."""
 
-FOREHEAD_ENDS = -0.1  # below the line of the eyes, in face units: between lids and brows
-LID = 0.06  # how far lids and lashes reach beyond the eyeball, in face units
+FOREHEAD_ENDS = -0.1  # the boundary below the line of the eyes, in face units: between lids and brows
+LID = 0.06  # how far lids and lashes extend beyond the eyeball, in face units
 FEATHER = 0.04  # width of the paste mask's soft edge, which lies inside the head, in crops
-OUTERMOST = 1.5  # pixels of the grid: even diagonally beside the background nothing is pasted
-LEAST_FACE = 0.3  # of the landmarks' face must be seen as a face,
-MOST_FACE = 0.8  # and at most this much of the whole crop, or the network does not know what it sees
+OUTERMOST = 1.5  # grid pixels: even diagonally beside the background nothing is pasted
+LEAST_FACE = 0.3  # share of the landmarks' face that must be classified as face,
+MOST_FACE = 0.8  # and most of the whole crop that may be; otherwise the network's result is not plausible
 
 
 class Parser(Protocol):
-    """What tells the parts of a face from pixel to pixel."""
+    """A segmenter of faces."""
 
     def parse(self, aligned: AlignedFace) -> ParsedFace | None:
-        """Return where the parts of a face lie; None where what is seen makes no sense as a face."""
+        """Return the parts of a face; None if the result is not plausible as a face."""
 
 
 class FaceParser:
@@ -92,19 +93,19 @@ class FaceParser:
         if (inputs, outputs) != expected or self.size.bit_count() != 1:
             raise PackageError(
                 f"package {package.folder}: {graph.file} is not a face-parsing network of {len(CLASSES)} "
-                "classes: add one with python -m export parsing"
+                "classes: add one with `python -m export parsing`"
             )
         self._session = open_network(package.graph("parsing"), threads, what="the face-parsing network")
 
     def parse(self, aligned: AlignedFace) -> ParsedFace | None:
-        """Return where the parts of a face lie; None where what the network sees makes no sense as a face.
+        """Return the parts of a face; None if the result is not plausible as a face.
 
-        Raises BackendError when the network fails.
+        Raises BackendError if the network fails.
         """
         return parsed_face(self.scores(aligned.crop), aligned)
 
     def scores(self, crop: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return each class's score at each pixel, 19×P×P, of a crop, S×S×3 in [0, 1]."""
+        """Return each class's score at each pixel, 19×P×P, for a crop, S×S×3 in [0, 1]."""
         size = self.size
         shrinks = len(crop) > size
         picture = cv2.resize(
@@ -113,24 +114,24 @@ class FaceParser:
         batch = np.ascontiguousarray(picture.transpose(2, 0, 1)[None] * 2 - 1, np.float32)
         try:
             return np.asarray(self._session.run(["scores"], {"crop": batch})[0][0], np.float32)
-        except Exception as error:  # ONNX Runtime's own exceptions have no common public base
+        except Exception as error:  # ONNX Runtime's exceptions have no common public base class
             raise BackendError(f"the face-parsing network failed: {one_line(str(error))}") from error
 
 
 def open_parser(package: Package, *, threads: int | None = None) -> FaceParser | None:
-    """Open a package's face-parsing network; None when it has none.
+    """Open a package's face-parsing network; None if it has none.
 
-    threads  of the CPU; None is one per core
+    threads  number of CPU threads; None selects one per core
 
-    Raises PackageError when the graph is another network, BackendError when it cannot run.
+    Raises PackageError if the graph is another network, BackendError if it cannot run.
     """
     return FaceParser(package, threads=threads) if "parsing" in package.manifest.graphs else None
 
 
 def parsed_face(scores: NDArray[np.float32], aligned: AlignedFace) -> ParsedFace | None:
-    """Return where the parts of a face lie; None where the scores make no sense as a face.
+    """Return the parts of a face; None if the scores are not plausible as a face.
 
-    scores  19×P×P, P a power of two: of the classes, for the face's crop
+    scores  19×P×P, P a power of two: each class's score in the face's crop
     """
     size, side = len(aligned.crop), scores.shape[-1]
     grid = min(size, side, GRID)
@@ -149,7 +150,7 @@ def parsed_face(scores: NDArray[np.float32], aligned: AlignedFace) -> ParsedFace
 
 
 def _makes_sense(classes: Labels, landmarks: NDArray[np.float64]) -> bool:
-    """Return whether the network sees a face where the landmarks put one, and not everywhere.
+    """Return whether the network sees a face where the landmarks are, and not everywhere.
 
     landmarks  5×2, (x, y) in pixels of the classes
     """
@@ -180,14 +181,14 @@ def _above_eyes(pose: Pose, grid: int) -> NDArray[np.bool_]:
 
 
 def _softened(inside: NDArray[np.bool_]) -> Map:
-    """Soften an outline. Exact, as the taps are sixteenths: softened masks still sum to 1 to the last bit."""
+    """Soften an outline. The taps are sixteenths, so the masks still sum to exactly 1."""
     taps = B3_SPLINE
     soft = cv2.sepFilter2D(inside.astype(np.float32), -1, taps, taps, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(soft, np.float32)
 
 
 def _paste_mask(classes: Labels) -> Map:
-    """Return 1 well inside the head, 0 beyond it and on its outermost pixels."""
+    """Return 1 well inside the head, 0 outside it and on its outermost pixels."""
     head = ~_among(classes, NOT_PASTED)
     if head.all():
         return np.ones(classes.shape, np.float32)

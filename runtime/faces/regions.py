@@ -1,11 +1,10 @@
-"""Weigh the regions of a face: where eyes, lips or hair lie in a crop, and how far each may be restored.
+"""Regions of a face: where eyes, lips or hair lie in a crop, and how strongly each may be restored.
 
-The head is a handful of ellipsoids that hang on the five landmarks. They are turned as far as the nose is
-off the middle of the face, and painted into the crop with soft edges, what lies behind first. So the regions
-cover each pixel exactly once, and in a half-profile the far cheek and ear shrink as they do in life.
+The head is modelled by a few ellipsoids attached to the five landmarks. They are turned by the nose's offset
+from the middle of the face, and painted into the crop with soft edges, farthest first. So the regions cover
+each pixel exactly once, and in a half-profile the far cheek and ear shrink as they do in reality.
 
-Where a face-parsing network has drawn the regions of a face (`runtime/faces/parsing.py`), its masks take
-their place.
+If a face-parsing network has segmented the face (`runtime/faces/parsing.py`), its masks are used instead.
 """
 
 from collections.abc import Mapping
@@ -21,28 +20,29 @@ from runtime.faces.align import AlignedFace, inverted
 from runtime.pixels import Map, smoothstep
 
 REGIONS = ("eye", "brow", "nose", "lip", "cheek", "forehead", "ear", "hair", "other")
-"""The regions, which share every pixel among them.
+"""The regions; each pixel is divided among them.
 
-`eye` has lids and lashes, `nose` its wings; `cheek` is all skin of the lower face, with chin and jaw;
-`forehead` has the temples; `hair` is the skull outside the face, `other` neck, clothes and background.
+`eye` includes the lids and lashes, `nose` its wings; `cheek` is all skin of the lower face, with chin and
+jaw; `forehead` includes the temples; `hair` is the skull outside the face, `other` neck, clothes and
+background.
 """
 WEIGHT_NAMES = (*REGIONS, "edge", "face")
-"""What a weight can be given for: a region, strong edges in any of them, or all the regions at once."""
+"""Names that take a weight: a region, strong edges in any region, or all regions at once."""
 WEIGHT_RANGE = (0.0, 2.0)
 
 
 @dataclass(frozen=True)
 class Ellipsoid:
-    """A part of the head as it is when the face looks into the camera.
+    """A part of the head when the face looks into the camera.
 
     Lengths are in face units: 1 is the distance from the eyes to the mouth, about 7 cm.
     """
 
     region: str
     anchor: str
-    """The point it hangs on: one of those that `head_pose` names."""
+    """The point it is attached to: one of those that `head_pose` names."""
     centre: tuple[float, float, float]
-    """From the anchor: to the right in the picture, down, towards the viewer."""
+    """Offset from the anchor: to the right in the picture, down, towards the viewer."""
     radii: tuple[float, float, float]
     """Along the same directions."""
     tilt: float = 0.0
@@ -56,7 +56,7 @@ def _pair(right: Ellipsoid) -> tuple[Ellipsoid, Ellipsoid]:
     return right, left
 
 
-# Measured by eye on portraits; each covers what lies above it in the table.
+# Estimated by eye on portraits; each part covers those above it in the table.
 HEAD = (
     Ellipsoid("hair", "eyes", (0.0, -0.40, -0.90), (1.18, 1.22, 1.35)),
     *_pair(Ellipsoid("ear", "eyes", (1.00, 0.26, -0.95), (0.17, 0.40, 0.28))),
@@ -72,17 +72,17 @@ HEAD = (
 
 SOFTNESS = 0.07  # width of the soft edges in face units: 3.5 % of the face
 EYES_APART = 0.867  # in face units, both templates
-NOSE_LENGTH = 0.42  # how far the tip stands out before the plane of eyes and mouth, in face units
-MOST_TURNED = 0.9  # sine of the yaw; beyond it one eye is hidden, and landmarks are guesses
+NOSE_LENGTH = 0.42  # how far the tip protrudes from the plane of eyes and mouth, in face units
+MOST_TURNED = 0.9  # sine of the yaw; beyond it one eye is hidden and landmarks are guesses
 
-GRID = 256  # pixels a side that maps are made at; a larger crop's are enlarged, as nothing in them is finer
+GRID = 256  # resolution of the maps, in pixels per side; a larger crop gets them enlarged
 EDGE_BLUR = 1.0  # standard deviation in pixels of the grid: smooths grain
-EDGE_LEAST = 0.02  # change of brightness from one pixel of the grid to the next where a strong edge begins
-EDGE_OVER_MEDIAN = 3.0  # and how much more than the crop's median it must be, so that no grain is an edge
+EDGE_LEAST = 0.02  # smallest change of brightness between neighbouring grid pixels at a strong edge
+EDGE_OVER_MEDIAN = 3.0  # and the smallest multiple of the crop's median change, so that grain does not count
 
 
 def region_masks(landmarks: ArrayLike, size: int) -> dict[str, Map]:
-    """Return how much each region has of each pixel: a mask in [0, 1] for each of REGIONS; their sum is 1.
+    """Return each region's share of each pixel: a mask in [0, 1] for each of REGIONS; their sum is 1.
 
     landmarks  5×2, (x, y) in crop pixels
     size       S, the side of the crop
@@ -93,12 +93,12 @@ def region_masks(landmarks: ArrayLike, size: int) -> dict[str, Map]:
 
 
 def region_weights(aligned: AlignedFace, weights: Mapping[str, float]) -> Map:
-    """Return ρ ≥ 0, how far each pixel follows the restoration: 1 is neutral, 0 keeps the photo.
+    """Return ρ ≥ 0, how strongly each pixel follows the restoration: 1 is neutral, 0 keeps the photo.
 
-    It is Σ weight · mask over the regions, times the weight of `edge` along strong edges. Where all weights
-    are 1 it is exactly 1, and where a region of weight 0 has a pixel for itself it is exactly 0.
+    It is Σ weight · mask over the regions, times the weight of `edge` along strong edges. It is exactly 1
+    where all weights are 1, and exactly 0 where a region of weight 0 fills the pixel.
 
-    weights  by name, checked by `check_weights`; a region not named has the weight of `face`, or else 1
+    weights  by name, checked by `check_weights`; an unnamed region gets the weight of `face`, otherwise 1
     """
     values = {name: np.array([weights.get(name, weights.get("face", 1.0))], np.float32) for name in REGIONS}
     size = len(aligned.crop)
@@ -115,7 +115,7 @@ def region_weights(aligned: AlignedFace, weights: Mapping[str, float]) -> Map:
 
 
 def edge_mask(crop: NDArray[np.float32]) -> Map:
-    """Return 1 along strong edges, 0 on flat skin, and between them what lies between.
+    """Return 1 along strong edges and 0 on flat skin, with a smooth transition.
 
     crop  S×S×3 in [0, 1], RGB
     """
@@ -128,21 +128,21 @@ def edge_mask(crop: NDArray[np.float32]) -> Map:
     return enlarged(smoothstep(slope / weak - 1), size)
 
 
-def masks_in_force(aligned: AlignedFace) -> dict[str, Map]:
-    """Return the masks that the weights of a face go by: the face-parsing network's, or the landmarks'."""
+def region_masks_of(aligned: AlignedFace) -> dict[str, Map]:
+    """Return the region masks of a face: the face-parsing network's, otherwise those of the landmarks."""
     if aligned.parsed:
         return aligned.parsed.regions
     return region_masks(crop_landmarks(aligned), len(aligned.crop))
 
 
 def crop_landmarks(aligned: AlignedFace) -> NDArray[np.float64]:
-    """Return the five landmarks of a face in pixels of its crop: 5×2, (x, y)."""
+    """Return a face's five landmarks in crop pixels: 5×2, (x, y)."""
     to_crop = inverted(aligned.to_photo)
     return np.asarray(aligned.face.landmarks @ to_crop[:, :2].T + to_crop[:, 2], np.float64)
 
 
 def parse_weights(text: str) -> dict[str, float]:
-    """Read `eye=1.3,lip=1.3`, as the command line gives it. Raises SettingsError."""
+    """Parse `eye=1.3,lip=1.3` from the command line. Raises SettingsError."""
     weights: dict[str, float] = {}
     for item in text.split(","):
         name, _, number = item.partition("=")
@@ -151,7 +151,7 @@ def parse_weights(text: str) -> dict[str, float]:
             value = float(number)
         except ValueError:
             raise SettingsError(
-                f"weight {one_line(item)!r} is not understood: give name=number, such as eye=1.3,lip=1.3"
+                f"weight {one_line(item)!r} cannot be read: give name=number, such as eye=1.3,lip=1.3"
             ) from None
         if name in weights:
             raise SettingsError(f"two weights are given for {one_line(name)}: give one")
@@ -161,7 +161,7 @@ def parse_weights(text: str) -> dict[str, float]:
 
 
 def check_weights(weights: Mapping[str, float]) -> None:
-    """Raise SettingsError unless each name is known and each weight a number from 0 to 2."""
+    """Raise SettingsError unless every name is known and every weight is a number from 0 to 2."""
     low, high = WEIGHT_RANGE
     for name, weight in weights.items():
         if name not in WEIGHT_NAMES:
@@ -171,13 +171,13 @@ def check_weights(weights: Mapping[str, float]) -> None:
         if isinstance(weight, bool) or not (isinstance(weight, (int, float)) and low <= weight <= high):
             raise SettingsError(
                 f"the weight of {name} is {weight!r}: give {low:g}, which keeps the photo, to {high:g};"
-                " beyond, the region would come apart from its surroundings (1 is neutral)"
+                " larger weights would detach the region from its surroundings (1 is neutral)"
             )
 
 
 @dataclass(frozen=True, eq=False)
 class Pose:
-    """How a head lies in the crop."""
+    """The pose of a head in the crop."""
 
     anchors: dict[str, NDArray[np.float64]]
     right: NDArray[np.float64]
@@ -189,14 +189,15 @@ class Pose:
 
 
 def head_pose(landmarks: ArrayLike) -> Pose:
-    """Return how a head with these five landmarks lies in the picture: 5×2, (x, y) in its pixels."""
+    """Return the pose of a head with these five landmarks: 5×2, (x, y) in pixels of the picture."""
     left_eye, right_eye, nose, left_corner, right_corner = np.asarray(landmarks, np.float64)
     eyes, mouth = (left_eye + right_eye) / 2, (left_corner + right_corner) / 2
     across, (down_x, down_y) = right_eye - left_eye, mouth - eyes
-    # The line between the eyes and the one down to the mouth, turned upright: the longer tells more.
+    # The line between the eyes, or the one down to the mouth turned by 90°: the longer is more reliable.
     right = across + np.array([down_y, -down_x])
     right /= np.hypot(*right)
-    # A turned head brings the eyes together, a nodding one eyes and mouth: the longer is nearer the truth.
+    # Turning the head brings the eyes together, nodding brings eyes and mouth together: the longer is closer
+    # to the truth.
     unit = float(max(np.hypot(down_x, down_y), np.hypot(*across) / EYES_APART))
     turn = float((nose - (eyes + mouth) / 2) @ right) / (NOSE_LENGTH * unit)
     anchors = {
@@ -227,12 +228,12 @@ def _painted(
 
 
 def enlarged(picture: Map, size: int) -> Map:
-    """Return a G×G map as S×S: what all maps of a crop are made at is GRID or less."""
+    """Enlarge a G×G map to S×S: all maps of a crop are computed at GRID or less."""
     return np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def cover(part: Ellipsoid, pose: Pose, size: int, *, softness: float = SOFTNESS) -> tuple[slice, slice, Map]:
-    """Return the rows and columns that a part of the head lies in, and how far it covers each pixel there.
+    """Return the rows and columns that contain a part of the head, and its coverage of each pixel there.
 
     softness  width of its soft edge, in face units
     """
@@ -252,6 +253,6 @@ def cover(part: Ellipsoid, pose: Pose, size: int, *, softness: float = SOFTNESS)
     axis_x, axis_y = axis.tolist()
     a = (pixel_x * axis_x + pixel_y * axis_y) / wide
     b = (pixel_y * axis_x - pixel_x * axis_y) / high
-    # How deep inside the ellipse a² + b² = 1, to first order: its equation over the length of its gradient.
+    # Depth inside the ellipse a² + b² = 1, to first order: its equation over the length of its gradient.
     depth = (1 - a * a - b * b) / (2 * np.sqrt((a / wide) ** 2 + (b / high) ** 2) + 1e-6)
     return slice(y0, y1), slice(x0, x1), smoothstep(depth / softness + 0.5)

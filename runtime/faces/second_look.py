@@ -1,6 +1,6 @@
-"""Look again at faces that are not upright, in a piece of the photo that is turned until they are.
+"""Examine faces that are not upright a second time, in a piece of the photo turned until they are.
 
-Detector networks are trained on upright faces. They still find a face on its side or upside down, but place
+Detector networks are trained on upright faces. They still find a face on its side or upside down, but locate
 its landmarks badly, and often as if it were upright.
 """
 
@@ -22,30 +22,34 @@ Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """A detector network: H×W×3 RGB → N×15, a row for each face."""
 
 SIDE = 320
-"""Side in pixels of the piece that is looked at again."""
+"""Side in pixels of the piece for the second look."""
 ROUGHLY, WELL = 100, 120
-"""Side in pixels of the face in it, while its size is a guess and once it is known. A guess may be a third of
-the truth."""
+"""Side in pixels of the face in it, while its size is uncertain and once it is known. The first estimate may
+be a third of the true size.
+"""
 PLAUSIBLE = 0.035
 """Largest distance of plausible landmarks from the template: root mean square, as a share of the crop's side.
-The largest of 82 upright faces was 0.028."""
+The largest of 82 upright faces was 0.028.
+"""
 REFINEMENTS = 5
-"""Most looks that refine the turn once it is roughly known."""
+"""Largest number of looks that refine the turn once it is roughly known."""
 UPRIGHT = 2.0
-"""A face that is seen within so many degrees of upright needs no refinement."""
+"""A face within this many degrees of upright needs no refinement."""
 CONSISTENT = 45.0
-"""A face that seems turned by more degrees than this in a piece that should show it upright is misread."""
+"""A face that seems turned by more than this many degrees, in a piece that should show it upright, is
+misdetected.
+"""
 SAME_TURN, SAME_SIZE = 5.0, 1.1
-"""Two looks at a face that differ by no more (in degrees, as a ratio) agree."""
+"""Two looks at a face agree if they differ by no more than this (in degrees, as a ratio)."""
 NOISE = 0.03
-"""Scores of two upright looks that differ by no more say nothing about which is better."""
+"""Two upright looks whose scores differ by no more than this are equally good."""
 LESS_SURE = 0.1
 """A look with plausible landmarks is preferred to a first look whose score is higher by less than this."""
 
 
 @dataclass(frozen=True)
 class Trust:
-    """Which faces a detector network places well at first sight."""
+    """Which faces a detector network locates well at first sight."""
 
     turn: float
     """Largest turn from upright, in degrees."""
@@ -55,7 +59,7 @@ class Trust:
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """A face as it is seen when its surroundings are turned."""
+    """A detection of a face in its turned surroundings."""
 
     turn: float
     """Degrees by which they are turned, clockwise."""
@@ -64,19 +68,19 @@ class _View:
 
     @property
     def rest(self) -> float:
-        """Return by how many more degrees the surroundings must be turned for the face to be upright."""
+        """Return by how many more degrees the surroundings must be turned to make the face upright."""
         return _wrapped(turn_of(self.row) - self.turn)
 
     @property
     def score(self) -> float:
-        """Return the detector's score, or a negative number where it does not see the face upright."""
+        """Return the detector's score, or a negative number if it does not see the face upright."""
         return float(self.row[14]) if abs(self.rest) <= CONSISTENT else -1.0
 
 
 def second_look(photo: NDArray[np.uint8], row: Row, network: Network, trust: Trust) -> Row:
-    """Return a face as it was found, or as it is seen upright where that is better.
+    """Return a face as first detected, or as detected upright if that is better.
 
-    The very same row is returned when it can be trusted, or the second look agrees with it.
+    The identical row is returned if it can be trusted or the second look agrees with it.
 
     photo  H×W×3 RGB
     row    the face in photo pixels
@@ -99,18 +103,18 @@ def second_look(photo: NDArray[np.uint8], row: Row, network: Network, trust: Tru
 
 
 def turn_of(row: Row) -> float:
-    """Return by how many degrees the photo must be turned clockwise for the face to be upright."""
+    """Return by how many degrees the photo must be turned clockwise to make the face upright."""
     matrix = _to_template(row)
     return 0.0 if matrix is None else math.degrees(math.atan2(matrix[1, 0], matrix[0, 0]))
 
 
 def is_sure(row: Row, trust: Trust) -> bool:
-    """Return whether a face has a good score and plausible landmarks, however turned."""
+    """Return whether a face has a good score and plausible landmarks, whatever its turn."""
     return bool(row[14] >= trust.score) and _is_plausible(row)
 
 
 def _is_plausible(row: Row) -> bool:
-    """Return whether landmarks lie as in a face."""
+    """Return whether landmarks are arranged as in a face."""
     matrix = _to_template(row)
     if matrix is None:
         return False
@@ -119,7 +123,7 @@ def _is_plausible(row: Row) -> bool:
 
 
 def moved(row: Row, matrix: Matrix) -> Row:
-    """Return a face seen through a similarity, such as a turn; its box stays as tight."""
+    """Transform a face by a similarity, such as a turn; its box stays tight."""
     points = row[4:14].reshape(5, 2) @ matrix[:, :2].T + matrix[:, 2]
     return np.array([*_moved_box(row[:4], matrix), *points.ravel(), row[14]], np.float32)
 
@@ -132,7 +136,7 @@ def same_face(box: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[
 
 
 def _rough_view(photo: NDArray[np.uint8], row: Row, network: Network, trust: Trust) -> _View | None:
-    """Return the best view of a face: by its guessed turn, quarter turns from there, or those between."""
+    """Return the best view of a face: at its estimated turn, at quarter turns from it, or between those."""
     guess = turn_of(row)
     best: _View | None = None
     for more in ((0,), (90, 180, 270), (45, 135, 225, 315)):
@@ -149,7 +153,7 @@ def _best(views: Iterable[_View | None]) -> _View | None:
 
 
 def _view(photo: NDArray[np.uint8], row: Row, turn: float, network: Network, side: int) -> _View | None:
-    """Return the face at a row's place as the network sees it in a turned piece of the photo, if it does.
+    """Return the detection of a row's face in a turned piece of the photo, or None.
 
     side  of the row's box in the piece, in pixels
     """
@@ -174,14 +178,14 @@ def _piece(x: float, y: float, turn: float, scale: float) -> Matrix:
 
 
 def _moved_box(box: NDArray[np.float32], matrix: Matrix) -> list[float]:
-    """Return the upright box around the ellipse that fills a box, seen through a similarity."""
+    """Return the upright box around the ellipse that fills a box, transformed by a similarity."""
     middle = matrix[:, :2] @ ((box[:2] + box[2:]) / 2) + matrix[:, 2]
     half = np.hypot(*(matrix[:, :2] * ((box[2:] - box[:2]) / 2)).T)
     return [*(middle - half).tolist(), *(middle + half).tolist()]
 
 
 def _is_as_good(row: Row, seen: Row) -> bool:
-    """Return whether a first look agrees with an upright one, and its landmarks are no less plausible."""
+    """Return whether a first look agrees with an upright one and its landmarks are at least as plausible."""
     return _agree(row, seen) and (_is_plausible(row) or not _is_plausible(seen))
 
 
@@ -195,7 +199,7 @@ def _agree(row: Row, other: Row) -> bool:
 
 
 def _to_template(row: Row) -> Matrix | None:
-    """Return the similarity that brings the landmarks to the template of size 1, if one fits."""
+    """Return the similarity that maps the landmarks to the template of size 1, or None."""
     try:
         return crop_matrix(row[4:14].reshape(5, 2), 1)
     except PhotoError:

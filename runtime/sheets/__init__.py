@@ -1,1 +1,1 @@
-"""Pictures to look at: before and after, presets, regions, numbered faces, quick checks."""
+"""Pictures for the user: before and after, presets, regions, numbered faces, quick checks."""

@@ -27,9 +27,9 @@ Tile = NDArray[np.uint8]
 
 
 def write_sheet(path: Path, before: Pixels, result: RestoreResult) -> None:
-    """Write a PNG: the photo before and after side by side, below it the largest faces, likewise.
+    """Write a PNG with the photo before and after side by side, and its largest faces below in the same way.
 
-    before  H×W×3 uint8 or uint16 RGB, as it went into the restoration
+    before  H×W×3 uint8 or uint16 RGB, the input of the restoration
     """
     pairs = [("photo", fitted(before, PHOTO), fitted(result.photo, PHOTO))]
     for i, (crop, after) in itertools.islice(_face_crops(result), MAX_FACES):
@@ -39,7 +39,7 @@ def write_sheet(path: Path, before: Pixels, result: RestoreResult) -> None:
 
 
 def _face_crops(result: RestoreResult) -> Iterator[tuple[int, tuple[Crop, Crop]]]:
-    """Yield each restored face's index, and its crop before and after: cut out of the photo once more."""
+    """Yield each restored face's index and its crops before and after, both cut out of the photos."""
     factor = result.settings.upscale
     for i, face in enumerate(result.faces):
         if face.aligned is not None:
@@ -48,7 +48,7 @@ def _face_crops(result: RestoreResult) -> Iterator[tuple[int, tuple[Crop, Crop]]
 
 
 def _draw(pairs: list[tuple[str, Tile, Tile]]) -> Image.Image:
-    """Lay the photo's pair on top and the faces' pairs below, as many in a row as the photo is wide."""
+    """Place the photo's pair on top and the faces' pairs below, as many per row as fit the photo's width."""
     font = ImageFont.load_default(17)
     width = 3 * MARGIN + sum(tile.shape[1] for tile in pairs[0][1:])
     width = max(width, 3 * MARGIN + 2 * FACE)
@@ -72,7 +72,7 @@ def _draw(pairs: list[tuple[str, Tile, Tile]]) -> Image.Image:
 
 
 def fitted(photo: Pixels, side: int) -> Tile:
-    """Return the photo with its longest side as given, at most enlarged to it; 8 bits."""
+    """Resize the photo to the given longest side, enlarging it at most to that; 8 bits."""
     height, width = photo.shape[:2]
     factor = side / max(height, width)
     shape = max(1, round(width * factor)), max(1, round(height * factor))
@@ -81,7 +81,7 @@ def fitted(photo: Pixels, side: int) -> Tile:
 
 
 def face_tile(crop: NDArray[np.float32]) -> Tile:
-    """Return a crop, S×S×3 in [0, 1], as it is shown on sheets: FACE×FACE×3."""
+    """Convert a crop, S×S×3 in [0, 1], to a tile for sheets: FACE×FACE×3."""
     interpolation = cv2.INTER_AREA if len(crop) > FACE else cv2.INTER_CUBIC
     resized = cv2.resize(crop, (FACE, FACE), interpolation=interpolation)
     return np.asarray(np.rint(np.clip(resized, 0, 1) * 255), np.uint8)

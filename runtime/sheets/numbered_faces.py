@@ -1,4 +1,4 @@
-"""The faces of a photo, listed and numbered, so that a user can name them."""
+"""A numbered list and picture of a photo's faces, so that a user can refer to them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,15 +13,15 @@ from runtime.settings.settings import RestoreSettings
 from runtime.sheets.before_after import fitted
 
 SIDE = (800, 2400)
-"""The longest side of the sheet: that of the photo, within these."""
+"""The longest side of the sheet: that of the photo, within these limits."""
 DIGITS = (15, 48)
-"""Least and largest height of a number on the sheet."""
+"""Smallest and largest height of a number on the sheet."""
 RESTORED, LEFT_ALONE = "yellow", "orange"
-"""Colours of the boxes: of faces that would be restored, and of those too small for it."""
+"""Colours of the boxes: for faces that would be restored, and for those too small for it."""
 
 
 def face_table(faces: Sequence[Face], settings: RestoreSettings) -> list[str]:
-    """Return a line for each face, in order, below one that names the columns; lengths in pixels."""
+    """Return one line per face, in order, below a line with the column names; lengths in pixels."""
     lines = ["face   left    top  width  height  score  remarks"]
     for i, face in enumerate(faces):
         left, top = face.box[:2]
@@ -34,7 +34,7 @@ def face_table(faces: Sequence[Face], settings: RestoreSettings) -> list[str]:
 
 
 def write_face_sheet(path: Path, photo: Pixels, faces: Sequence[Face]) -> None:
-    """Write a PNG of the photo with a box around each face and its number.
+    """Write a PNG of the photo with a box and a number for each face.
 
     photo  H×W×3 uint8 or uint16 RGB
     """
@@ -50,7 +50,7 @@ def write_face_sheet(path: Path, photo: Pixels, faces: Sequence[Face]) -> None:
 
 
 def _draw_box(pen: ImageDraw.ImageDraw, number: int, face: Face, factor: float) -> None:
-    """Draw a face's box, dark beside light so that it shows on any ground, and its number above or inside."""
+    """Draw a face's box, with a dark and a light line to stand out, and its number above or inside."""
     x0, y0, x1, y1 = (round(value * factor) for value in face.box)
     colour = LEFT_ALONE if is_tiny(face) else RESTORED
     least, most = DIGITS

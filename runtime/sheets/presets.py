@@ -1,4 +1,4 @@
-"""A labelled sheet of one photo restored with every preset: what an operator looks at to choose."""
+"""A labelled sheet of one photo restored with every preset, for choosing one."""
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,18 +23,18 @@ from runtime.settings.settings import RestoreSettings
 from runtime.sheets.before_after import FACE, INK, LABEL, MARGIN, PAPER, Tile, fitted
 
 LARGEST_FACE = 512
-"""Most pixels of a face's side; that of the largest face's crop in the photo, between FACE and this."""
+"""Largest side of a face; that of the largest face's crop in the photo, between FACE and this."""
 MAX_FACES = 6
-"""Rows of faces; of more the largest are shown."""
+"""Rows of faces; if there are more, the largest are shown."""
 IN_A_ROW = 8
-"""Pictures side by side, of which the first is always the photo as it came."""
+"""Pictures side by side; the first is always the original photo."""
 SMALL, LINE = 13, 17
-"""Size of the letters that say the settings, and of their lines."""
+"""Size of the letters that show the settings, and of their lines."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One way to restore the photo, as the sheet shows it."""
+    """One way of restoring the photo, as a column of the sheet."""
 
     name: str
     remarks: tuple[str, ...]
@@ -42,16 +42,17 @@ class Column:
     photo: Tile
     faces: tuple[Tile, ...]
     labels: tuple[str, ...]
-    """What is written above each face."""
+    """The text above each face."""
 
 
 def candidates(config: Config, force: InForce, faces: tuple[int, ...]) -> dict[str, InForce]:
-    """Return what is compared, by label: every preset as it is, and the settings in force if they are none.
+    """Return the settings to compare, by label: every preset unchanged, and the current settings if they
+    match none.
 
-    What concerns the whole photo is that of the settings in force, except that nothing is enlarged and that
-    each has the time it needs: a preset cut short would not be seen for what it is.
+    Settings for the whole photo are the current ones, except that nothing is enlarged and no time limit
+    applies: a preset cut short would not show what it can do.
 
-    faces  the indices of those that are shown; at least one
+    faces  the indices of the faces that are shown; at least one
     """
     common = whole_photo(asdict(force.settings)) | {"upscale": 1, "budget": inf, "face": faces}
     found = {name: InForce(RestoreSettings(**(changes | common))) for name, changes in config.presets.items()}
@@ -72,13 +73,13 @@ def write_presets_sheet(
     found: tuple[Face, ...],
     compared: Iterable[tuple[str, InForce]],
 ) -> None:
-    """Restore the photo in each way and write a PNG of all, beside the photo as it came.
+    """Restore the photo in each way and write a PNG of all results beside the original.
 
     The whole photo is shown small, its faces below, large enough to judge.
 
     photo     H×W×3 uint8 or uint16 RGB
     found     its faces
-    compared  what `candidates` returns, as pairs: at least one, of at least one face
+    compared  the result of `candidates`, as pairs: at least one, with at least one face
     """
     columns: list[Column] = []
     prepared: PreparedPhoto | None = None
@@ -103,7 +104,7 @@ def _face_side(faces: Iterable[AlignedFace]) -> int:
 
 
 def _tiles(photo: Pixels, faces: Mapping[int, AlignedFace], side: int) -> tuple[Tile, tuple[Tile, ...]]:
-    """Return the whole photo, and each face cut out of it, both shown at the same size."""
+    """Return the whole photo, and each face cut out of it, both at the size of the sheet."""
     crops = []
     for face in faces.values():
         to_crop = resizing(len(face.crop) / side, len(face.crop) / side)
@@ -113,7 +114,7 @@ def _tiles(photo: Pixels, faces: Mapping[int, AlignedFace], side: int) -> tuple[
 
 
 def _remarks(force: InForce) -> tuple[str, ...]:
-    """Return the settings that make the difference, and whether single faces have others."""
+    """Return the settings that differ, and whether single faces have others."""
     besides = [
         line.replace(",", ", ") for line in worth_saying(force.settings) if line.split()[0] not in WHOLE_PHOTO
     ]
@@ -121,7 +122,7 @@ def _remarks(force: InForce) -> tuple[str, ...]:
 
 
 def _drawn(columns: list[Column], side: int) -> Image.Image:
-    """Lay the columns side by side, in as many bands as needed, each beginning with the photo."""
+    """Place the columns side by side, in as many bands as needed, each beginning with the photo."""
     first, rest = columns[0], columns[1:]
     bands = [[first, *rest[i : i + IN_A_ROW - 1]] for i in range(0, len(rest), IN_A_ROW - 1)]
     pictures = [_drawn_band(band, side) for band in bands]

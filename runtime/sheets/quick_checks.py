@@ -17,14 +17,14 @@ PICTURES = ("before", "after", "classic")
 VIEW = 176
 """Side of a close view."""
 CLOSE = {"hair": 112, "highlights": 112, "pupils": 56}
-"""Side of what a close view shows, in crop pixels."""
+"""Side of the area in a close view, in crop pixels."""
 EDGE, SPOT, IRIS = (0, 160, 255), (255, 130, 0), (0, 220, 90)
 GOOD, BAD, OPEN = (0, 120, 40), (190, 20, 20), (110, 110, 110)
 
 
 @dataclass(frozen=True, eq=False)
 class CheckedFace:
-    """A face with what was found."""
+    """A face and its findings."""
 
     index: int
     crops: tuple[Crop, Crop, Crop]
@@ -34,12 +34,12 @@ class CheckedFace:
 
     @property
     def untouched(self) -> bool:
-        """Return whether the face is the photo's own, pixel for pixel; never if the photo was enlarged."""
+        """Return whether the face is identical to the photo's; never if the photo was enlarged."""
         return np.array_equal(self.crops[0], self.crops[1])
 
 
 def write_check_sheet(path: Path, faces: Sequence[CheckedFace]) -> None:
-    """Write a PNG: for each face where the checks looked, and close views with figures and verdicts."""
+    """Write a PNG with the places of the checks on each face, and close views with figures and verdicts."""
     blocks = [_block(face) for face in faces[:MAX_FACES]]
     height = sum(block.height + MARGIN for block in blocks) + MARGIN
     sheet = Image.new("RGB", (max(block.width for block in blocks) + 2 * MARGIN, height), PAPER)
@@ -97,7 +97,7 @@ def _marked(tile: Tile, places: Places) -> Image.Image:
 
 
 def _view(crop: Crop, check: str, places: Places) -> Tile:
-    """Return what a check looks at, close; hard pixels, as smoothing would hide what is judged."""
+    """Return a close view of what a check examines, without smoothing, which would hide the evidence."""
     side = CLOSE[check]
     x, y = _middle(check, places)
     left, top = (int(np.clip(round(value) - side // 2, 0, SIDE - side)) for value in (x, y))

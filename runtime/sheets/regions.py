@@ -1,4 +1,4 @@
-"""A labelled sheet of where the regions of each face lie."""
+"""A labelled sheet of the regions of each face."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from base.files import write_atomically
 from runtime.faces.align import AlignedFace
-from runtime.faces.regions import crop_landmarks, edge_mask, masks_in_force
+from runtime.faces.regions import crop_landmarks, edge_mask, region_masks_of
 from runtime.sheets.before_after import FACE, INK, LABEL, MARGIN, MAX_FACES, PAPER, Tile, face_tile
 
 COLOURS = {
@@ -24,15 +24,16 @@ COLOURS = {
 }
 """RGB of each region."""
 TINT = 0.4
-"""How much of a region's colour is laid over the crop."""
+"""Opacity of a region's colour over the crop."""
 DOT = 3
 """Radius of a landmark."""
 
 
 def write_masks_sheet(path: Path, faces: Sequence[AlignedFace]) -> None:
-    """Write a PNG: for each face the crop, its regions in colour with the landmarks, and its strong edges.
+    """Write a PNG with, for each face, the crop, its regions in colour with the landmarks, and its strong
+    edges.
 
-    The order is kept; of more than MAX_FACES faces the first are shown.
+    The order is kept; if there are more than MAX_FACES faces, the first are shown.
     """
     shown = faces[:MAX_FACES]
     sheet = _drawn([_tiles(face) for face in shown], [_drawn_by(face) for face in shown])
@@ -45,7 +46,7 @@ def _drawn_by(face: AlignedFace) -> str:
 
 
 def _drawn(rows: list[tuple[Tile, Tile, Tile]], by: list[str]) -> Image.Image:
-    """Lay out one row for each face, below a row that names the colours."""
+    """Arrange one row for each face, below a row that names the colours."""
     font = ImageFont.load_default(17)
     column, row = FACE + MARGIN, LABEL + FACE + MARGIN
     top = MARGIN + LABEL + MARGIN
@@ -63,10 +64,10 @@ def _drawn(rows: list[tuple[Tile, Tile, Tile]], by: list[str]) -> Image.Image:
 
 
 def _tiles(face: AlignedFace) -> tuple[Tile, Tile, Tile]:
-    """Return the crop, the crop with its regions tinted and its landmarks dotted, and the edges."""
+    """Return the crop, the crop with tinted regions and dotted landmarks, and the edges."""
     size = len(face.crop)
     landmarks = crop_landmarks(face)
-    masks = masks_in_force(face)
+    masks = region_masks_of(face)
     tints = sum(
         mask[:, :, None] * np.array(COLOURS[region], np.float32) / 255 for region, mask in masks.items()
     )

@@ -101,7 +101,7 @@ def test_a_photo_without_faces_is_one_clear_line(
 ) -> None:
     blank = saved(tmp_path / "blank.png", np.full((100, 120, 3), 77, np.uint8))
     assert main([blank, blank, "--model", str(tiny_package)]) == 2
-    assert "no face that is large enough was found" in capsys.readouterr().err
+    assert "no sufficiently large face was found" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

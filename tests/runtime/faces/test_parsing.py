@@ -254,7 +254,7 @@ def test_a_network_that_sees_no_face_gives_way_to_the_landmarks(
         codes = [warning["code"] for warning in face["warnings"]]
         assert ("not-parsed" in codes) == (name == "blind")
         said = capsys.readouterr().err
-        assert ("not-parsed: the face-parsing network sees no face" in said) == (name == "blind")
+        assert ("not-parsed: the face-parsing network finds no plausible face" in said) == (name == "blind")
     np.testing.assert_array_equal(photos["blind"], photos["none"])
 
 
