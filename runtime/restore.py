@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 
 from base.command_line import DONE, SOME_FAILED, run
 from base.files import sweep
@@ -16,9 +17,16 @@ from runtime.commands.restored_photo import check_megapixels
 from runtime.commands.restoring import Steps, read
 from runtime.commands.run_record import RunRecord
 from runtime.restorer import Restorer
+from runtime.settings.config_file import Config
 from runtime.settings.resolved import as_json
 from runtime.sheets.numbered_faces import face_table, write_face_sheet
-from runtime.sheets.presets import candidates, faces_to_show, write_presets_sheet
+from runtime.sheets.presets import (
+    candidates,
+    faces_to_show,
+    for_comparison,
+    write_packages_sheet,
+    write_presets_sheet,
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,7 +42,7 @@ def _restore(options: argparse.Namespace) -> int:
     check_paths(jobs, options, wanted)
     left = _left(jobs, options)
     with open_restorer(wanted) as restorer:
-        if options.list_faces or options.compare_presets:
+        if options.list_faces or options.compare_presets or options.compare_packages:
             _show_choices(options, wanted, restorer)
         if not jobs:
             return DONE
@@ -101,6 +109,14 @@ def _show_choices(options: argparse.Namespace, wanted: Wanted, restorer: Restore
         compared = candidates(wanted.config, wanted.force, shown)
         steps = with_progress(compared.items(), "comparing", len(compared))
         write_presets_sheet(options.compare_presets, restorer, photo, found, steps)
+    if options.compare_packages and shown:
+        force = for_comparison(wanted.force, shown)
+        packages = with_progress(options.packages, "comparing", len(options.packages))
+        write_packages_sheet(
+            options.compare_packages,
+            lambda package: open_restorer(replace(wanted, config=Config(), package=package)),
+            *(photo, found, force, packages),
+        )
 
 
 if __name__ == "__main__":

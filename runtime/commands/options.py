@@ -46,6 +46,16 @@ class _Output(argparse.Action):
         namespace.into_folder = values.endswith(("/", os.sep))
 
 
+class _Packages(argparse.Action):
+    """Keep the sheet as a path, and the packages that it compares."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: Any = None) -> None:
+        sheet, *packages = values
+        if not packages:
+            raise argparse.ArgumentError(self, "name the packages to compare after the sheet")
+        namespace.compare_packages, namespace.packages = Path(sheet), packages
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line.
 
@@ -73,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="Continue an earlier run: skip photos whose result exists, keep its sheets, add to its report.",
     )
-    parser.set_defaults(into_folder=False)
+    parser.set_defaults(into_folder=False, packages=[])
     add_max_megapixels(parser)
     add_accept_damaged(parser)
     add_privacy(parser)
@@ -169,6 +179,13 @@ def _add_sheets(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="SHEET.png",
         help="Show one photo restored with every preset side by side. Needs no OUT.",
+    )
+    add(
+        "--compare-packages",
+        nargs="+",
+        action=_Packages,
+        metavar=("SHEET.png", "PACKAGE"),
+        help="Show one photo restored with each of these model packages side by side. Needs no OUT.",
     )
     add(
         "--compare",
@@ -277,9 +294,9 @@ def open_restorer(wanted: Wanted) -> Restorer:
 
 def _check_sheets(options: argparse.Namespace) -> None:
     """Refuse what does not go together before any work is done."""
-    alone = [name for name in ("list_faces", "compare_presets") if getattr(options, name)]
+    alone = [name for name in ("list_faces", "compare_presets", "compare_packages") if getattr(options, name)]
     if options.output is None and not alone:
-        raise SettingsError("there is nowhere to write to: give -o OUT (or --list-faces, --compare-presets)")
+        raise SettingsError("there is nowhere to write to: give -o OUT (or --list-faces, --compare-…)")
     if options.resume and options.overwrite:
         raise SettingsError("--resume leaves outputs that exist, --overwrite replaces them: give one")
     for name in ("compare", "masks", "report") if options.output is None else ():

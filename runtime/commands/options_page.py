@@ -81,6 +81,8 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 def _invocation(action: argparse.Action) -> str:
     metavar = action.metavar or "|".join(map(str, action.choices or ())) or action.dest
+    if isinstance(metavar, tuple):
+        metavar = f"{' '.join(metavar)} …"
     value = "" if action.nargs == 0 else str(metavar)
     return f"{', '.join(action.option_strings)} {value}".strip()
 

@@ -17,7 +17,7 @@ def check_paths(jobs: list[Job], options: argparse.Namespace, wanted: Wanted) ->
 
     Makes the folders that several photos are written to.
     """
-    sheets = (options.list_faces, options.compare_presets, options.masks)
+    sheets = (options.list_faces, options.compare_presets, options.compare_packages, options.masks)
     for path in filter(None, (*sheets, *{job.sheet for job in jobs})):
         if path.suffix.lower() != ".png":
             raise PhotoError(f"the sheet {one_line(path)} is a PNG: end its name in .png")
@@ -70,5 +70,6 @@ def _targets(jobs: list[Job], options: argparse.Namespace) -> list[Target]:
         (options.report, "the report", kept),
         (options.list_faces, "the sheet of --list-faces", False),
         (options.compare_presets, "the sheet of --compare-presets", False),
+        (options.compare_packages, "the sheet of --compare-packages", False),
     )
     return targets + [Target(path, what, kept=keep) for path, what, keep in of_the_run if path]

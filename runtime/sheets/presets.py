@@ -1,10 +1,11 @@
-"""A labelled sheet of one photo restored with every preset, for choosing one."""
+"""A labelled sheet of one photo restored in several ways, to choose from: presets, or model packages."""
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import inf
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -16,6 +17,7 @@ from runtime.faces.face import Face
 from runtime.pixels import Pixels
 from runtime.prepared import PreparedPhoto, choose_faces
 from runtime.restorer import Restorer
+from runtime.result import RestoreResult
 from runtime.settings.config_file import Config
 from runtime.settings.per_face import WHOLE_PHOTO
 from runtime.settings.resolved import InForce, whole_photo, worth_saying
@@ -54,16 +56,26 @@ def candidates(config: Config, force: InForce, faces: tuple[int, ...]) -> dict[s
 
     faces  the indices of the faces that are shown; at least one
     """
-    common = whole_photo(asdict(force.settings)) | {"upscale": 1, "budget": inf, "face": faces}
+    asked = for_comparison(force, faces)
+    common = whole_photo(asdict(asked.settings))
     found = {name: InForce(RestoreSettings(**(changes | common))) for name, changes in config.presets.items()}
-    by_face = {i: own and replace(own, **common) for i, own in force.by_face.items() if i in faces}
-    asked = InForce(replace(force.settings, **common), by_face)
     return found if asked in found.values() else found | {"as asked": asked}
+
+
+def for_comparison(force: InForce, faces: tuple[int, ...]) -> InForce:
+    """Return the settings in force for these faces, not enlarged and without a time limit."""
+    common: dict[str, Any] = {"upscale": 1, "budget": inf, "face": faces}
+    by_face = {i: own and replace(own, **common) for i, own in force.by_face.items() if i in faces}
+    return InForce(replace(force.settings, **common), by_face)
 
 
 def faces_to_show(found: Sequence[Face], force: InForce) -> tuple[int, ...]:
     """Return the indices of the faces that the sheet shows: the largest of those that are restored."""
     return tuple(sorted(choose_faces(tuple(found), force.settings, force.by_face))[:MAX_FACES])
+
+
+_Way: TypeAlias = tuple[str, tuple[str, ...], RestoreResult]
+"""A way to restore the photo: its name, what is said below it, and the result."""
 
 
 def write_presets_sheet(
@@ -73,19 +85,65 @@ def write_presets_sheet(
     found: tuple[Face, ...],
     compared: Iterable[tuple[str, InForce]],
 ) -> None:
-    """Restore the photo in each way and write a PNG of all results beside the original.
-
-    The whole photo is shown small, its faces below, large enough to judge.
+    """Restore a photo with each of several settings, and write them side by side as a PNG.
 
     photo     H×W×3 uint8 or uint16 RGB
     found     its faces
     compared  the result of `candidates`, as pairs: at least one, with at least one face
     """
+
+    def ways() -> Iterator[_Way]:
+        prepared: PreparedPhoto | None = None
+        for name, force in compared:
+            prepared = prepared or restorer.prepare(photo, force.settings, force.by_face, found=found)
+            yield name, _remarks(force), prepared.restore(force.settings, force.by_face)
+
+    _write(path, photo, ways())
+
+
+def write_packages_sheet(
+    path: Path,
+    open_package: Callable[[str], Restorer],
+    photo: Pixels,
+    found: tuple[Face, ...],
+    force: InForce,
+    packages: Iterable[str],
+) -> None:
+    """Restore a photo with each of several model packages, and write them side by side as a PNG.
+
+    open_package  opens one by its name or folder; one is open at a time
+    photo, found  H×W×3 uint8 or uint16 RGB, and its faces
+    force         the settings of all, as `for_comparison` returns them
+    packages      at least one
+    """
+
+    def ways() -> Iterator[_Way]:
+        for package in packages:
+            with open_package(package) as restorer:
+                result = restorer.restore(photo, force.settings, force.by_face, found=found)
+                yield Path(package).name, _about(restorer), result
+
+    _write(path, photo, ways())
+
+
+def _about(restorer: Restorer) -> tuple[str, ...]:
+    """Return what tells a package from others, and what runs it."""
+    manifest = restorer.package.manifest
+    mebibytes = sum(file.stat().st_size for file in restorer.package.folder.iterdir()) / 2**20
+    backend = restorer.backend
+    return (
+        f"{manifest.size}×{manifest.size}, {manifest.precision}, {mebibytes:.1f} MiB",
+        f"{backend.name} on {backend.device}",
+    )
+
+
+def _write(path: Path, photo: Pixels, ways: Iterable[_Way]) -> None:
+    """Write a PNG of a photo restored in each way, beside the photo as it came.
+
+    The whole photo is shown small, its faces below, large enough to judge.
+    """
     columns: list[Column] = []
-    prepared: PreparedPhoto | None = None
-    for name, force in compared:
-        prepared = prepared or restorer.prepare(photo, force.settings, force.by_face, found=found)
-        result = prepared.restore(force.settings, force.by_face)
+    for name, remarks, result in ways:
         shown = {i: face for i, face in enumerate(result.faces) if face.aligned}
         aligned = {i: face.aligned for i, face in shown.items() if face.aligned}
         if not columns:
@@ -94,7 +152,7 @@ def write_presets_sheet(
                 Column("photo", (), *_tiles(photo, aligned, side), tuple(f"face {i}" for i in shown))
             )
         codes = tuple(", ".join(warning.code for warning in face.warnings) for face in shown.values())
-        columns.append(Column(name, _remarks(force), *_tiles(result.photo, aligned, side), codes))
+        columns.append(Column(name, remarks, *_tiles(result.photo, aligned, side), codes))
     with write_atomically(path) as file:
         _drawn(columns, side).save(file, "PNG")
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from runtime import Restorer, RestoreSettings, preset
 from runtime.faces.face import Face
+from runtime.restore import main
 from runtime.settings.config_file import Config
 from runtime.settings.presets import PRESETS
 from runtime.settings.resolved import InForce
@@ -116,3 +117,31 @@ def test_more_presets_than_fit_go_below_each_other(
         sizes.append(Image.open(tmp_path / "presets.png").size)
     assert sizes[0][0] == sizes[1][0] == MARGIN + IN_A_ROW * (FACE + MARGIN)
     assert sizes[1][1] == 2 * sizes[0][1] > 4 * (FACE + LABEL)
+
+
+def test_packages_are_compared_side_by_side(
+    tiny_package: Path,
+    half_package: Path,
+    portrait_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sheet = tmp_path / "packages.png"
+    words = [str(portrait_file), "--model", str(tiny_package), "--compare-packages", str(sheet)]
+    assert main([*words, str(tiny_package), str(half_package), str(tiny_package)]) == 0
+    with Image.open(sheet) as image:
+        assert image.width == MARGIN + 4 * (FACE + MARGIN)
+        pixels = np.asarray(image).astype(int)
+    photo, tiny, half, again = (
+        pixels[-2 * MARGIN - FACE : -2 * MARGIN, left : left + FACE]
+        for left in range(MARGIN, pixels.shape[1], FACE + MARGIN)
+    )
+    assert np.array_equal(tiny, again)
+    assert np.abs(tiny - half).mean() < 1 < np.abs(tiny - photo).mean()
+    capsys.readouterr()
+    assert main([*words, str(tiny_package)]) == 2
+    assert "exists" in capsys.readouterr().err
+    assert main([str(portrait_file), "--compare-packages", str(sheet)]) == 2
+    assert "name the packages to compare after the sheet" in capsys.readouterr().err
+    assert main([*words, "--overwrite", "no-such-package"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
