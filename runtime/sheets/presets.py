@@ -132,7 +132,7 @@ def _about(restorer: Restorer) -> tuple[str, ...]:
     mebibytes = sum(file.stat().st_size for file in restorer.package.folder.iterdir()) / 2**20
     backend = restorer.backend
     return (
-        f"{manifest.size}×{manifest.size}, {manifest.precision}, {mebibytes:.1f} MiB",
+        f"{manifest.size} px, {manifest.precision}, {mebibytes:.1f} MiB",
         f"{backend.name} on {backend.device}",
     )
 
