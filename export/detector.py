@@ -20,6 +20,7 @@ from onnx import version_converter
 from base import command_line
 from base.command_parser import CommandParser
 from base.errors import CheckpointError
+from base.files import write_atomically
 
 OPSET = 17
 IR_VERSION = 8
@@ -57,9 +58,8 @@ def make_dynamic(source: Path, target: Path) -> None:
             f"the converted detector differs from {source} by {difference:.2g} (at most {_PARITY:g})"
         )
 
-    partial = target.with_suffix(".partial")
-    partial.write_bytes(dynamic.SerializeToString(deterministic=True))
-    partial.replace(target)
+    with write_atomically(target) as file:
+        file.write(dynamic.SerializeToString(deterministic=True))
 
 
 def _converted(published: onnx.ModelProto) -> onnx.ModelProto:

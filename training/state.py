@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from base.errors import CheckpointError
+from base.files import write_atomically
 from export.gpen.checkpoint import load_checkpoint
 from training.adversary import Adversarial, Judge
 from training.checkpoints import CHECKPOINT, found
@@ -146,9 +147,8 @@ def save_state(path: Path, state: State, settings: Adversarial) -> None:
         content["adversarial"] = {"channels": settings.channels, "scales": settings.scales}
         content["adversary"] = state.adversary.network.state_dict()
         content["adversary_optimiser"] = state.adversary.optimiser.state_dict()
-    temporary = path.with_suffix(".tmp")
-    torch.save(content, temporary)
-    temporary.replace(path)
+    with write_atomically(path) as file:
+        torch.save(content, file)
 
 
 def _adam(parameters: Iterable[nn.Parameter], rate: float, betas: tuple[float, float]) -> torch.optim.Adam:

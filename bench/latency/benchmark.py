@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +169,10 @@ def _in_order_of_weight(rows: Iterable[str]) -> list[str]:
 def _layout(settings: LatencySettings, packages: Sequence[Package]) -> Layout:
     if packages:
         manifest = packages[0].manifest
-        return Layout(**{field.name: getattr(manifest, field.name) for field in fields(Layout)})
+        numbers: dict[str, Any] = {"size": manifest.size, **manifest.network}
+        if (kind := numbers.pop("kind")) != "gpen":
+            raise GpenEdgeError(f"{manifest.name} holds a {kind} network: only GPEN's published form is here")
+        return Layout(**numbers)
     if settings.checkpoint:
         from export.gpen.checkpoint import load_checkpoint
 

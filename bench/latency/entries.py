@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from bench.latency.forms import WAYS
+from bench.latency.forms import Way
 from engines.package import Package
 
 FileKind: TypeAlias = Literal["checkpoint", "as-published", "static", "winograd", "fp32", "fp16"]
@@ -17,13 +17,16 @@ BASELINES = (f"{PUBLISHED}-gpu-fp32", PUBLISHED)
 """The first of them that runs is what the others' times are compared with."""
 NEEDS_PORTRAITS = "INT8 is calibrated on portraits: give --package one of python -m calibration int8"
 SLOW_TO_COMPILE = "takes minutes on a CPU: --compile"
+ON_GPU = {"device": "cuda:0"}
+IN_PYTORCH = {"device": "cuda"}
 PACKAGE_WAYS = {
-    "package": "ONNX Runtime",
-    "package-cuda": "ONNX Runtime, CUDA",
-    "package-tensorrt-provider": "ONNX Runtime, TensorRT",
-    "package-tensorrt": "TensorRT",
-    "package-tensorrt-rtx": "TensorRT-RTX",
+    "": ("ONNX Runtime", Way("package")),
+    "-cuda": ("ONNX Runtime, CUDA", Way("package", {**ON_GPU, "provider": "cuda"})),
+    "-tensorrt-provider": ("ONNX Runtime, TensorRT", Way("package", {**ON_GPU, "provider": "tensorrt"})),
+    "-tensorrt": ("TensorRT", Way("package", {**ON_GPU, "backend": "tensorrt"})),
+    "-tensorrt-rtx": ("TensorRT-RTX", Way("package", {**ON_GPU, "backend": "tensorrt-rtx"})),
 }
+"""By what follows the row's name: title and way."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,7 @@ class Entry:
 
     name: str
     title: str
-    way: str
-    """Of `bench.forms.WAYS`."""
+    way: Way
     file: FileKind | Path
     """What it is opened from: made of the network, or a package."""
     one_at_once: bool = False
@@ -45,7 +47,7 @@ class Entry:
 
     def why_not(self) -> str | None:
         """Say why it cannot run here, if so."""
-        return WAYS[self.way].why_not() or self.lacks
+        return self.way.why_not() or self.lacks
 
 
 def network_entries(*, compiled: bool) -> tuple[Entry, ...]:
@@ -53,43 +55,38 @@ def network_entries(*, compiled: bool) -> tuple[Entry, ...]:
 
     compiled  torch.compile may take its minutes on a CPU
     """
+    onnx, as_compiled = Way("onnxruntime"), {"compiled": "yes"}
+    on_gpu = IN_PYTORCH | as_compiled
+    slow = None if compiled else SLOW_TO_COMPILE
+    title = "published form, torch.compile"
     return (
         *_published(PUBLISHED),
-        Entry(
-            "compiled-gpu",
-            "published form, torch.compile, GPU FP32",
-            "torch-gpu-compile",
-            "checkpoint",
-            one_at_once=True,
-        ),
-        Entry(
-            "compiled",
-            "published form, torch.compile",
-            "torch-compile",
-            "checkpoint",
-            one_at_once=True,
-            lacks=None if compiled else SLOW_TO_COMPILE,
-        ),
-        Entry(
-            "as-published",
-            "published form exported as it is, ONNX Runtime",
-            "onnxruntime",
-            "as-published",
-            one_at_once=True,
-        ),
-        Entry("static-torch", "static form, eager PyTorch", "torch-static", "checkpoint"),
-        Entry("static", "static form, ONNX Runtime", "onnxruntime", "static"),
-        Entry("winograd", "static form with Winograd, ONNX Runtime", "onnxruntime", "winograd"),
-        Entry("openvino", "static form, OpenVINO", "openvino", "static"),
-        Entry("cuda", "static form, ONNX Runtime, CUDA", "package-cuda", "fp32"),
-        Entry(
-            "tensorrt-provider",
-            "static form, ONNX Runtime, TensorRT",
-            "package-tensorrt-provider",
-            "fp32",
-        ),
-        *_engines("tensorrt", "TensorRT"),
-        *_engines("tensorrt-rtx", "TensorRT-RTX"),
+        Entry("compiled-gpu", f"{title}, GPU FP32", Way("torch", on_gpu), "checkpoint", True),
+        Entry("compiled", title, Way("torch", as_compiled), "checkpoint", True, lacks=slow),
+        Entry("as-published", "published form exported as it is, ONNX Runtime", onnx, "as-published", True),
+        Entry("static-torch", "static form, eager PyTorch", Way("torch-static"), "checkpoint"),
+        Entry("static", "static form, ONNX Runtime", onnx, "static"),
+        Entry("winograd", "static form with Winograd, ONNX Runtime", onnx, "winograd"),
+        Entry("openvino", "static form, OpenVINO", Way("openvino"), "static"),
+        *(_of_package(name, "fp32") for name in ("-cuda", "-tensorrt-provider")),
+        *_engines("-tensorrt"),
+        *_engines("-tensorrt-rtx"),
+    )
+
+
+def _of_package(name: str, precision: str, file: FileKind = "fp32", lacks: str | None = None) -> Entry:
+    """Return a row of the network as the runtime runs it."""
+    title, way = PACKAGE_WAYS[name]
+    if way.builds_engines:
+        name, title = f"{name}-{precision}", f"{title} {precision.upper()}"
+    return Entry(name.removeprefix("-"), f"static form, {title}", way, file, lacks=lacks)
+
+
+def _engines(name: str) -> Iterable[Entry]:
+    return (
+        _of_package(name, "fp32"),
+        _of_package(name, "fp16", "fp16"),
+        _of_package(name, "int8", lacks=NEEDS_PORTRAITS),
     )
 
 
@@ -107,14 +104,14 @@ def package_entries(packages: Sequence[Package]) -> tuple[Entry, ...]:
         *_published(None),
         *(
             Entry(
-                _named(package) + way.removeprefix("package"),
+                _named(package) + name,
                 f"{package.manifest.name} {package.manifest.precision.upper()}, {title}",
                 way,
                 package.folder,
                 reference=in_fp32.get(package.manifest.source.sha256),
             )
             for package in packages
-            for way, title in PACKAGE_WAYS.items()
+            for name, (title, way) in PACKAGE_WAYS.items()
         ),
     )
 
@@ -124,25 +121,12 @@ def _named(package: Package) -> str:
 
 
 def _published(reference: str | None) -> Iterable[Entry]:
-    for precision in ("fp32", "fp16", "bf16"):
+    for precision, dtype in (("fp32", "float32"), ("fp16", "float16"), ("bf16", "bfloat16")):
         yield Entry(
             f"{PUBLISHED}-gpu-{precision}",
             f"published form, eager PyTorch, GPU {precision.upper()}",
-            f"torch-gpu-{precision}",
+            Way("torch", {**IN_PYTORCH, "precision": dtype}),
             "checkpoint",
             reference=reference,
         )
-    yield Entry(PUBLISHED, "published form, eager PyTorch", "torch", "checkpoint", reference=reference)
-
-
-def _engines(runtime: str, title: str) -> Iterable[Entry]:
-    def entry(precision: str, file: FileKind, lacks: str | None = None) -> Entry:
-        return Entry(
-            f"{runtime}-{precision}",
-            f"static form, {title} {precision.upper()}",
-            f"package-{runtime}",
-            file,
-            lacks=lacks,
-        )
-
-    return entry("fp32", "fp32"), entry("fp16", "fp16"), entry("int8", "fp32", NEEDS_PORTRAITS)
+    yield Entry(PUBLISHED, "published form, eager PyTorch", Way("torch"), "checkpoint", reference=reference)

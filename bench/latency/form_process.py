@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from base.errors import GpenEdgeError
-from bench.latency.forms import WAYS, Array
+from bench.latency.forms import Array, Way
 from bench.memory import peak_memory, used_gpu_memory
 
 ROOT = Path(__file__).parents[2]
@@ -44,18 +44,26 @@ class FormProcess:
     """1×3×S×S, of the crop it was started with."""
 
     def __init__(
-        self, way: str, file: Path, crop: Path, folder: Path, threads: int, environment: Mapping[str, str]
+        self, way: Way, file: Path, crop: Path, folder: Path, threads: int, environment: Mapping[str, str]
     ) -> None:
         """Start the process and wait for its first result. Raises FormError.
 
-        way          one of `bench.forms.WAYS`
         file         what it is opened from
         crop         .npy of 1×3×S×S in [−1, 1]
         folder       for what the process writes
         environment  variables that it gets besides ours
         """
         self._errors, restored = folder / "stderr.txt", folder / "restored.npy"
-        command = [sys.executable, "-m", "bench.latency.form_process", way, file, crop, restored, threads]
+        command = [
+            sys.executable,
+            "-m",
+            "bench.latency.form_process",
+            json.dumps(asdict(way)),
+            file,
+            crop,
+            restored,
+            threads,
+        ]
         before = used_gpu_memory()
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
@@ -105,7 +113,7 @@ def _main(way: str, file: str, crop: str, restored: str, threads: str, started: 
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # libraries may have something to say
 
-    form, one = WAYS[way].open(Path(file), int(threads)), np.load(crop)
+    form, one = Way(**json.loads(way)).open(Path(file), int(threads)), np.load(crop)
 
     def timed(crops: Array) -> tuple[float, Array]:
         start = time.perf_counter()

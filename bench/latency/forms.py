@@ -4,11 +4,11 @@ A form's own libraries are imported when it is opened, so that a process which h
 """
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -21,20 +21,8 @@ Form: TypeAlias = Callable[[Array], Array]
 """B×3×S×S crops in [−1, 1] to restored ones."""
 
 
-@dataclass(frozen=True)
-class Way:
-    """One way to run the network."""
-
-    open: Callable[[Path, int], Form]
-    """From a checkpoint, an ONNX file or a package, with so many CPU threads."""
-    why_not: Callable[[], str | None] = lambda: None
-    """Say why it cannot run here, if so."""
-    builds_engines: bool = False
-    """When it is first opened; later they are in the cache."""
-
-
 def _torch(
-    checkpoint: Path, threads: int, *, device: str = "cpu", precision: str = "float32", compiled: bool = False
+    checkpoint: Path, threads: int, *, device: str = "cpu", precision: str = "float32", compiled: str = ""
 ) -> Form:
     import torch
 
@@ -132,73 +120,58 @@ def _package(
     return restore
 
 
-def _without_gpu() -> str | None:
-    return None if find_gpu() else "no NVIDIA GPU was found"
-
-
-def _without_torch_gpu() -> str | None:
-    if without := _without_gpu():
-        return without
-    import torch
-
-    return None if torch.cuda.is_available() else "this PyTorch cannot use the GPU: install one for CUDA"
-
-
-def _without_compiler() -> str | None:
-    from shutil import which
-
-    return None if which("g++") or which("clang++") else "torch.compile finds no C++ compiler: install g++"
-
-
-def _without_provider(provider: str) -> str | None:
-    if without := _without_gpu():
-        return without
-    import onnxruntime
-
-    if provider in onnxruntime.get_available_providers():
-        return None
-    return f"this ONNX Runtime has no {provider}: pip install 'gpen-edge[gpu]'"
-
-
-def _without_openvino() -> str | None:
-    return None if find_spec("openvino") else "OpenVINO is not installed: pip install openvino"
-
-
-def _without_engines(module: str, extra: str) -> str | None:
-    if without := _without_gpu():
-        return without
-    missing = [name for name in (module, "pycuda") if not find_spec(name)]
-    return f"{' and '.join(missing)} not installed: pip install 'gpen-edge[{extra}]'" if missing else None
-
-
-WAYS: dict[str, Way] = {
-    "torch": Way(_torch),
-    "torch-compile": Way(partial(_torch, compiled=True), _without_compiler),
-    "torch-gpu-compile": Way(partial(_torch, compiled=True, device="cuda"), _without_torch_gpu),
-    **{
-        f"torch-gpu-{short}": Way(partial(_torch, device="cuda", precision=precision), _without_torch_gpu)
-        for short, precision in (("fp32", "float32"), ("fp16", "float16"), ("bf16", "bfloat16"))
-    },
-    "torch-static": Way(_static_torch),
-    "onnxruntime": Way(_onnxruntime),
-    "openvino": Way(_openvino, _without_openvino),
-    "package": Way(_package),
-    "package-cuda": Way(
-        partial(_package, device="cuda:0", provider="cuda"),
-        partial(_without_provider, "CUDAExecutionProvider"),
-    ),
-    "package-tensorrt-provider": Way(
-        partial(_package, device="cuda:0", provider="tensorrt"),
-        partial(_without_provider, "TensorrtExecutionProvider"),
-    ),
-    "package-tensorrt": Way(
-        partial(_package, backend="tensorrt", device="cuda:0"),
-        partial(_without_engines, "tensorrt", "tensorrt"),
-        builds_engines=True,
-    ),
-    "package-tensorrt-rtx": Way(
-        partial(_package, backend="tensorrt-rtx", device="cuda:0"),
-        partial(_without_engines, "tensorrt_rtx", "tensorrt-rtx"),
-        builds_engines=True,
-    ),
+OPEN: dict[str, Callable[..., Form]] = {
+    "torch": _torch,
+    "torch-static": _static_torch,
+    "onnxruntime": _onnxruntime,
+    "openvino": _openvino,
+    "package": _package,
 }
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to run the network: a form, and how it is opened."""
+
+    form: str
+    """One of OPEN."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What the form's function takes besides: device, precision, compiled; backend, provider."""
+
+    def open(self, path: Path, threads: int) -> Form:
+        """Open a checkpoint, an ONNX file or a package, to compute with so many CPU threads."""
+        return OPEN[self.form](path, threads, **self.options)
+
+    @property
+    def builds_engines(self) -> bool:
+        """Return whether engines are built when it is first opened; later they are in the cache."""
+        return self.options.get("backend", "").startswith("tensorrt")
+
+    def why_not(self) -> str | None:
+        """Return why it cannot run here, if so."""
+        if self.form == "openvino" and not find_spec("openvino"):
+            return "OpenVINO is not installed: pip install openvino"
+        if "device" not in self.options:
+            compilers = which("g++") or which("clang++")
+            missing = "compiled" in self.options and not compilers
+            return "torch.compile finds no C++ compiler: install g++" if missing else None
+        return self._why_not_on_gpu() if find_gpu() else "no NVIDIA GPU was found"
+
+    def _why_not_on_gpu(self) -> str | None:
+        if self.form == "torch":
+            import torch
+
+            usable = torch.cuda.is_available()
+            return None if usable else "this PyTorch cannot use the GPU: install one for CUDA"
+        if self.builds_engines:
+            extra = self.options["backend"]
+            missing = [name for name in (extra.replace("-", "_"), "pycuda") if not find_spec(name)]
+            lacks = f"{' and '.join(missing)} not installed: pip install 'gpen-edge[{extra}]'"
+            return lacks if missing else None
+        import onnxruntime
+
+        names = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+        provider = names[self.options["provider"]]
+        if provider in onnxruntime.get_available_providers():
+            return None
+        return f"this ONNX Runtime has no {provider}: pip install 'gpen-edge[gpu]'"

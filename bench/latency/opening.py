@@ -13,7 +13,6 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from base.errors import GpenEdgeError
 from bench.latency.entries import Entry, FileKind
 from bench.latency.form_process import FormError, FormProcess
-from bench.latency.forms import WAYS
 from engines.cache import FOLDER_VARIABLE
 from export.architectures import load_restoring
 from export.exporter import export_package
@@ -47,7 +46,7 @@ class Opener:
                 entry.way, file, self.crop, folder, self._threads, self._environment(entry.file)
             )
 
-        if WAYS[entry.way].builds_engines:
+        if entry.way.builds_engines:
             start().close()  # once before it counts
         return start()
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from typing import TypeVar
 
+from base.command_line import progress_bar
 from base.errors import PhotoError
 from base.text import cause_of, one_line
 from runtime.commands.failure_cause import cause_behind
@@ -71,12 +72,10 @@ def _failure(job: Job, error: Exception) -> str:
 
 def with_progress(items: Iterable[Item], what: str, total: int) -> Iterable[Item]:
     """Yield items, with a progress bar on standard error."""
-    from rich.console import Console  # here, because a single photo does not need it
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        yield from progress.track(items, total, description=what)
+    with progress_bar(what, total) as tick:
+        for item in items:
+            yield item
+            tick()
 
 
 def show(*lines: str) -> None:

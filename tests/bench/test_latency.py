@@ -21,7 +21,7 @@ from bench.latency.entries import (
     package_entries,
 )
 from bench.latency.form_process import FormError, FormProcess
-from bench.latency.forms import WAYS
+from bench.latency.forms import Way
 from bench.latency.opening import Opener
 from bench.latency.report import NO_TIME, ONE_AT_ONCE
 from bench.latency.turns import check_room, first_results, take_batches, take_turns
@@ -106,7 +106,7 @@ def test_every_form_of_a_network_that_runs_here_computes_the_same(opener):
     for name, entry in ENTRIES.items():
         if entry.why_not() is None and "gpu" not in name:
             batch = crops[:1] if entry.one_at_once else crops
-            ran[name] = WAYS[entry.way].open(opener.made(entry.file), 1)(batch)
+            ran[name] = entry.way.open(opener.made(entry.file), 1)(batch)
     assert {"published", "as-published", "static-torch", "static", "winograd"} <= ran.keys()
     for name, restored in ran.items():
         np.testing.assert_allclose(restored, ran["published"][: len(restored)], atol=1e-3, err_msg=name)
@@ -115,17 +115,17 @@ def test_every_form_of_a_network_that_runs_here_computes_the_same(opener):
 
 def test_a_package_takes_more_faces_than_its_backend_at_once(tiny_package):
     crops = np.random.default_rng(0).uniform(-1, 1, (5, 3, 64, 64)).astype(np.float32)
-    restore = WAYS["package"].open(tiny_package, 1)
+    restore = Way("package").open(tiny_package, 1)
     np.testing.assert_allclose(restore(crops)[4:], restore(crops[4:]), atol=1e-4)
 
 
 def test_a_row_that_cannot_run_says_why():
     assert ENTRIES["published"].why_not() is None
-    assert ENTRIES["compiled"].why_not() in (SLOW_TO_COMPILE, WAYS["torch-compile"].why_not())
+    assert ENTRIES["compiled"].why_not() in (SLOW_TO_COMPILE, ENTRIES["compiled"].way.why_not())
     compiled = {entry.name: entry for entry in network_entries(compiled=True)}["compiled"]
-    assert compiled.why_not() == WAYS["torch-compile"].why_not()
+    assert compiled.why_not() == ENTRIES["compiled"].way.why_not()
     for runtime in ("tensorrt", "tensorrt-rtx"):
-        without = WAYS[f"package-{runtime}"].why_not()
+        without = ENTRIES[f"{runtime}-fp32"].way.why_not()
         assert ENTRIES[f"{runtime}-fp32"].why_not() == without
         assert ENTRIES[f"{runtime}-int8"].why_not() == (without or NEEDS_PORTRAITS)
 
@@ -143,7 +143,7 @@ def test_a_package_is_compared_with_the_fp32_one_of_its_checkpoint(tiny_package)
 def test_a_form_that_fails_says_why_in_one_line(opener, tmp_path):
     (tmp_path / "broken.onnx").write_text("no network")
     with pytest.raises(FormError, match=r"it failed: .*broken\.onnx") as failure:
-        FormProcess("onnxruntime", tmp_path / "broken.onnx", opener.crop, tmp_path, 1, {})
+        FormProcess(Way("onnxruntime"), tmp_path / "broken.onnx", opener.crop, tmp_path, 1, {})
     assert "\n" not in str(failure.value)
 
 
@@ -213,7 +213,7 @@ def test_a_wrong_argument_is_told_with_status_2(tmp_path, capsys, arguments):
 
 def test_a_wrong_option_is_told_before_pytorch_is_loaded():
     command = "import sys\nfrom bench.__main__ import main\n"
-    command += "try: main(['latency', '--runs', '0'])\nfinally: print('torch' in sys.modules)"
+    command += "status = main(['latency', '--runs', '0'])\nprint('torch' in sys.modules)\nsys.exit(status)"
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stdout.strip()) == (2, "False")
     assert "must be at least 1" in done.stderr
