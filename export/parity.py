@@ -3,23 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto
-from PIL import Image
 from torch import Tensor
 
 from base.errors import GpenEdgeError
 from engines.package import GraphName
+from engines.portrait import portraits
 from export.restoring import Expected, RestoringNetwork, expected
 from export.rounding import rounding_session
-
-PORTRAIT = Path(__file__).parent / "data" / "portrait.jpg"
-"""A real face, aligned, 512×512: Eileen Collins (NASA, public domain; the astronaut of scikit-image)."""
 
 TOLERANCE = 1e-4
 """Largest allowed difference of an FP32 graph, relative to the largest value where that exceeds 1."""
@@ -117,10 +113,8 @@ def noise(size: int) -> Tensor:
 
 
 def portrait(size: int) -> Tensor:
-    """Return the portrait and its mirror image, 2×3×S×S in [−1, 1]."""
-    with Image.open(PORTRAIT) as picture:
-        crop = np.asarray(picture.resize((size, size)), np.float32) / 127.5 - 1
-    return torch.from_numpy(np.stack([crop, crop[:, ::-1]]).transpose(0, 3, 1, 2))
+    """Return the portrait of `engines.portrait` and its mirror image, 2×3×S×S in [−1, 1]."""
+    return torch.from_numpy(portraits(size))
 
 
 def _session(model: ModelProto) -> onnxruntime.InferenceSession:
