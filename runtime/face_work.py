@@ -23,7 +23,7 @@ from runtime.network.loop import LoopResult
 from runtime.network.monochrome import Toning
 from runtime.network.schedule import kappa
 from runtime.network.view import View, published_view, view_of
-from runtime.pixels import Map, Pixels
+from runtime.pixels import Crop, Map, Pixels
 from runtime.settings.settings import RestoreSettings
 
 
@@ -84,6 +84,10 @@ class SeenFace:
         gain = np.asarray(np.broadcast_to(self.view.tone.gain, 3), np.float32)
         return rounding_of(self.photo.dtype, self.noise, gain)
 
+    def in_own_tone(self, made: Crop) -> Crop:
+        """Return what the network made of the face in the photo's own tone; in grey if it is monochrome."""
+        return trusted(self.photo, self.aligned, self.view.restored(made), self.view.tone.gain)
+
     def grain(self, upscale: int) -> Bands:
         """Return the photo's grain in each wavelet band and channel, enlarged by a factor."""
         return face_grain(self.photo, self.aligned, upscale, self.view.tone.gain)
@@ -122,12 +126,8 @@ class FaceWork:
     """ρ, the region weights."""
     loop: LoopResult
     """What the network made of it, in the tone that it was shown."""
-
-    @cached_property
-    def restored(self) -> NDArray[np.float32]:
-        """The restored crop in the photo's own tone, S×S×3 in [0, 1]; in grey if the face is monochrome."""
-        seen = self.seen
-        return trusted(seen.photo, seen.aligned, seen.view.restored(self.loop.restored), seen.view.tone.gain)
+    restored: Crop
+    """The same in the photo's own tone; in grey if the face is monochrome."""
 
     @property
     def result(self) -> LoopResult:

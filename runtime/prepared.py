@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ from runtime.network.loop import LoopResult, restore_crops
 from runtime.network.monochrome import find_tonings, in_grey, put_back
 from runtime.network.schedule import pass_schedule, progress
 from runtime.photo.array_check import check_pixels
-from runtime.pixels import Map, Pixels, eight_bit
+from runtime.pixels import Crop, Map, Pixels, eight_bit
 from runtime.result import FaceResult, RestoreResult
 from runtime.settings.per_face import ByFace, check_by_face, in_common_batches, loop_settings
 from runtime.settings.settings import RestoreSettings
@@ -84,6 +84,7 @@ class PreparedPhoto:
         self._mended: dict[Hashable, tuple[AlignedFace, Patch | None]] = {}
         self._seen: dict[Hashable, SeenFace] = {}
         self._answers: dict[Hashable, LoopResult] = {}
+        self._restored: dict[Hashable, tuple[SeenFace, Crop, Crop]] = {}
 
     @property
     def faces(self) -> tuple[Face, ...]:
@@ -121,7 +122,7 @@ class PreparedPhoto:
         """Release the memory; the photo cannot be restored after it."""
         with self._turn:
             self._closed = True
-            for kept in (self._cuts, self._greys, self._mended, self._seen, self._answers):
+            for kept in (self._cuts, self._greys, self._mended, self._seen, self._answers, self._restored):
                 kept.clear()
 
     def __enter__(self) -> "PreparedPhoto":
@@ -148,7 +149,8 @@ class PreparedPhoto:
             seen = self._see(cuts, wanted, template, clock)
             with clock.stage("network", len(wanted)) as done:
                 loops = self._ask(seen, rho, wanted, done)
-        return {i: FaceWork(seen[i], wanted[i], rho[i], loops[i]) for i in wanted}
+                restored = self._in_own_tone(seen, loops)
+        return {i: FaceWork(seen[i], wanted[i], rho[i], loops[i], restored[i]) for i in wanted}
 
     def _faces(self, clock: StageClock) -> tuple[Face, ...]:
         if self._found is None:
@@ -222,12 +224,24 @@ class PreparedPhoto:
             )
             loops |= zip(group, results, strict=True)
         self._answers |= {keys[i]: loops[i] for i in wanted if not loops[i].over_budget}
-        for key in list(self._answers)[: -MOST_ANSWERS * max(1, len(wanted))]:
-            del self._answers[key]
+        _forget_oldest(self._answers, MOST_ANSWERS * len(self._found or ()))
         return {
             i: replace(loops[i], steps=own.iterations) if self._looks_once(own) else loops[i]
             for i, own in wanted.items()
         }
+
+    def _in_own_tone(self, seen: Mapping[int, SeenFace], loops: Mapping[int, LoopResult]) -> dict[int, Crop]:
+        """Return the restored crops in the photo's own tone.
+
+        Each is kept with what it is made of, so that no other object can have the same identity meanwhile.
+        """
+        made = _kept(
+            self._restored,
+            {i: (id(seen[i]), id(loops[i].restored)) for i in seen},
+            lambda i: (seen[i], loops[i].restored, seen[i].in_own_tone(loops[i].restored)),
+        )
+        _forget_oldest(self._restored, MOST_ANSWERS * len(self._found or ()))
+        return {i: restored for i, (_, _, restored) in made.items()}
 
     def _question(self, shown: NDArray[np.float32], rho: Map, settings: RestoreSettings) -> Hashable:
         """Return what the network's answer depends on: equal questions have the same answer."""
@@ -248,7 +262,6 @@ class PreparedPhoto:
         canvas = canvas_of(photo, settings)
         pasted = large if canvas is None else canvas
         placed = {i: work.placed for i, work in works.items()}
-        restored = for_each(works, lambda i: works[i].restored)
         hand_backs = for_each(works, lambda i: works[i].hand_back())
         roundings = {
             face_rectangle(placed[i], large.shape): rounding
@@ -256,7 +269,8 @@ class PreparedPhoto:
             if (rounding := work.seen.rounding) is not None
         }
         before = {(x0, y0, x1, y1): large[y0:y1, x0:x1].copy() for x0, y0, x1, y1 in roundings}
-        paste_all(pasted, [(placed[i], restored[i]) for i in works], hand_backs.values(), photo=large)
+        faces = [(placed[i], work.restored) for i, work in works.items()]
+        paste_all(pasted, faces, hand_backs.values(), photo=large)
         for (x0, y0, x1, y1), rounding in roundings.items():
             keep_rounding(pasted[y0:y1, x0:x1], before[x0, y0, x1, y1], rounding)
         tonings = {i: toning for i, work in works.items() if (toning := work.seen.cut.toning)}
@@ -313,6 +327,11 @@ def _kept(
     new = for_each([i for i, key in keys.items() if key not in cache], work)
     cache.update((keys[i], done) for i, done in new.items())
     return {i: cache[key] for i, key in keys.items()}
+
+
+def _forget_oldest(cache: dict[Hashable, Any], most: int) -> None:
+    for key in list(cache)[: max(0, len(cache) - most)]:
+        del cache[key]
 
 
 def _rest(photo: Pixels, settings: RestoreSettings) -> Pixels:
