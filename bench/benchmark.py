@@ -38,9 +38,7 @@ class Benchmark(Generic[Settings]):
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Declare the command's options."""
         options.add_options(parser, self.settings)
-        parser.add_argument(
-            "-o", "--output", type=Path, default=RESULTS, help="folder of the results (%(default)s)"
-        )
+        parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="Folder of the results.")
         parser.set_defaults(run=self._run)
 
     def _run(self, given: argparse.Namespace) -> int:

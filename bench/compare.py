@@ -181,8 +181,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=between(0, sys.float_info.max),
         default=0.05,
         metavar="SHARE",
-        help="share by which a figure may get worse; if one gets worse by more than that and the runs' "
-        "spread, the exit status is 1 (%(default)s)",
+        help="Share by which a figure may get worse. If one gets worse by more than that and by more than "
+        "the runs' spread, the exit status is 1.",
     )
     parser.set_defaults(run=_run)
 

@@ -31,9 +31,11 @@ Form: TypeAlias = Callable[[Tensor], Tensor]
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `python -m bench gpu`."""
-    parser.add_argument("-o", "--output", type=Path, required=True, help="JSON file of the figures")
-    parser.add_argument("--size", type=int, default=512, help="of the crops (512)")
-    parser.add_argument("--minutes", type=float, default=2.0, help="after which no further part begins (2)")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="JSON file of the figures.")
+    parser.add_argument("--size", type=int, default=512, help="Size of the crops.")
+    parser.add_argument(
+        "--minutes", type=float, default=2.0, help="Minutes after which no further part begins."
+    )
     parser.set_defaults(run=_run)
 
 

@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Callable
 from dataclasses import field, fields
-from pathlib import Path
 from typing import Any, TypeVar
 
 Settings = TypeVar("Settings")
@@ -12,14 +11,14 @@ Settings = TypeVar("Settings")
 def option(default: Any, about: str, *flags: str, **more: Any) -> Any:
     """Return a field of a settings class that is an option of the command, `--NAME`.
 
-    about  its help text; a default other than None or False is added
+    about  its help text, in full sentences; the parser adds the default
     flags  further names; a name without dashes makes it an argument instead
     more   what `add_argument` takes besides: `type`, `nargs`, `metavar`
     """
     return field(default=default, metadata={"about": about, "flags": flags, "more": more})
 
 
-def model(about: str = "package to measure in place of the bundled default") -> Any:
+def model(about: str = "Use this package in place of the bundled default.") -> Any:
     """Return the option that names a package: its folder, or a bundled name."""
     return option(None, about, "--model", metavar="PACKAGE")
 
@@ -33,17 +32,15 @@ def add_options(parser: argparse.ArgumentParser, settings: type) -> None:
         elif flags and not flags[0].startswith("-"):
             parser.add_argument(each.name, default=each.default, help=about, **{"nargs": "?"} | more)
         else:
-            shown = "" if each.default in (None, ()) else f" ({_shown(each.default)})"
+            default: Any = each.default
+            shown = ",".join(map(str, default)) if isinstance(default, tuple) else ""
+            shown = f" (default: {shown})" if shown else ""
             names = (*flags, _flag(each.name))
             parser.add_argument(*names, dest=each.name, default=each.default, help=about + shown, **more)
 
 
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
-
-
-def _shown(default: Any) -> str:
-    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
 
 
 def settings_of(options: argparse.Namespace, settings: type[Settings]) -> Settings:
@@ -78,7 +75,3 @@ def listed(read: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
         return tuple(read(each.strip()) for each in text.split(","))
 
     return several
-
-
-PORTRAITS = {"type": Path, "metavar": "PORTRAITS"}
-"""How an argument names a folder of square, aligned portraits."""

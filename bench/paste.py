@@ -8,7 +8,7 @@ import numpy as np
 from bench import timing
 from bench.benchmark import Benchmark, Tick
 from bench.options import option, positive
-from bench.report import Report, of_times, table
+from bench.report import Report, counted, of_times, table
 from runtime.faces.align import TEMPLATES, align
 from runtime.faces.face import Face
 from runtime.finish.paste import paste_all
@@ -26,7 +26,7 @@ ALLOWED = 0.2
 class PasteSettings:
     """How often a face is pasted."""
 
-    runs: int = option(15, "runs with each photo, in turns", type=positive)
+    runs: int = option(15, "Runs with each photo, in turns.", type=positive)
 
 
 def steps(settings: PasteSettings) -> int:
@@ -55,7 +55,7 @@ def measure(settings: PasteSettings, tick: Tick) -> Report:
         name="paste",
         tables=(
             table(
-                f"A face of {WIDTH} pixels cut out and pasted back, {settings.runs} runs",
+                f"A face of {WIDTH} pixels cut out and pasted back, {counted(settings.runs, 'run')}",
                 seconds,
                 milliseconds,
             ),

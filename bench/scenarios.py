@@ -102,15 +102,17 @@ def _around(face: Face, picture: Portrait) -> Portrait:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument("portraits", type=Path, nargs="*", help="square photos of one face (an astronaut)")
+    parser.add_argument(
+        "portraits", type=Path, nargs="*", help="Square photos of one face, in place of an astronaut."
+    )
     parser.add_argument(
         "--model",
         "--package",
         dest="package",
         metavar="PACKAGE",
-        help="package to restore with in place of the bundled default",
+        help="Use this package in place of the bundled default.",
     )
-    parser.add_argument("-o", "--output", type=Path, default=Path("scenarios"), help="folder (%(default)s)")
+    parser.add_argument("-o", "--output", type=Path, default=Path("scenarios"), help="Folder of the sheets.")
     parser.set_defaults(run=_run)
 
 

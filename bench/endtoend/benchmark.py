@@ -29,11 +29,11 @@ class EndToEndSettings:
 
     package: str | None = model()
     megapixels: tuple[float, ...] = option(
-        (1, 12, 24, 48), "of the photos: N[,N]", type=listed(between(0.1, 100))
+        (1, 12, 24, 48), "Sizes of the photos.", type=listed(between(0.1, 100))
     )
-    faces: tuple[int, ...] = option((1, 5, 29), "in a photo: N[,N]", type=listed(positive))
-    runs: int = option(3, "runs of each photo", type=positive)
-    quick: bool = option(False, "a photo of 12 megapixels with 1 face: how fast is a photo here?")
+    faces: tuple[int, ...] = option((1, 5, 29), "Numbers of faces in a photo.", type=listed(positive))
+    runs: int = option(3, "Runs of each photo.", type=positive)
+    quick: bool = option(False, "Show how fast a photo is here: one of 12 megapixels with 1 face.")
 
 
 def _settled(settings: EndToEndSettings) -> Iterable[EndToEndSettings]:

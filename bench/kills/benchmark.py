@@ -44,10 +44,14 @@ Place = Literal["same disk", "another disk"]
 class KillSettings:
     """How often the watcher is killed, and with what it works."""
 
-    kills: int = option(140, "kills in each series; by default more than there are steps", type=positive)
-    package: str | None = model("package to work with in place of the bundled default")
-    elsewhere: Path | None = option(None, "folder on another disk that photos come from", type=Path)
-    stride: int = option(1, "steps between two kills", type=positive)
+    kills: int = option(
+        140, "Kill so often in each series; the default is more than there are steps.", type=positive
+    )
+    package: str | None = model()
+    elsewhere: Path | None = option(
+        None, "Also take photos from this folder, which is on another disk.", type=Path
+    )
+    stride: int = option(1, "Kill at every so many steps.", type=positive)
 
 
 @dataclass

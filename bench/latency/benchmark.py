@@ -49,32 +49,38 @@ class LatencySettings:
 
     size_of: tuple[int, ...] = option(
         (),
-        f"published layouts, of {', '.join(map(str, LAYOUTS))}, with random weights (by default the bundled "
-        f"package, then {', '.join(map(str, SIZES))})",
+        f"Measure published layouts, of {', '.join(map(str, LAYOUTS))}, with random weights "
+        f"(default: the bundled package, then {','.join(map(str, SIZES))}).",
         type=listed(_size),
         metavar="S[,S]",
     )
-    checkpoint: Path | None = option(None, "network to measure instead", type=Path)
+    checkpoint: Path | None = option(None, "Measure this network instead.", type=Path)
     package: tuple[str, ...] = option(
         (),
-        "packages to measure side by side instead, as the runtime runs them; FP32 first",
+        "Measure these packages side by side instead, as the runtime runs them; FP32 first.",
         "--model",
         nargs="+",
         metavar="PACKAGE",
     )
-    threads: int | None = option(None, "of each form, in place of as many as pay here", type=positive)
-    runs: int | None = option(None, f"of each form, in turns, at most ({RUNS})", type=positive)
-    batches: tuple[int, ...] = option((), "faces at once, for the throughput (1,4,8)", type=listed(positive))
+    threads: int | None = option(
+        None, "Threads of each form, in place of as many as pay here.", type=positive
+    )
+    runs: int | None = option(None, f"Runs of each form at most, in turns (default: {RUNS}).", type=positive)
+    batches: tuple[int, ...] = option(
+        (), "Faces at once, for the throughput (default: 1,4,8).", type=listed(positive)
+    )
     budget: float | None = option(
         None,
-        f"seconds for all tables ({BUDGET}); the baseline and one turn are measured in any case",
+        f"Seconds for all tables (default: {BUDGET}); the baseline and one turn are always measured.",
         type=positive,
     )
     only: tuple[str, ...] = option(
-        (), "rows to measure beside the baseline: static,openvino", type=listed(str), metavar="ROW[,ROW]"
+        (), "Measure these rows beside the baseline: static,openvino.", type=listed(str), metavar="ROW[,ROW]"
     )
-    compile: bool = option(False, "torch.compile on a CPU too: takes minutes")
-    quick: bool = option(False, f"layout 256, {QUICK_RUNS} runs, one face at once, {QUICK_BUDGET} seconds")
+    compile: bool = option(False, "Use torch.compile on a CPU too, which takes minutes.")
+    quick: bool = option(
+        False, f"Measure layout 256 with {QUICK_RUNS} runs, one face at once, in {QUICK_BUDGET} seconds."
+    )
 
 
 def tables(settings: LatencySettings) -> Iterator[LatencySettings]:

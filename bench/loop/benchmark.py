@@ -44,11 +44,11 @@ class LoopSettings:
     """What goes through the loop."""
 
     portraits: Path | None = option(
-        None, "folder of square, aligned portraits", "PORTRAITS", nargs=None, type=Path
+        None, "Folder of square, aligned portraits.", "PORTRAITS", nargs=None, type=Path
     )
     package: str | None = model()
-    first: int = option(0, "number of the first portrait to take, by name", type=int)
-    limit: int = option(12, "portraits at most", type=positive)
+    first: int = option(0, "Number of the first portrait to take, by name.", type=int)
+    limit: int = option(12, "Take so many portraits at most.", type=positive)
 
 
 @dataclass(frozen=True)

@@ -42,20 +42,22 @@ Faces = dict[str, Portrait]
 class QualitySettings:
     """What is restored and measured."""
 
-    portraits: Path | None = option(None, "folder of square, aligned portraits", "PORTRAITS", type=Path)
+    portraits: Path | None = option(None, "Folder of square, aligned portraits.", "PORTRAITS", type=Path)
     package: str | None = model()
     first: int = option(
-        0, "number of the first portrait to take, by name: after those of the training", type=int
+        0, "Number of the first portrait to take, by name: those of the training are left out.", type=int
     )
     photos: Path | None = option(
-        None, "measure the photos in this folder instead, which have no truth", type=Path, metavar="FOLDER"
+        None, "Measure the photos in this folder instead, which have no truth.", type=Path, metavar="FOLDER"
     )
-    limit: int | None = option(None, "portraits or photos at most, for a quick look", type=positive)
+    limit: int | None = option(
+        None, "Take so many portraits or photos at most, for a quick look.", type=positive
+    )
     categories: tuple[str, ...] = option(
-        (), "degradations to measure, in place of all: NAME[,NAME]", type=listed(str)
+        (), "Measure these degradations only: NAME[,NAME].", type=listed(str)
     )
-    sheet: Path | None = option(None, "write a PNG of the restored faces, to look at", type=Path)
-    overwrite: bool = option(False, "replace a sheet that exists")
+    sheet: Path | None = option(None, "Write a PNG of the restored faces, to look at.", type=Path)
+    overwrite: bool = option(False, "Replace a sheet that exists.")
 
 
 def steps(settings: QualitySettings) -> int:

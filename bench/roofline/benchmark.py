@@ -33,10 +33,10 @@ class RooflineSettings:
     """What is measured, and how."""
 
     package: str | None = option(
-        None, "folder or name of a package, in place of the bundled default", "PACKAGE"
+        None, "Folder or name of a package, in place of the bundled default.", "PACKAGE"
     )
-    threads: int | None = option(None, "CPU threads, in place of as many as pay", type=positive)
-    runs: int = option(7, "runs of each graph, in turns", type=positive)
+    threads: int | None = option(None, "CPU threads, in place of as many as pay here.", type=positive)
+    runs: int = option(7, "Runs of each graph, in turns.", type=positive)
 
 
 def steps(settings: RooflineSettings) -> int:

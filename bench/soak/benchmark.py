@@ -50,13 +50,11 @@ TITLES = {"memory": "resident memory, MiB", "handles": "file handles", "threads"
 class SoakSettings:
     """How long, and with what."""
 
-    minutes: float = option(60.0, "how long", type=between(1e-3, 1e6))
-    photos: int | None = option(None, "stop after so many photos", type=positive)
+    minutes: float = option(60.0, "Restore for so many minutes.", type=between(1e-3, 1e6))
+    photos: int | None = option(None, "Stop after so many photos.", type=positive)
     package: str | None = model()
-    threads: int | None = option(None, "threads of the networks, in place of one per core", type=positive)
-    megapixels: float = option(
-        1.0, "factor by which the photos are larger than usual", type=between(1e-3, 100)
-    )
+    threads: int | None = option(None, "Threads of the networks, in place of one per core.", type=positive)
+    megapixels: float = option(1.0, "Multiply the size of the photos by this.", type=between(1e-3, 100))
 
 
 @dataclass(frozen=True, slots=True)
