@@ -76,7 +76,7 @@ def compare(old: Path, new: Path, threshold: float) -> tuple[Table, str, bool]:
     changes = [Change(known[measure.name], measure) for measure in after.measures if measure.name in known]
     if not changes:
         raise GpenEdgeError(
-            f"{_name(old)} and {_name(new)} have no figure in common: run {after.benchmark} anew"
+            f"{_name(old)} and {_name(new)} have no figure in common: run {after.benchmark} again"
         )
     verdicts = [change.verdict(threshold) for change in changes]
     shared = {change.new.name for change in changes}
@@ -103,7 +103,7 @@ def read(path: Path) -> Result:
         ) from error
     if not result.measures:
         raise GpenEdgeError(
-            f"{_name(path)} has no figures to compare, as an older version wrote it: measure anew"
+            f"{_name(path)} has no figures to compare, as an older version wrote it: measure again"
         )
     return result
 
@@ -146,15 +146,15 @@ def _row(change: Change, verdict: str) -> Row:
         moved = f"{new.value - old.value:+.2f} dB"
     else:
         moved = f"{max(new.value, SMALL) / max(old.value, SMALL):.3f}"
-    return one_line(new.name), _told(old), _told(new), moved, verdict
+    return one_line(new.name), _shown(old), _shown(new), moved, verdict
 
 
 def _alone(measure: Measure, where: str) -> Row:
-    cells = (_told(measure), "—") if where.endswith("old") else ("—", _told(measure))
+    cells = (_shown(measure), "—") if where.endswith("old") else ("—", _shown(measure))
     return one_line(measure.name), *cells, "—", where
 
 
-def _told(measure: Measure) -> str:
+def _shown(measure: Measure) -> str:
     if measure.lowest is None or measure.highest is None:
         return f"{measure.value:.4g} {one_line(measure.unit)}"
     return f"{measure.value:.4g} ({measure.lowest:.4g}–{measure.highest:.4g}) {one_line(measure.unit)}"

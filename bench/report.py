@@ -87,7 +87,7 @@ class Report:
     timed: bool = False
     """The finding is about time: on a busy machine none is stated."""
     failed: bool = False
-    """Something must not be as it was found: the command ends with an exit status of its own."""
+    """The benchmark found a fault: the command ends with exit status 3."""
 
     @property
     def title(self) -> str:

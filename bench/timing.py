@@ -1,4 +1,4 @@
-"""Timing several ways of doing the same thing in turns, so that a busy moment meets them all alike."""
+"""Timing several ways of doing the same thing in turns, so that a busy moment affects them all alike."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -1,8 +1,9 @@
-"""Whether the hot folder delivers each photo exactly once however often and wherever it is killed.
+"""Whether the hot folder delivers each photo exactly once, however often and wherever it is killed.
 
-A customer puts photos in, some of one name; somebody fetches results as soon as they appear; the watcher is
-killed at every step in turn, then at any moment, then while a second one wants the same folders. After each
-kill every photo must be somewhere, and every result whole; in the end each photo must have come out once.
+A customer adds photos, some with the same name, and fetches results as soon as they appear. The watcher is
+killed at each step in turn, then at random moments, then while a second watcher uses the same folders. After
+each kill every photo must exist somewhere and every result must be whole. At the end each photo must have
+been delivered once.
 """
 
 import os
@@ -33,7 +34,7 @@ from runtime.hotfolder.folders import Originals
 NAMES = ("portrait.png", "portrait.png", "film-scan/portrait.png", "portrait.gif", "scan 1.tiff", "a/b/c.bmp")
 """As a customer may call photos; a name comes again, with another content, while it is free."""
 _WAITING = 3
-"""Photos that are there whenever the watcher starts."""
+"""Photos that wait whenever the watcher starts."""
 _MOMENTS = 0.5
 """Kills at any moment come within so many seconds after the first photo was taken."""
 
@@ -70,7 +71,7 @@ class Series:
     ends: int = 0
     """Runs that were through before they would have been killed."""
     refused: int = 0
-    """Watchers that were told of another."""
+    """Watchers that refused to start because another one was running."""
     killed_before: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     """What must not be, in words."""
@@ -238,7 +239,7 @@ class Shop:
         return any(done.returncode < 0 for done in ends)
 
     def _look(self) -> None:
-        """Check that every photo is somewhere, and fetch the results that are there."""
+        """Check that every photo exists somewhere, and fetch the results."""
         kept = {sha256(path) for path in [*_files(self.photos), *_files(self.output / "done")]}
         lost = [number for content, number in self.contents.items() if content not in kept]
         if lost:

@@ -1,9 +1,9 @@
 """`python -m bench.kills.kill_point STEP IN OUT …`: the hot folder, which kills itself before a step.
 
-A step is whatever changes, or relies on, what is on the disk: a file of the two folders opened, renamed,
-removed or synced, a folder made, a change of the journal; and each restoration, before and after. STEP 0
-never kills; at the end the number of steps is told. A step of `~S` kills S seconds after the first photo was
-taken, wherever the program is then, in the middle of a library's code too.
+A step is anything that changes, or relies on, what is on the disk: a file of the two folders is opened,
+renamed, removed or synced, a folder is made, the journal changes; and each restoration, before and after.
+STEP 0 never kills. At the end the number of steps is printed. A step of `~S` kills S seconds after the first
+photo was taken, wherever the program is then, even inside a library.
 """
 
 import os
@@ -39,7 +39,7 @@ class Steps:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Count what Python tells of the two folders' files."""
+        """Count what Python reports about the two folders' files."""
         if event in _WATCHED and isinstance(arguments[0], str) and arguments[0].startswith(self._folders):
             self.step(event)
 

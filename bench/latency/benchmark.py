@@ -30,7 +30,7 @@ LAYOUTS = {
 """The published networks, GPEN-BFR-256 … 2048."""
 
 SIZES = (256, 512, 1024)
-"""Of the tables that nobody has to ask for."""
+"""Of the tables that are made by default."""
 BATCHES = (1, 4, 8)
 RUNS, QUICK_RUNS = 5, 2
 BUDGET, QUICK_BUDGET = 510, 45

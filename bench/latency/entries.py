@@ -39,14 +39,14 @@ class Entry:
     file: FileKind | Path
     """What it is opened from: made of the network, or a package."""
     one_at_once: bool = False
-    """It takes no larger batch, or compiles for minutes anew."""
+    """It takes no larger batch, or would compile for minutes again."""
     lacks: str | None = None
     """What it cannot do without, and does not have here."""
     reference: str | None = PUBLISHED
     """The row that computes the same in FP32, if there is one."""
 
     def why_not(self) -> str | None:
-        """Say why it cannot run here, if so."""
+        """Return why it cannot run here, if so."""
         return self.way.why_not() or self.lacks
 
 

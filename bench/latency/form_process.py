@@ -1,4 +1,4 @@
-"""A form in a process of its own: started, timed and measured by itself, and asked again in turns."""
+"""A form in its own process: started, timed and measured alone, then run again in turns."""
 
 import contextlib
 import json
@@ -33,7 +33,7 @@ class FirstResult:
     first_call_s: float
     peak_mib: float
     device_mib: float | None = None
-    """That the process then held on the GPU; None where there is none, or nothing tells."""
+    """That the process held on the GPU after that; None without a GPU or its management library."""
 
 
 class FormProcess:
@@ -89,7 +89,7 @@ class FormProcess:
     def seconds(self, batch: int = 1) -> float:
         """Restore so many copies of the crop at once; return how long it took. Raises FormError."""
         assert self._process.stdin
-        with contextlib.suppress(BrokenPipeError):  # it has ended: the missing answer tells
+        with contextlib.suppress(BrokenPipeError):  # it has ended; the missing answer shows that
             self._process.stdin.write(f"{batch}\n")
             self._process.stdin.flush()
         return float(self._answer())

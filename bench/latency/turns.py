@@ -1,4 +1,4 @@
-"""Asking open forms in turns, so that the machine's moods meet them all alike, while time and memory last."""
+"""Timing open forms in turns, so that a busy moment affects them all alike, while time and memory last."""
 
 import math
 import time

@@ -93,15 +93,13 @@ def _with_shapes(model: ModelProto, path: Path) -> ModelProto:
         for axis, dim in enumerate(value.type.tensor_type.shape.dim):
             if not dim.HasField("dim_value"):
                 if axis:
-                    raise PackageError(
-                        f"{path}: {value.name} has no fixed shape but for its batch: export it anew"
-                    )
+                    raise PackageError(f"{path}: {value.name} has no fixed shape: export it again")
                 dim.dim_value = 1
     del model.graph.value_info[:]  # inferred for any batch
     try:
         return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except onnx.shape_inference.InferenceError as error:
-        raise PackageError(f"{path}: its shapes cannot be inferred: export it anew") from error
+        raise PackageError(f"{path}: its shapes cannot be inferred: export it again") from error
 
 
 def _work(
@@ -110,7 +108,7 @@ def _work(
     names = [name for name in (*node.input, *node.output) if name]
     unknown = next((name for name in names if name not in shapes), None)
     if unknown is not None:
-        raise PackageError(f"{path}: the shape of {unknown} cannot be inferred: export it anew")
+        raise PackageError(f"{path}: the shape of {unknown} cannot be inferred: export it again")
     still = node.op_type in RELABELLED
     outputs = 0 if still else sum(sizes[name] for name in node.output if name)
     activations = [sizes[name] for name in node.input if name and name not in weights]

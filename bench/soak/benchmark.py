@@ -1,7 +1,7 @@
 """Continuous restores, file to file, in one process: do memory, file handles or threads grow?
 
 Photos of several kinds and sizes come in turn, a damaged one among them. After each, what the process holds
-is looked at. Whether it grows is told from noise by a straight line through the means of BLOCKS equal parts
+is looked at. Growth is told apart from noise by a straight line through the means of BLOCKS equal parts
 of the run, whose slope has a 95 % confidence interval (Student's t; the means of long parts are independent
 enough where single samples are not). The first quarter is left out: caches and pools fill then.
 """
@@ -36,7 +36,7 @@ BLOCKS = 10
 QUANTILE = 2.306
 """Of Student's t at 97.5 %, with BLOCKS - 2 degrees of freedom."""
 FEWEST = 2 * BLOCKS + ROUND
-"""Photos that must have come, for a slope to be told."""
+"""Photos that are needed to measure a slope."""
 SMALL = {"memory": 1.0, "handles": 0.5, "threads": 0.5}
 """Growth over a whole run that is none: the samples themselves are kept, and memory comes in pages."""
 KEPT = 400
@@ -83,7 +83,7 @@ class Trend:
     noise: float
     """Standard deviation of the samples about the line."""
     flat: bool
-    """The slope is within noise: no growth can be told, or less than a sample swings, or next to none."""
+    """The slope is within noise: growth is not significant, less than the samples vary, or tiny."""
 
 
 def look(photo: int, seconds: float) -> Sample:
