@@ -1,1 +1,1 @@
-"""From a checkpoint to a model package of ONNX graphs."""
+"""Export a checkpoint to a model package of ONNX graphs."""

@@ -32,7 +32,7 @@ def _run(arguments: list[str]) -> int:
     _add_arguments(commands.add_parser("package", prog="python -m export", description=__doc__))
     parsing.add_arguments(commands.add_parser("parsing", description=parsing.add_parsing.__doc__))
     if arguments[:1] != ["parsing"]:
-        arguments = ["package", *arguments]  # the command that is meant where none is named
+        arguments = ["package", *arguments]  # the command that is meant if none is named
     options = parser.parse_args(arguments)
     return int(options.run(options))
 
@@ -44,35 +44,39 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="A .pth or .safetensors file. The kind of network follows from its tensors.",
     )
-    add("-o", "--output", type=Path, required=True, help="The folder of the package.")
-    add("--name", help="The name of the package. (default: the checkpoint's)")
-    add("--licence", help="The licence of the weights. (default: that of the published ones)")
+    add("-o", "--output", type=Path, required=True, help="Folder to write the package to.")
+    add("--name", help="Name of the package. (default: the checkpoint's file name)")
+    add("--licence", help="Licence of the weights. (default: that of the published weights)")
     add(
         "--precision",
         default="fp32",
         choices=("fp32", "fp16"),
-        help="What convolutions compute in; fp16 is for GPUs, and cannot overflow.",
+        help="Precision of the convolutions; fp16 is for GPUs, and cannot overflow.",
     )
-    add("--fused", action="store_true", help="Also write fused.onnx, the form that other tools load.")
-    add("--winograd", action="store_true", help="For CPUs: wide layers take fewer products and more space.")
+    add("--fused", action="store_true", help="Also write fused.onnx, in the form that other tools load.")
+    add(
+        "--winograd",
+        action="store_true",
+        help="For CPUs: wide layers need fewer multiplications and more memory.",
+    )
     add(
         "--store",
         default="fp32",
         choices=("fp32", "fp16"),
-        help="How FP32 weights are stored; fp16 halves the files, computation stays FP32.",
+        help="Storage of FP32 weights; fp16 halves the files, while computation stays FP32.",
     )
     add(
         "--loop",
         choices=get_args(Loop),
-        help="What each pass of the network looks at, which follows from how the weights were trained: "
-        "renewed encodes the present estimate, moved updates only the latent code, held takes a single pass "
+        help="What the loop updates between passes, depending on how the weights were trained: "
+        "renewed encodes the current estimate, moved updates only the latent code, held takes a single pass "
         "(default: moved for GPEN, unless python -m calibration latents finds that held is better)",
     )
     add(
         "--noise",
         default="stored",
         choices=("stored", "none"),
-        help="The noise that a GFPGAN generator adds: the file's own, the same in every run, or none.",
+        help="Noise that a GFPGAN generator adds: the file's own, the same in every run, or none.",
     )
     add("--opset", type=int, default=17, choices=range(17, 21), help="The ONNX opset.")
     add(
@@ -91,7 +95,7 @@ def _export(options: argparse.Namespace) -> int:
     with Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal) as bar:
         task = bar.add_task(
             "", total=step_count(fused=options.fused), completed=-1
-        )  # told when a step begins
+        )  # called at the start of each step
         package, parities = export_package(
             options.checkpoint,
             options.output,

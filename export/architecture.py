@@ -1,4 +1,4 @@
-"""What the exporter must know of a kind of network: how its checkpoint is recognised, read and loaded."""
+"""A kind of network for the exporter: how its checkpoint is recognised, read and loaded."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -22,10 +22,12 @@ class Architecture(Generic[AnyLayout, AnyNetwork]):
     title: str
     """Its name in messages: "GPEN network"."""
     names: re.Pattern[str]
-    """Matches the whole name of any of its tensors."""
+    """Matches the complete name of any of its tensors."""
     read_layout: Callable[[Mapping[str, Shape]], AnyLayout]
-    """Reads its sizes off the tensors' shapes. Raises CheckpointError, naming the first that does not fit."""
+    """Reads its sizes off the tensors' shapes. Raises CheckpointError naming the first tensor that does not
+    fit.
+    """
     load: Callable[[AnyLayout, dict[str, Tensor]], AnyNetwork]
-    """Makes the network of its tensors, float32."""
+    """Creates the network from its tensors, float32."""
     unused: re.Pattern[str] | None = None
-    """Matches the names of tensors that no restoration needs; they are dropped before anything is read."""
+    """Matches the names of tensors that restoration does not need; they are dropped first."""

@@ -1,4 +1,4 @@
-"""The kinds of networks that the exporter knows, one row each."""
+"""The kinds of networks that can be exported, one row each."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,35 +15,35 @@ from export.restoring import RestoringNetwork
 from export.state_dict import known_names
 
 RESTORING: tuple[Architecture[Any, RestoringNetwork], ...] = (GPEN, GFPGAN)
-"""Networks that restore faces: `python -m export` makes packages of them."""
+"""Networks that restore faces, for `python -m export`."""
 PARSING: tuple[Architecture[Any, ParsingNetwork], ...] = (PARSENET,)
-"""Networks that tell the parts of a face: `python -m export parsing` adds one to a package."""
+"""Networks that segment faces, for `python -m export parsing`."""
 
 
 def load_restoring(path: Path) -> tuple[str, RestoringNetwork]:
-    """Read the checkpoint of a network that restores faces; its kind follows from its tensors alone.
+    """Read the checkpoint of a face-restoring network; its kind follows from its tensors alone.
 
-    Returns the kind and the network. Raises CheckpointError as `load_tensors` does, also when it is the
-    checkpoint of a network that does something else.
+    Returns the kind and the network. Raises CheckpointError like `load_tensors`, also for the checkpoint of
+    any other network.
     """
     content = read_checkpoint(path)
     found = _likeliest(content, RESTORING)
     other = _likeliest(content, (found, *PARSING))
     if other is not found:
         raise CheckpointError(
-            f"checkpoint {path} is a {other.title}, which tells the parts of a face: "
+            f"checkpoint {path} is a {other.title}, which segments faces: "
             "add it to a package with python -m export parsing"
         )
     return found.kind, found.load(*tensors_of(path, content, found))
 
 
 def load_parsing(path: Path) -> ParsingNetwork:
-    """Read the checkpoint of a face-parsing network. Raises CheckpointError as `load_tensors` does."""
+    """Read the checkpoint of a face-parsing network. Raises CheckpointError like `load_tensors`."""
     content = read_checkpoint(path)
     found = _likeliest(content, PARSING)
     return found.load(*tensors_of(path, content, found))
 
 
 def _likeliest(content: Any, known: Sequence[Architecture[Any, AnyNetwork]]) -> Architecture[Any, AnyNetwork]:
-    """Return the kind of network that has the most tensors in a checkpoint; if none has any, the first."""
+    """Return the kind of network that matches the most tensors of a checkpoint; if none match, the first."""
     return max(known, key=lambda architecture: known_names(content, architecture.names))

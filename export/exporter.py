@@ -1,4 +1,4 @@
-"""Checkpoint in, model package out."""
+"""Export a checkpoint to a model package."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -48,24 +48,24 @@ def export_package(
     overwrite: bool = False,
     progress: Progress = lambda _: None,
 ) -> tuple[Package, dict[GraphName, Parity]]:
-    """Write the package of a checkpoint, after every graph was compared with the published network.
+    """Write the package of a checkpoint, after comparing every graph with the published network.
 
     The same checkpoint always gives the same bytes.
 
-    name      the package's name; None takes the checkpoint's file name
-    licence   of the weights, kept in the manifest; None takes that of the published weights of this kind
-    fused     also write `fused.onnx`, `input` → `output`, the form that other tools load
-    winograd  compute wide layers by Winograd's filtering: for CPUs (export/winograd.py)
+    name      the package's name; None uses the checkpoint's file name
+    licence   of the weights, kept in the manifest; None uses that of the published weights of this kind
+    fused     also write `fused.onnx`, `input` → `output`, in the form that other tools load
+    winograd  compute wide layers by Winograd convolution: for CPUs (export/winograd.py)
     precision "fp16": convolutions in half precision, for GPUs (export/half.py)
-    store     how weights of FP32 layers lie in the files: "fp16" halves them, and they are computed with in
-              FP32 still
+    store     storage of the weights of FP32 layers: "fp16" halves the files, computation stays FP32
     loop      what the weights were trained for; None leaves it to `python -m calibration latents`
-    noise     which noise a generator adds: that of the file's buffers, as constants, or none
-    batch     1: every graph takes one crop, in shapes that are numbers throughout, for tools that cannot do
-              with less; None: any number of crops
+    noise     the noise that a generator adds: that of the file's buffers, as constants, or none
+    batch     1: every graph accepts one crop, with static shapes throughout, for tools that need them; None:
+              any
+              number of crops
 
-    Raises CheckpointError and PackageError, and GpenEdgeError when a graph does not compute what it should or
-    options contradict each other. Nothing is left behind then.
+    Raises CheckpointError and PackageError, and GpenEdgeError if a graph computes wrong values or options
+    contradict each other. Nothing is left behind on failure.
     """
     renewed = loop == "renewed"
     form = _form(precision, winograd=winograd)
@@ -108,7 +108,7 @@ def _form(precision: str, *, winograd: bool) -> Form:
         return "winograd" if winograd else "exact"
     if winograd:
         raise GpenEdgeError(
-            "--winograd is for CPUs, and its rounding grows too much for --precision fp16: leave one out"
+            "--winograd is for CPUs, and its rounding error is too large for --precision fp16: leave one out"
         )
     return "half"
 
@@ -125,7 +125,7 @@ def step_count(*, fused: bool) -> int:
 
 
 def write_graph(model: ModelProto, path: Path) -> Graph:
-    """Write a graph of a package; return what the manifest says of it."""
+    """Write a graph of a package; return its entry for the manifest."""
     path.write_bytes(model.SerializeToString(deterministic=True))
     inputs, outputs = (tuple(map(_port, values)) for values in (model.graph.input, model.graph.output))
     return Graph(path.name, sha256(path), inputs, outputs)

@@ -1,23 +1,28 @@
-"""The static-weight form in half precision, such that no value overflows, whatever the latent (design §3).
+"""The static-weight form in half precision, such that no value can overflow, whatever the latent (design §3).
 
-FP16 ends at 65504. What is stored between two kernels, and what a convolution adds up, stays below it:
+FP16 ends at 65504. Values stored between two kernels, and the sums within a convolution, stay below it:
 
 - Every stored activation is clamped to ±BOUND, in FP32, before it is rounded. The clamp is for hostile input:
-  activations of trained networks are around 1 and seldom above 10. What it changes the exporter notices.
-- Styles are divided by σ = max|s| of the sample, so a modulated activation is no larger than it was.
+  activations of trained networks are around 1 and seldom above 10. If it changes anything, the exporter
+  reports it.
+- Styles are divided by σ = max|s| of the sample, so modulation never enlarges an activation.
 - Each output channel of a kernel is divided by its Σ|W|, times MASS. Hence a sum over the kernel, and any
-  part of it in any order, is at most MASS · BOUND = 64 000, also where an engine adds up in FP16. (Divided by
-  its own max there would be up to 9 · 1024 terms of that size to be added.)
-- Blurs sum to 1 along rows and along columns, which bounds them by their input.
-- What was divided out comes back as one factor per sample and output channel. It may be of any size, so it
-  is computed and applied in FP32, as are bias and activation: an engine does all this in the one kernel that
-  reads the convolution's result and writes the activation.
+part of it
+  in any order, is at most MASS · BOUND = 64 000, even if an engine accumulates in FP16. (Divided by its own
+  maximum,
+  up to 9 · 1024 terms of that size could add up.)
+- Blurs sum to 1 along rows and along columns, so they never exceed their input.
+- The divisors are multiplied back as one factor per sample and output channel. It can have any size, so it is
+computed
+  and applied in FP32, like bias and activation: an engine does all this in the kernel that reads the
+  convolution's
+  result and writes the activation.
 
-Nothing that matters vanishes either: with Σ|W| = MASS a kernel of 9 · 1024 equal values has 0.007 in each, a
-hundred times the least normal number, and what is lost below 6e-8 is lost beside terms near 1.
+Underflow does no harm either: with Σ|W| = MASS a kernel of 9 · 1024 equal values has 0.007 in each, a hundred
+times the smallest normal number, and values below 6e-8 are negligible beside terms near 1.
 
-Mapping, final linear layer, style affines, demodulation, the accumulation of the picture, and what goes in
-and out of the graphs, are FP32.
+Mapping, final linear layer, style affines, demodulation, the accumulation of the picture, and the inputs and
+outputs of the graphs are FP32.
 """
 
 from dataclasses import dataclass
@@ -33,12 +38,12 @@ BOUND = 1000.0
 MASS = 64.0
 """Σ|W| of each output channel."""
 TINY = 1e-12
-"""Least divisor: for styles and kernels that are zero."""
+"""Smallest divisor, for styles and kernels that are zero."""
 
 
 @dataclass(frozen=True)
 class Widened:
-    """A linear layer that computes in FP32 what comes in FP16."""
+    """A linear layer that computes in FP32 with FP16 input."""
 
     linear: Linear
 
@@ -49,7 +54,7 @@ class Widened:
 
 @dataclass(frozen=True)
 class HalfRgb:
-    """A to_rgb: its products are FP16; its style, which nothing demodulates, comes back in FP32."""
+    """A to_rgb: its products are FP16; its style, which is not demodulated, is multiplied back in FP32."""
 
     affine: Linear
     weight: Tensor
@@ -68,7 +73,7 @@ class HalfRgb:
 
 
 def stored(x: Tensor) -> Tensor:
-    """Return FP32 values as they are stored between two kernels: clamped, then rounded to FP16."""
+    """Return FP32 values as stored between two kernels: clamped, then rounded to FP16."""
     return x.clamp(-BOUND, BOUND).half()
 
 
@@ -76,7 +81,7 @@ Part = TypeVar("Part")
 
 
 def own(part: object, kind: type[Part]) -> Part:
-    """Return a part as the kind that is halved. Raises TypeError when it is of another form."""
+    """Return a part if it has the kind that can be halved. Raises TypeError otherwise."""
     if not isinstance(part, kind):
         raise TypeError(
             f"the form that is halved has a {type(part).__name__} where a {kind.__name__} belongs"
@@ -90,7 +95,7 @@ def halved_rgb(layer: Rgb) -> HalfRgb:
 
 
 def halved_convolution(convolve: Convolve) -> tuple[Convolve, Tensor]:
-    """Return a convolution whose kernels have at most mass MASS, and the factor per output channel."""
+    """Return a convolution whose kernels have mass MASS at most, and the factor per output channel."""
     if isinstance(convolve, Doubling):
         blur, gain = halved_blur(convolve.blur)
         mass = torch.stack([mass_of(phase) for phase in convolve.phases]).amax(0)
@@ -107,12 +112,12 @@ def mass_of(weight: Tensor) -> Tensor:
 
 
 def divided(weight: Tensor, mass: Tensor) -> Tensor:
-    """Return a kernel in FP16, each of its output channels divided by its mass and times MASS."""
+    """Return a kernel in FP16, each of its output channels divided by its mass and multiplied by MASS."""
     return (weight * (MASS / mass.clamp_min(TINY))[:, None, None, None]).half()
 
 
 def halved_blur(blur: tuple[Tensor, Tensor]) -> tuple[tuple[Tensor, Tensor], float]:
-    """Return the row and the column with a sum of 1 each, and what they lost by it."""
+    """Return the row and the column normalised to a sum of 1 each, and the factor this removed."""
     row, column = blur
     sums = float(row[0].sum()), float(column[0].sum())
     return ((row / sums[0]).half(), (column / sums[1]).half()), sums[0] * sums[1]

@@ -1,8 +1,8 @@
 """Layers of the static-weight form: StyleGAN2's, with weights that do not depend on the latent (design §3).
 
-A modulated convolution with style s and demodulation d equals conv(x ⊙ s, W) ⊙ d with a constant W, where
-d = rsqrt(s² · ΣW² + 1e-8): one small product per layer. What is left is ordinary convolutions, which
-inference engines pack, fuse and quantise. All are differentiable, so training uses them too.
+A modulated convolution with style s and demodulation d equals conv(x ⊙ s, W) ⊙ d with a constant W, where d =
+rsqrt(s² · ΣW² + 1e-8): one small product per layer. What remains is ordinary convolutions, which inference
+engines pack, fuse and quantise. All are differentiable, so training uses them too.
 """
 
 import functools
@@ -35,7 +35,7 @@ class Linear:
 
 
 class Convolve(Protocol):
-    """A 3×3 convolution of parts that lie side by side."""
+    """A 3×3 convolution of parts, as if concatenated."""
 
     def __call__(self, parts: list[Tensor]) -> Tensor:
         """Convolve parts, each B×C×H×W."""
@@ -46,10 +46,10 @@ class Same:
     """A 3×3 convolution that keeps the resolution."""
 
     weights: tuple[Tensor, ...]
-    """The kernel, split as its input is."""
+    """The kernel, split like its input."""
 
     def __call__(self, parts: list[Tensor]) -> Tensor:
-        """Convolve: over parts that lie side by side this is a sum, so nothing is copied to join them."""
+        """Convolve the parts and add the results, so that nothing is copied to concatenate them."""
         terms = (F.conv2d(part, weight, padding=1) for part, weight in zip(parts, self.weights, strict=True))
         return total(terms)
 
@@ -58,8 +58,9 @@ class Same:
 class Doubling:
     """A transposed 3×3 convolution of stride 2 and the blur after it.
 
-    An even row of the result sees two rows of the kernel, an odd row one, and columns likewise. So the
-    transposed convolution is four small ones at the low resolution, whose results are interleaved.
+    An even row of the result depends on two rows of the kernel, an odd row on one; likewise for columns. So
+    the transposed convolution is computed as four small ones at the low resolution, whose results are
+    interleaved.
     """
 
     phases: tuple[Tensor, Tensor, Tensor, Tensor]
@@ -68,11 +69,13 @@ class Doubling:
     """Row and column."""
 
     def __call__(self, parts: list[Tensor]) -> Tensor:
-        """Convolve parts that lie side by side, each B×C×H×W, to B×C′×2H×2W."""
+        """Convolve parts as if concatenated, each B×C×H×W, to B×C′×2H×2W."""
         x = torch.cat(parts, 1)
-        # One more than H×W: even lines reach beyond both ends, odd lines get a last one of zeros, which is
-        # the first that the blur sees beyond the end. The 1×1 kernel's are added after it: OpenCV's DNN
-        # leaves the padding of a 1×1 convolution unwritten.
+        # One larger than H×W: even lines extend beyond both ends; odd lines get a last one of zeros, the
+        # first that the
+        # blur reads beyond the end. The padding for the 1×1 kernel is added after the convolution: OpenCV's
+        # DNN leaves the
+        # padding of a 1×1 convolution uninitialised.
         pads = ((1, 1, 1, 1), (0, 1, 1, 1), (1, 1, 0, 1), (0, 0, 0, 0))
         ee, eo, oe, oo = (
             F.conv2d(F.pad(x, pad), weight) for pad, weight in zip(pads, self.phases, strict=True)
@@ -84,7 +87,7 @@ class Doubling:
 
 
 class RgbLayer(Protocol):
-    """A to_rgb, in whatever arithmetic."""
+    """A to_rgb, in any precision."""
 
     def __call__(self, x: list[Tensor], w: Tensor, below: Tensor | None) -> Tensor:
         """Return the picture, B×3×H×W; `below` is the one at half the resolution."""
@@ -102,7 +105,7 @@ class Rgb:
     """Kernel that doubles the picture from below."""
 
     def __call__(self, x: list[Tensor], w: Tensor, below: Tensor | None) -> Tensor:
-        """Return B×3×H×W: three channels are so few that scaling the weight is cheaper than scaling x."""
+        """Return B×3×H×W. With only three channels, scaling the weight is cheaper than scaling x."""
         weight = self.weight * self.affine(w)[:, None]
         parts = zip(x, torch.split(weight, [part.shape[1] for part in x], 2), strict=True)
         out = total(torch.bmm(k, part.flatten(2)) for part, k in parts)
@@ -111,23 +114,23 @@ class Rgb:
 
 
 def modulated(x: list[Tensor], style: Tensor) -> list[Tensor]:
-    """Scale parts that lie side by side, each B×C×H×W, by a style as wide as all of them, B×ΣC."""
+    """Scale parts as if concatenated, each B×C×H×W, by a style as wide as all of them, B×ΣC."""
     scales = torch.split(style[:, :, None, None], [part.shape[1] for part in x], 1)
     return [part * s for part, s in zip(x, scales, strict=True)]
 
 
 def blurred(x: Tensor, kernel: tuple[Tensor, Tensor], *, pad: tuple[int, int]) -> Tensor:
-    """Convolve every channel with an outer product, as rows, then columns; `pad` is before and after each."""
+    """Convolve every channel with an outer product, rows then columns; `pad` is before and after each."""
     row, column = kernel
     x = F.conv2d(F.pad(x, (*pad, 0, 0)), row, groups=len(row))
     return F.conv2d(F.pad(x, (0, 0, *pad)), column, groups=len(column))
 
 
 def doubled(rgb: Tensor, kernel: Tensor | None) -> Tensor:
-    """Double by zero insertion and the kernel: a transposed convolution per channel, its border cropped."""
+    """Double by zero insertion and the kernel: a transposed convolution per channel, then cropped."""
     return F.conv_transpose2d(rgb, kernel, stride=2, padding=1, groups=3)  # type: ignore[arg-type]
 
 
 def total(terms: Iterable[Tensor]) -> Tensor:
-    """Add tensors up."""
+    """Return the sum of tensors."""
     return functools.reduce(torch.add, terms)

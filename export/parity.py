@@ -1,4 +1,4 @@
-"""Does a package compute what the published network computes? Asked of ONNX Runtime before it is kept."""
+"""Check in ONNX Runtime that a package computes the same as the published network, before it is kept."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from export.restoring import Expected, RestoringNetwork, expected
 from export.rounding import rounding_session
 
 TOLERANCE = 1e-4
-"""Largest allowed difference of an FP32 graph, relative to the largest value where that exceeds 1."""
+"""Largest allowed difference of an FP32 graph, relative to the largest value if that exceeds 1."""
 
 HALVED_TOLERANCE = 1e-2
-"""The same of a graph whose weights are stored as FP16: each is off by up to 2⁻¹¹ of itself."""
+"""The same for a graph whose weights are stored as FP16: each is off by up to 2⁻¹¹ of itself."""
 
 HALF_TOLERANCE = 1e-2
-"""The same of a graph that computes in FP16."""
+"""The same for a graph that computes in FP16."""
 
 Array = NDArray[np.float32]
 
@@ -49,7 +49,7 @@ def measure(
 ) -> dict[GraphName, Parity]:
     """Compare every graph with the published network, as `compare` does.
 
-    renewed  the step is that of the renewed loop
+    renewed  whether the step is that of the renewed loop
     """
     return compare(models, partial(expected, network, renewed=renewed), network.size, tolerance, batches)
 
@@ -61,13 +61,13 @@ def compare(
     tolerance: float = TOLERANCE,
     batches: tuple[int, ...] = (1, 2),
 ) -> dict[GraphName, Parity]:
-    """Compare every graph with what the published network gives.
+    """Compare every graph with the published network's results.
 
-    expected_of  what it gives for crops, B×3×S×S in [−1, 1]
+    expected_of  returns those for crops, B×3×S×S in [−1, 1]
     size         S
     batches      B of each comparison, 2 at most
 
-    Raises GpenEdgeError when a graph differs by more than the tolerance or gives values that are not finite.
+    Raises GpenEdgeError if a graph differs by more than the tolerance or returns non-finite values.
     """
     sessions = {name: _session(model) for name, model in models.items()}
     random, real = (
@@ -79,7 +79,7 @@ def compare(
         if not worst <= tolerance:
             raise GpenEdgeError(
                 f"the {name} graph differs from the published network by {worst:.1e}, "
-                f"more than {tolerance:.0e}, the most that its precision allows: nothing was written"
+                f"more than {tolerance:.0e}, the tolerance for its precision: nothing was written"
             )
     return result
 
@@ -101,14 +101,14 @@ def _differences(
 
 
 def _relative(found: Array, wanted: Array) -> float:
-    """Return the largest difference over the largest value, or over 1; infinity for what is not finite."""
+    """Return the largest difference relative to the largest value or to 1; infinity if not finite."""
     if not np.isfinite(found).all():
         return float("inf")
     return float(np.abs(found - wanted).max() / max(1.0, float(np.abs(wanted).max())))
 
 
 def noise(size: int) -> Tensor:
-    """Return noise, always the same, 2×3×S×S in [−1, 1]."""
+    """Return fixed noise, 2×3×S×S in [−1, 1]."""
     return torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 

@@ -1,4 +1,4 @@
-"""`python -m export parsing ParseNet-latest.pth -o PACKAGE`: a package learns to tell hair from skin."""
+"""`python -m export parsing ParseNet-latest.pth -o PACKAGE`: add a face-parsing network to a package."""
 
 import argparse
 from dataclasses import replace
@@ -30,24 +30,28 @@ def add_parsing(
     licence: str | None = None,
     overwrite: bool = False,
 ) -> tuple[Package, Parity]:
-    """Add `parsing.onnx` to a package: `crop` → `scores`, of the 19 classes of CelebAMask-HQ.
+    """Add `parsing.onnx` to a package: `crop` → `scores`, for the 19 classes of CelebAMask-HQ.
 
-    It is compared with the published network first. All else in the package stays as it is.
+    It is compared with the published network first. The rest of the package is not changed.
 
     checkpoint  a ParseNet, `.pth` or `.safetensors`
     folder      a package made by `export_package`
     name        a new name for the package; None keeps its own
-    licence     of these weights, kept in the manifest; None takes that of the published ones
-    overwrite   replace a face-parsing network that the package has already
+    licence     of these weights, kept in the manifest; None uses that of the published ones
+    overwrite   replace an existing face-parsing network
 
-    Raises CheckpointError and PackageError, and GpenEdgeError when the graph does not compute what it should.
-    The package is as it was then.
+    Raises CheckpointError and PackageError, and GpenEdgeError if the graph computes wrong values. The package
+    is then left unchanged.
     """
     if not folder.is_dir():
-        raise PackageError(f"no package {folder}: make it first with python -m export CHECKPOINT -o {folder}")
+        raise PackageError(
+            f"no package {folder}: create it first with `python -m export CHECKPOINT -o {folder}`"
+        )
     manifest = open_package(folder).manifest
     if "parsing" in manifest.graphs and not overwrite:
-        raise PackageError(f"package {folder} has a face-parsing network already: --overwrite replaces it")
+        raise PackageError(
+            f"package {folder} already has a face-parsing network: add --overwrite to replace it"
+        )
     network = load_parsing(checkpoint)
     crop = torch.zeros(2, 3, network.size, network.size)
     model = to_onnx(TracedGraph(network.constant(), {"crop": crop}, ("scores",)), manifest.opset)

@@ -1,4 +1,4 @@
-"""What a face-parsing network is to the exporter."""
+"""A face-parsing network for the exporter."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +18,6 @@ class ParsingNetwork:
     licence: str
     """Of the published weights."""
     published: Callable[[Tensor], Tensor]
-    """As published: what the graph is compared with."""
+    """As published: the reference for the graph."""
     constant: Callable[[], Callable[[Tensor], Tensor]]
-    """Makes the form that is exported."""
+    """Returns the form that is exported."""

@@ -1,7 +1,7 @@
-"""What a face-restoring network is to the exporter, and the graphs that a package has of it.
+"""A face-restoring network for the exporter, and the graphs of its package.
 
-A restoring network is an encoder, a mapping network and a generator, whatever they are made of. Each kind has
-its own folder and one row in `export/architectures.py`; nothing here or beyond knows one by name.
+A restoring network consists of an encoder, a mapping network and a generator. Each kind has its own folder
+and one row in `export/architectures.py`; no kind is named here or in the modules that use this one.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,10 +15,10 @@ from engines.package import GraphName, Number, Template
 from export.tracing import TracedGraph
 
 Form = Literal["exact", "winograd", "half"]
-"""What convolutions compute in: FP32; FP32 with Winograd's filtering, for CPUs; FP16, for GPUs."""
+"""Arithmetic of the convolutions: FP32; FP32 with Winograd's algorithm, for CPUs; FP16, for GPUs."""
 
 Expected = dict[GraphName, tuple[dict[str, Tensor], list[Tensor]]]
-"""For each graph its inputs, and the outputs that it should give."""
+"""For each graph its inputs and expected outputs."""
 
 TINY = 1e-12
 """Keeps 0 / 0 at 0, where nothing moves."""
@@ -43,28 +43,30 @@ class Parts:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RestoringNetwork:
-    """A published network with its weights, and what a package says of it."""
+    """A published network with its weights, and its entries for the manifest."""
 
     size: int
     """S: height and width of the crops."""
     numbers: Mapping[str, str | Number]
-    """What was read off the tensors, for the manifest."""
+    """Sizes that were read off the tensors, for the manifest."""
     template: Template
-    """Where the crops that it was trained on have eyes, nose and mouth."""
+    """Positions of eyes, nose and mouth in the crops that it was trained on."""
     licence: str
     """Of the published weights."""
     held: bool = False
-    """The loop keeps the first latent until `python -m calibration latents` finds that updating it helps."""
+    """Whether the loop keeps the first latent until `python -m calibration latents` finds that updating it
+    helps.
+    """
     latent: int
     """Width of z and of w."""
     features: Mapping[str, tuple[int, int, int]]
     """Name and C×H×W of each feature, in the encoder's order."""
     published: Parts
-    """As published: what every graph is compared with."""
+    """As published: the reference for every graph."""
     constant: Callable[[Form], Parts]
-    """With weights that do not depend on the latent, in a form: what is exported."""
+    """With weights that do not depend on the latent: the form that is exported."""
     without_noise: "Callable[[], RestoringNetwork] | None" = None
-    """Gives the same network without the noise that its generator adds; None where it adds none."""
+    """Returns the same network without its generator's noise; None if it adds none."""
 
 
 def traced_graphs(
@@ -75,7 +77,7 @@ def traced_graphs(
     Only the shapes of their example inputs matter. The batch is empty: tracing needs no arithmetic, and
     PyTorch's in half precision takes minutes on a CPU.
 
-    renewed  the step only moves the estimate: the loop encodes it again by the encoder
+    renewed  whether the step only moves the estimate, because the loop re-encodes it
     """
     parts, size = network.constant(form), network.size
     crop, latent = torch.zeros(0, 3, size, size), torch.zeros(0, network.latent)
@@ -107,7 +109,7 @@ def traced_graphs(
 
 @torch.no_grad()
 def expected(network: RestoringNetwork, crops: Tensor, *, renewed: bool) -> Expected:
-    """Return each graph's inputs and what the published network makes of them."""
+    """Return each graph's inputs and the published network's results for them."""
     published = network.published
     z, features = published.encode(crops)
     w = published.map_latent(z)
@@ -136,7 +138,7 @@ def expected(network: RestoringNetwork, crops: Tensor, *, renewed: bool) -> Expe
 def step(
     parts: Parts, estimate: Tensor, restored: Tensor, picture_gain: Tensor, w: Tensor, latent_gain: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Make one half pass of the latent-decay loop (design §4): the estimate moves, the latent steps after it.
+    """Make one half pass of the latent-decay loop (design §4): the estimate moves, then the latent.
 
     estimate, restored  B×3×S×S in [−1, 1]: u and r
     picture_gain        B×1×S×S: 1 − (1 − ηρ)^k
@@ -153,12 +155,13 @@ def step(
 
 
 def move(estimate: Tensor, restored: Tensor, picture_gain: Tensor) -> tuple[Tensor, Tensor]:
-    """Move the estimate only: the step of the renewed loop, whose passes encode it again (design §4).
+    """Move only the estimate: the step of the renewed loop, whose passes re-encode it (design §4).
 
     estimate, restored  B×3×S×S in [−1, 1]: u and r
     picture_gain        B×1×S×S: 1 − (1 − ηρ)^k
 
-    Returns the next estimate, and its RMS change over the pixels that move, of the range of pixels, B×1.
+    Returns the next estimate, and its RMS change over the moving pixels relative to the range of pixel
+    values, B×1.
     """
     change = picture_gain * (restored - estimate)
     gains = picture_gain.flatten(1)
@@ -168,5 +171,5 @@ def move(estimate: Tensor, restored: Tensor, picture_gain: Tensor) -> tuple[Tens
 
 
 def _flat(z: Tensor, features: list[Tensor]) -> tuple[Tensor, ...]:
-    """Return the encoder's outputs, in FP32 also where it computes in FP16."""
+    """Return the encoder's outputs, in FP32 even if it computes in FP16."""
     return z, *(f if f.dtype == torch.float32 else f.float() for f in features)

@@ -1,15 +1,15 @@
-"""Half precision as hardware has it, in ONNX Runtime on a CPU.
+"""Half precision as on hardware, simulated in ONNX Runtime on a CPU.
 
-The CPU has few FP16 kernels: ONNX Runtime computes the rest in FP32, between casts, and then takes out casts
-that meet, those of the graph too. What lies between two nodes is then not rounded at all, and a graph that
-overflows on a GPU looks right. Here every FP16 value is rounded, and overflows, as it does when it is stored.
+The CPU has few FP16 kernels: ONNX Runtime computes the rest in FP32 between casts, and then removes adjacent
+casts, even those of the graph. Values between two nodes are then not rounded at all, and a graph that
+overflows on a GPU looks correct. Here every FP16 value is rounded, and overflows, as it would when stored.
 """
 
 import onnxruntime
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, shape_inference
 
 RAW = "_raw"
-"""What is added to the name of an FP16 value before it is rounded."""
+"""Suffix of the name of an FP16 value before it is rounded."""
 
 _FLOATS = (TensorProto.FLOAT16, TensorProto.FLOAT)
 
@@ -17,10 +17,10 @@ _FLOATS = (TensorProto.FLOAT16, TensorProto.FLOAT)
 def rounding_session(model: ModelProto, *, watched: bool = False) -> onnxruntime.InferenceSession:
     """Open a model so that every FP16 value between two nodes is rounded.
 
-    watched  also give the value of every node that puts out FP16 or FP32, after the model's own outputs
+    watched  also return the value of every node with FP16 or FP32 output, after the model's own outputs
     """
     options = onnxruntime.SessionOptions()
-    # The least optimisation still merges casts; any more would also take out what keeps them apart.
+    # Even the lowest optimisation level merges casts; a higher one would also remove what keeps them apart.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     model = rounded(model, watched=watched)
     return onnxruntime.InferenceSession(
@@ -31,8 +31,8 @@ def rounding_session(model: ModelProto, *, watched: bool = False) -> onnxruntime
 def rounded(model: ModelProto, *, watched: bool = False) -> ModelProto:
     """Return a model with an Identity after every node output that is FP16.
 
-    Identity has an FP16 kernel, so the value goes through FP16 on its way: the casts on both sides of it do
-    not meet. `watched` is as in `rounding_session`.
+    Identity has an FP16 kernel, so the value is converted to FP16 on its way: the casts on both sides of it
+    are not adjacent. `watched` is as in `rounding_session`.
     """
     values = {value.name: value for value in _values(model)}
     result = ModelProto()

@@ -10,9 +10,10 @@ Shape = tuple[int, ...]
 
 
 def most_frequent(network: str, name: str, readings: list[int]) -> int:
-    """Return the number that most tensors tell.
+    """Return the number that most tensors imply.
 
-    Raises CheckpointError when none tells any: it is not that network, as the tensor of that name is missing.
+    Raises CheckpointError if none implies one: it is not that network, because the tensor of the given name
+    is missing.
     """
     if not readings:
         raise CheckpointError(f"not a {network}: tensor {name!r} is missing")
@@ -20,7 +21,7 @@ def most_frequent(network: str, name: str, readings: list[int]) -> int:
 
 
 def highest(shapes: Mapping[str, Shape], pattern: str) -> list[int]:
-    """Return the highest index among the names that match; nothing when none does."""
+    """Return the highest index among the names that match; nothing if none does."""
     indices = (int(match[1]) for name in shapes if (match := re.match(pattern, name)))
     return sorted(indices)[-1:]
 
@@ -36,8 +37,8 @@ def check_shapes(
 ) -> None:
     """Raise CheckpointError naming the first tensor that is missing, misshapen or surplus.
 
-    network  what the tensors should form: "GPEN-512"
-    details  and the numbers that its shapes follow from: "m=2, n=1"
+    network  the expected network: "GPEN-512"
+    details  the numbers that determine its shapes: "m=2, n=1"
     """
     surplus = next((name for name in shapes if name not in expected), None)
     for name, shape in expected.items():

@@ -1,4 +1,4 @@
-"""Find a network's tensors in whatever a checkpoint holds, under the names that its layout gives them."""
+"""Find a network's tensors in any checkpoint, and rename them to its layout's names."""
 
 import re
 from collections import Counter, deque
@@ -12,10 +12,10 @@ from torch import Tensor
 from base.errors import CheckpointError
 
 WRAPPERS = frozenset({"module", "_orig_mod"})
-"""Parts of names that `DataParallel`, `AveragedModel` and `torch.compile` add wherever they wrap a module."""
+"""Parts of names that `DataParallel`, `AveragedModel` and `torch.compile` insert where they wrap a module."""
 
 _AVERAGED = re.compile(r"(?i)(?<![a-z])(ema|averaged)(?![a-z])")
-"""What weights are called that were averaged over the training: `g_ema`, `params_ema`."""
+"""Names of weights that were averaged over the training: `g_ema`, `params_ema`."""
 
 
 @dataclass(frozen=True)
@@ -23,30 +23,30 @@ class Found:
     """A mapping that holds tensors of the network, or of one of its copies."""
 
     where: str
-    """Keys that lead to it, and what its names begin with: `state_dict`, `g_ema`, `net_g`."""
+    """Keys that lead to it, and the prefix of its names: `state_dict`, `g_ema`, `net_g`."""
     content: dict[str, Any]
-    """By name, without what the names begin with."""
+    """By name, without the prefix."""
     count: int
-    """Of names that are the network's."""
+    """Number of names that are the network's."""
 
 
 def find_state(content: Any, names: re.Pattern[str]) -> dict[str, Tensor]:
     """Return a network's tensors, float32, under the names of its layout.
 
-    It is looked for under any keys, with any common beginning of its names, and averaged weights are
-    preferred. Wrappers' parts of names, noise buffers and numbers beside the tensors are left out. A tensor
-    that is none of the network's stays in, so that the layout can name it.
+    They are found under any keys and with any common prefix of their names; averaged weights are preferred.
+    Wrappers' parts of names, noise buffers and numbers beside the tensors are dropped. Tensors that do not
+    belong to the network are kept, so that the layout can name them.
 
-    names  matches the whole name of a tensor of the network
+    names  matches the complete name of a tensor of the network
 
-    Raises CheckpointError when there is no state dict, several that differ, or one with a value of the
-    network's that is not a tensor of floats.
+    Raises CheckpointError if there is no state dict, several different ones, or one in which a value of the
+    network is not a tensor of floats.
     """
     mappings = list(_mappings(content))
     if not mappings:
         raise CheckpointError("it holds no state dict")
     networks = [found for where, mapping in mappings for found in _networks(where, mapping, names)]
-    if not networks:  # another network's: the layout says what it lacks
+    if not networks:  # for another network, the layout names what is missing
         return _tensors(max((mapping for _, mapping in mappings), key=len), names)
     most = max(found.count for found in networks)
     whole = [found for found in networks if 2 * found.count > most]
@@ -61,7 +61,7 @@ def find_state(content: Any, names: re.Pattern[str]) -> dict[str, Tensor]:
 
 
 def known_names(content: Any, names: re.Pattern[str]) -> int:
-    """Return how many tensors of a network the likeliest mapping of a checkpoint holds."""
+    """Return how many tensors of a network the best matching mapping of a checkpoint holds."""
     return max(
         (found.count for where, mapping in _mappings(content) for found in _networks(where, mapping, names)),
         default=0,
@@ -69,9 +69,9 @@ def known_names(content: Any, names: re.Pattern[str]) -> int:
 
 
 def _mappings(content: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each mapping that has tensors of its own, with the keys that lead to it."""
+    """Yield each mapping that directly contains tensors, with the keys that lead to it."""
     waiting = deque([("", content)])
-    seen: set[int] = set()  # a pickle may hold itself
+    seen: set[int] = set()  # a pickle may contain itself
     while waiting:
         where, value = waiting.popleft()
         items = dict(enumerate(value)) if isinstance(value, (list, tuple)) else value
@@ -84,7 +84,7 @@ def _mappings(content: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _unwrapped(content: dict[str, Any]) -> dict[str, Any]:
-    """Leave wrappers out of names, unless two would become the same."""
+    """Remove wrappers' parts from names, unless two names would become the same."""
     plain = {
         ".".join(part for part in name.split(".") if part not in WRAPPERS): value
         for name, value in content.items()
@@ -93,7 +93,7 @@ def _unwrapped(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _networks(where: str, content: dict[str, Any], names: re.Pattern[str]) -> list[Found]:
-    """Return the networks of a mapping: one for each common beginning of names of the network."""
+    """Return the networks in a mapping: one for each common prefix of the network's names."""
     counts = Counter(start for name in content if (start := _start(name, names)) is not None)
     return [
         Found(
@@ -106,13 +106,13 @@ def _networks(where: str, content: dict[str, Any], names: re.Pattern[str]) -> li
 
 
 def _start(name: str, names: re.Pattern[str]) -> str | None:
-    """Return what comes before a network's name, ending in a dot, or nothing; None if it is not its."""
+    """Return the prefix of a network's name, empty or ending in a dot; None if the name is foreign."""
     starts = (0, *(match.end() for match in re.finditer(r"\.", name)))
     return next((name[:start] for start in starts if names.fullmatch(name, start)), None)
 
 
 def _tensors(content: dict[str, Any], names: re.Pattern[str]) -> dict[str, Tensor]:
-    """Return the tensors of a state dict without what is beside them. Raises CheckpointError."""
+    """Return the tensors of a state dict without its other entries. Raises CheckpointError."""
     state = {}
     for name, value in content.items():
         if names.fullmatch(name):
@@ -125,7 +125,7 @@ def _tensors(content: dict[str, Any], names: re.Pattern[str]) -> dict[str, Tenso
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    counts = tensor.dtype == torch.int64 and tensor.dim() == 0  # as a batch norm counts its batches
+    counts = tensor.dtype == torch.int64 and tensor.dim() == 0  # such as the batch counter of a batch norm
     floats = tensor.is_floating_point() or counts
     return floats and tensor.layout == torch.strided and tensor.device.type == "cpu"
 

@@ -1,24 +1,24 @@
-"""Weights stored in half the space: FP16 in the file, FP32 in the computation."""
+"""Store weights in half the space: FP16 in the file, FP32 in the computation."""
 
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 SMALLEST = 1024
-"""Tensors with fewer values stay FP32: they weigh nothing, and biases are among them."""
+"""Tensors with fewer values stay FP32: they save nothing, and biases are among them."""
 
 STORED = "_fp16"
-"""What is added to the name of a tensor for its stored form; the graph goes on using the old name."""
+"""Suffix of a tensor's stored form; the graph keeps using the old name."""
 
 _LARGEST = float(np.finfo(np.float16).max)
 _LOST = 2.0**-10
-"""Of a tensor's root mean square: the most that rounding may change it by, root mean square."""
+"""Largest RMS change by rounding, relative to a tensor's RMS."""
 
 
 def store_halved(model: ModelProto) -> ModelProto:
     """Return a model whose large FP32 weights are stored as FP16, each followed by a Cast to FP32.
 
-    Runtimes fold the casts when they load the file, so nothing is slower afterwards. Tensors that FP16 does
-    not hold (too large, or so small that more than rounding would be lost) stay as they are.
+    Runtimes fold the casts when they load the file, so inference is not slower. Tensors that FP16 cannot
+    represent (too large, or so small that more than rounding would be lost) stay unchanged.
     """
     halved = ModelProto()
     halved.CopyFrom(model)

@@ -1,4 +1,4 @@
-"""How a function becomes a simplified ONNX model."""
+"""Trace a function to a simplified ONNX model."""
 
 import io
 import warnings
@@ -13,11 +13,11 @@ from onnx import GraphProto, ModelProto
 from torch import Tensor, nn
 
 IR_VERSION = 8
-"""Of the ONNX files: what opset 17 came with, so that the oldest supported runtimes read them."""
+"""Of the ONNX files: the version of opset 17's release, so that the oldest supported runtimes read them."""
 
 
 class _Function(nn.Module):
-    """A function as a module, which is what the tracer takes."""
+    """A function as a module, which the tracer needs."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__()
@@ -39,12 +39,14 @@ class TracedGraph:
 def to_onnx(graph: TracedGraph, opset: int, batch: int | None = None) -> ModelProto:
     """Trace a graph to a checked, simplified ONNX model.
 
-    batch  the only batch that it takes, in shapes that are numbers throughout; None leaves it dynamic
+    batch  the only batch size that it accepts, with static shapes throughout; None leaves it dynamic
     """
     names = [*graph.inputs, *graph.outputs]
     buffer = io.BytesIO()
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tracer's notes on constants: parity is measured afterwards
+        warnings.simplefilter(
+            "ignore"
+        )  # the tracer's warnings about constants: parity is measured afterwards
         torch.onnx.export(
             _Function(graph.function).eval(),
             tuple(graph.inputs.values()),
@@ -59,7 +61,7 @@ def to_onnx(graph: TracedGraph, opset: int, batch: int | None = None) -> ModelPr
     if batch is not None:
         _fix_batch(traced.graph, batch)
     model: ModelProto = onnxsim.simplify(traced)[0]
-    del model.metadata_props[:]  # the simplifier's diary
+    del model.metadata_props[:]  # the simplifier's progress output
     model.ir_version = IR_VERSION
     _name_constants(model.graph)
     onnx.checker.check_model(model, full_check=True)
@@ -69,11 +71,11 @@ def to_onnx(graph: TracedGraph, opset: int, batch: int | None = None) -> ModelPr
 def _fix_batch(graph: GraphProto, batch: int) -> None:
     for port in (*graph.input, *graph.output):
         port.type.tensor_type.shape.dim[0].dim_value = batch
-    del graph.value_info[:]  # shapes of values on the way, where the batch is a name
+    del graph.value_info[:]  # shapes of intermediate values, in which the batch is a name
 
 
 def _name_constants(graph: GraphProto) -> None:
-    """Turn the tracer's Constant nodes into initializers, where other tools look for weights."""
+    """Turn the tracer's Constant nodes into initializers, where other tools expect weights."""
     for node in [node for node in graph.node if node.op_type == "Constant"]:
         tensor = node.attribute[0].t
         tensor.name = node.output[0]

@@ -1,10 +1,10 @@
-"""Winograd's minimal filtering: wide 3×3 convolutions with a quarter of their multiplications, for CPUs.
+"""Winograd convolution: wide 3×3 convolutions with a quarter of their multiplications, for CPUs.
 
-Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A gives 4×4 results of a 6×6 tile d and a 3×3 kernel g by 36 products in place
-of 144 (A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016: F(4×4, 3×3)).
-The tiles of a picture turn into one matrix product for each of the 36 places in a tile. What is gained there
-is partly lost in taking tiles apart and together, so only wide layers gain, and only where the products are
-what takes the time: on a CPU. GPUs have faster ways of their own, and rounding grows too much for half
+Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A computes 4×4 results of a 6×6 tile d and a 3×3 kernel g with 36 products
+instead of 144 (A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016: F(4×4,
+3×3)). The tiles of a picture become one matrix product for each of the 36 places in a tile. Splitting and
+joining tiles costs part of the gain, so only wide layers benefit, and only where the products dominate the
+time: on a CPU. GPUs have faster algorithms of their own, and the rounding error is too large for half
 precision.
 """
 
@@ -63,7 +63,7 @@ class Winograd:
     """36×1×4×4: Aᵀ m A, as a transposed convolution."""
 
     def __call__(self, parts: list[Tensor]) -> Tensor:
-        """Convolve parts that lie side by side, each B×C×H×W, to B×C′×H×W."""
+        """Convolve parts as if concatenated, each B×C×H×W, to B×C′×H×W."""
         x = torch.cat(parts, 1)
         _, channels, height, width = x.shape
         tiles = F.conv2d(x.reshape(-1, 1, height, width), self.take_apart, stride=TILE, padding=1)
@@ -75,7 +75,7 @@ class Winograd:
 
 
 def quickened(convolve: Convolve, resolution: int) -> Convolve:
-    """Return a convolution at a resolution in Winograd's form, if it gains by it on a CPU; else as it is."""
+    """Return a convolution in Winograd's form if it is faster at this resolution on a CPU, else unchanged."""
     if isinstance(convolve, Same) and _gains(convolve, resolution):
         return winograd(torch.cat(convolve.weights, 1))
     return convolve

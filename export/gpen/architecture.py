@@ -1,4 +1,4 @@
-"""GPEN as the exporter takes it."""
+"""GPEN as a kind of network for the exporter."""
 
 from dataclasses import asdict, replace
 from functools import partial
@@ -47,7 +47,7 @@ def parts_of(net: StaticGpen) -> Parts:
 
 
 def quicken(net: StaticGpen) -> StaticGpen:
-    """Return the same network with Winograd's filtering in the layers that gain by it on a CPU."""
+    """Return the same network with Winograd convolution in the layers where it is faster on a CPU."""
     return replace(
         net,
         styled=tuple(

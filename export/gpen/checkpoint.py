@@ -1,4 +1,4 @@
-"""Reading the checkpoint of a GPEN network, for training and benchmarks."""
+"""Read the checkpoint of a GPEN network, for training and benchmarks."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,6 @@ class Checkpoint:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a GPEN network's checkpoint. Raises CheckpointError as `load_tensors` does."""
+    """Read a GPEN network's checkpoint. Raises CheckpointError like `load_tensors`."""
     layout, state = load_tensors(path, GPEN)
     return Checkpoint(layout, state, sha256(path))

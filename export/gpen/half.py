@@ -46,7 +46,7 @@ class HalfStage:
 
 @dataclass(frozen=True)
 class HalfStyled:
-    """A styled convolution and what is done to the feature beside it."""
+    """A styled convolution, and the processing of the feature beside it."""
 
     affine: Linear
     energy: Tensor
@@ -54,7 +54,7 @@ class HalfStyled:
     convolve: Convolve
     """Its kernels have mass MASS."""
     factor: Tensor
-    """outputs: what they were divided by, and the activation's gain"""
+    """outputs: what they were divided by, times the activation's gain"""
     bias: Tensor
     feature_gain: Tensor
     feature_bias: Tensor
@@ -78,8 +78,8 @@ class HalfStyled:
 def halve(net: StaticGpen) -> StaticGpen:
     """Return the same network with convolutions in half precision.
 
-    It takes FP32 crops, features and latents, and gives FP32 latents and pictures; the features that it gives
-    are FP16.
+    It takes FP32 crops, features and latents, and returns FP32 latents and pictures; the features that it
+    returns are FP16.
     """
     return replace(
         net,

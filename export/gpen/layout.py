@@ -1,4 +1,4 @@
-"""The published layout: every tensor's name and shape follow from five numbers, and they from the shapes."""
+"""The published layout: five numbers determine every tensor's name and shape, and are read off the shapes."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ TENSOR_NAMES = re.compile(
     r"(ecd\d+\.\d+\.\d+|final_linear\.0|generator\.(style\.\d+|input|conv1|convs\.\d+|to_rgb1|to_rgbs\.\d+)"
     r"(\.(conv|modulation|blur|upsample|noise|activate))*)\.(weight|bias|kernel|input)"
 )
-"""Matches the whole name of a tensor of any GPEN network."""
+"""Matches the complete name of a tensor of any GPEN network."""
 
 SIZES = (64, 128, 256, 512, 1024, 2048)
 
@@ -50,10 +50,10 @@ class Layout:
 def read_layout(shapes: Mapping[str, Shape]) -> Layout:
     """Read a layout off a checkpoint's tensor shapes.
 
-    Every number is read from several tensors and the most frequent reading wins, so that one damaged tensor
-    cannot hide itself by changing what all others are compared with.
+    Every number is read from several tensors and the most frequent value wins, so that one damaged tensor
+    does not change the expectation for all others.
 
-    Raises CheckpointError when the tensors are not those of a GPEN network, naming the first that is missing,
+    Raises CheckpointError if the tensors are not those of a GPEN network, naming the first that is missing,
     surplus or misshapen.
     """
     log_size = most_frequent(
@@ -65,7 +65,7 @@ def read_layout(shapes: Mapping[str, Shape]) -> Layout:
     )
     size = 2**log_size
     if size not in SIZES:
-        raise CheckpointError(f"not a GPEN network: its tensors speak of size {size}, not one of {SIZES}")
+        raise CheckpointError(f"not a GPEN network: its tensors imply size {size}, not one of {SIZES}")
     width = most_frequent(
         "GPEN network",
         "generator.input.input",

@@ -1,7 +1,7 @@
-"""GPEN as published: the reference that all other forms are compared with, and the benchmark's baseline.
+"""GPEN as published: the reference for all other forms, and the benchmark's baseline.
 
 Yang et al., *GAN Prior Embedded Network for Blind Face Restoration in the Wild*, CVPR 2021. The modules have
-the names of the published checkpoints, so a state dict loads as it is. Here every convolution weight depends
+the names of the published checkpoints, so a state dict loads unchanged. Here every convolution weight depends
 on the latent; `export.gpen.static` computes the same function with constant weights.
 """
 
@@ -39,7 +39,7 @@ def normalise(z: Tensor) -> Tensor:
 def upfirdn(x: Tensor, kernel: Tensor, pad: tuple[int, int], up: int = 1) -> Tensor:
     """Insert zeros, pad all sides by (before, after), and convolve every channel of B×C×H×W with one kernel.
 
-    The steps are those that published code takes on a CPU, also where nothing is inserted: the network is the
+    The steps are those of published code on a CPU, even where nothing is inserted: the network is the
     benchmark's baseline.
     """
     b, c, h, w = x.shape
@@ -50,7 +50,7 @@ def upfirdn(x: Tensor, kernel: Tensor, pad: tuple[int, int], up: int = 1) -> Ten
 
 
 class Bias(nn.Module):
-    """A bias and the activation over it (published as FusedLeakyReLU)."""
+    """A bias and its activation (published as FusedLeakyReLU)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class EqualLinear(nn.Module):
 
 
 class ActivatedLinear(EqualLinear):
-    """An equalised linear layer and the activation."""
+    """An equalised linear layer with activation."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map B×inputs to B×outputs."""
@@ -181,7 +181,7 @@ class FeatureGain(nn.Module):
 
 
 class StyledConv(nn.Module):
-    """A modulated convolution, the encoder's feature beside it, one activation over both."""
+    """A modulated convolution, the encoder's feature beside it, one activation for both."""
 
     def __init__(self, inputs: int, outputs: int, style_dim: int, *, upsample: bool = False) -> None:
         super().__init__()
@@ -225,7 +225,7 @@ class ToRGB(nn.Module):
 
 
 class Generator(nn.Module):
-    """StyleGAN2's generator with the encoder's features in the place of noise."""
+    """StyleGAN2's generator with the encoder's features in place of noise."""
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
@@ -271,7 +271,7 @@ class Generator(nn.Module):
 
 
 class Gpen(nn.Module):
-    """The whole network: encoder, mapping and generator."""
+    """The complete network: encoder, mapping and generator."""
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()

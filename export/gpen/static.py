@@ -39,7 +39,7 @@ from export.layers import (
 
 
 class EncoderStage(Protocol):
-    """An encoder stage, in whatever arithmetic."""
+    """An encoder stage, in any precision."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """Map B×C×H×W, the first stage B×3×S×S, to the stage's feature."""
@@ -47,32 +47,32 @@ class EncoderStage(Protocol):
 
 @dataclass(frozen=True)
 class Stage:
-    """An encoder stage: blur (all but the first), convolution, activation."""
+    """An encoder stage: blur (except in the first), convolution, activation."""
 
     blur: tuple[Tensor, Tensor] | None
     weight: Tensor
     bias: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Map B×C×H×W to the stage's feature, at half the resolution where there is a blur."""
+        """Map B×C×H×W to the stage's feature, at half the resolution if there is a blur."""
         if self.blur:
             x = blurred(x, self.blur, pad=(2, 2))
         return F.leaky_relu(F.conv2d(x, self.weight, self.bias, stride=2 if self.blur else 1), LEAK)
 
 
 class StyledLayer(Protocol):
-    """A styled convolution and the feature beside it, in whatever arithmetic."""
+    """A styled convolution and the feature beside it, in any precision."""
 
     def __call__(self, x: list[Tensor], w: Tensor, feature: Tensor) -> list[Tensor]:
-        """Return the activated convolution and, beside it, the activated feature.
+        """Return the activated convolution and the activated feature separately.
 
-        The published network concatenates the two; here they stay apart.
+        The published network concatenates the two.
         """
 
 
 @dataclass(frozen=True)
 class Styled:
-    """A styled convolution and what is done to the feature beside it."""
+    """A styled convolution, and the processing of the feature beside it."""
 
     affine: Linear
     """w → s"""
@@ -84,9 +84,9 @@ class Styled:
     feature_bias: Tensor
 
     def __call__(self, x: list[Tensor], w: Tensor, feature: Tensor) -> list[Tensor]:
-        """Return the activated convolution and, beside it, the activated feature."""
+        """Return the activated convolution and the activated feature separately."""
         style = self.affine(w)
-        # The activation's gain √2 is positive: it moves inside, into factors that are there anyway.
+        # The activation's gain √2 is positive, so it can be merged into factors that exist anyway.
         demodulation = GAIN * torch.rsqrt(F.linear(style.square(), self.energy) + EPSILON)
         out = self.convolve(modulated(x, style))
         return [
@@ -129,12 +129,12 @@ def map_latent(net: StaticGpen, z: Tensor) -> Tensor:
 
 
 def generate(net: StaticGpen, w: Tensor, features: list[Tensor]) -> Tensor:
-    """Return the restored crop, B×3×S×S, of a latent w and the encoder's features."""
+    """Return the restored crop, B×3×S×S, for a latent w and the encoder's features."""
     return pictures(net, w, features)[-1]
 
 
 def pictures(net: StaticGpen, w: Tensor, features: list[Tensor]) -> list[Tensor]:
-    """Return the picture, B×3×r×r, at each resolution r that there is a feature of, from 4 on."""
+    """Return the picture, B×3×r×r, at each resolution r for which a feature is given, from 4 on."""
     x = net.styled[0]([net.constant], w, features[0])
     rgbs = [net.rgbs[0](x, w, None)]
     for i, feature in enumerate(features[1:], start=1):
@@ -159,7 +159,7 @@ def fold(network: Gpen) -> StaticGpen:
         final=_fold_activated(network.final_linear[0]),
         mapping=tuple(_fold_activated(layer) for layer in list(generator.style)[1:]),
         constant=generator.input.input,
-        # The first takes the constant alone, the others a convolution and, beside it, a feature as wide.
+        # The first takes the constant alone, the others a convolution and a feature of the same width.
         styled=(_fold_styled(first, parts=1), *(_fold_styled(layer, parts=2) for layer in others)),
         rgbs=tuple(_fold_rgb(layer) for layer in generator.rgbs),
     )
@@ -175,7 +175,7 @@ def _fold_activated(layer: nn.Module) -> Linear:
 
 
 def fold_stage(*modules: nn.Module) -> Stage:
-    """Return the constants of an encoder stage: blur (of all but the first), convolution, activation."""
+    """Return the constants of an encoder stage: blur (except in the first), convolution, activation."""
     *before, last, activation = modules
     conv, bias = cast(EqualConv, last), cast(Bias, activation).bias
     blurs = [_fold_blur(cast(Blur, blur).kernel, conv.weight.shape[1]) for blur in before]
@@ -197,7 +197,7 @@ def _fold_styled(layer: StyledConv, *, parts: int) -> Styled:
 
 
 def _fold_doubling(weight: Tensor, blur: Blur) -> Doubling:
-    even, odd = [2, 0], [1]  # the kernel's lines that meet in a line of the result
+    even, odd = [2, 0], [1]  # the kernel's lines that contribute to a line of the result
     ee, eo, oe, oo = (weight[:, :, rows][..., columns] for rows in (even, odd) for columns in (even, odd))
     return Doubling((ee, eo, oe, oo), _fold_blur(blur.kernel, len(weight)))
 
@@ -214,7 +214,7 @@ def _fold_rgb(layer: ToRGB) -> Rgb:
 
 
 def _fold_blur(kernel: Tensor, channels: int) -> tuple[Tensor, Tensor]:
-    """Return the row and the column, of equal sums, whose outer product the kernel is, once per channel."""
+    """Split the kernel into a row and a column of equal sums, each once per channel."""
     root = kernel.sum().sqrt()
     row, column = kernel.sum(0) / root, kernel.sum(1) / root
     return row.repeat(channels, 1, 1, 1), column[:, None].repeat(channels, 1, 1, 1)

@@ -1,4 +1,4 @@
-"""ParseNet as the exporter takes it."""
+"""ParseNet as a kind of network for the exporter."""
 
 from functools import partial
 

@@ -1,7 +1,7 @@
-"""The layout of ParseNet, the published face-parsing network: names and shapes, and what they are read from.
+"""The layout of ParseNet, the published face-parsing network: names and shapes of its tensors.
 
-ParseNet came with PSFRGAN (chaofengc/PSFRGAN, models/networks.py); GPEN carries it as `ParseNet-latest.pth`,
-facexlib as `parsing_parsenet.pth`.
+ParseNet came with PSFRGAN (chaofengc/PSFRGAN, models/networks.py); GPEN distributes it as
+`ParseNet-latest.pth`, facexlib as `parsing_parsenet.pth`.
 """
 
 import itertools
@@ -16,10 +16,10 @@ TENSOR_NAMES = re.compile(
     r"(out_(img|mask)_conv|(encoder|body|decoder)\.\d+(\.(conv[12]|shortcut_func))?)"
     r"(\.conv2d|\.norm\.norm)\.(weight|bias|running_mean|running_var|num_batches_tracked)"
 )
-"""Matches the whole name of a tensor of any ParseNet."""
+"""Matches the complete name of a tensor of any ParseNet."""
 
 CLASSES = 19
-"""Of CelebAMask-HQ, the data set that ParseNet was trained on."""
+"""Number of classes of CelebAMask-HQ, ParseNet's training data."""
 DEEPEST = 32
 """Side of the smallest feature map in the published network."""
 MOST_HALVINGS = 6
@@ -30,7 +30,7 @@ class ParsingLayout:
     """The hyper-parameters of one ParseNet."""
 
     widths: tuple[int, ...]
-    """Channels at the full resolution, at half of it, … down to the deepest."""
+    """Channels at full resolution, half resolution, … down to the deepest."""
     depth: int
     """Residual blocks at the deepest resolution."""
 
@@ -45,9 +45,9 @@ class ParsingLayout:
 
 
 def read_parsing_layout(shapes: Mapping[str, Shape]) -> ParsingLayout:
-    """Read a layout off a checkpoint's tensor shapes; the most frequent reading wins.
+    """Read a layout off a checkpoint's tensor shapes; the most frequent value wins.
 
-    Raises CheckpointError when the tensors are not those of a ParseNet with 19 classes, naming the first that
+    Raises CheckpointError if the tensors are not those of a ParseNet with 19 classes, naming the first that
     is missing, surplus or misshapen.
     """
     if not any(name.startswith("out_mask_conv.") for name in shapes):
@@ -73,7 +73,7 @@ def read_parsing_layout(shapes: Mapping[str, Shape]) -> ParsingLayout:
 
 
 def _width(shapes: Mapping[str, Shape], halvings: int, level: int) -> int:
-    """Return the channels after so many halvings, as most tensors tell them."""
+    """Return the channels after that many halvings, by the majority of tensors."""
     block = rf"(encoder\.{level}|decoder\.{halvings - level - 1})" if level else rf"decoder\.{halvings - 1}"
     if level == halvings:
         block = rf"(encoder\.{level}|body\.\d+)"

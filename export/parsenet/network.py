@@ -1,12 +1,12 @@
 """ParseNet, the published face-parsing network, and the form of it that is exported.
 
-A residual encoder halves the picture down to 32×32, residual blocks work there, and a residual decoder
-doubles it again (Chen et al., "Progressive Semantic-Aware Style Transformation for Blind Face Restoration",
-CVPR 2021; chaofengc/PSFRGAN, models/networks.py). Input: RGB in [−1, 1]. Output: a score for each of the 19
-classes at each pixel. It also paints a picture, which only its training needed: nothing here computes it.
+A residual encoder halves the picture down to 32×32, residual blocks follow, and a residual decoder doubles it
+again (Chen et al., "Progressive Semantic-Aware Style Transformation for Blind Face Restoration", CVPR 2021;
+chaofengc/PSFRGAN, models/networks.py). Input: RGB in [−1, 1]. Output: a score for each of the 19 classes at
+each pixel. Its second output, a picture, was only needed for training and is not computed.
 
-`ParseNet` has the names and the arithmetic of the checkpoints, and is what the export is compared with.
-`fold` turns it into constants, batch norms folded into the convolutions; `class_scores` computes with them.
+`ParseNet` has the names and the arithmetic of the checkpoints, and is the reference for the export. `fold`
+turns it into constants, with batch norms folded into the convolutions; `class_scores` computes with them.
 """
 
 import itertools
@@ -24,7 +24,7 @@ LEAK = 0.2
 
 
 class Conv(nn.Module):
-    """A 3×3 convolution whose border is mirrored; perhaps after a doubling, perhaps normed and activated."""
+    """A 3×3 convolution with mirrored border; optionally after a doubling, normalised and activated."""
 
     def __init__(
         self, inputs: int, outputs: int, *, stride: int = 1, doubled: bool = False, normed: bool = False
@@ -97,7 +97,7 @@ class ParseNet(nn.Module):
 
 @dataclass(frozen=True)
 class Folded:
-    """A convolution that mirrors its border, with its batch norm folded in."""
+    """A convolution with mirrored border and its batch norm folded in."""
 
     weight: Tensor
     bias: Tensor
@@ -110,11 +110,11 @@ class Folded:
 
 @dataclass(frozen=True)
 class Doubling:
-    """A doubling to the nearest pixel and the 3×3 convolution after it.
+    """Nearest-neighbour doubling followed by a 3×3 convolution.
 
-    Two of the three lines that an even or odd line of the result sees come from the same line before the
-    doubling. So it is four 2×2 convolutions at the low resolution, whose results are interleaved. A doubled
-    border line mirrored is the border line once more.
+    Two of the three lines that a line of the result depends on come from the same line before the doubling.
+    So it is computed as four 2×2 convolutions at the low resolution, whose results are interleaved. Mirroring
+    the border of the doubled picture repeats the border line.
     """
 
     phases: tuple[Tensor, Tensor, Tensor, Tensor]

@@ -203,7 +203,9 @@ def test_a_network_beyond_half_precision_is_refused_with_the_tolerance(tmp_path)
     state = {key: value.clone() for key, value in network("tiny64").state_dict().items()}
     state["ecd0.0.1.bias"] += 1e5
     torch.save(state, tmp_path / "loud.pth")
-    with pytest.raises(GpenEdgeError, match=r"encoder graph differs .* more than 1e-02, the most that its"):
+    with pytest.raises(
+        GpenEdgeError, match=r"encoder graph differs .* more than 1e-02, the tolerance for its"
+    ):
         export_package(tmp_path / "loud.pth", tmp_path / "p", precision="fp16")
     assert not (tmp_path / "p").exists()
 

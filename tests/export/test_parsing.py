@@ -135,7 +135,7 @@ def test_the_command_line_adds_it_once_unless_told_otherwise(tiny_package, tmp_p
     before = (folder / "manifest.json").read_bytes()
     assert open_package(folder).manifest.parsing_source.licence == "CC0-1.0"
     assert main(arguments) == 2
-    assert "has a face-parsing network already: --overwrite replaces it" in capsys.readouterr().err
+    assert "already has a face-parsing network: add --overwrite to replace it" in capsys.readouterr().err
     assert main([*arguments, "--overwrite"]) == 0
     assert (folder / "manifest.json").read_bytes() == before
 
@@ -180,7 +180,7 @@ def test_a_checkpoint_that_does_not_do_is_one_line_and_the_package_stays(
 
 
 def test_a_package_that_is_not_there_is_not_made(tmp_path):
-    with pytest.raises(PackageError, match="make it first with python -m export CHECKPOINT"):
+    with pytest.raises(PackageError, match="create it first with `python -m export CHECKPOINT"):
         add_parsing(TINY, tmp_path / "none")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(GpenEdgeError, match="is not a package"):
