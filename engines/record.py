@@ -9,7 +9,6 @@ import msgspec
 from engines.construction import METHOD
 from engines.layers import EngineLayer
 from engines.package import GraphName
-from engines.tensorrt_api import RuntimeName
 
 SCHEMA = 1
 """Version of the record's format; engines whose record has another version are rebuilt."""
@@ -21,11 +20,12 @@ class EngineKey:
 
     graph: GraphName
     graph_sha256: str
-    runtime: RuntimeName
+    runtime: str
+    """What runs it: `tensorrt`, `rtx`, or a backend that compiles models."""
     version: str
     """Of the runtime."""
     target: str
-    """See targets."""
+    """What it runs on; of NVIDIA GPUs see `engines.targets`."""
     precision: str
     """Of the package: fp32, fp16 or int8."""
     max_batch: int

@@ -12,7 +12,7 @@ from base.text import one_line
 from engines.licences import without_grant
 from engines.package import Manifest, Package, open_package
 from runtime.commands.build_progress import told_when_building
-from runtime.network.backends import BackendName, Provider
+from runtime.network.backends import AUTO, DEVICES, BackendName, Provider
 from runtime.restorer import Restorer
 from runtime.settings.config_file import Changes, Config, check_run, read_config
 from runtime.settings.presets import PRESETS
@@ -215,14 +215,13 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
         "--backend",
         choices=get_args(BackendName),
         metavar="NAME",
-        help=f"What runs the networks: {', '.join(get_args(BackendName))}. auto takes TensorRT, else "
-        "TensorRT-RTX, else ONNX Runtime on CUDA, else on the CPU, and reports which and why. (default: "
-        "auto)",
+        help=f"What runs the networks: {', '.join(get_args(BackendName))}. {AUTO}, and reports which "
+        "and why. (default: auto)",
     )
     add(
         "--device",
         metavar="DEVICE",
-        help="Where they run: cpu, or a GPU such as cuda:0. (default: the first that works)",
+        help=f"Where they run: {DEVICES}. (default: the first that works)",
     )
     add(
         "--provider",

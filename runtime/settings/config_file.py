@@ -10,7 +10,7 @@ from typing import Any
 from base.errors import SettingsError
 from base.near_names import near_or_all
 from base.text import one_line
-from runtime.network.backends import BackendName, Provider, device_index
+from runtime.network.backends import BackendName, Provider, parse_device
 from runtime.settings.config_values import in_short, read_table, typed
 from runtime.settings.per_face import WHOLE_PHOTO
 from runtime.settings.presets import PRESETS
@@ -97,7 +97,7 @@ def read_settings(table: Mapping[str, Any]) -> RestoreSettings:
 def check_run(device: str | None, threads: int | None) -> None:
     """Raise SettingsError unless device and threads, where they are given, make sense."""
     if device is not None:
-        device_index(device)
+        parse_device(device)
     if threads is not None and threads < 1:
         raise SettingsError(f"threads is {threads}: give 1 or more")
 

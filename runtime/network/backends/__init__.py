@@ -1,118 +1,24 @@
 """Backends that run the networks of a package, behind one small protocol."""
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from runtime.network.backends.choice import (
+    AUTO,
+    BackendName,
+    Provider,
+    open_backend,
+)
+from runtime.network.backends.device import DEVICES, Device, parse_device
+from runtime.network.backends.protocol import Backend, Batch, BatchLostError, Move
 
-import numpy as np
-from numpy.typing import NDArray
-
-from base.errors import BackendError, SettingsError
-from engines.builder import Watch
-from engines.package import Package
-from runtime.settings.config_values import in_short
-
-Batch = NDArray[np.float32]
-"""B×3×S×S, RGB in [−1, 1]."""
-
-BackendName = Literal["auto", "tensorrt", "tensorrt-rtx", "onnxruntime"]
-Provider = Literal["cuda", "tensorrt", "tensorrt-rtx"]
-"""Execution provider that ONNX Runtime uses on a GPU."""
-
-
-@dataclass(frozen=True, eq=False)
-class Move:
-    """How far k steps of the loop move the estimate and the latent towards their targets."""
-
-    picture_gain: NDArray[np.float32]
-    """B×1×S×S: 1 − (1 − ηρ)^k"""
-    latent_gain: float
-    """1 − (1 − η)^k"""
-
-
-class BatchLostError(BackendError):
-    """A batch was lost but the backend has recovered: encode it again, with at most `max_batch` faces."""
-
-
-class Backend(Protocol):
-    """The open networks of one package.
-
-    A state stands for what exists between half passes (estimate u, restored face r, latent w, features F) and
-    for the moves; all of it stays in the backend's own memory. Any method may raise BackendError, which
-    invalidates the state, or BatchLostError.
-    """
-
-    name: str
-    """The user's name for it: `onnxruntime`."""
-    device: str
-    """The device it runs on: `cpu`, `cuda:0`."""
-    why: str
-    """Why it was chosen, in a few words for the user."""
-    renews: bool
-    """Whether each pass encodes the current estimate again, as set by the package's `loop`."""
-    max_batch: int
-    """Largest number of crops in a batch; reduced when memory runs out."""
-
-    def encode(self, crops: Batch, moves: Sequence[Move] = ()) -> Any:
-        """Upload a batch u₀ and the moves of its steps: return a state with features F and latent w₀."""
-
-    def generate(self, state: Any) -> None:
-        """Compute r = G(w, F), the prior's restoration from the state's latent and features.
-
-        If `renews`, the estimate is encoded again first if it has changed.
-        """
-
-    def step(self, state: Any, move: int) -> NDArray[np.float32]:
-        """Move the estimate towards r and the latent towards the estimate's; return the relative change, B.
-
-        If `renews`, only the estimate moves. Its change is relative to the range of pixel values: the RMS
-        over the pixels that move, each weighted by its gain as a share of the largest gain.
-
-        move  index of a move passed to `encode`
-        """
-
-    def restored(self, state: Any) -> Batch:
-        """Return r."""
-
-    def estimate(self, state: Any) -> Batch:
-        """Return u."""
-
-    def release(self, state: Any) -> None:
-        """Free the state's memory for the next batch; the state cannot be used afterwards."""
-
-    def close(self) -> None:
-        """Free all memory; the backend cannot be used afterwards."""
-
-
-def device_index(device: str) -> int | None:
-    """Return the N of `cuda:N`, or None for `cpu`. Raises SettingsError for any other text."""
-    match = re.fullmatch(r"cpu|cuda:([0-9]{1,3})", device)
-    if match is None:
-        raise SettingsError(f"device is {in_short(device)}: give cpu, or cuda:0")
-    return None if match[1] is None else int(match[1])
-
-
-def open_backend(
-    name: BackendName,
-    package: Package,
-    *,
-    device: str | None = None,
-    provider: Provider | None = None,
-    threads: int | None = None,
-    watch: Watch | None = None,
-) -> Backend:
-    """Open a package's networks.
-
-    name      `auto` picks the fastest available backend
-    device    `cpu` or `cuda:N`; None selects the first CUDA device if the backend can use one
-    provider  ONNX Runtime's execution provider on a GPU; None selects `cuda`
-    threads   number of CPU threads; None selects one per core
-    watch     callbacks for building engines, which may take minutes
-
-    Raises BackendError or EngineError if the backend is unknown, not installed, cannot use the device or does
-    not support the package; SettingsError if the device is malformed.
-    """
-    from runtime.network.backends.choice import choose
-
-    return choose(name, package, device=device, provider=provider, threads=threads, watch=watch)
+__all__ = [
+    "AUTO",
+    "DEVICES",
+    "Backend",
+    "BackendName",
+    "Batch",
+    "BatchLostError",
+    "Device",
+    "Move",
+    "Provider",
+    "open_backend",
+    "parse_device",
+]

@@ -1,90 +1,171 @@
 """Choose the backend that runs the networks, and report why."""
 
-from collections.abc import Callable
-from typing import get_args
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 from base.errors import BackendError, GpenEdgeError
 from engines.builder import Watch
 from engines.gpu import find_gpu
 from engines.package import Package
-from runtime.network.backends import Backend, BackendName, Provider, device_index
+from runtime.network.backends.device import Device, DeviceKind, parse_device
+from runtime.network.backends.protocol import Backend
 
-_CPU_TOO = "the CPU was asked for"
+BackendName = Literal["auto", "tensorrt", "tensorrt-rtx", "onnxruntime"]
+AUTO = "auto takes TensorRT, else TensorRT-RTX, else ONNX Runtime on CUDA, else on the CPU"
+"""What `auto` picks, in words."""
+Provider = Literal["cuda", "tensorrt", "tensorrt-rtx"]
+"""Execution provider that ONNX Runtime uses on a GPU."""
 
 
-def choose(
+@dataclass(frozen=True)
+class Request:
+    """What a user wants opened."""
+
+    package: Package
+    device: Device | None
+    """None is wherever the backend is fastest."""
+    provider: Provider | None
+    threads: int | None
+    watch: Watch | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A backend in the table."""
+
+    title: str
+    """As its makers write it, and where it runs if that is one of several places."""
+    kinds: tuple[DeviceKind, ...]
+    """The kinds of devices that it can use."""
+    places: str
+    """The same in words, for errors."""
+    open: Callable[[Request, Device, str], Backend]
+    """On a device, with the reason for choosing it; imports what it needs then."""
+
+
+def open_backend(
     name: BackendName,
     package: Package,
     *,
-    device: str | None,
-    provider: Provider | None,
-    threads: int | None,
-    watch: Watch | None,
+    device: str | None = None,
+    provider: Provider | None = None,
+    threads: int | None = None,
+    watch: Watch | None = None,
 ) -> Backend:
-    """Open a backend; see `open_backend`."""
+    """Open a package's networks.
+
+    name      `auto` picks the fastest available backend
+    device    `cpu`, `cuda:N` or `gpu:N`; None selects the first CUDA device if the backend can use one
+    provider  ONNX Runtime's execution provider on a GPU; None selects `cuda`
+    threads   number of CPU threads; None selects one per core
+    watch     callbacks for building engines, which may take minutes
+
+    Raises BackendError or EngineError if the backend is unknown, not installed, cannot use the device or does
+    not support the package; SettingsError if the device is malformed.
+    """
     if name not in get_args(BackendName):
         raise BackendError(f"no backend {name!r}: there are {', '.join(get_args(BackendName))}")
+    _check_loop(package)
+    where = None if device is None else parse_device(device)
+    if provider is not None and (name != "onnxruntime" or (where and where.kind != "cuda")):
+        raise BackendError(
+            f"provider {provider} belongs to ONNX Runtime on a GPU: add --backend onnxruntime --device cuda:0"
+        )
+    rows: Mapping[BackendName, Row] = BACKENDS if name == "auto" else {name: BACKENDS[name]}
+    request = Request(package, where, provider, threads, watch)
+    if where is not None and not any(where.kind in row.kinds for row in rows.values()):
+        raise BackendError(_elsewhere(name, rows, where))
+    return _opened(rows, request)
+
+
+def _elsewhere(name: BackendName, rows: Mapping[BackendName, Row], where: Device) -> str:
+    """Return what to do about a device that none of the backends can use."""
+    usual = BACKENDS["onnxruntime"]
+    others = [other for other, row in BACKENDS.items() if where.kind in row.kinds]
+    other = "onnxruntime" if where.kind in usual.kinds else next(iter(others), None)
+    places = " and ".join(dict.fromkeys(row.places for row in rows.values()))
+    add = f", or add --backend {other}" if other else ""
+    return f"{name} runs on {places}: leave --device {where} out{add}"
+
+
+def _check_loop(package: Package) -> None:
     manifest = package.manifest
     if manifest.loop_kind != "renewed" and not manifest.moves_latent:
         raise BackendError(
             f"package {package.folder} was exported with --loop renewed, and its manifest says "
             f"{manifest.loop_kind}: export its checkpoint again"
         )
-    index = 0 if device is None else device_index(device)
-    if provider is not None and (name != "onnxruntime" or index is None):
-        raise BackendError(
-            f"provider {provider} belongs to ONNX Runtime on a GPU: add --backend onnxruntime --device cuda:0"
-        )
-    if name in ("tensorrt", "tensorrt-rtx"):
-        if index is None:
-            raise BackendError(
-                f"{name} runs on NVIDIA GPUs: leave --device cpu out, or add --backend onnxruntime"
-            )
-        return _tensorrt(name, package, index, watch)
-    if index is None:
-        return _onnxruntime(package, None, None, threads, _CPU_TOO)
-    if name == "onnxruntime" and provider is not None:
-        return _onnxruntime(package, index, provider, threads, "asked for")
-    # Try what is installed, fastest first; a named device rules out what cannot use it.
-    ways: list[tuple[str, Callable[[], Backend]]] = [
-        ("TensorRT", lambda: _tensorrt("tensorrt", package, index, watch)),
-        ("TensorRT-RTX", lambda: _tensorrt("tensorrt-rtx", package, index, watch)),
-        ("ONNX Runtime on CUDA", lambda: _onnxruntime(package, index, "cuda", threads, "")),
-    ]
-    if name == "onnxruntime":
-        del ways[:2]
-    gpu = find_gpu(index)
-    if gpu is None:
-        why = "no NVIDIA GPU with a working driver" + (f" is {device}" if device else " was found")
-        if device is not None:
+
+
+def _opened(rows: Mapping[BackendName, Row], request: Request) -> Backend:
+    """Open the first of the backends that can be used, on a GPU if it is not told otherwise."""
+    where = request.device
+    if len(rows) == 1:
+        (row,) = rows.values()
+        if len(row.kinds) == 1 or request.provider is not None:  # it says itself what it lacks
+            return row.open(request, where or Device(row.kinds[0]), "asked for")
+    why = "the CPU was asked for" if where else "asked for"
+    if where is None or where.kind == "cuda":
+        with_cuda = [row for row in rows.values() if "cuda" in row.kinds]
+        if with_cuda:
+            found = _on_nvidia(with_cuda, request, where or Device("cuda"))
+            if not isinstance(found, str):
+                return found
+            why = found
+    return _on_cpu(rows, request, why)
+
+
+def _on_nvidia(rows: list[Row], request: Request, where: Device) -> Backend | str:
+    """Open the first backend that can use a GPU; return why none can, if no GPU was asked for."""
+    named = request.device is not None
+    if find_gpu(where.index) is None:
+        why = "no NVIDIA GPU with a working driver" + (f" is {where}" if named else " was found")
+        if named:
             raise BackendError(f"{why}: check its driver, or use --device cpu")
-        return _onnxruntime(package, None, None, threads, why)
+        return why
     missing: list[str] = []
-    for what, opened in ways:
+    for row in rows:
         try:
-            backend = opened()
+            backend = row.open(request, where, "")
         except GpenEdgeError as error:
-            missing.append(f"{what}: {error}")
+            missing.append(f"{row.title}: {error}")
         else:
             backend.why = "; ".join([*filter(None, [backend.why]), *missing]) or "asked for"
             return backend
-    if device is not None:
-        raise BackendError(f"nothing can use {device}: {'; '.join(missing)}")
-    return _onnxruntime(package, None, None, threads, "; ".join(missing))
+    if named:
+        raise BackendError(f"nothing can use {where}: {'; '.join(missing)}")
+    return "; ".join(missing)
 
 
-def _tensorrt(name: BackendName, package: Package, index: int, watch: Watch | None) -> Backend:
+def _on_cpu(rows: Mapping[BackendName, Row], request: Request, why: str) -> Backend:
+    row = next(row for row in rows.values() if "cpu" in row.kinds)
+    return row.open(request, Device("cpu"), why)
+
+
+def _tensorrt(request: Request, where: Device, why: str) -> Backend:
     from runtime.network.backends.tensorrt import TensorRtBackend
 
-    return TensorRtBackend(
-        package, name="tensorrt-rtx" if name == "tensorrt-rtx" else "tensorrt", index=index, watch=watch
+    return TensorRtBackend(request.package, name="tensorrt", index=where.index, watch=request.watch)
+
+
+def _tensorrt_rtx(request: Request, where: Device, why: str) -> Backend:
+    from runtime.network.backends.tensorrt import TensorRtBackend
+
+    return TensorRtBackend(request.package, name="tensorrt-rtx", index=where.index, watch=request.watch)
+
+
+def _onnxruntime(request: Request, where: Device, why: str) -> Backend:
+    from runtime.network.backends.onnxruntime import OnnxRuntimeBackend
+
+    return OnnxRuntimeBackend(
+        request.package, device=str(where), provider=request.provider, threads=request.threads, why=why
     )
 
 
-def _onnxruntime(
-    package: Package, index: int | None, provider: Provider | None, threads: int | None, why: str
-) -> Backend:
-    from runtime.network.backends.onnxruntime import OnnxRuntimeBackend
-
-    device = "cpu" if index is None else f"cuda:{index}"
-    return OnnxRuntimeBackend(package, device=device, provider=provider, threads=threads, why=why)
+BACKENDS: dict[BackendName, Row] = {
+    "tensorrt": Row("TensorRT", ("cuda",), "NVIDIA GPUs", _tensorrt),
+    "tensorrt-rtx": Row("TensorRT-RTX", ("cuda",), "NVIDIA GPUs", _tensorrt_rtx),
+    "onnxruntime": Row("ONNX Runtime on CUDA", ("cuda", "cpu"), "NVIDIA GPUs and CPUs", _onnxruntime),
+}
+"""All backends; `auto` prefers the earlier one."""

@@ -13,6 +13,7 @@ from base.errors import BackendError
 from base.text import cause_of
 from engines.package import RESTORING, GraphName, Package, Port
 from runtime.network.backends import Batch, Move, Provider
+from runtime.network.backends.renewed_step import moved
 from runtime.onnx_session import import_onnxruntime, open_network
 
 MAX_BATCH = 4
@@ -145,12 +146,9 @@ class OnnxRuntimeBackend:
 
     def _move_here(self, state: State, gain: NDArray[np.float32]) -> NDArray[np.float32]:
         """Move the estimate without the package's step, which was exported for another loop."""
-        estimate, pixels = self.estimate(state), (1, 2, 3)
-        change = gain * (self.restored(state) - estimate)
-        state.estimate = self._upload(estimate + change)
-        moving = gain.mean(axis=pixels) / np.maximum(gain.max(axis=pixels), np.finfo(np.float32).tiny)
-        squares = np.square(change).mean(axis=pixels)
-        return np.asarray(np.sqrt(squares / np.maximum(moving, np.finfo(np.float32).tiny)) / 2, np.float32)
+        estimate, change = moved(self.estimate(state), self.restored(state), gain)
+        state.estimate = self._upload(estimate)
+        return change
 
     def _open(self, graph: GraphName) -> Any:
         kind, index = _place(self.device)
