@@ -64,7 +64,7 @@ COMMANDS = (
     "calibration.__main__",
     "training.__main__",
     "bench.__main__",
-    "fuzz.__main__",
+    "tests.fuzz.__main__",
 )
 
 
