@@ -10,10 +10,10 @@ from runtime.faces.align import AlignedFace, scaled
 from runtime.faces.face import Face
 from runtime.faces.no_information import Missing, fill_missing, find_missing, keep_missing
 from runtime.faces.regions import crop_landmarks
-from runtime.finish.compose import face_noise
 from runtime.finish.fine_detail import WHOLE, Above, Bands, enlarged_noise, find_above
 from runtime.finish.grain import face_grain
 from runtime.finish.hand_back import HandBack
+from runtime.finish.noise import face_noise
 from runtime.finish.patch import Patch
 from runtime.finish.rounding import Level, rounding_of
 from runtime.finish.steps import steps_of

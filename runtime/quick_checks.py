@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace
 from runtime.faces.regions import crop_landmarks, region_masks
-from runtime.finish.compose import noise_sigma
+from runtime.finish.noise import noise_sigma
 from runtime.pixels import Crop, Map
 
 Points = NDArray[np.float64]

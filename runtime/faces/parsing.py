@@ -27,7 +27,7 @@ from engines.package import Package
 from runtime.faces.align import AlignedFace
 from runtime.faces.parsed import ParsedFace
 from runtime.faces.regions import GRID, REGIONS, Pose, crop_landmarks, enlarged, head_pose, region_masks
-from runtime.finish.compose import B3_SPLINE
+from runtime.finish.noise import B3_SPLINE
 from runtime.onnx_session import open_network
 from runtime.pixels import Map, smoothstep
 

@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace, joined, shift, warp
-from runtime.finish.compose import (
+from runtime.finish.compose import in_colours
+from runtime.finish.noise import (
     BAND_NOISE,
     FLAT,
+    MEDIAN,
     SUPPORT,
     TEXTURE,
     around_middle,
-    in_colours,
     middle_of,
     unclipped,
     wavelet,
@@ -179,7 +180,7 @@ def _power(band: Picture) -> Picture:
 
 def _deviation(values: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
     """Return the standard deviation of values around 0, N×3, by their median (Donoho and Johnstone, 1994)."""
-    return np.asarray(np.median(np.abs(values), axis=0) / 0.6745)
+    return np.asarray(np.median(np.abs(values), axis=0) / MEDIAN)
 
 
 def _tint(colours: NDArray[np.float32]) -> NDArray[np.floating[Any]]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace
-from runtime.finish.compose import BAND_NOISE, around_middle, wavelet
+from runtime.finish.noise import BAND_NOISE, MEDIAN, around_middle, wavelet
 from runtime.pixels import Picture, Pixels
 
 OUTSTANDING = 3.0
@@ -73,4 +73,4 @@ def grain_sigmas(picture: Picture, gain: NDArray[np.floating] | float = 1.0) -> 
     if not shown.any():
         return none
     plain = shown & (slope <= np.quantile(slope[shown], PLAIN))
-    return np.stack([np.median(np.abs(band[plain]), axis=0) / np.float32(0.6745) for band in bands])
+    return np.stack([np.median(np.abs(band[plain]), axis=0) / np.float32(MEDIAN) for band in bands])

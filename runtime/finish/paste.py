@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from base.parallel import parallel
 from runtime.faces.align import AlignedFace, bounds, joined, shift, warp
 from runtime.finish.blend import coarse_blend, narrow_mask
-from runtime.finish.compose import SUPPORT, compose, in_colours, repair_share
+from runtime.finish.compose import compose, in_colours, repair_share
 from runtime.finish.fine_detail import REACH, above_crop
 from runtime.finish.grain import grain_of
 from runtime.finish.hand_back import HandBack
 from runtime.finish.head import head_shape
+from runtime.finish.noise import SUPPORT
 from runtime.finish.surroundings import Surroundings
 from runtime.pixels import Crop, Pixels, Rectangle, as_float, smoothstep
 

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace, cut_out
-from runtime.finish.compose import BAND_NOISE, around_middle, in_colours, wavelet
+from runtime.finish.compose import in_colours
 from runtime.finish.fine_detail import LEAST, Bands, local_gain, noise_bands
 from runtime.finish.grain import grain_sigmas
+from runtime.finish.noise import BAND_NOISE, around_middle, wavelet
 from runtime.pixels import Picture, Pixels, smoothstep
 
 SOFT, SHARP = 0.90, 0.97

@@ -12,8 +12,8 @@ from portraits.aligned import AlignedPortraits
 from runtime import Restorer, preset
 from runtime.faces.align import TEMPLATES, AlignedFace, align, warp
 from runtime.faces.regions import region_masks
-from runtime.finish.compose import BAND_NOISE, wavelet
 from runtime.finish.fine_detail import REACH, WHOLE, above_crop, enlarged_noise, find_above, noise_bands
+from runtime.finish.noise import BAND_NOISE, wavelet
 from runtime.settings.presets import PRESETS
 
 Pixels = NDArray[np.uint8]

@@ -5,8 +5,8 @@ import skimage.data
 
 from runtime.faces.align import align
 from runtime.faces.face import Face
-from runtime.finish.compose import wavelet
 from runtime.finish.grain import face_grain, grain_of, grain_sigmas
+from runtime.finish.noise import wavelet
 
 SIGMA = 8 / 255
 

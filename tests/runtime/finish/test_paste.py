@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 import runtime.finish.paste
 from runtime.faces.align import TEMPLATES, align, scaled
 from runtime.faces.face import Face
-from runtime.finish.compose import face_noise
 from runtime.finish.hand_back import HandBack
+from runtime.finish.noise import face_noise
 from runtime.finish.paste import face_rectangle, paste_all, warp_to_photo
 from runtime.finish.steps import STEPS, Step, steps_of
 from runtime.settings.presets import preset

@@ -13,7 +13,7 @@ from runtime import Restorer, preset
 from runtime.faces.align import AlignedFace, align
 from runtime.faces.detect import open_detector
 from runtime.faces.face import Face
-from runtime.finish.compose import face_noise
+from runtime.finish.noise import face_noise
 from runtime.finish.rounding import keep_rounding
 from runtime.network.loop import restore_crops
 from runtime.network.tone import LEVEL, RANGE, UNCHANGED, Tone, tone_of

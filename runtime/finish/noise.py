@@ -1,0 +1,137 @@
+"""Wavelet bands of a picture, and the noise of a photo at a face."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.faces.align import AlignedFace
+from runtime.pixels import Picture, Pixels, as_float
+
+B3_SPLINE = np.array([1, 4, 6, 4, 1], np.float32) / 16
+
+BAND_NOISE = (0.8908, 0.2007, 0.0855)
+"""What white noise of σ = 1 leaves in each wavelet band: the norm of the band's 2-D filter.
+
+J.-L. Starck and F. Murtagh, "Automatic noise estimation from the multiresolution support", PASP 110, 1998,
+find them by simulation.
+"""
+
+SUPPORT = 14
+"""How far the wavelets look, in pixels: 2·(1 + 2 + 4)."""
+
+MEDIAN = 0.6745
+"""The median of the absolute values of Gaussian noise of σ = 1: what tells its σ robustly.
+
+D. L. Donoho and I. M. Johnstone, "Ideal spatial adaptation by wavelet shrinkage", Biometrika 81, 1994.
+"""
+
+FLAT = 0.2
+"""The share of a picture in which its noise is measured."""
+
+TEXTURE = 1.5 / 255
+"""As much noise is measured in clean portraits, whose pores and stubble look like it: 0.7 to 1.9 levels."""
+
+BLACK, WHITE = (1e-6,) * 3, (1 - 1e-6,) * 3
+"""The least and the greatest that is neither, in each channel: half a level of 16 bits is more."""
+
+WIDEST = 512
+"""Noise is measured in at most this many pixels square, so that a large face costs no more."""
+
+
+def wavelet(picture: Picture) -> list[Picture]:
+    """Split a picture into three bands, the finest first, and the smooth rest; their sum is the picture.
+
+    The à-trous transform with the B3 spline: J.-L. Starck, F. Murtagh and A. Bijaoui, "Image Processing and
+    Data Analysis: The Multiscale Approach", 1998, chapter 1. Beyond its edge the picture is mirrored.
+    """
+    bands = []
+    for level in range(len(BAND_NOISE)):
+        smoother = _smoothed(picture, gap=2**level)
+        bands.append(picture - smoother)
+        picture = smoother
+    return [*bands, picture]
+
+
+def _smoothed(picture: Picture, gap: int) -> Picture:
+    """Smooth with the B3 spline, its taps this many pixels apart."""
+    taps = np.zeros(4 * gap + 1, np.float32)
+    taps[::gap] = B3_SPLINE
+    smooth = cv2.sepFilter2D(picture, -1, taps, taps, borderType=cv2.BORDER_REFLECT)
+    return smooth.astype(np.float32, copy=False)
+
+
+def face_noise(
+    photo: Pixels, aligned: AlignedFace, gain: NDArray[np.floating] | float = 1.0
+) -> NDArray[np.float32]:
+    """Return the standard deviation of the noise of a photo at a face, of 1, in each colour channel: 3.
+
+    Measured in the photo's own pixels, where it is cored; a crop's noise has changed with its size. What a
+    clean photo's texture looks like to the measure is taken off.
+
+    photo    H×W×3 uint8 or uint16 RGB, not enlarged
+    aligned  a face of that photo
+    gain     what brings its channels to studio light, 3: texture is fainter in channels that need more
+    """
+    noise = noise_sigmas(around_middle(photo, aligned))
+    return np.asarray(np.sqrt(np.maximum(0, noise**2 - (TEXTURE / np.asarray(gain)) ** 2)), np.float32)
+
+
+def around_middle(photo: Pixels, aligned: AlignedFace) -> Picture:
+    """Return the photo's own pixels around the middle of a face, at most WIDEST square; maybe none."""
+    x0, y0, x1, y1 = middle_of(aligned)
+    pixels = photo[y0:y1, x0:x1]
+    return as_float(pixels)
+
+
+def middle_of(aligned: AlignedFace) -> tuple[int, int, int, int]:
+    """Return x0, y0, x1, y1 of the pixels around the middle of a face; they may lie beyond the photo."""
+    size = len(aligned.crop)
+    middle = aligned.to_photo @ ((size - 1) / 2, (size - 1) / 2, 1)
+    half = min(WIDEST, size * aligned.scale) / 2
+    x0, y0 = np.maximum(0, np.rint(middle - half)).astype(int).tolist()
+    x1, y1 = np.maximum(0, np.rint(middle + half)).astype(int).tolist()
+    return x0, y0, x1, y1
+
+
+def noise_sigma(picture: Picture) -> float:
+    """Return the standard deviation of a picture's noise, of 1, over all channels; 0 for one without."""
+    return _deviation(_noisy_coefficients(picture).ravel())
+
+
+def noise_sigmas(picture: Picture) -> NDArray[np.float64]:
+    """Return the standard deviation of a picture's noise, of 1, in each colour channel: 3."""
+    return np.array([_deviation(channel) for channel in _noisy_coefficients(picture).T])
+
+
+def _deviation(coefficients: NDArray[np.float32]) -> float:
+    """Return the σ of white noise whose finest wavelet coefficients these are.
+
+    By their median: D. L. Donoho and I. M. Johnstone, "Ideal spatial adaptation by wavelet shrinkage",
+    Biometrika 81, 1994.
+    """
+    if not len(coefficients):
+        return 0.0
+    return float(np.median(np.abs(coefficients))) / (MEDIAN * BAND_NOISE[0])
+
+
+def _noisy_coefficients(picture: Picture) -> NDArray[np.float32]:
+    """Return, N×3, the finest wavelet coefficients where the coarser bands show least structure.
+
+    No clipped pixel is among those, so a picture that is clipped everywhere has none.
+    """
+    if not picture.size:
+        return np.empty((0, 3), np.float32)
+    finest, *coarser, _ = wavelet(picture)
+    energy = np.sum([cv2.transform(band * band, np.ones((1, 3), np.float32)) for band in coarser], axis=0)
+    structure = cv2.blur(energy, (9, 9))
+    shown = unclipped(picture)
+    if not shown.any():
+        return np.empty((0, 3), np.float32)
+    flat = shown & (structure <= np.quantile(structure[shown], FLAT))
+    return np.asarray(np.compress(flat.ravel(), finest.reshape(-1, 3), axis=0), np.float32)
+
+
+def unclipped(picture: Picture) -> NDArray[np.bool_]:
+    """Return, H×W, where no black or white, which hide noise, is among the pixels of the finest band."""
+    inside = cv2.inRange(picture, BLACK, WHITE)
+    return cv2.erode(inside, np.ones((5, 5), np.uint8)) > 0
