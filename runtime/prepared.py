@@ -40,7 +40,7 @@ MOST_ANSWERS = 6
 """Answers of the network that are kept for each face: a slider that changes what it sees fills no memory."""
 
 Done = TypeVar("Done")
-Wanted = Mapping[int, RestoreSettings]
+RunOptions = Mapping[int, RestoreSettings]
 """The faces to restore, by index, each with its settings."""
 
 
@@ -159,7 +159,7 @@ class PreparedPhoto:
         return self._found
 
     def _cut(
-        self, found: tuple[Face, ...], wanted: Wanted, template: Template, clock: StageClock
+        self, found: tuple[Face, ...], wanted: RunOptions, template: Template, clock: StageClock
     ) -> dict[int, CutFace]:
         """Return the faces cut out of the photo and parsed."""
         size, parser = self._networks.package.manifest.size, self._networks.parser
@@ -179,7 +179,7 @@ class PreparedPhoto:
         return {i: self._cuts[template, i] for i in wanted}
 
     def _see(
-        self, cuts: dict[int, CutFace], wanted: Wanted, template: Template, clock: StageClock
+        self, cuts: dict[int, CutFace], wanted: RunOptions, template: Template, clock: StageClock
     ) -> dict[int, SeenFace]:
         """Return the faces as the network is to see them."""
         photo, toned = self._in_grey(cuts, template)
@@ -207,7 +207,7 @@ class PreparedPhoto:
         self,
         seen: Mapping[int, SeenFace],
         rho: Mapping[int, Map],
-        wanted: Wanted,
+        wanted: RunOptions,
         done: Callable[[int], None],
     ) -> dict[int, LoopResult]:
         """Return what the network makes of each face; it is asked where the answer is not known yet."""

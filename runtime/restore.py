@@ -9,7 +9,7 @@ from base.files import sweep
 from base.text import one_line
 from runtime.commands.batch import run_jobs, show, with_progress
 from runtime.commands.jobs import Job, plan, remaining
-from runtime.commands.options import Wanted, open_restorer, parser, what_is_wanted
+from runtime.commands.options import RunOptions, checked_run_options, open_restorer, parser
 from runtime.commands.paths import check_paths
 from runtime.commands.report import Header, describe_run
 from runtime.commands.report_journal import Earlier, read_earlier
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _restore(options: argparse.Namespace) -> int:
     check_megapixels(options.max_megapixels)
-    wanted = what_is_wanted(options)
+    wanted = checked_run_options(options)
     earlier = read_earlier(options.report) if options.resume and options.report else Earlier()
     jobs = _planned(options, earlier)
     check_paths(jobs, options, wanted)
@@ -49,7 +49,7 @@ def _restore(options: argparse.Namespace) -> int:
         done = [job for job in jobs if job not in set(left)]
         header = _header(options, wanted, restorer)
         with RunRecord(jobs, done, options.report, header, earlier) as record:
-            run_jobs(left, Steps(options, wanted.force, restorer, record, len(jobs) > 1))
+            run_jobs(left, Steps(options, wanted.resolved, restorer, record, len(jobs) > 1))
     return SOME_FAILED if record.some_failed else DONE
 
 
@@ -83,39 +83,39 @@ def _left(jobs: list[Job], options: argparse.Namespace) -> list[Job]:
     return left
 
 
-def _header(options: argparse.Namespace, wanted: Wanted, restorer: Restorer) -> Header:
+def _header(options: argparse.Namespace, wanted: RunOptions, restorer: Restorer) -> Header:
     return describe_run(
         restorer,
-        as_json(wanted.force),
+        as_json(wanted.resolved),
         detector=wanted.detector.name if wanted.detector else None,
         strip_metadata=options.strip_metadata,
         accept_damaged=options.accept_damaged,
     )
 
 
-def _show_choices(options: argparse.Namespace, wanted: Wanted, restorer: Restorer) -> None:
+def _show_choices(options: argparse.Namespace, wanted: RunOptions, restorer: Restorer) -> None:
     """Show what a user chooses from: the faces of the photo, and the photo with each preset."""
     (path,) = options.photos
     photo = read(path, options).pixels
     found = restorer.detect(photo)
-    shown = faces_to_show(found, wanted.force)
+    shown = faces_to_show(found, wanted.resolved)
     if not shown:
         show(f"{one_line(path.name)}: no face found that would be restored")
     if options.list_faces:
-        for line in face_table(found, wanted.force.settings):
+        for line in face_table(found, wanted.resolved.settings):
             print(line)  # noqa: T201
         write_face_sheet(options.list_faces, photo, found)
     if options.compare_presets and shown:
-        compared = candidates(wanted.config, wanted.force, shown)
+        compared = candidates(wanted.config, wanted.resolved, shown)
         steps = with_progress(compared.items(), "comparing", len(compared))
         write_presets_sheet(options.compare_presets, restorer, photo, found, steps)
     if options.compare_packages and shown:
-        force = for_comparison(wanted.force, shown)
+        resolved = for_comparison(wanted.resolved, shown)
         packages = with_progress(options.packages, "comparing", len(options.packages))
         write_packages_sheet(
             options.compare_packages,
             lambda package: open_restorer(replace(wanted, config=Config(), package=package)),
-            *(photo, found, force, packages),
+            *(photo, found, resolved, packages),
         )
 
 

@@ -10,7 +10,7 @@ from base.text import cause_of
 from runtime.pixels import Pixels
 from runtime.restorer import Restorer
 from runtime.result import RestoreResult
-from runtime.settings.resolved import InForce
+from runtime.settings.resolved import ResolvedSettings
 
 
 class WarmRestorer:
@@ -35,7 +35,7 @@ class WarmRestorer:
             self._opened(self._restorer)
         return self._restorer
 
-    def restore(self, photo: Pixels, force: InForce) -> RestoreResult:
+    def restore(self, photo: Pixels, resolved: ResolvedSettings) -> RestoreResult:
         """Restore a photo.
 
         Raises EngineError if the restorer cannot be opened, whatever the reason: it is not the photo's fault.
@@ -44,7 +44,7 @@ class WarmRestorer:
             restorer = self.warm()
         except Exception as error:
             raise EngineError(f"it cannot be opened again: {cause_of(error)}") from error
-        return restorer.restore(photo, force.settings, force.by_face)
+        return restorer.restore(photo, resolved.settings, resolved.by_face)
 
     def is_well(self) -> bool:
         """Return whether the networks work, and a failure was therefore the photo's fault."""

@@ -15,23 +15,23 @@ from base.command_line import DONE, INTERRUPTED, needs_extra, run
 from base.command_parser import CommandParser
 from base.text import one_line, utf8
 from runtime.commands.options import (
-    Wanted,
+    RunOptions,
     add_accept_damaged,
     add_config,
     add_machine,
     add_max_megapixels,
     add_privacy,
     add_settings,
+    given_settings,
     open_restorer,
-    said,
-    wanted_by,
+    run_options,
 )
 from runtime.hotfolder.folders import RESERVED, Originals, holding
 from runtime.hotfolder.log import Log, LogFormat
 from runtime.hotfolder.preset_folders import SettingsFor, preset_by_folder
 from runtime.hotfolder.rules import RULES, Rules
 from runtime.restorer import Restorer
-from runtime.settings.resolved import in_force, lines
+from runtime.settings.resolved import lines, resolve_settings
 
 if TYPE_CHECKING:
     from runtime.hotfolder.status import Status
@@ -141,15 +141,17 @@ def _watch(options: argparse.Namespace) -> int:
     from runtime.warm_restorer import WarmRestorer
 
     rules = Rules(**{name: getattr(options, name) for name in RULES})
-    wanted = wanted_by(options)
-    presets = {name: in_force(wanted.config, said(options), name) for name in wanted.config.presets}
+    wanted = run_options(options)
+    presets = {
+        name: resolve_settings(wanted.config, given_settings(options), name) for name in wanted.config.presets
+    }
     log, status = Log(options.log_format), Status()
     with ExitStack() as stack:
         folders = stack.enter_context(holding(options.photos, options.output, rules.originals))
         if rules.compare:
             check_sheet_folder(rules.compare, folders)
         journal = stack.enter_context(closing(Journal(folders.state / "journal.sqlite")))
-        settings_for = preset_by_folder(presets, wanted.force, partial(_warn_of_folder, log))
+        settings_for = preset_by_folder(presets, wanted.resolved, partial(_warn_of_folder, log))
         restorer = WarmRestorer(lambda: open_restorer(wanted), partial(_log_backend, log, status))
         watcher = Watcher(Resources(folders, journal, rules, settings_for, restorer, status, log))
         stopped_by = stack.enter_context(_stopping_at_signals(watcher))
@@ -158,7 +160,7 @@ def _watch(options: argparse.Namespace) -> int:
         if options.metrics_port is not None:
             port = stack.enter_context(serving(status, options.metrics_port))
             log("metrics", f"Prometheus is served on http://{LOOPBACK}:{port}/metrics", port=port)
-        for line in lines(wanted.force):
+        for line in lines(wanted.resolved):
             log("settings", line)
         _log_presets(log, settings_for, folders.photos, wanted)
         log("watching", f"watching {one_line(options.photos)}, results go to {one_line(options.output)}")
@@ -167,11 +169,11 @@ def _watch(options: argparse.Namespace) -> int:
     return INTERRUPTED if signal.SIGINT in stopped_by else DONE
 
 
-def _log_presets(log: Log, settings_for: SettingsFor, photos: Path, wanted: Wanted) -> None:
+def _log_presets(log: Log, settings_for: SettingsFor, photos: Path, wanted: RunOptions) -> None:
     """Log which preset photos have by their folder, and that of each folder that exists."""
-    default, names = one_line(wanted.force.preset), one_line(", ".join(wanted.config.presets))
+    default, names = one_line(wanted.resolved.preset), one_line(", ".join(wanted.config.presets))
     sentence = f"preset: {default}, or that of the folder in {one_line(photos)}, if it is named {names}"
-    log("presets", sentence, preset=wanted.force.preset, presets=list(wanted.config.presets))
+    log("presets", sentence, preset=wanted.resolved.preset, presets=list(wanted.config.presets))
     with suppress(OSError):  # the input folder may vanish, and come back
         for folder in sorted(path.name for path in photos.iterdir() if path.is_dir()):
             if not folder.startswith(".") and folder not in RESERVED:

@@ -6,7 +6,7 @@ from runtime.photo.reader import Photo
 from runtime.restorer import Restorer
 from runtime.result import RestoreResult
 from runtime.settings.per_face import ByFace
-from runtime.settings.resolved import InForce
+from runtime.settings.resolved import ResolvedSettings
 from runtime.settings.settings import RestoreSettings
 from runtime.timing import Progress
 
@@ -30,8 +30,10 @@ def restore_photo(
     Raises GpenEdgeError.
     """
     result = restore_pages(
-        lambda pixels, force: restorer.restore(pixels, force.settings, force.by_face, progress=progress),
+        lambda pixels, resolved: restorer.restore(
+            pixels, resolved.settings, resolved.by_face, progress=progress
+        ),
         photo,
-        InForce(settings or RestoreSettings(), by_face or {}),
+        ResolvedSettings(settings or RestoreSettings(), by_face or {}),
     )
     return restored(photo, result, strip_metadata=strip_metadata), result

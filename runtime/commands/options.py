@@ -16,17 +16,17 @@ from runtime.network.backends import AUTO, DEVICES, BackendName, Provider
 from runtime.restorer import Restorer
 from runtime.settings.config_file import Changes, Config, check_run, read_config
 from runtime.settings.presets import PRESETS
-from runtime.settings.resolved import InForce, in_force, written
+from runtime.settings.resolved import ResolvedSettings, resolve_settings, written
 from runtime.settings.setting import Setting
 from runtime.settings.settings import SETTINGS, of_scope
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RunOptions:
     """What a run is to do: the options and the config file taken together."""
 
     config: Config
-    force: InForce
+    resolved: ResolvedSettings
     package: str | None
     """Folder or name of the model package; None is the bundled default."""
     backend: BackendName
@@ -237,13 +237,13 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def what_is_wanted(options: argparse.Namespace) -> Wanted:
+def checked_run_options(options: argparse.Namespace) -> RunOptions:
     """Take the command line and the config file it names together. Raises GpenEdgeError."""
     _check_sheets(options)
-    return wanted_by(options)
+    return run_options(options)
 
 
-def wanted_by(options: argparse.Namespace) -> Wanted:
+def run_options(options: argparse.Namespace) -> RunOptions:
     """Take the settings and the machine's options together with the config file. Raises GpenEdgeError."""
     config = read_config(options.config) if options.config else Config()
     run: dict[str, Any] = dict(config.run)
@@ -251,9 +251,9 @@ def wanted_by(options: argparse.Namespace) -> Wanted:
         if getattr(options, name) is not None:
             run[name] = getattr(options, name)
     check_run(options.device, options.threads)
-    return Wanted(
+    return RunOptions(
         config,
-        in_force(config, said(options), options.preset),
+        resolve_settings(config, given_settings(options), options.preset),
         options.model or run.get("model_path"),
         run.get("backend", "auto"),
         run.get("device"),
@@ -264,12 +264,12 @@ def wanted_by(options: argparse.Namespace) -> Wanted:
     )
 
 
-def said(options: argparse.Namespace) -> Changes:
+def given_settings(options: argparse.Namespace) -> Changes:
     """Return the settings that the command line names."""
     return {name: value for name in SETTINGS if (value := getattr(options, name, None)) is not None}
 
 
-def open_restorer(wanted: Wanted) -> Restorer:
+def open_restorer(wanted: RunOptions) -> Restorer:
     """Open what a run wants, once the config file agrees with the package. Raises GpenEdgeError."""
     if wanted.commercial:
         check_licence(open_package(wanted.package))

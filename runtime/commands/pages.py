@@ -8,37 +8,37 @@ from base.errors import SettingsError
 from runtime.photo.reader import Photo
 from runtime.pixels import Pixels
 from runtime.result import RestoreResult
-from runtime.settings.resolved import InForce
+from runtime.settings.resolved import ResolvedSettings
 
-Restore = Callable[[Pixels, InForce], RestoreResult]
+Restore = Callable[[Pixels, ResolvedSettings], RestoreResult]
 
 
-def restore_pages(restore: Restore, photo: Photo, force: InForce) -> RestoreResult:
+def restore_pages(restore: Restore, photo: Photo, resolved: ResolvedSettings) -> RestoreResult:
     """Restore a photo and the further pages of a TIFF; the timings are sums over all pages.
 
     Faces are numbered on each page separately; a face that was asked for is ignored on pages without it.
     """
-    result = restore(photo.pixels, force)
-    pages = [_restore_page(restore, page.pixels, force, 2 + i) for i, page in enumerate(photo.pages)]
+    result = restore(photo.pixels, resolved)
+    pages = [_restore_page(restore, page.pixels, resolved, 2 + i) for i, page in enumerate(photo.pages)]
     timings: Counter[str] = Counter()
     for each in (result, *pages):
         timings.update(each.timings)
     return replace(result, timings=dict(timings), pages=tuple(pages))
 
 
-def _restore_page(restore: Restore, pixels: Pixels, force: InForce, number: int) -> RestoreResult:
+def _restore_page(restore: Restore, pixels: Pixels, resolved: ResolvedSettings, number: int) -> RestoreResult:
     try:
-        result = restore(pixels, force)
+        result = restore(pixels, resolved)
     except SettingsError:
-        wanted = force.settings.face
+        wanted = resolved.settings.face
         if not isinstance(wanted, tuple):
             raise
         if fewer := tuple(sorted(wanted)[:-1]):
-            return _restore_page(restore, pixels, _of_faces(force, fewer), number)
-        return RestoreResult(pixels, (), {}, force.settings)
+            return _restore_page(restore, pixels, _of_faces(resolved, fewer), number)
+        return RestoreResult(pixels, (), {}, resolved.settings)
     return replace(result, faces=tuple(replace(face, page=number) for face in result.faces))
 
 
-def _of_faces(force: InForce, faces: tuple[int, ...]) -> InForce:
-    by_face = {i: own and replace(own, face=faces) for i, own in force.by_face.items()}
-    return replace(force, settings=replace(force.settings, face=faces), by_face=by_face)
+def _of_faces(resolved: ResolvedSettings, faces: tuple[int, ...]) -> ResolvedSettings:
+    by_face = {i: own and replace(own, face=faces) for i, own in resolved.by_face.items()}
+    return replace(resolved, settings=replace(resolved.settings, face=faces), by_face=by_face)

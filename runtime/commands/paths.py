@@ -6,13 +6,13 @@ from pathlib import Path
 from base.errors import PhotoError
 from base.text import one_line
 from runtime.commands.jobs import Job, make_folders
-from runtime.commands.options import Wanted
+from runtime.commands.options import RunOptions
 from runtime.commands.overwriting import Source, Target, check_targets
 from runtime.commands.restoring import is_photo_itself
 from runtime.photo.writer import check_output, check_place
 
 
-def check_paths(jobs: list[Job], options: argparse.Namespace, wanted: Wanted) -> None:
+def check_paths(jobs: list[Job], options: argparse.Namespace, wanted: RunOptions) -> None:
     """Raise PhotoError for a file that cannot be written, or would replace another one unasked.
 
     Makes the folders that several photos are written to.
@@ -46,7 +46,7 @@ def _check_folder(path: Path) -> None:
         raise PhotoError(f"{one_line(path)} cannot be written: name a file in a folder that exists")
 
 
-def _sources(jobs: list[Job], options: argparse.Namespace, wanted: Wanted) -> list[Source]:
+def _sources(jobs: list[Job], options: argparse.Namespace, wanted: RunOptions) -> list[Source]:
     sources = [Source(path) for path in [job.photo for job in jobs] or options.photos]
     others = ((options.config, "the config file"), (wanted.detector, "the detector"))
     sources += [Source(path, what) for path, what in others if path]

@@ -7,10 +7,10 @@ from runtime.commands.grouped_warnings import shared_warnings
 from runtime.photo.reader import Photo
 from runtime.photo.writer import is_copied, left_out
 from runtime.result import RestoreResult
-from runtime.settings.resolved import InForce
+from runtime.settings.resolved import ResolvedSettings
 
 
-def remarks(result: RestoreResult, force: InForce) -> Iterable[str]:
+def remarks(result: RestoreResult, resolved: ResolvedSettings) -> Iterable[str]:
     """Yield remarks about the faces."""
     if not result.every_face:
         yield "no face found; nothing was restored"
@@ -18,7 +18,7 @@ def remarks(result: RestoreResult, force: InForce) -> Iterable[str]:
     for number, page in enumerate((result, *result.pages), start=1):
         of_page = f"page {number}: " if result.pages else ""
         yield from (f"{of_page}{warning}" for warning in shared_warnings(page.faces))
-    for i in force.by_face:
+    for i in resolved.by_face:
         if i >= len(result.faces):
             faces = "1 face" if len(result.faces) == 1 else f"{len(result.faces)} faces"
             yield f"settings were given for face {i}, but the photo has only {faces}"

@@ -22,7 +22,7 @@ from runtime.photo.reader import Photo, read_photo
 from runtime.photo.writer import write_photo
 from runtime.restorer import Restorer
 from runtime.result import RestoreResult
-from runtime.settings.resolved import InForce
+from runtime.settings.resolved import ResolvedSettings
 from runtime.sheets.before_after import write_sheet
 from runtime.sheets.regions import write_masks_sheet
 from runtime.timing import timed
@@ -52,7 +52,7 @@ class Steps:
     """The three steps of every photo of a run."""
 
     options: argparse.Namespace
-    settings: InForce
+    settings: ResolvedSettings
     restorer: Restorer
     record: RunRecord
     several: bool
@@ -71,7 +71,7 @@ class Steps:
     def restore(self, job: Job, read: Read) -> Restored:
         """Restore a photo. Raises GpenEdgeError."""
         result = restore_pages(
-            lambda pixels, force: self.restorer.restore(pixels, force.settings, force.by_face),
+            lambda pixels, resolved: self.restorer.restore(pixels, resolved.settings, resolved.by_face),
             read.photo,
             self.settings,
         )

@@ -5,15 +5,15 @@ from pathlib import Path
 
 from base.near_names import nearest
 from base.text import folded, one_line
-from runtime.settings.resolved import InForce
+from runtime.settings.resolved import ResolvedSettings
 
-SettingsFor = Callable[[Path], InForce]
+SettingsFor = Callable[[Path], ResolvedSettings]
 """Returns the settings for a photo, by its path in the input folder."""
 
 
 def preset_by_folder(
-    presets: Mapping[str, InForce],
-    default: InForce,
+    presets: Mapping[str, ResolvedSettings],
+    default: ResolvedSettings,
     warn: Callable[[str, str], None] = lambda folder, sentence: None,
 ) -> SettingsFor:
     """Return the function that chooses a photo's settings by its folder.
@@ -26,7 +26,7 @@ def preset_by_folder(
     by_folded = {folded(name): settings for name, settings in presets.items()}
     warned: set[str] = set()
 
-    def settings_for(path: Path) -> InForce:
+    def settings_for(path: Path) -> ResolvedSettings:
         folders = path.parts[:-1]
         if folders and folders[0] in presets:
             return presets[folders[0]]
@@ -41,7 +41,7 @@ def preset_by_folder(
     return settings_for
 
 
-def _doubtful(folders: tuple[str, ...], presets: Mapping[str, InForce]) -> tuple[str, str] | None:
+def _doubtful(folders: tuple[str, ...], presets: Mapping[str, ResolvedSettings]) -> tuple[str, str] | None:
     """Return a folder that seems to be meant for a preset but is not, and why it is not."""
     if not folders:
         return None

@@ -142,15 +142,15 @@ class Processor:
         self, entry: Entry, photo: Photo, timings: dict[str, float]
     ) -> tuple[Photo, RestoreResult, Restoration]:
         """Restore a photo; return what is to be written, what it came from, and what is to be reported."""
-        force = self._resources.settings_for(entry.path)
-        check_size(photo, force.settings.upscale, self._rules.max_megapixels)
-        result = restore_pages(self._resources.restorer.restore, photo, force)
+        resolved = self._resources.settings_for(entry.path)
+        check_size(photo, resolved.settings.upscale, self._rules.max_megapixels)
+        result = restore_pages(self._resources.restorer.restore, photo, resolved)
         timings |= result.timings
         whole = restored(photo, result, strip_metadata=self._rules.strip_metadata)
         codes = tuple(warning.code for face in result.every_face for warning in face.warnings)
         output = Path(result_name(entry.path, whole))
-        sentences = [*remarks(result, force), *file_remarks(whole, output)]
-        restoration = Restoration(force.preset, len(result.every_face), codes, timings, sentences)
+        sentences = [*remarks(result, resolved), *file_remarks(whole, output)]
+        restoration = Restoration(resolved.preset, len(result.every_face), codes, timings, sentences)
         return whole, result, restoration
 
     def _write_sheet(self, entry: Entry, before: Pixels, result: RestoreResult) -> None:

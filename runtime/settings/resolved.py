@@ -1,4 +1,4 @@
-"""The settings in force: the command line wins over the config file, the file over the preset."""
+"""Resolve settings: the command line wins over the config file, the file over the preset."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,43 +15,45 @@ ALWAYS_SAID = ("degradation_scale", "latent_step_decay", "iterations")
 
 
 @dataclass(frozen=True)
-class InForce:
-    """The settings of one run."""
+class ResolvedSettings:
+    """The settings of one run, after presets, config file and command line."""
 
     settings: RestoreSettings = field(default_factory=RestoreSettings)
-    """Of all faces but those that have their own."""
+    """Of all faces without settings of their own."""
     by_face: ByFace = field(default_factory=dict)
     preset: str = field(default="standard", compare=False)
-    """Name of the preset that they start from."""
+    """The name of the preset that they are based on."""
 
 
-def in_force(config: Config, said: Changes | None = None, preset: str | None = None) -> InForce:
-    """Return what is in force.
+def resolve_settings(
+    config: Config, given: Changes | None = None, preset: str | None = None
+) -> ResolvedSettings:
+    """Resolve the settings of a run.
 
-    A face's own settings stand on those of all faces, or on its own preset, which replaces them; what is
-    said wins over either.
+    A face's own settings are added to those of all faces, or replace them if it has its own preset. What is
+    given on the command line wins over both.
 
-    said    settings from the command line
-    preset  from there too; it takes the place of the file's
+    given   settings from the command line
+    preset  from the command line; it replaces the file's
 
     Raises SettingsError for an unknown preset, or settings that do not go together.
     """
-    said = said or {}
+    given = given or {}
     preset = preset or config.run.get("preset", "standard")
     if preset not in config.presets:
         raise SettingsError(unknown("preset", preset, config.presets))
     for_all = config.presets[preset] | config.changes
-    own = {i: _own(wish, for_all, config, said) for i, wish in config.by_face.items()}
-    return InForce(RestoreSettings(**(for_all | said)), own, preset)
+    own = {i: _own(wish, for_all, config, given) for i, wish in config.by_face.items()}
+    return ResolvedSettings(RestoreSettings(**(for_all | given)), own, preset)
 
 
-def _own(wish: FaceWish, for_all: Changes, config: Config, said: Changes) -> RestoreSettings | None:
+def _own(wish: FaceWish, for_all: Changes, config: Config, given: Changes) -> RestoreSettings | None:
     if not wish.restore:
         return None
     below = for_all
     if wish.preset is not None:
         below = config.presets[wish.preset] | whole_photo(for_all)
-    return RestoreSettings(**(below | wish.changes | said))
+    return RestoreSettings(**(below | wish.changes | given))
 
 
 def whole_photo(changes: Mapping[str, Any]) -> Changes:
@@ -59,11 +61,13 @@ def whole_photo(changes: Mapping[str, Any]) -> Changes:
     return {name: value for name, value in changes.items() if name in WHOLE_PHOTO}
 
 
-def lines(force: InForce) -> list[str]:
-    """Say the settings in force: a line for all faces, and one for each that has its own."""
-    found = [f"settings: {', '.join(worth_saying(force.settings))}"]
-    for i, own in sorted(force.by_face.items()):
-        different = "left out" if own is None else ", ".join(_differences(own, force.settings)) or "the same"
+def lines(resolved: ResolvedSettings) -> list[str]:
+    """Describe settings: one line for all faces, and one for each face with settings of its own."""
+    found = [f"settings: {', '.join(worth_saying(resolved.settings))}"]
+    for i, own in sorted(resolved.by_face.items()):
+        different = (
+            "left out" if own is None else ", ".join(_differences(own, resolved.settings)) or "the same"
+        )
         found.append(f"settings of face {i}: {different}")
     return found
 
@@ -84,10 +88,10 @@ def _differences(
     ]
 
 
-def as_json(force: InForce) -> dict[str, Any]:
-    """Return the settings in force as the report has them; a face that is left out has null."""
-    own = {str(i): asdict(own) if own else None for i, own in sorted(force.by_face.items())}
-    return {"settings": asdict(force.settings), "settings_by_face": own}
+def as_json(resolved: ResolvedSettings) -> dict[str, Any]:
+    """Return settings as the report stores them; a face that is left out has null."""
+    own = {str(i): asdict(own) if own else None for i, own in sorted(resolved.by_face.items())}
+    return {"settings": asdict(resolved.settings), "settings_by_face": own}
 
 
 def written(value: Any) -> str:

@@ -20,7 +20,7 @@ from runtime.restorer import Restorer
 from runtime.result import RestoreResult
 from runtime.settings.config_file import Config
 from runtime.settings.per_face import WHOLE_PHOTO
-from runtime.settings.resolved import InForce, whole_photo, worth_saying
+from runtime.settings.resolved import ResolvedSettings, whole_photo, worth_saying
 from runtime.settings.settings import RestoreSettings
 from runtime.sheets.before_after import FACE, INK, LABEL, MARGIN, PAPER, Tile, fitted
 
@@ -47,7 +47,9 @@ class Column:
     """The text above each face."""
 
 
-def candidates(config: Config, force: InForce, faces: tuple[int, ...]) -> dict[str, InForce]:
+def candidates(
+    config: Config, resolved: ResolvedSettings, faces: tuple[int, ...]
+) -> dict[str, ResolvedSettings]:
     """Return the settings to compare, by label: every preset unchanged, and the current settings if they
     match none.
 
@@ -56,22 +58,25 @@ def candidates(config: Config, force: InForce, faces: tuple[int, ...]) -> dict[s
 
     faces  the indices of the faces that are shown; at least one
     """
-    asked = for_comparison(force, faces)
+    asked = for_comparison(resolved, faces)
     common = whole_photo(asdict(asked.settings))
-    found = {name: InForce(RestoreSettings(**(changes | common))) for name, changes in config.presets.items()}
+    found = {
+        name: ResolvedSettings(RestoreSettings(**(changes | common)))
+        for name, changes in config.presets.items()
+    }
     return found if asked in found.values() else found | {"as asked": asked}
 
 
-def for_comparison(force: InForce, faces: tuple[int, ...]) -> InForce:
+def for_comparison(resolved: ResolvedSettings, faces: tuple[int, ...]) -> ResolvedSettings:
     """Return the settings in force for these faces, not enlarged and without a time limit."""
     common: dict[str, Any] = {"upscale": 1, "budget": inf, "face": faces}
-    by_face = {i: own and replace(own, **common) for i, own in force.by_face.items() if i in faces}
-    return InForce(replace(force.settings, **common), by_face)
+    by_face = {i: own and replace(own, **common) for i, own in resolved.by_face.items() if i in faces}
+    return ResolvedSettings(replace(resolved.settings, **common), by_face)
 
 
-def faces_to_show(found: Sequence[Face], force: InForce) -> tuple[int, ...]:
+def faces_to_show(found: Sequence[Face], resolved: ResolvedSettings) -> tuple[int, ...]:
     """Return the indices of the faces that the sheet shows: the largest of those that are restored."""
-    return tuple(sorted(choose_faces(tuple(found), force.settings, force.by_face))[:MAX_FACES])
+    return tuple(sorted(choose_faces(tuple(found), resolved.settings, resolved.by_face))[:MAX_FACES])
 
 
 _Way: TypeAlias = tuple[str, tuple[str, ...], RestoreResult]
@@ -83,7 +88,7 @@ def write_presets_sheet(
     restorer: Restorer,
     photo: Pixels,
     found: tuple[Face, ...],
-    compared: Iterable[tuple[str, InForce]],
+    compared: Iterable[tuple[str, ResolvedSettings]],
 ) -> None:
     """Restore a photo with each of several settings, and write them side by side as a PNG.
 
@@ -94,9 +99,9 @@ def write_presets_sheet(
 
     def ways() -> Iterator[_Way]:
         prepared: PreparedPhoto | None = None
-        for name, force in compared:
-            prepared = prepared or restorer.prepare(photo, force.settings, force.by_face, found=found)
-            yield name, _remarks(force), prepared.restore(force.settings, force.by_face)
+        for name, resolved in compared:
+            prepared = prepared or restorer.prepare(photo, resolved.settings, resolved.by_face, found=found)
+            yield name, _remarks(resolved), prepared.restore(resolved.settings, resolved.by_face)
 
     _write(path, photo, ways())
 
@@ -106,21 +111,21 @@ def write_packages_sheet(
     open_package: Callable[[str], Restorer],
     photo: Pixels,
     found: tuple[Face, ...],
-    force: InForce,
+    resolved: ResolvedSettings,
     packages: Iterable[str],
 ) -> None:
     """Restore a photo with each of several model packages, and write them side by side as a PNG.
 
     open_package  opens one by its name or folder; one is open at a time
     photo, found  H×W×3 uint8 or uint16 RGB, and its faces
-    force         the settings of all, as `for_comparison` returns them
+    resolved         the settings of all, as `for_comparison` returns them
     packages      at least one
     """
 
     def ways() -> Iterator[_Way]:
         for package in packages:
             with open_package(package) as restorer:
-                result = restorer.restore(photo, force.settings, force.by_face, found=found)
+                result = restorer.restore(photo, resolved.settings, resolved.by_face, found=found)
                 yield Path(package).name, _about(restorer), result
 
     _write(path, photo, ways())
@@ -171,12 +176,14 @@ def _tiles(photo: Pixels, faces: Mapping[int, AlignedFace], side: int) -> tuple[
     return fitted(photo, side), tuple(crops)
 
 
-def _remarks(force: InForce) -> tuple[str, ...]:
+def _remarks(resolved: ResolvedSettings) -> tuple[str, ...]:
     """Return the settings that differ, and whether single faces have others."""
     besides = [
-        line.replace(",", ", ") for line in worth_saying(force.settings) if line.split()[0] not in WHOLE_PHOTO
+        line.replace(",", ", ")
+        for line in worth_saying(resolved.settings)
+        if line.split()[0] not in WHOLE_PHOTO
     ]
-    return (*besides, *(["settings of single faces"] if force.by_face else []))
+    return (*besides, *(["settings of single faces"] if resolved.by_face else []))
 
 
 def _drawn(columns: list[Column], side: int) -> Image.Image:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from base.errors import GpenEdgeError, PackageError, PhotoError, SettingsError
 from engines.package import MANIFEST, REQUIRED, open_package
-from runtime.commands.options import parser, what_is_wanted
+from runtime.commands.options import checked_run_options, parser
 from runtime.photo.reader import read_photo
 from runtime.photo.writer import write_photo
 from runtime.settings.config_file import read_config
-from runtime.settings.resolved import in_force, lines
+from runtime.settings.resolved import lines, resolve_settings
 
 MEGAPIXELS = 0.5
 """What the photo reader is allowed, so that a run is quick."""
@@ -53,7 +53,7 @@ def config(data: bytes) -> None:
     for suffix in (".toml", ".json"):
         path = _file(f"config{suffix}", data)
         with _one_line(SettingsError):
-            said = lines(in_force(read_config(path)))
+            said = lines(resolve_settings(read_config(path)))
             if not all(line.isprintable() for line in said):
                 raise AssertionError(f"not on one line: {said}")
 
@@ -64,7 +64,7 @@ def settings(data: bytes) -> None:
     said = io.StringIO()
     with _one_line(GpenEdgeError), contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
         try:
-            lines(what_is_wanted(_PARSER.parse_args(["photo.jpg", "-o", "out", *words])).force)
+            lines(checked_run_options(_PARSER.parse_args(["photo.jpg", "-o", "out", *words])).resolved)
         except SystemExit as ended:
             if ended.code not in (0, 2):  # --help; what argparse refuses
                 raise AssertionError(f"ended with {ended.code}") from ended

@@ -17,7 +17,7 @@ from runtime.network.backends import Batch, Move
 from runtime.network.schedule import HELD
 from runtime.settings.config_file import Config
 from runtime.settings.presets import PRESETS
-from runtime.settings.resolved import InForce
+from runtime.settings.resolved import ResolvedSettings
 from runtime.sheets.presets import candidates, write_presets_sheet
 
 Pixels = NDArray[np.uint8]
@@ -170,7 +170,7 @@ def test_nothing_of_a_batch_stays_with_the_backend(restorer: Restorer, group: Pi
 def test_the_sheet_of_presets_asks_for_each_face_once(held: Restorer, group: Pixels, tmp_path: Path) -> None:
     held.parser = parser = Counted(None)
     found = held.detect(group)
-    compared = candidates(Config(), InForce(), (0, 1))
+    compared = candidates(Config(), ResolvedSettings(), (0, 1))
     assert len(compared) == len(PRESETS)
     write_presets_sheet(tmp_path / "sheet.png", held, group, found, compared.items())
     assert (asked(held), parser.faces) == (2, 2)

@@ -22,7 +22,7 @@ from runtime.hotfolder.rules import Rules
 from runtime.hotfolder.status import Status
 from runtime.hotfolder.watcher import Watcher
 from runtime.restorer import Restorer
-from runtime.settings.resolved import InForce
+from runtime.settings.resolved import ResolvedSettings
 from runtime.warm_restorer import WarmRestorer
 
 
@@ -46,7 +46,7 @@ class HotFolder:
         self,
         *,
         restorer: WarmRestorer | None = None,
-        settings_for: SettingsFor = lambda path: InForce(),
+        settings_for: SettingsFor = lambda path: ResolvedSettings(),
         before: Callable[[Watcher], None] | None = None,
         status: Status | None = None,
         clock: Clock | None = None,

@@ -23,7 +23,7 @@ from runtime.photo.reader import Photo
 from runtime.pixels import Pixels
 from runtime.restorer import Restorer
 from runtime.result import RestoreResult
-from runtime.settings.resolved import InForce
+from runtime.settings.resolved import ResolvedSettings
 from runtime.warm_restorer import WarmRestorer
 
 
@@ -43,11 +43,11 @@ class FailingRestorer(WarmRestorer):
         self.opened = True
         return self.restorer.warm()
 
-    def restore(self, photo: Pixels, force: InForce) -> RestoreResult:
+    def restore(self, photo: Pixels, resolved: ResolvedSettings) -> RestoreResult:
         error = self.errors.pop(0) if self.errors else None
         if error:
             raise error
-        return super().restore(photo, force)
+        return super().restore(photo, resolved)
 
 
 class InterruptedRestorer(WarmRestorer):
@@ -57,8 +57,8 @@ class InterruptedRestorer(WarmRestorer):
         super().__init__(restorer.warm)
         self.between: Callable[[], object] | None = between
 
-    def restore(self, photo: Pixels, force: InForce) -> RestoreResult:
-        result = super().restore(photo, force)
+    def restore(self, photo: Pixels, resolved: ResolvedSettings) -> RestoreResult:
+        result = super().restore(photo, resolved)
         if self.between:
             between, self.between = self.between, None
             between()
@@ -208,10 +208,10 @@ def test_a_photo_that_crashes_the_program_comes_last_and_is_given_up(hot) -> Non
         pass
 
     class Deadly(FailingRestorer):
-        def restore(self, photo: Pixels, force: InForce) -> RestoreResult:
+        def restore(self, photo: Pixels, resolved: ResolvedSettings) -> RestoreResult:
             if photo[0, 0, 0] == 66:
                 raise Death
-            return super().restore(photo, force)
+            return super().restore(photo, resolved)
 
     hot.put("a.png", 66)
     for _ in range(3):

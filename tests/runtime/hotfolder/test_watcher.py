@@ -12,7 +12,7 @@ from runtime.hotfolder import journal
 from runtime.hotfolder.clock import Clock
 from runtime.hotfolder.preset_folders import preset_by_folder
 from runtime.hotfolder.status import Status
-from runtime.settings.resolved import InForce
+from runtime.settings.resolved import ResolvedSettings
 from runtime.settings.settings import RestoreSettings
 
 
@@ -168,11 +168,11 @@ def test_folders_named_for_presets_have_those_and_others_the_default(hot, portra
     seen: dict[str, RestoreSettings] = {}
     for name in ("a.png", "film-scan/a.png", "film-scan/deeper/a.png", "holiday/a.png"):
         hot.put(name)
-    default = InForce(RestoreSettings(upscale=2))
-    film = InForce(RestoreSettings(grain=True))
+    default = ResolvedSettings(RestoreSettings(upscale=2))
+    film = ResolvedSettings(RestoreSettings(grain=True))
     by_folder = preset_by_folder({"film-scan": film}, default)
 
-    def settings_for(path: Path) -> InForce:
+    def settings_for(path: Path) -> ResolvedSettings:
         seen[str(path)] = by_folder(path).settings
         return by_folder(path)
 
@@ -189,15 +189,17 @@ def test_folders_named_for_presets_have_those_and_others_the_default(hot, portra
 
 @pytest.mark.parametrize("folder", ["film-scan", "Film-Scan", "FILM-SCAN", "film-scan/2024/May"])
 def test_folders_are_named_for_presets_without_regard_to_case(folder: str) -> None:
-    film, warnings = InForce(RestoreSettings(grain=True), preset="film-scan"), []
-    settings_for = preset_by_folder({"film-scan": film}, InForce(), lambda *said: warnings.append(said))
+    film, warnings = ResolvedSettings(RestoreSettings(grain=True), preset="film-scan"), []
+    settings_for = preset_by_folder(
+        {"film-scan": film}, ResolvedSettings(), lambda *said: warnings.append(said)
+    )
     assert settings_for(Path(folder, "a.png")) is film
     assert warnings == []
 
 
 def test_a_preset_of_just_this_name_comes_before_one_in_another_case() -> None:
-    presets = {name: InForce(preset=name) for name in ("scans", "Scans")}
-    settings_for = preset_by_folder(presets, InForce())
+    presets = {name: ResolvedSettings(preset=name) for name in ("scans", "Scans")}
+    settings_for = preset_by_folder(presets, ResolvedSettings())
     assert [settings_for(Path(name, "a.png")).preset for name in ("scans", "Scans")] == ["scans", "Scans"]
 
 
@@ -216,9 +218,9 @@ def test_a_preset_of_just_this_name_comes_before_one_in_another_case() -> None:
     ],
 )
 def test_a_folder_that_seems_meant_for_a_preset_is_warned_of_once(folder: str, words: str) -> None:
-    presets = {name: InForce(preset=name) for name in ("standard", "film-scan", "low-light")}
+    presets = {name: ResolvedSettings(preset=name) for name in ("standard", "film-scan", "low-light")}
     warnings: list[str] = []
-    settings_for = preset_by_folder(presets, InForce(), lambda folder, said: warnings.append(said))
+    settings_for = preset_by_folder(presets, ResolvedSettings(), lambda folder, said: warnings.append(said))
     for name in ("a.png", "b.png"):
         assert settings_for(Path(folder, name)).preset == "standard"
     (warning,) = warnings
@@ -230,8 +232,10 @@ def test_a_folder_that_seems_meant_for_a_preset_is_warned_of_once(folder: str, w
 @pytest.mark.parametrize("folder", ["holiday", "2024", "Müller", "cust7/2024", "scans of Ann", "."])
 def test_other_folders_are_not_warned_of(folder: str) -> None:
     warnings: list[object] = []
-    presets = dict.fromkeys(("standard", "classic", "film-scan", "low-light", "early-digital"), InForce())
-    settings_for = preset_by_folder(presets, InForce(), lambda *said: warnings.append(said))
+    presets = dict.fromkeys(
+        ("standard", "classic", "film-scan", "low-light", "early-digital"), ResolvedSettings()
+    )
+    settings_for = preset_by_folder(presets, ResolvedSettings(), lambda *said: warnings.append(said))
     settings_for(Path(folder, "a.png"))
     assert warnings == []
 
@@ -249,9 +253,9 @@ def test_photos_without_a_face_and_warnings_are_counted(hot, portrait) -> None:
 def test_the_queue_counts_all_that_wait_and_not_the_photo_in_progress(hot) -> None:
     status, queue = Status(), []
 
-    def settings_for(path: Path) -> InForce:
+    def settings_for(path: Path) -> ResolvedSettings:
         queue.append(status.queue)
-        return InForce()
+        return ResolvedSettings()
 
     for i in range(9):
         hot.put(f"{i}.png", i)

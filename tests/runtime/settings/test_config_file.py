@@ -14,7 +14,7 @@ from runtime import RestoreSettings, preset
 from runtime.settings.config_file import RUN, Config, read_config
 from runtime.settings.config_values import LARGEST_FILE, in_words
 from runtime.settings.presets import PRESETS
-from runtime.settings.resolved import in_force, lines
+from runtime.settings.resolved import lines, resolve_settings
 
 EVERYTHING = """
 model_path = "default"
@@ -67,7 +67,7 @@ def config(tmp_path: Path):  # type: ignore[no-untyped-def]
 
 def test_a_file_can_say_everything(config) -> None:
     read = config(EVERYTHING)
-    assert in_force(read).settings == RestoreSettings(
+    assert resolve_settings(read).settings == RestoreSettings(
         degradation_scale=0.7,
         latent_step_decay=0.04,
         iterations=20,
@@ -101,32 +101,32 @@ def test_every_setting_has_a_name_in_the_file(config) -> None:
     standard = vars(RestoreSettings())
     read = config(json.dumps(standard), "all.json")
     assert read.changes == standard
-    assert in_force(read).settings == RestoreSettings()
+    assert resolve_settings(read).settings == RestoreSettings()
 
 
 def test_the_example_of_the_docs_is_read(config) -> None:
     page = (Path(__file__).parents[3] / "docs" / "config-files.md").read_text(encoding="utf-8")
     example = "\n".join(line for line in page.splitlines() if line.startswith("    "))
-    force = in_force(config(textwrap.dedent(example)))
-    assert force.settings == preset("early-digital", iterations=40, grain=True)
-    assert force.by_face == {0: preset("classic"), 3: None}
+    resolved = resolve_settings(config(textwrap.dedent(example)))
+    assert resolved.settings == preset("early-digital", iterations=40, grain=True)
+    assert resolved.by_face == {0: preset("classic"), 3: None}
 
 
 def test_an_empty_file_says_nothing(config) -> None:
     for name, text in (("empty.toml", ""), ("empty.json", "{}")):
-        assert in_force(config(text, name)).settings == RestoreSettings()
+        assert resolve_settings(config(text, name)).settings == RestoreSettings()
 
 
 @pytest.mark.parametrize("text", ["\ufeffgrain = true", "grain = true\r\n"], ids=["byte order mark", "CRLF"])
 def test_files_of_other_systems_are_read(config, text: str) -> None:
-    assert in_force(config(text)).settings.grain
+    assert resolve_settings(config(text)).settings.grain
 
 
 def test_the_command_line_wins_over_the_file_and_the_file_over_the_preset(config) -> None:
     read = config('preset = "early-digital"\nlatent_step_decay = 0.05\niterations = 50')
-    chosen = in_force(read, {"iterations": 40}).settings
+    chosen = resolve_settings(read, {"iterations": 40}).settings
     assert chosen == preset("early-digital", latent_step_decay=0.05, iterations=40)
-    other = in_force(read, preset="ai-generated").settings
+    other = resolve_settings(read, preset="ai-generated").settings
     assert other == preset("ai-generated", latent_step_decay=0.05, iterations=50)
 
 
@@ -134,7 +134,7 @@ def test_own_presets_stand_on_others(config) -> None:
     read = config(EVERYTHING)
     assert read.presets["gentle"] == PRESETS["early-digital"] | {"latent_step_decay": 0.03, "grain": True}
     assert "gentle" not in PRESETS
-    plain = in_force(Config(presets=read.presets), preset="soft").settings
+    plain = resolve_settings(Config(presets=read.presets), preset="soft").settings
     assert plain == preset("early-digital", latent_step_decay=0.03)
 
 
@@ -145,15 +145,15 @@ def test_a_face_has_its_own_settings_on_top_of_those_of_all(config) -> None:
         '[[faces]]\nface = 0\npreset = "classic"\ngrain = true\n'
         "[[faces]]\nface = 4\nrestore = false\n"
     )
-    force = in_force(read, {"upscale": 2})
+    resolved = resolve_settings(read, {"upscale": 2})
     common = {"budget": 9.0, "upscale": 2}
-    assert force.settings == preset("early-digital", iterations=20, **common)
-    assert force.by_face == {
+    assert resolved.settings == preset("early-digital", iterations=20, **common)
+    assert resolved.by_face == {
         0: preset("classic", grain=True, **common),
         1: preset("early-digital", iterations=20, latent_step_decay=0.1, **common),
         4: None,
     }
-    assert lines(force) == [
+    assert lines(resolved) == [
         "settings: degradation_scale 0, latent_step_decay 0.04, iterations 20, "
         "face_mask_weights eye=1.3,lip=1.3,cheek=1,forehead=0.8,other=0.7, budget 9, upscale 2",
         "settings of face 0: latent_step_decay 1, iterations 1, face_mask_weights all 1, grain on",
@@ -164,7 +164,7 @@ def test_a_face_has_its_own_settings_on_top_of_those_of_all(config) -> None:
 
 def test_the_command_line_wins_over_the_settings_of_a_face(config) -> None:
     read = config("[[faces]]\nface = 0\ngrain = true\ndegradation_scale = 0.5")
-    own = in_force(read, {"grain": False}).by_face[0]
+    own = resolve_settings(read, {"grain": False}).by_face[0]
     assert own == RestoreSettings(degradation_scale=0.5)
 
 
@@ -309,7 +309,7 @@ VALUES = st.recursive(
 def outcome(path: Path) -> str:
     """Read a file and take what it says; return what is said of it."""
     try:
-        return lines(in_force(read_config(path)))[0]
+        return lines(resolve_settings(read_config(path)))[0]
     except SettingsError as error:
         return str(error)
 

@@ -9,7 +9,7 @@ import pytest
 
 from base.errors import SettingsError
 from runtime import SETTINGS, RestoreSettings, preset, read_settings
-from runtime.commands.options import parser, said
+from runtime.commands.options import given_settings, parser
 from runtime.settings.presets import PRESETS
 from runtime.settings.setting import Range, declared, setting
 from runtime.settings.settings import of_scope
@@ -36,7 +36,7 @@ def test_every_setting_is_an_option_of_the_command_line(name: str) -> None:
     about = SETTINGS[name]
     words = [about.flag] if about.kind == "switch" else [about.flag, WORDS[name]]
     options = parser().parse_args(["photo.jpg", *words])
-    assert read_settings({name: said(options)[name]}) == RestoreSettings(**said(options))
+    assert read_settings({name: given_settings(options)[name]}) == RestoreSettings(**given_settings(options))
 
 
 WORDS = {

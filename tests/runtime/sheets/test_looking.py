@@ -13,7 +13,7 @@ from runtime.faces.face import Face
 from runtime.restore import main
 from runtime.settings.config_file import Config
 from runtime.settings.presets import PRESETS
-from runtime.settings.resolved import InForce
+from runtime.settings.resolved import ResolvedSettings
 from runtime.sheets.before_after import FACE, LABEL, MARGIN
 from runtime.sheets.numbered_faces import LEFT_ALONE, RESTORED, SIDE, face_table, write_face_sheet
 from runtime.sheets.presets import IN_A_ROW, MAX_FACES, candidates, faces_to_show, write_presets_sheet
@@ -63,36 +63,36 @@ def test_the_sheet_has_a_useful_size_for_any_photo(
 
 def test_every_preset_is_compared_as_it_is() -> None:
     own = PRESETS | {"mine": {"latent_step_decay": 0.03, "upscale": 2}}
-    force = InForce(RestoreSettings(template="ffhq", budget=1))
-    compared = candidates(Config(presets=own), force, (0, 1))
+    resolved = ResolvedSettings(RestoreSettings(template="ffhq", budget=1))
+    compared = candidates(Config(presets=own), resolved, (0, 1))
     assert list(compared) == list(own)
     common = {"template": "ffhq", "face": (0, 1), "budget": np.inf}
-    assert compared["classic"] == InForce(preset("classic", **common))
-    assert compared["mine"] == InForce(RestoreSettings(latent_step_decay=0.03, **common))
+    assert compared["classic"] == ResolvedSettings(preset("classic", **common))
+    assert compared["mine"] == ResolvedSettings(RestoreSettings(latent_step_decay=0.03, **common))
 
 
 def test_settings_that_are_no_preset_are_compared_too() -> None:
     base = RestoreSettings(latent_step_decay=0.05)
-    force = InForce(base, {0: preset("classic"), 1: None, 9: base})
-    asked = candidates(Config(), force, (0, 1))["as asked"]
+    resolved = ResolvedSettings(base, {0: preset("classic"), 1: None, 9: base})
+    asked = candidates(Config(), resolved, (0, 1))["as asked"]
     assert asked.settings.latent_step_decay == 0.05
     assert asked.by_face == {0: preset("classic", face=(0, 1), budget=np.inf), 1: None}
 
 
 def test_the_largest_of_the_chosen_faces_are_shown() -> None:
     crowd = [face(100 * i, 0, 100 - i) for i in range(9)] + [face(0, 0, 20)]
-    assert faces_to_show(crowd, InForce()) == tuple(range(MAX_FACES))
-    chosen = InForce(RestoreSettings(face=(8, 3, 9)), {3: None})
+    assert faces_to_show(crowd, ResolvedSettings()) == tuple(range(MAX_FACES))
+    chosen = ResolvedSettings(RestoreSettings(face=(8, 3, 9)), {3: None})
     assert faces_to_show(crowd, chosen) == (8,)
-    assert faces_to_show([], InForce()) == ()
+    assert faces_to_show([], ResolvedSettings()) == ()
 
 
 def test_the_sheet_shows_the_photo_beside_each_way_to_restore_it(
     restorer: Restorer, portrait: Pixels, tmp_path: Path
 ) -> None:
     found = restorer.detect(portrait)
-    nothing = InForce(RestoreSettings(face_mask_weights={"face": 0}))
-    compared = [("nothing", nothing), ("classic", InForce(preset("classic")))]
+    nothing = ResolvedSettings(RestoreSettings(face_mask_weights={"face": 0}))
+    compared = [("nothing", nothing), ("classic", ResolvedSettings(preset("classic")))]
     write_presets_sheet(tmp_path / "presets.png", restorer, portrait, found, compared)
     sheet = np.asarray(Image.open(tmp_path / "presets.png")).astype(int)
     assert sheet.shape[1] == MARGIN + 3 * (FACE + MARGIN)
@@ -109,7 +109,7 @@ def test_more_presets_than_fit_go_below_each_other(
     restorer: Restorer, portrait: Pixels, tmp_path: Path
 ) -> None:
     found = restorer.detect(portrait)
-    classic = InForce(replace(preset("classic"), face_mask_weights={"eye": 1.5, "lip": 0.5}))
+    classic = ResolvedSettings(replace(preset("classic"), face_mask_weights={"eye": 1.5, "lip": 0.5}))
     sizes = []
     for count in (IN_A_ROW - 1, IN_A_ROW):
         compared = [(f"no. {i}\n" * 30, classic) for i in range(count)]
