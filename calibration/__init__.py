@@ -1,1 +1,1 @@
-"""What portraits say of a package: latent statistics, what half precision would do to it, INT8."""
+"""Measure a package on portraits: latent statistics, the effect of half precision, INT8."""

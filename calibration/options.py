@@ -1,4 +1,4 @@
-"""What the commands have in common: which portraits, and how far they are."""
+"""Options that the commands share: the portraits and how the networks run."""
 
 import argparse
 from pathlib import Path
@@ -8,29 +8,31 @@ from runtime.faces.detect import Detector, open_detector
 
 
 def add_portraits(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which portraits, and how the networks run."""
+    """Add the options for the portraits and for running the networks."""
     add = parser.add_argument
-    add("--images", type=Path, required=True, metavar="DIR", help="folder of photos with 8 faces or more")
+    add("--images", type=Path, required=True, metavar="DIR", help="folder of photos with at least 8 faces")
     add(
         "--aligned",
         action="store_true",
-        help="the pictures are square crops, aligned as the network has them",
+        help="the pictures are square crops, already aligned for the network",
     )
-    add("--detector", type=Path, metavar="YUNET.onnx", help="a YuNet face detector in place of CenterFace")
-    add("--seed", type=int, default=0, help="of the damage that is done to the portraits (0)")
-    add("--threads", type=int, metavar="N", help="CPU threads for the networks, in place of one per core")
+    add(
+        "--detector", type=Path, metavar="YUNET.onnx", help="YuNet face detector to use instead of CenterFace"
+    )
+    add("--seed", type=int, default=0, help="seed for the damage that is applied to the portraits (0)")
+    add("--threads", type=int, metavar="N", help="CPU threads for the networks (default: one per core)")
 
 
 def add_limit(parser: argparse.ArgumentParser, default: int) -> None:
-    """Add the option that says how many portraits of a large folder are taken."""
-    about = f"faces that are taken of a larger folder ({default})"
+    """Add the option that limits how many portraits of a large folder are used."""
+    about = f"largest number of faces to use ({default})"
     parser.add_argument("--portraits", type=int, default=default, metavar="N", help=about)
 
 
 def check(options: argparse.Namespace, *, least: int = 1) -> None:
-    """Raise SettingsError when a number is out of range.
+    """Raise SettingsError if a number is out of range.
 
-    least  of the portraits
+    least  smallest number of portraits
     """
     if options.threads is not None and options.threads < 1:
         raise SettingsError(f"--threads {options.threads}: give 1 or more")
@@ -41,5 +43,5 @@ def check(options: argparse.Namespace, *, least: int = 1) -> None:
 
 
 def detector_of(options: argparse.Namespace) -> Detector | None:
-    """Return what finds the faces; None where the pictures are aligned crops."""
+    """Return the face detector; None if the pictures are aligned crops."""
     return None if options.aligned else open_detector(options.detector)

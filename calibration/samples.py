@@ -1,4 +1,4 @@
-"""What a package's networks are fed when they are measured: crops of portraits, clean to badly damaged."""
+"""Inputs for measuring a package's networks: crops of portraits, from clean to badly damaged."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ Sample = NDArray[np.float32]
 """1×3×S×S in [−1, 1], RGB."""
 
 SCALES = (0.0, 1.0)
-"""Degradation scales s: the presets encode the crop as it is, a user may ask for a blurred one."""
+"""Degradation scales s: the presets encode the crop unchanged, a user may request a blurred one."""
 
 
 def samples(
@@ -27,16 +27,16 @@ def samples(
     seed: int,
     tick: Callable[[], None] = lambda: None,
 ) -> Iterator[Sample]:
-    """Yield one sample of each of `limit` faces of a folder, or of all if there are fewer.
+    """Yield one sample for each of `limit` faces of a folder, or for all if there are fewer.
 
-    Every kind of damage comes up in turn, with and without the degradation before the encoder. The same
-    folder and seed give the same samples in the same order.
+    The kinds of damage alternate, with and without the degradation before the encoder. The same folder and
+    seed give the same samples in the same order.
 
     size      S of the package
-    detector  None when the pictures are aligned crops
+    detector  None if the pictures are aligned crops
     tick      called after each sample
 
-    Raises PhotoError when there are too few faces, before the last one is given.
+    Raises PhotoError, before the last sample, if there are too few faces.
     """
     paths = pictures_in(folder, least=LEAST)
     found = 0

@@ -1,7 +1,7 @@
-"""Run a graph so that every value on the way can be looked at, in bounded memory.
+"""Run a graph in bounded memory so that every intermediate value can be examined.
 
-The graph is cut into pieces that follow each other. Each is a session of its own whose values are all
-outputs; when a piece has run, its values are shown, and those that no later piece takes are let go.
+The graph is cut into consecutive pieces. Each is a session of its own whose values are all outputs; after a
+piece has run, its values are passed on, and those that no later piece needs are freed.
 """
 
 import math
@@ -20,13 +20,13 @@ from engines.package import RESTORING, GraphName
 
 Values = dict[str, NDArray[Any]]
 See = Callable[[GraphName, str, NDArray[Any]], object]
-"""Is shown a value: of which graph, under which name."""
+"""Called with a value: its graph, its name and its array."""
 
 BUDGET = 192 << 20
-"""Bytes that the values of a piece may take; a single node may take more."""
+"""Limit in bytes for the values of a piece; a single node may exceed it."""
 
 LEAST_SIDE = 4
-"""Of a picture; a style is a picture of one pixel."""
+"""Operators on a picture; a style is a picture of one pixel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Piece:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     done: tuple[str, ...]
-    """Values that no later piece takes."""
+    """Values that no later piece needs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ def in_pieces(model: ModelProto, *, budget: int = BUDGET, threads: int = 0) -> W
 
 
 def watch(graph: Watched, inputs: Values, see: Callable[[str, NDArray[Any]], object]) -> Values:
-    """Run a graph; `see` is shown every value that a node makes, by name. Return the graph's outputs."""
+    """Run a graph; `see` is called with every node's output and its name. Return the graph's outputs."""
     alive = dict(inputs)
     outputs: Values = {}
     for piece in graph.pieces:
@@ -92,7 +92,7 @@ def watch(graph: Watched, inputs: Values, see: Callable[[str, NDArray[Any]], obj
 
 
 def run_through(graphs: Mapping[GraphName, Watched], sample: NDArray[np.float32], see: See) -> Values:
-    """Run a crop, 1×3×S×S in [−1, 1], from graph to graph; `see` is shown every value on the way.
+    """Run a crop, 1×3×S×S in [−1, 1], from graph to graph; `see` is called with every intermediate value.
 
     Returns the outputs of the last graph.
     """
@@ -125,10 +125,10 @@ def shapes_of(model: ModelProto) -> dict[str, tuple[int, ...]]:
 
 
 def resolutions_of(model: ModelProto) -> dict[str, int]:
-    """Return for every value and constant the resolution that it serves.
+    """Return the resolution that every value and constant belongs to.
 
-    That of a picture is its own; what has none, such as a style, serves the nearest picture that it ends in,
-    and what ends in no picture has none.
+    A picture has its own. A value without one, such as a style, belongs to the nearest picture computed from
+    it, or to none if there is none.
     """
     sides = {name: shape[-1] for name, shape in shapes_of(model).items() if len(shape) == 4}
     # Around a blur or a doubling a picture is a line or two larger than its resolution.
@@ -147,7 +147,7 @@ def _session(model: ModelProto, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    # More would compute FP16 values in FP32 without rounding them.
+    # A higher optimisation level would compute FP16 values in FP32 without rounding them.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]

@@ -25,23 +25,23 @@ def main(arguments: list[str] | None = None) -> int:
 def _command(arguments: list[str] | None) -> int:
     parser = CommandParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    _add_prepare(commands.add_parser("prepare", help="make aligned portraits of a folder of photos"))
+    _add_prepare(commands.add_parser("prepare", help="make aligned portraits from a folder of photos"))
     _add_run(commands.add_parser("run", help="train a network on a folder of aligned portraits"))
     split = commands.add_parser("split", help="write a run's checkpoint in parts")
     split.add_argument("folder", type=Path, metavar="RUN", help="folder of a run")
     split.add_argument("-o", "--output", type=Path, help="folder of the parts (RUN)")
     split.add_argument(
-        "--light", action="store_true", help="leave out what only the optimisers know: half the size"
+        "--light", action="store_true", help="leave out the optimisers' state, which halves the size"
     )
     split.add_argument("--part-mib", type=float, default=15, help="largest size of a part in MiB (15)")
     split.set_defaults(command=_split)
-    pack = commands.add_parser("pack", help="shrink portraits to a pack that travels")
+    pack = commands.add_parser("pack", help="shrink portraits to a small pack for transfer")
     pack.add_argument("portraits", type=Path, help="folder of square, aligned portraits")
     pack.add_argument("-o", "--output", type=Path, required=True, help="folder of the pack")
-    pack.add_argument("--edge", type=int, default=288, help="pixels a side at most (288)")
+    pack.add_argument("--edge", type=int, default=288, help="largest side in pixels (288)")
     pack.add_argument("--quality", type=int, default=90, help="of the JPEG files (90)")
     pack.set_defaults(command=_pack)
-    join = commands.add_parser("join", help="put a checkpoint together from its parts (`run` does so itself)")
+    join = commands.add_parser("join", help="join a checkpoint from its parts (`run` does so itself)")
     join.add_argument("folder", type=Path, metavar="RUN", help="folder of the parts")
     join.set_defaults(command=_join)
     options = parser.parse_args(arguments)
@@ -51,21 +51,35 @@ def _command(arguments: list[str] | None) -> int:
 def _add_prepare(parser: argparse.ArgumentParser) -> None:
     usual = Filter()
     add = parser.add_argument
-    add("photos", type=Path, help="folder of photos, searched with the folders in it")
+    add("photos", type=Path, help="folder of photos, searched recursively")
     add(
-        "-o", "--output", type=Path, required=True, help="folder of the portraits; what is done is not redone"
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="folder for the portraits; finished ones are not redone",
     )
-    add("--detector", type=Path, help="a YuNet file in place of the bundled detector")
-    add("--score", type=float, default=usual.score, help=f"least score of the detector ({usual.score})")
+    add("--detector", type=Path, help="YuNet file to use instead of the bundled detector")
+    add("--score", type=float, default=usual.score, help=f"lowest detector score ({usual.score})")
     add(
         "--scale",
         type=float,
         default=usual.scale,
-        help=f"least number of photo pixels to a portrait's pixel ({usual.scale})",
+        help=f"smallest number of photo pixels per portrait pixel ({usual.scale})",
     )
-    add("--outside", type=float, default=usual.outside, help=f"most that may lie outside ({usual.outside})")
+    add(
+        "--outside",
+        type=float,
+        default=usual.outside,
+        help=f"largest share that may lie outside the photo ({usual.outside})",
+    )
     add("--sharpness", type=float, default=usual.sharpness, help=f"least sharpness ({usual.sharpness})")
-    add("--apart", type=int, default=usual.apart, help=f"least bits between two portraits ({usual.apart})")
+    add(
+        "--apart",
+        type=int,
+        default=usual.apart,
+        help=f"smallest number of differing hash bits between two portraits ({usual.apart})",
+    )
     parser.set_defaults(command=_prepare)
 
 
@@ -77,15 +91,20 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--config",
         type=Path,
         default=Path("cpu"),
-        help="cpu, gpu, or a TOML file of settings (training/config.py names them)",
+        help="cpu, gpu, or a TOML file of settings (see training/config.py)",
     )
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=int, help="steps in all, over the configuration's")
-    length.add_argument("--minutes", type=float, help="time for all steps, over the configuration's")
-    add("--start", type=Path, help="begin with another run's folder, or with weights in the published layout")
-    add("--wake", action="store_true", help="have features that those weights have silenced work again")
-    add("--workers", type=int, help="processes that make crops, over the configuration's")
-    add("--held-out", type=int, default=36, help="last portraits kept for validation (36)")
+    length.add_argument("--steps", type=int, help="total number of steps, overriding the configuration")
+    length.add_argument("--minutes", type=float, help="total time, overriding the configuration")
+    add("--start", type=Path, help="start from another run's folder, or from weights in the published layout")
+    add("--wake", action="store_true", help="revive features that those weights have silenced")
+    add("--workers", type=int, help="processes that make crops, overriding the configuration")
+    add(
+        "--held-out",
+        type=int,
+        default=36,
+        help="number of portraits at the end that are kept for validation (36)",
+    )
     add("--threads", type=int, help="CPU threads")
     parser.set_defaults(command=_run)
 
@@ -110,7 +129,7 @@ def _table(index: Index) -> Table:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from training.run import train  # PyTorch takes seconds to load, and the other commands do without
+    from training.run import train  # PyTorch takes seconds to load, and the other commands do not need it
 
     config = read_config(options.config)
     if options.steps is not None or options.minutes is not None:

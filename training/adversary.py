@@ -1,8 +1,7 @@
-"""A light adversary: it judges patches, so that skin and hair get texture where averaging leaves paint.
+"""A light adversary that judges patches, so that skin and hair get texture instead of looking painted.
 
-It sees the degraded crop beside the one it judges: texture must fit what is there, and features that are not
-there do not pay. One tower looks at the crop, with a receptive field of 38 pixels, others at the crop shrunk
-by 2, 4, …
+It sees the degraded crop beside the one it judges: texture must fit the crop, and invented features gain
+nothing. One tower judges the crop, with a receptive field of 38 pixels, others the crop shrunk by 2, 4, …
 """
 
 import math
@@ -16,23 +15,25 @@ from base.errors import SettingsError
 
 
 class Adversarial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When and how much the adversary counts."""
+    """When the adversary is used, and with which weight."""
 
     weight: float = 0.0
-    """Of its part in the loss; 0 leaves it out."""
+    """Weight in the loss; 0 disables the adversary."""
     ramp: int = 500
-    """Steps of a phase over which its weight grows to the whole; it learns from the phase's first step."""
+    """Steps of a phase over which its weight rises from 0; it learns from the phase's first step."""
     channels: int = 32
     """Of its first layer."""
     scales: int = 2
-    """Towers, each for a crop half as large as the one before."""
+    """Number of towers, each for a crop half as large as the one before."""
     matching: float = 2.0
-    """Weight of the difference between what its layers see in restored and real crops; the logits' is 1."""
+    """Weight of the difference between its layers' outputs for restored and real crops; the logits' weight is
+    1.
+    """
     learning_rate: float = 2e-4
     r1: float = 1.0
     """Weight γ of the penalty on its gradient at real crops."""
     r1_every: int = 8
-    """Steps from one penalty to the next, which counts as many times."""
+    """Steps between two penalties, each of which is weighted by that number."""
 
     def __post_init__(self) -> None:
         if min(self.weight, self.r1, self.matching) < 0:
@@ -60,7 +61,7 @@ class Tower(nn.Module):
         self.last = nn.Conv2d(widths[-1], 1, 1)
 
     def forward(self, pair: Tensor) -> list[Tensor]:
-        """Return what each layer sees; the logits come last."""
+        """Return the output of each layer; the logits come last."""
         seen: list[Tensor] = []
         for layer in self.layers:
             pair = F.leaky_relu(layer(pair), 0.2)
@@ -78,7 +79,7 @@ class Judge(nn.Module):
             self.towers = nn.ModuleList(Tower(channels) for _ in range(scales))
 
     def forward(self, degraded: Tensor, judged: Tensor) -> list[list[Tensor]]:
-        """Return what the layers of each tower see; a tower's logits come last."""
+        """Return the outputs of each tower's layers; a tower's logits come last."""
         pair, seen = torch.cat((degraded, judged), 1), []
         for tower in self.towers:
             seen.append(tower(pair))
@@ -89,11 +90,12 @@ class Judge(nn.Module):
 def fooling_loss(
     judge: nn.Module, degraded: Tensor, restored: Tensor, target: Tensor, weights: Tensor, matching: float
 ) -> Tensor:
-    """Return the restorer's part: non-saturating, and matching what the layers see in the target.
+    """Return the restorer's loss: non-saturating, with feature matching to the target.
 
-    weights   B, how much each crop counts: on the way to the truth ever more, since the first pass is to
-              return the mean of what may have been, and the last ones a sharp sample
-    matching  weight of the layers: Wang et al., pix2pixHD, CVPR 2018, equation 3
+    weights   B, the weight of each crop: it rises on the way to the truth, because the first pass should
+              return the
+              mean of all possible results, and the last ones a sharp sample
+    matching  weight of feature matching: Wang et al., pix2pixHD, CVPR 2018, equation 3
     """
     with torch.no_grad():
         real = judge(degraded, target)
@@ -107,7 +109,7 @@ def fooling_loss(
 
 
 def judging_loss(judge: nn.Module, degraded: Tensor, restored: Tensor, target: Tensor) -> Tensor:
-    """Return the adversary's part: logistic, over real and restored crops (Goodfellow et al., 2014)."""
+    """Return the adversary's loss: logistic, over real and restored crops (Goodfellow et al., 2014)."""
     towers = judge(torch.cat((degraded, degraded)), torch.cat((target, restored.detach())))
     loss = torch.zeros((), device=degraded.device)
     for seen in towers:

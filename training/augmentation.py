@@ -1,7 +1,7 @@
-"""Other views of the same portraits: a few hundred people must do for all.
+"""Augmented views of the portraits, because there are only a few hundred people.
 
-One warp for everything geometric, so that a portrait is interpolated once; then light and colours. A share of
-the views is only mirrored, so that the network also sees portraits in their full sharpness.
+All geometric changes are one warp, so that a portrait is interpolated once; light and colours follow. A share
+of the views is only mirrored, so that the network also sees portraits at full sharpness.
 """
 
 import math
@@ -18,11 +18,11 @@ from training.blurring import Picture
 from training.tones import LUMA
 
 BENDS = 5
-"""Points a side that a bend moves; between them it is smooth."""
+"""Points per side that a bend moves; it is smooth between them."""
 
 
 class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far views may be from the portrait; each is drawn evenly on both sides of none."""
+    """How far views may differ from the portrait; each value is drawn evenly from both sides of zero."""
 
     still: float = 0.25
     """Share of views that are not moved, only mirrored."""
@@ -32,11 +32,11 @@ class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     aspect: float = 0.05
     """Width over height."""
     shift: float = 0.04
-    """As a share of the side, as are the next two."""
+    """As a share of the side, like the next two."""
     perspective: float = 0.05
-    """By which opposite sides come to differ in length."""
+    """Largest difference in length between opposite sides."""
     bend: float = 0.012
-    """By which points of a coarse grid wander: another shape of face."""
+    """Largest shift of the points of a coarse grid, which changes the shape of the face."""
     light: float = 0.25
     """Brightness, as a share."""
     contrast: float = 0.2
@@ -60,9 +60,9 @@ class View:
     matrix: NDArray[np.float64]
     """3×3, view → portrait, in coordinates from −1 to 1 across the picture."""
     bend: NDArray[np.float64]
-    """2×BENDS×BENDS, added to where the matrix leads."""
+    """2×BENDS×BENDS, added to the matrix's result."""
     colours: NDArray[np.float64]
-    """3×4: linear in R, G, B and 1, of pixels in [0, 1]; before the power."""
+    """3×4: linear in R, G, B and 1, of pixels in [0, 1]; applied before the power."""
     power: float
 
 
@@ -93,7 +93,7 @@ def draw_view(rng: Generator, amount: Augmentation) -> View:
     contrast, saturation = 1 + float(around(amount.contrast)), 1 + float(around(amount.saturation))
     grey = np.tile(LUMA, (3, 1))
     mix = gain[:, None] * (grey + saturation * (np.eye(3) - grey))
-    # Contrast turns about middle grey.
+    # Contrast changes around middle grey.
     colours = np.column_stack([contrast * mix, np.full(3, 0.5 - contrast * 0.5)])
     return View(matrix, bend, colours, math.exp(float(around(amount.gamma))))
 
@@ -101,7 +101,7 @@ def draw_view(rng: Generator, amount: Augmentation) -> View:
 def augment(portrait: NDArray[np.uint8], view: View, size: int) -> Picture:
     """Return a view, size×size×3, whole levels in [0, 255].
 
-    portrait  E×E×3 uint8; one of twice the size or more is sampled twice as finely and averaged
+    portrait  E×E×3 uint8; one of at least twice the size is sampled twice as finely and averaged
     """
     finer = 2 if len(portrait) >= 2 * size else 1
     edge = finer * size
@@ -112,7 +112,7 @@ def augment(portrait: NDArray[np.uint8], view: View, size: int) -> Picture:
         portrait,
         np.ascontiguousarray(places[..., 0]),
         np.ascontiguousarray(places[..., 1]),
-        # Where what is sampled is averaged afterwards, the simpler way does.
+        # Samples that are averaged afterwards need only simple interpolation.
         cv2.INTER_CUBIC if finer == 1 else cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REFLECT_101,
     )
@@ -123,7 +123,7 @@ def augment(portrait: NDArray[np.uint8], view: View, size: int) -> Picture:
 
 
 def _grid(view: View, size: int) -> NDArray[np.float32]:
-    """Return where each pixel of a view lies in the portrait, size×size×2 in [−1, 1], x first."""
+    """Return the position in the portrait of each pixel of a view, size×size×2 in [−1, 1], x first."""
     line = ((2 * np.arange(size) + 1) / size - 1).astype(np.float32)
     flat = np.stack([*np.meshgrid(line, line), np.ones((size, size), np.float32)])
     led = np.einsum("ij,jhw->hwi", view.matrix.astype(np.float32), flat)

@@ -1,4 +1,4 @@
-"""Blur: round, uneven by direction, by movement, and different across the picture."""
+"""Blur: round, directional, by movement, and varying across the picture."""
 
 import math
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ Picture = NDArray[np.float32]
 """H×W×3, RGB, levels in [0, 255]."""
 
 REACH = 3.0
-"""Standard deviations that a kernel reaches."""
+"""Extent of a kernel in standard deviations."""
 LEAST = 0.1
-"""Standard deviation in pixels below which a Gaussian changes nothing that 8 bits could show."""
+"""Standard deviation in pixels below which a Gaussian changes nothing that is visible in 8 bits."""
 
 
 @dataclass(frozen=True)
 class Blur:
-    """A Gaussian and, over it, a movement in a straight line; lengths in pixels of the picture."""
+    """A Gaussian followed by a movement in a straight line; lengths in pixels of the picture."""
 
     along: float
     """Standard deviation along the angle."""
@@ -27,15 +27,15 @@ class Blur:
     angle: float = 0.0
     """Radians, of the Gaussian's long axis and of the movement."""
     length: float = 0.0
-    """Of the movement; 0 is none."""
+    """Length of the movement; 0 is none."""
 
     def scaled(self, factor: float) -> "Blur":
-        """Return the same blur in a picture that is larger by a factor."""
+        """Return the same blur for a picture that is larger by a factor."""
         return Blur(self.along * factor, self.across * factor, self.angle, self.length * factor)
 
 
 def blur(picture: Picture, amount: Blur) -> Picture:
-    """Return a blurred picture; beyond the edge it is mirrored."""
+    """Return a blurred picture; it is mirrored beyond the edge."""
     if max(amount.along, amount.across) < LEAST and amount.length < 1:
         return picture
     if amount.along == amount.across and amount.length < 1:
@@ -47,8 +47,11 @@ def blur(picture: Picture, amount: Blur) -> Picture:
 
 
 def _kernel(amount: Blur) -> NDArray[np.float32]:
-    """Return the kernel of an uneven blur, of sum 1: a Gaussian, averaged along the movement."""
-    along, across = max(amount.along, 0.35), max(amount.across, 0.35)  # narrower ones fall between the pixels
+    """Return the kernel of a directional blur, with sum 1: a Gaussian, averaged along the movement."""
+    along, across = (
+        max(amount.along, 0.35),
+        max(amount.across, 0.35),
+    )  # narrower ones would fall between the pixels
     radius = max(1, math.ceil(REACH * max(along, across) + amount.length / 2))
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1].astype(np.float32)
     u = math.cos(amount.angle) * x + math.sin(amount.angle) * y

@@ -1,4 +1,4 @@
-"""Checkpoints: what a run goes on from, in one file or in parts that mail and archives take."""
+"""Checkpoints of a run, in one file or in parts small enough for mail and archives."""
 
 import hashlib
 import tempfile
@@ -17,7 +17,7 @@ _BLOCK = 1 << 20
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """What the parts must come to."""
+    """The expected size and hash of the parts."""
 
     size: int
     sha256: str
@@ -27,11 +27,11 @@ class Parts(msgspec.Struct, frozen=True):
 def split(run: Path, part_mib: float, *, output: Path | None = None, light: bool = False) -> tuple[Path, ...]:
     """Write a run's checkpoint as `checkpoint.pt.000` and so on, of at most `part_mib` MiB; return the parts.
 
-    The checkpoint itself stays. `checkpoint.pt.parts.json`, written last, says what the parts come to.
-    Parts of an older checkpoint are replaced.
+    The checkpoint itself is kept. `checkpoint.pt.parts.json`, written last, holds what is needed to verify
+    the parts. Parts of an older checkpoint are replaced.
 
-    output  folder of the parts; None is the run's
-    light   without the states of the optimisers, which soon learn anew: half the size
+    output  folder for the parts; None uses the run's
+    light   omit the optimisers' state, which is soon learnt again: half the size
 
     Raises CheckpointError.
     """
@@ -52,7 +52,7 @@ def split(run: Path, part_mib: float, *, output: Path | None = None, light: bool
         count = -(-size // part_size)
         if count > 1000:
             raise CheckpointError(
-                f"--part-mib {part_mib:g} would make {count} parts: give more, for 1000 at most"
+                f"--part-mib {part_mib:g} would make {count} parts: raise the size, to get at most 1000 parts"
             )
         paths = tuple(output / f"{CHECKPOINT}.{i:03}" for i in range(count))
         with whole.open("rb") as source:
@@ -66,7 +66,7 @@ def split(run: Path, part_mib: float, *, output: Path | None = None, light: bool
 
 
 def _without_optimisers(whole: Path, light: Path) -> Path:
-    import torch  # takes seconds to load, and what else is here does without
+    import torch  # takes seconds to load, and the rest of this module does without
 
     content = torch.load(whole, map_location="cpu", weights_only=True)
     torch.save({name: value for name, value in content.items() if "optimiser" not in name}, light)
@@ -74,15 +74,15 @@ def _without_optimisers(whole: Path, light: Path) -> Path:
 
 
 def join(run: Path) -> Path:
-    """Put a run's checkpoint together from its parts, which stay; return it.
+    """Join a run's checkpoint from its parts, which are kept; return it.
 
-    Raises CheckpointError when a part is missing or changed; a checkpoint that is there is left alone then.
+    Raises CheckpointError, and keeps an existing checkpoint, if a part is missing or changed.
     """
     try:
         listed = msgspec.json.decode((run / PARTS).read_bytes(), type=Parts)
     except OSError as error:
         raise CheckpointError(
-            f"{run} holds no {PARTS}: give a folder that `python -m training split` has filled"
+            f"{run} holds no {PARTS}: give a folder written by `python -m training split`"
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{run / PARTS} is damaged: {error}") from error
@@ -102,7 +102,7 @@ def join(run: Path) -> Path:
 
 
 def found(run: Path) -> Path | None:
-    """Return a run's checkpoint, put together from its parts when only they are there; None when new."""
+    """Return a run's checkpoint, joined if only its parts exist; None for a new run."""
     if (run / CHECKPOINT).is_file():
         return run / CHECKPOINT
     return join(run) if (run / PARTS).is_file() else None

@@ -17,18 +17,18 @@ IDENTITY_CHANNELS = 6
 
 
 class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A part of a run: crops of one size, with one kind of damage and loss."""
+    """A part of a run, with crops of one size and one kind of damage and loss."""
 
     size: int
-    """R: crops of R×R; from phase to phase the same or double, the last is S."""
+    """R: crops of R×R; equal or double from phase to phase, the last is S."""
     share: float = 1.0
-    """Of the run, next to the shares of the other phases."""
+    """Share of the run, relative to the other phases' shares."""
     batch: int = 16
     learning_rate: float = 4e-3
     """At its peak; it rises over `warmup` steps and falls as a cosine to `settled` of it."""
     warmup: int = 100
     settled: float = 1.0
-    """Share of the learning rate that is left at the end."""
+    """Share of the learning rate that remains at the end."""
     own: float = 0.3
     """Share of the batches that are the network's own estimates."""
     degradation: Ranges = Ranges()
@@ -39,11 +39,11 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.batch < 1 or self.share <= 0 or self.learning_rate <= 0:
             raise SettingsError("a phase's batch, share and learning_rate must be more than 0")
         if not (0 <= self.settled <= 1 and 0 <= self.own <= 1):
-            raise SettingsError("a phase's settled and own must lie in 0 to 1")
+            raise SettingsError("a phase's settled and own must be 0 to 1")
 
 
 class TrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A run's settings; a TOML file gives any of them, the rest stay as here."""
+    """A run's settings; a TOML file overrides any of them."""
 
     phases: tuple[Phase, ...]
     size: int = 256
@@ -52,15 +52,15 @@ class TrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     style_dim: int = 256
     n_mlp: int = 4
     steps: int | None = None
-    """Of all phases together; phases take their shares of them."""
+    """Steps of all phases together, divided among them by their shares."""
     minutes: float | None = None
-    """Time for all phases together, in place of `steps`."""
+    """Time for all phases together, instead of `steps`."""
     ema: float = 0.998
-    """Decay of the averaged weights, which are the ones exported."""
+    """Decay of the averaged weights, which are the exported ones."""
     seed: int = 1
     validate_every: int = 100
     sample_every: int = 500
-    """Steps from one sample sheet to the next."""
+    """Steps between two sample sheets."""
     reservoir: int = 4096
     """Pairs of crops that are kept ready."""
     workers: int = 1
@@ -100,7 +100,7 @@ class TrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return min(1.0, seconds / (60 * self.minutes))
 
     def at(self, progress: float) -> tuple[int, float]:
-        """Return the number of the phase that a progress lies in, and how much of it is done."""
+        """Return the index of the phase at a progress, and how much of it is done."""
         total, before = sum(phase.share for phase in self.phases), 0.0
         for number, phase in enumerate(self.phases):
             part = phase.share / total
@@ -114,7 +114,7 @@ BUNDLED = Path(__file__).parent / "configs"
 
 
 def read_config(path: Path) -> TrainingConfig:
-    """Read a TOML file, or one of those that come along by its name (`cpu`, `gpu`, …).
+    """Read a TOML file, or a bundled one by its name (`cpu`, `gpu`, …).
 
     Raises SettingsError for unknown names and wrong types.
     """

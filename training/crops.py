@@ -1,8 +1,8 @@
-"""Portraits as an endless supply of training pairs, made by processes and kept on the training device.
+"""An endless supply of training pairs from portraits, made by processes and kept on the training device.
 
-A process draws a portrait, a view of it and a damage, block by block; the trainer copies finished blocks
-into a reservoir on its device and draws its batches from there, so that it never waits: where crops come
-slower than they are used, each is seen a few times, at another distance from its target.
+A process draws a portrait, a view and a damage for each pair, block by block; the trainer copies finished
+blocks into a reservoir on its device and draws its batches from there, so that it never waits. If crops are
+used faster than they are made, each is used a few times, at another distance from its target.
 """
 
 import multiprocessing
@@ -24,20 +24,22 @@ from training.augmentation import Augmentation, augment, draw_view
 from training.damage import damage, draw
 
 BLOCK = 16
-"""Crops that a process hands over at a time."""
+"""Crops that a process delivers at a time."""
 AHEAD = 3
-"""Blocks that each process may be ahead."""
+"""Number of blocks that each process may be ahead."""
 SOFT = 0.3
-"""How often a portrait smaller than the crop is drawn, next to one that is as large: enlarged, it is soft."""
+"""How often a portrait smaller than the crop is drawn, relative to one that is as large: enlarged, it is
+soft.
+"""
 PATIENCE = 120.0
-"""Seconds without a block after which the processes are given up."""
+"""Seconds without a block after which the processes are considered dead."""
 LOOK = 5.0
-"""Seconds without work after which a process looks whether the trainer is still there."""
+"""Seconds without work after which a process checks that the trainer still exists."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What crops are wanted."""
+    """The kind of crops to make."""
 
     size: int
     ranges: Ranges
@@ -46,7 +48,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step trains on."""
+    """The input of one training step."""
 
     degraded: Tensor
     """B×3×S×S in [−1, 1]."""
@@ -66,7 +68,7 @@ def make_pair(portraits: Sequence[Portrait], stage: Stage, rng: Generator) -> tu
 
 
 class Reservoir:
-    """Pairs on a device, renewed by processes."""
+    """Pairs on a device, continually replaced by processes."""
 
     def __init__(
         self,
@@ -80,8 +82,8 @@ class Reservoir:
     ) -> None:
         """Start the processes, which wait for `begin`.
 
-        capacity  pairs that are kept, two blocks of them at least
-        seed      of what is drawn
+        capacity  number of pairs that are kept, at least two blocks
+        seed      of the random draws
         """
         context = multiprocessing.get_context("spawn")
         flat = np.concatenate([portrait.reshape(-1) for portrait in portraits])
@@ -97,7 +99,7 @@ class Reservoir:
         self._pairs = torch.empty(0)
         self._filled = self._next = 0
         self.made = 0
-        """Pairs handed over since `begin`."""
+        """Pairs delivered since `begin`."""
         for number in range(workers * AHEAD):
             self._free.put(number)
         edges = [len(portrait) for portrait in portraits]
@@ -117,9 +119,9 @@ class Reservoir:
         self._filled = self._next = self.made = 0
 
     def draw(self, batch: int) -> Batch:
-        """Return a batch of the pairs that are there; waits for the first blocks.
+        """Return a batch of the available pairs; waits for the first blocks.
 
-        Raises RuntimeError when the processes have ended.
+        Raises RuntimeError if the processes have ended.
         """
         while self._take(wait=self._filled < min(batch, self._capacity // 2)):
             pass
@@ -129,7 +131,7 @@ class Reservoir:
         return Batch(degraded, target, (degraded == target).flatten(1).all(1))
 
     def _take(self, *, wait: bool) -> bool:
-        """Copy a finished block to the device; return whether to go on taking."""
+        """Copy a finished block to the device; return whether to continue."""
         try:
             number, stage = self._full.get(timeout=PATIENCE) if wait else self._full.get_nowait()
         except queue.Empty:
@@ -181,7 +183,7 @@ def _work(
     stages: Sequence[Stage],
     seed: tuple[int, int],
 ) -> None:
-    """Fill blocks until the process is ended, or the trainer is no more."""
+    """Fill blocks until the process is ended, or the trainer no longer exists."""
     cv2.setNumThreads(0)
     flat = np.frombuffer(portraits, np.uint8)
     ends = np.cumsum([3 * edge * edge for edge in edges])

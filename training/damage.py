@@ -1,4 +1,4 @@
-"""Damage to a crop: what is drawn for it, and how it is done. Both depend on the generator alone."""
+"""Damage to a crop: drawing its parameters and applying it. Both depend only on the random generator."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,7 @@ PUBLISHED: tuple[Step, ...] = ("blur", "shrink", "noise", "jpeg")
 LIGHT = 0.25
 """The largest part of the ranges that counts as light damage."""
 LEAST_SIZE = 8
-"""Pixels a side below which nothing is shrunk."""
+"""Pixels per side below which nothing is shrunk."""
 SHARP, QUIET = Blur(0, 0), Noise("white", 0)
 KERNELS: dict[Kernel, int] = {
     "area": cv2.INTER_AREA,
@@ -34,15 +34,15 @@ KERNELS: dict[Kernel, int] = {
 
 @dataclass(frozen=True)
 class Damage:
-    """All that is done to one crop; no steps leave it as it is."""
+    """All damage to one crop; without steps the crop is unchanged."""
 
     steps: tuple[Step, ...] = ()
-    """In their order; enlarging comes last."""
+    """In this order; enlarging comes last."""
     tone: Tone = PLAIN
     blur: Blur = SHARP
-    """In pixels of the whole crop."""
+    """In pixels of the crop at full size."""
     focus: float = 0.0
-    """Direction in radians in which the blur grows across the crop, of uneven blur; 0 is even."""
+    """Direction in radians in which uneven blur grows across the crop; 0 is even."""
     size: int = 0
     """Side of the shrunk crop in pixels."""
     shrink_kernel: Kernel = "area"
@@ -51,11 +51,11 @@ class Damage:
     quality: int = 100
     marks: tuple[Mark, ...] = field(default=(), repr=False)
     screen: float = 0.0
-    """Period of a halftone screen, in pixels of the whole crop."""
+    """Period of a halftone screen, in pixels of the crop at full size."""
 
     @property
     def untouched(self) -> bool:
-        """Tell whether the crop is its own target."""
+        """Return whether the crop is its own target."""
         return not self.steps
 
 
@@ -142,7 +142,7 @@ def damage(crop: Picture, what: Damage, rng: Generator) -> tuple[NDArray[np.uint
     """Return the damaged crop and its target, which is the crop in the damage's light and colours.
 
     crop  S×S×3 float32, levels in [0, 255]
-    rng   the noise is drawn from it
+    rng   for drawing the noise
     """
     size = len(crop)
     target = toned(crop, what.tone)

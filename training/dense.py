@@ -1,9 +1,9 @@
-"""The network as a GPU trains it fastest: resampling and convolution in one, styles in FP32.
+"""The network in the form that trains fastest on a GPU: resampling merged with convolution, styles in FP32.
 
 The blur before a strided convolution, and the one after a transposed convolution, are convolutions with
-constant kernels; so each pair is one convolution of a 6×6 kernel. That is four times the arithmetic, which
-tensor cores do in no time, and a third of the memory traffic, which is what a GPU waits for. The function is
-that of `export.gpen.static`, whose parts it uses where they are as fast.
+constant kernels; so each pair is one convolution with a 6×6 kernel. That is four times the arithmetic, which
+costs tensor cores hardly any time, and a third of the memory traffic, which is a GPU's bottleneck. The
+function is that of `export.gpen.static`, whose parts are used where they are equally fast.
 """
 
 from dataclasses import dataclass, replace
@@ -34,11 +34,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class Styled:
-    """A styled convolution; parts that lie side by side are convolved together."""
+    """A styled convolution; concatenated parts are convolved together."""
 
     exact: static.Styled
     weight: Tensor
-    """inputs×outputs×6×6 where it doubles, else outputs×inputs×3×3."""
+    """inputs×outputs×6×6 if it doubles, otherwise outputs×inputs×3×3."""
     doubles: bool
 
     def __call__(self, x: list[Tensor], w: Tensor, feature: Tensor) -> list[Tensor]:
@@ -62,7 +62,7 @@ class Styled:
 
 @dataclass(frozen=True)
 class Rgb:
-    """A to_rgb whose picture adds up in FP32."""
+    """A to_rgb whose picture accumulates in FP32."""
 
     exact: layers.Rgb
     upsample: Tensor | None
@@ -73,7 +73,7 @@ class Rgb:
         layer = self.exact
         with torch.autocast(w.device.type, enabled=False):
             weight = layer.weight * layer.affine(w.float())[:, None]
-        # Channels last, the pixels of a part are the rows of a matrix as they lie.
+        # With channels last, the pixels of a part are the rows of a matrix without copying.
         rows = [part.permute(0, 2, 3, 1).flatten(1, 2) for part in x]
         columns = torch.split(weight.transpose(1, 2), [part.shape[1] for part in x], 1)
         mixed = layers.total(
@@ -87,7 +87,7 @@ class Rgb:
 
 
 def fold(network: Gpen) -> static.StaticGpen:
-    """Return a network's constants in this form; differentiable, as `export.static.fold` is."""
+    """Return a network's constants in this form; differentiable, like `export.gpen.static.fold`."""
     folded = static.fold(network)
     halving = network.encoder_stages[1:]
     return replace(

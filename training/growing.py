@@ -1,14 +1,13 @@
-"""Training from small crops to large ones, so that the deep layers learn what a face is before the fine ones
-exist.
+"""Train from small crops to large ones, so that the deep layers learn faces before the fine layers exist.
 
-At a resolution R below S the network is used without its finer stages: an `entrance` (a 1×1 convolution of
-R, G, B) stands for the encoder above, and the picture of the generator's levels up to R is added to the
-crop. `grow` makes the next stage hand down just what the entrance made, so that the larger network starts as
-the smaller one, and at S is a network of the published layout that adds its crop by itself
+At a resolution R below S the network is used without its finer stages: an `entrance` (a 1×1 convolution of R,
+G, B) replaces the encoder above, and the picture of the generator's levels up to R is added to the crop.
+`grow` makes the next stage output exactly what the entrance did, so that the larger network starts as the
+smaller one. At S it is a network of the published layout that adds its crop by itself
 (`training.initialise`).
 
-Every level's picture is what it adds to the crop, shrunk to its resolution; `Restored.levels` has them all,
-so that each can be compared with the target: a path of their own for the deep layers.
+Every level's picture is its addition to the crop, shrunk to its resolution; `Restored.levels` has them all,
+so that each can be compared with the target, which gives the deep layers a direct training signal.
 """
 
 import copy
@@ -31,12 +30,12 @@ Fold = Callable[[Gpen], static.StaticGpen]
 
 @dataclass(frozen=True)
 class Restored:
-    """What a network makes of crops."""
+    """A network's results for crops."""
 
     crops: Tensor
     """B×3×R×R."""
     levels: tuple[Tensor, ...]
-    """What the generator's levels up to R/2 add to the shrunk crops, B×3×r×r for r from 4."""
+    """Additions of the generator's levels up to R/2 to the shrunk crops, B×3×r×r for r from 4."""
 
 
 class Growing(nn.Module):
@@ -51,9 +50,9 @@ class Growing(nn.Module):
         """R."""
 
     def learning(self) -> list[nn.Parameter]:
-        """Return what is trained: everything but the gains of the features, which stay 1.
+        """Return the trained parameters: all but the gains of the features, which stay 1.
 
-        A gain is the quickest way to silence a deep layer that does not work yet.
+        Reducing a gain would be the quickest way to silence a deep layer that does not work yet.
         """
         return [p for name, p in self.named_parameters() if not name.endswith("noise.weight")]
 
@@ -77,10 +76,10 @@ class Growing(nn.Module):
         return Restored(added if self.entrance is None else crops + added, tuple(levels))
 
     def grow(self) -> None:
-        """Double the resolution; what the network computes stays what it was."""
+        """Double the resolution without changing what the network computes."""
         layout, entrance, here = self.network.layout, self.entrance, self.resolution
         if entrance is None:
-            raise ValueError(f"the network is at its full size of {here} already")
+            raise ValueError(f"the network already has its full size of {here} already")
         larger = _entrance(layout, 2 * here)
         stage = self.network.encoder_stages[layout.resolutions[::-1].index(here)]
         conv, bias = cast(EqualConv, stage[1]), cast(Bias, stage[2])
@@ -97,7 +96,7 @@ class Growing(nn.Module):
 
 
 def _entrance(layout: Layout, resolution: int) -> nn.Sequential | None:
-    """Return the convolution that stands for the encoder above a resolution; None at the network's own."""
+    """Return the convolution that replaces the encoder above a resolution; None at the network's own."""
     if resolution == layout.size:
         return None
     conv = EqualConv(3, layout.channels(resolution), 1, 1)

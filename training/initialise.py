@@ -1,10 +1,11 @@
-"""Where training starts: a network of the published layout that already returns its input.
+"""Initial weights: a network of the published layout that already returns its input.
 
-The published layout has no connection from input to output, but it can hold one: the encoder's first stage
-keeps ±R, ±G, ±B, the generator sets that feature beside its last convolution, and the last to_rgb takes the
-difference, in which the leaky activations cancel: act(x) − act(−x) is linear. All else starts small, so
-training learns what to *change* in a face, and a good photo comes back unchanged from the first step on. How
-much to change depends on the noise, of which the latent knows from the start (`training.noise_aware_start`).
+The published layout has no connection from input to output, but it can represent one: the encoder's first
+stage keeps ±R, ±G, ±B, the generator concatenates that feature with its last convolution, and the last to_rgb
+takes the difference, in which the leaky activations cancel: act(x) − act(−x) is linear. Everything else
+starts small, so training learns what to *change* in a face, and a good photo is returned unchanged from the
+first step on. How much to change depends on the noise, which the latent encodes from the start
+(`training.noise_aware_start`).
 """
 
 from typing import cast
@@ -20,7 +21,7 @@ from training.noise_aware_start import measure_noise
 COLOURS = 3
 """R, G and B: the first six channels of the encoder's first stage hold both signs of each."""
 MODULATION = 0.1
-"""Share of the published initial spread of the styles: nearly 1, whatever the latent."""
+"""Share of the published initial spread of the styles: close to 1, whatever the latent."""
 
 
 def initialise(layout: Layout, seed: int) -> Gpen:
@@ -37,7 +38,7 @@ def initialise(layout: Layout, seed: int) -> Gpen:
         nn.init.zeros_(to_rgb.conv.weight)
 
     first, last = cast(EqualConv, network.encoder_stages[0][0]), generator.rgbs[-1].conv
-    nn.init.zeros_(last.modulation.weight)  # the way through must not depend on the latent
+    nn.init.zeros_(last.modulation.weight)  # the identity path must not depend on the latent
     beside = last.weight.shape[2] // 2  # the feature's channels follow those of the convolution
     slope = GAIN**2 * (1 + LEAK**2)  # of x ↦ act(act(x)) − act(act(−x))
     hold_colours(first)
@@ -50,7 +51,7 @@ def initialise(layout: Layout, seed: int) -> Gpen:
 
 
 def hold_colours(conv: EqualConv) -> None:
-    """Let the first six channels of a 1×1 convolution of R, G, B hold both signs of each."""
+    """Make the first six channels of a 1×1 convolution of R, G, B hold both signs of each."""
     with torch.no_grad():
         for colour in range(COLOURS):
             for k, sign in ((2 * colour, 1.0), (2 * colour + 1, -1.0)):

@@ -15,7 +15,7 @@ from rich.progress import (
 
 
 class Log:
-    """A CSV file that is appended to; one with other columns is put aside."""
+    """A CSV file that rows are appended to; an existing one with other columns is set aside."""
 
     def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
         heading = path.read_text().partition("\n")[0].split(",") if path.exists() else None
@@ -47,7 +47,7 @@ def _unused(path: Path) -> Path:
 
 
 def progress_bar() -> Progress:
-    """Return the bar of a run; it shows the field `loss`."""
+    """Return the progress bar of a run; it shows the field `loss`."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -1,4 +1,4 @@
-"""What the restored crop is compared by. All takes B×3×S×S in [−1, 1] and gives a number per crop."""
+"""Losses for restored crops. All functions take B×3×S×S in [−1, 1] and return a number per crop."""
 
 import math
 from collections.abc import Sequence
@@ -11,23 +11,24 @@ from torch import Tensor
 from base.errors import SettingsError
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-"""Of the scales of MS-SSIM: Wang, Simoncelli and Bovik, 2003, section 4."""
+"""Weights of the scales of MS-SSIM: Wang, Simoncelli and Bovik, 2003, section 4."""
 WINDOW, SIGMA = 11, 1.5
 C1, C2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
-"""Stabilisers of SSIM for pixels that span 2: Wang et al., 2004, section III.B."""
+"""Stabilisers of SSIM for pixels with a range of 2: Wang et al., 2004, section III.B."""
 
 
 class LossWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much each part of the reconstruction loss counts; 0 leaves it out."""
+    """Weights of the parts of the reconstruction loss; 0 disables a part."""
 
     decibels: float = 0.2
-    """The logarithm of the mean squared error, as in PSNR, beyond `knee`."""
+    """The logarithm of the mean squared error, as in PSNR, above `knee`."""
     knee: float = 0.02
-    """A mean squared error (0.02 is 23 dB). Those well above count by the decibel, smaller ones as they are.
+    """A mean squared error (0.02 is 23 dB). Errors well above it count logarithmically, smaller ones
+    linearly.
 
-    Training starts where the network returns its input, and good crops are to come back as they were. L1, or
-    a PSNR without a knee, holds it there: to both, the first small error on a good crop weighs as much as
-    any. Once the network restores, a lower knee lets it care for good crops as well.
+    Training starts with a network that returns its input, and good crops should stay unchanged. L1, or a PSNR
+    without a knee, would keep it there: to both, the first small error on a good crop weighs as much as any.
+    Once the network restores, a lower knee makes it care about good crops as well.
     """
     pixels: float = 0.0
     """L1 over pixels."""
@@ -45,7 +46,7 @@ class LossWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if not 0 <= getattr(self, name) < math.inf:
                 raise SettingsError(f"loss weight {name} is {getattr(self, name)}: give 0 or more")
         if not self.knee:
-            raise SettingsError("loss knee is 0: give more, such as 0.02")
+            raise SettingsError("loss knee is 0: give a positive number, such as 0.02")
 
 
 def reconstruction_loss(restored: Tensor, target: Tensor, weights: LossWeights) -> Tensor:
@@ -64,7 +65,7 @@ def reconstruction_loss(restored: Tensor, target: Tensor, weights: LossWeights) 
 
 
 def level_difference(levels: Sequence[Tensor], given: Tensor, target: Tensor) -> Tensor:
-    """Return the L1 distance, averaged, of crops with what each level adds, B×3×r×r, to the shrunk target."""
+    """Return the mean L1 distance from the shrunk target of the crops plus each level's addition, B×3×r×r."""
     missing, loss = target - given, torch.zeros((), device=given.device)
     for level in levels:
         wanted = F.adaptive_avg_pool2d(missing, level.shape[-1])
@@ -74,7 +75,7 @@ def level_difference(levels: Sequence[Tensor], given: Tensor, target: Tensor) ->
 
 def gradient_difference(restored: Tensor, target: Tensor) -> Tensor:
     """Return the mean absolute difference of neighbouring pixels' differences, over three scales."""
-    difference = restored - target  # all that follows is linear
+    difference = restored - target  # everything below is linear
     loss = torch.zeros(len(difference), device=difference.device)
     for _ in range(3):
         for axis in (2, 3):
@@ -86,14 +87,14 @@ def gradient_difference(restored: Tensor, target: Tensor) -> Tensor:
 def frequency_difference(restored: Tensor, target: Tensor) -> Tensor:
     """Return the mean absolute difference of the orthonormal spectra (Cho et al., MIMO-UNet, ICCV 2021).
 
-    A texture that is missing everywhere is small in each pixel, and large in the few frequencies it has.
+    A texture that is missing everywhere is small in each pixel, but large in its few frequencies.
     """
     distance: Tensor = torch.fft.rfft2(restored - target, norm="ortho").abs()
     return distance.mean((1, 2, 3))
 
 
 def ssim(a: Tensor, b: Tensor) -> Tensor:
-    """Return the structural similarity (Wang et al., 2004), over colours and whole windows."""
+    """Return the structural similarity (Wang et al., 2004), averaged over colours and complete windows."""
     luminance, structure = _similarities(a, b)
     return (luminance * structure).mean((1, 2, 3))
 

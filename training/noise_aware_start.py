@@ -1,14 +1,14 @@
-"""A start from which the latent knows how noisy a crop is.
+"""Initial weights with which the latent encodes how noisy a crop is.
 
-The published encoder blurs before each of its strided convolutions, so noise as fine as the pixels hardly
-reaches z: from a network that starts at random a linear probe reads nothing of the noise's σ, and training
-does not find it, since the way there is as long as the network. Classic measures of noise are short, though:
-second differences, which a smooth picture does not have, rectified and averaged over the face (Immerkær,
-*Fast Noise Variance Estimation*, 1996). They fit in a few channels, both signs of each side by side, for two
-activations add up to an absolute value.
+The published encoder blurs before each of its strided convolutions, so pixel-fine noise hardly reaches z:
+with random weights a linear probe finds nothing of the noise's σ in it, and training does not discover it,
+because the path is as long as the network. Classic noise measures are short, though: second differences,
+which vanish in smooth pictures, rectified and averaged over the face (Immerkær, *Fast Noise Variance
+Estimation*, 1996). They fit into a few channels with both signs of each, because two activations add up to an
+absolute value.
 
-A mapping network at random scrambles what z has. Here it starts as the identity, and z has both signs of
-whatever it reads, so that little is lost in the activations.
+A random mapping network scrambles the content of z. Here it starts as the identity, and z has both signs of
+whatever it encodes, so that little is lost in the activations.
 """
 
 from typing import cast
@@ -35,10 +35,10 @@ DIFFERENCES = (
 
 
 def measure_noise(network: Gpen) -> None:
-    """Set channels of the encoder, rows of the latent and the mapping so that w tells how noisy a crop is.
+    """Set channels of the encoder, rows of the latent and the mapping so that w encodes how noisy a crop is.
 
     The encoder's first stage must hold ±R, ±G, ±B in its first six channels. Needs 8 channels at S/2 and a
-    latent of at least 32; half of z at most is taken, the rest stays random, in pairs of both signs.
+    latent of at least 32; it uses at most half of z, and the rest stays random, in pairs of both signs.
     """
     with torch.no_grad():
         _set_encoder(network)
@@ -84,7 +84,7 @@ def _set_pair(linear: ActivatedLinear, i: int, row: Tensor, bias: float) -> None
 
 
 def _averages(network: Gpen, sigma: float) -> Tensor:
-    """Return what the measures, averaged over the crop, say of grey with noise of that σ."""
+    """Return the measures, averaged over the crop, for grey with noise of that σ."""
     size = network.layout.size
     noise = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0)) * sigma / 127.5
     deepest = network.encode(noise)[1][0]

@@ -17,15 +17,16 @@ class Noise:
     """The noise of one picture."""
 
     kind: NoiseKind
-    """`white`: everywhere the same; `shot`: growing with the light; `grain`: correlated, strongest in the
-    middle tones; `dark`: shot noise and coarse levels of a picture taken in the dark and brightened."""
+    """`white`: equal everywhere; `shot`: growing with the light; `grain`: correlated, strongest in the middle
+    tones; `dark`: shot noise and coarse levels of a picture taken in the dark and brightened.
+    """
     sigma: float
-    """In 8-bit levels; of all but white noise, at middle grey."""
+    """In 8-bit levels; at middle grey, except for white noise."""
     coloured: bool = True
     grain_size: float = 1.0
     """Standard deviation of the grain's correlation, in pixels."""
     gain: float = 1.0
-    """By which a dark picture was brightened."""
+    """Factor by which a dark picture was brightened."""
 
 
 def add_noise(picture: Picture, noise: Noise, rng: Generator) -> Picture:
@@ -44,14 +45,14 @@ def add_noise(picture: Picture, noise: Noise, rng: Generator) -> Picture:
         noisy = picture + _correlated(field, noise.grain_size) * np.sqrt(4 * light * (1 - light))
     else:
         dark = picture / np.float32(noise.gain)
-        # Sensors also have a noise that does not depend on the light.
+        # Sensors also have noise that does not depend on the light.
         taken = np.rint(dark + field / np.float32(noise.gain) * (_shot(picture) + 0.3))
         noisy = np.clip(taken, 0, 255) * np.float32(noise.gain)
     return np.asarray(np.clip(np.rint(noisy), 0, 255), np.float32)
 
 
 def _shot(picture: Picture) -> Picture:
-    """Return the standard deviation, 1 at middle grey: the variance of a number of photons is its mean."""
+    """Return the standard deviation, 1 at middle grey: the variance of a photon count is its mean."""
     return np.asarray(np.sqrt(np.maximum(picture, 0) / 127.5), np.float32)
 
 

@@ -1,8 +1,8 @@
-"""What the network is given: crops on the way from the damaged one to the truth.
+"""The network's training input: crops between the damaged one and the truth.
 
-The runtime's loop lets every pass look at the estimate so far (design of a `renewed` package), so training
-shows the network such estimates: mixtures of damaged crop and truth (Delbracio and Milanfar, *Inversion by
-Direct Iteration*, 2023), and estimates of its own after a pass or two.
+The runtime's loop feeds each pass the current estimate (in a `renewed` package), so training uses such
+estimates: mixtures of damaged crop and truth (Delbracio and Milanfar, *Inversion by Direct Iteration*, 2023),
+and the network's own estimates after a pass or two.
 """
 
 import torch
@@ -13,12 +13,12 @@ from training.crops import Batch
 from training.growing import Growing
 
 WHOLE = 0.35
-"""Share of the crops that are given as damaged as they came: each loop begins there."""
+"""Share of the crops that are given fully damaged: each loop begins there."""
 LEAST = 0.05
-"""Least share of the damaged crop in the others."""
+"""Smallest share of the damaged crop in the others."""
 ETA = 0.1
 LEAPS = (3, 4, 6, 15)
-"""Steps of the standard schedule, 30 of η = 0.1 with five passes, from one pass to the next."""
+"""Steps between two passes in the standard schedule, 30 of η = 0.1 with five passes."""
 
 
 def mixed(batch: Batch, rng: Generator) -> tuple[Tensor, Tensor]:
@@ -32,7 +32,7 @@ def mixed(batch: Batch, rng: Generator) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def own_estimate(network: Growing, degraded: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
-    """Return where the loop would stand after one or two passes of the network, and the share left, B."""
+    """Return the loop's estimate after one or two passes of the network, and the remaining share, B."""
     leaps = [int(leap) for leap in rng.choice(LEAPS, rng.integers(1, 3))]
     left = torch.full((len(degraded),), (1 - ETA) ** sum(leaps), device=degraded.device)
     return after(network, degraded, leaps), left
@@ -40,7 +40,7 @@ def own_estimate(network: Growing, degraded: Tensor, rng: Generator) -> tuple[Te
 
 @torch.no_grad()
 def after(network: Growing, degraded: Tensor, leaps: list[int]) -> Tensor:
-    """Return the estimate after passes, each followed by so many steps towards what it made."""
+    """Return the estimate after passes, each followed by that many steps towards its result."""
     estimate = degraded
     for leap in leaps:
         made = network(estimate).crops.float().clamp(-1, 1)

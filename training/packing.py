@@ -1,4 +1,4 @@
-"""A pack of portraits, small enough to travel to a machine with a GPU."""
+"""Pack portraits small enough for transfer to a machine with a GPU."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from portraits.reading import load_portraits, no_finer, pictures_in
 
 
 def pack(portraits: Path, output: Path, edge: int, quality: int) -> int:
-    """Write portraits as JPEG files of at most edge×edge; return how many bytes they take.
+    """Write portraits as JPEG files of at most edge×edge; return their total size in bytes.
 
-    Raises PhotoError when there are no portraits, or the output cannot be written.
+    Raises PhotoError if there are no portraits, or the output cannot be written.
     """
     try:
         output.mkdir(parents=True, exist_ok=True)

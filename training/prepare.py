@@ -1,6 +1,6 @@
-"""From a folder of photos to aligned portraits worth training on.
+"""Find the portraits in a folder of photos that are suitable for training, and align them.
 
-What was decided is kept in `prepared.json` of the output, so that a second call does only what is new.
+Decisions are recorded in `prepared.json` of the output, so that a second call processes only new photos.
 """
 
 import hashlib
@@ -32,39 +32,39 @@ UNREADABLE = "photo cannot be read"
 NO_FACE = "no face in the photo"
 UNSURE = "detector unsure"
 SMALL = "face too small"
-CUT_OFF = "crop reaches out of the photo"
-EYES = "turned away, or an eye out of sight"
+CUT_OFF = "crop extends outside the photo"
+EYES = "turned away, or an eye is hidden"
 BLURRED = "blurred"
-DUPLICATE = "nearly the same as one kept"
+DUPLICATE = "nearly identical to a kept portrait"
 REASONS = (KEPT, UNREADABLE, NO_FACE, UNSURE, SMALL, CUT_OFF, EYES, BLURRED, DUPLICATE)
 
 SAVE_EVERY = 50
-"""Photos from one writing of the index to the next."""
+"""Number of photos between two writes of the index."""
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """What a portrait must be."""
+    """The requirements for a portrait."""
 
     score: float = 0.6
-    """Least score of the detector."""
+    """Lowest score of the detector."""
     scale: float = 0.8
-    """Least number of photo pixels to a crop pixel, along each axis: below 1 the crop is enlarged."""
+    """Smallest number of photo pixels per crop pixel, along each axis: below 1 the crop is enlarged."""
     outside: float = 0.12
-    """Most of the crop that may lie outside the photo."""
+    """Largest share of the crop that may lie outside the photo."""
     sharpness: float = 5.5
-    """Least mean slope of the face's inner part, in 8-bit levels per pixel of a crop of 256."""
+    """Smallest mean slope of the face's inner part, in 8-bit levels per pixel of a crop of 256."""
     apart: int = 6
-    """Bits of 64 in which two portraits' hashes must differ, at least."""
+    """Smallest number of the 64 bits in which two portraits' hashes must differ."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.score <= 1 and 0 <= self.outside <= 1 and 0 <= self.apart <= 64):
-            raise SettingsError("score and outside must lie in 0 to 1, apart in 0 to 64")
+            raise SettingsError("score and outside must be 0 to 1, apart 0 to 64")
         if not (self.scale >= 0 and self.sharpness >= 0):
             raise SettingsError("scale and sharpness must be 0 or more")
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What became of one face (or of a photo without one)."""
+    """The decision about one face (or about a photo without one)."""
 
     reason: str
     file: str | None = None
@@ -72,29 +72,29 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class Index(msgspec.Struct):
-    """What was decided so far, by photo: its path in the folder, size and time of change."""
+    """All decisions so far, by photo: its path in the folder, size and modification time."""
 
     filter: Filter
     photos: dict[str, tuple[Decision, ...]] = {}
 
     @property
     def counts(self) -> Counter[str]:
-        """Return how many faces or photos there are of each reason."""
+        """Return the number of faces or photos for each reason."""
         return Counter(decision.reason for decisions in self.photos.values() for decision in decisions)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One photo to look at."""
+    """One photo to process."""
 
     path: Path
     key: str
     stem: str
-    """Of the portraits it gives."""
+    """Prefix of its portraits' names."""
 
 
 def find_photos(folder: Path) -> list[Job]:
-    """Return the photos of a folder and the folders in it. Raises PhotoError when there are none."""
+    """Return the photos of a folder, recursively. Raises PhotoError if there are none."""
     if not folder.is_dir():
         raise PhotoError(f"{folder} is not a folder: give one of photos")
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
@@ -112,12 +112,12 @@ def find_photos(folder: Path) -> list[Job]:
 def prepare(
     jobs: list[Job], output: Path, detector: Detector, wanted: Filter, tick: Callable[[], None]
 ) -> Index:
-    """Write the portraits of the photos that were not looked at before; return all that was decided.
+    """Write the portraits of all new photos; return all decisions.
 
     Portraits are PNG files of 512×512, aligned with the published template. `tick` is called after each
     photo.
 
-    Raises PhotoError when the output cannot be written, SettingsError when it was made with another filter.
+    Raises PhotoError if the output cannot be written, SettingsError if it was made with another filter.
     """
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -186,7 +186,7 @@ def _decide_face(
 
 
 def _both_eyes(landmarks: NDArray[np.float32], shape: tuple[int, ...]) -> bool:
-    """Tell whether both eyes lie in the photo and the nose between them: one hides as the head turns."""
+    """Return whether both eyes lie in the photo and the nose between them: a turning head hides one eye."""
     left, right, nose = landmarks[:3].astype(np.float64)
     height, width = shape[:2]
     if not all(0 <= x < width and 0 <= y < height for x, y in (left, right)):
@@ -197,7 +197,7 @@ def _both_eyes(landmarks: NDArray[np.float32], shape: tuple[int, ...]) -> bool:
 
 
 def share_outside(to_photo: Matrix, shape: tuple[int, ...]) -> float:
-    """Return how much of a crop lies beyond the photo's edges, 0 to 1.
+    """Return the share of a crop beyond the photo's edges, 0 to 1.
 
     to_photo  2×3, crop → photo
     shape     of the photo: height, width, …
@@ -218,12 +218,12 @@ def sharpness(crop: Portrait) -> float:
     inner = grey[84:184, 78:178].astype(np.float32)  # from the brows to the mouth
     contrast = max(float(inner.std()), 1.0)
     slope_x, slope_y = (cv2.Scharr(inner, cv2.CV_32F, *axis, scale=1 / 32) for axis in ((1, 0), (0, 1)))
-    # Slope over contrast, as a dull portrait is not a blurred one; 40 levels are a usual contrast.
+    # Slope over contrast, because a dull portrait is not blurred; 40 levels are a typical contrast.
     return float(np.hypot(slope_x, slope_y).mean()) * 40 / contrast
 
 
 def difference_hash(crop: Portrait) -> int:
-    """Return 64 bits, alike for like pictures: is each cell of 8×8 brighter than the one to its left?"""
+    """Return 64 bits, similar for similar pictures: is each cell of 8×8 brighter than the one to its left?"""
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
     cells = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA)
     return int.from_bytes(np.packbits(cells[:, 1:] > cells[:, :-1]).tobytes(), "big")
@@ -238,20 +238,20 @@ def _read_index(path: Path, wanted: Filter) -> Index:
         raise PhotoError(f"{path} is damaged: give another folder ({error})") from error
     if index.filter != wanted:
         raise SettingsError(
-            f"{path.parent} was prepared with other settings: give another folder, or the same"
+            f"{path.parent} was prepared with other settings: give another folder, or the same settings"
         )
     missing = [
         key
         for key, decisions in index.photos.items()
         if any(d.file is not None and not (path.parent / d.file).is_file() for d in decisions)
     ]
-    for key in missing:  # portraits that were taken away are made again
+    for key in missing:  # deleted portraits are made again
         del index.photos[key]
     return index
 
 
 def _forget_changed(index: Index, jobs: list[Job], output: Path) -> None:
-    """Take back what was made of photos that have changed since."""
+    """Delete the portraits of photos that have changed since."""
     keys = {job.key for job in jobs}
     names = {_name(key) for key in keys}
     for key in [key for key in index.photos if key not in keys and _name(key) in names]:

@@ -6,9 +6,9 @@ import numpy as np
 from training.blurring import Picture
 
 LEAST_PERIOD = 2.0
-"""Pixels: a finer screen cannot be drawn."""
+"""Pixels; finer screens cannot be drawn."""
 SOFTNESS = 0.35
-"""Of the edge of a dot, as a share of the screen's swing: ink spreads, and scanners blur."""
+"""Softness of a dot's edge, as a share of the screen's amplitude: ink spreads, and scanners blur."""
 
 
 def halftone(picture: Picture, period: float, angle: float) -> Picture:

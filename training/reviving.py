@@ -1,8 +1,8 @@
-"""Wake the deep half of a trained network that has learnt to do without it.
+"""Revive the deep half of a trained network that has learnt to do without it.
 
-A network that is trained on small damage alone drives the gains of its deep features to zero: what is left
-is a local filter, and no prior. Here such gains become 1 again, and the weights that read those features 0,
-so that the network computes nearly what it did; training can then make use of them.
+Training on small damage alone drives the gains of the deep features to zero: what remains is a local filter
+without a prior. Here such gains become 1 again, and the weights that read those features 0, so that the
+network computes nearly the same as before; training can then make use of them.
 """
 
 import torch
@@ -14,7 +14,7 @@ SILENT = 0.05
 
 
 def revive(network: Gpen) -> int:
-    """Wake the silenced features of a network, in place; return how many were."""
+    """Revive the silenced features of a network, in place; return how many there were."""
     generator = network.generator
     convs, rgbs = generator.styled_convs, generator.rgbs
     woken = 0

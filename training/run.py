@@ -1,4 +1,4 @@
-"""The training loop: resumable, logged, on a CPU or a GPU, for so many steps or so many minutes."""
+"""The training loop: resumable, logged, on a CPU or a GPU, for a number of steps or minutes."""
 
 import ctypes
 import math
@@ -40,9 +40,9 @@ LOG_COLUMNS = (
     *COLUMNS,
 )
 SHOW_EVERY = 20
-"""Steps from one look at a GPU's loss to the next: looking waits for the GPU."""
+"""Steps between two readings of a GPU's loss: reading waits for the GPU."""
 DETAIL = 2
-"""Portraits are kept at up to this many times S: finer ones would show in no view."""
+"""Portraits are loaded at up to this many times S: more detail would not be visible in any view."""
 
 
 def train(
@@ -58,15 +58,15 @@ def train(
     """Train until the end of the last phase and return the file of averaged weights.
 
     portraits   folders of square, aligned portraits
-    run         folder for `checkpoint.pt` (resumed from when it or its parts are there), `log.csv`,
-                `samples/` and `weights.safetensors`
+    run         folder for `checkpoint.pt` (resumed if it or its parts exist), `log.csv`, `samples/` and
+                `weights.safetensors`
     held_out    portraits at the end of the first folder that are kept for validation
-    threads     CPU threads; None leaves PyTorch's default
-    start       what a new run begins with: another run, or weights in the published layout
-    wake        have features that those weights have silenced work again
+    threads     CPU threads; None uses PyTorch's default
+    start       initial weights of a new run: another run, or weights in the published layout
+    wake        revive features that those weights have silenced
 
-    Raises PhotoError, and CheckpointError when there are too few portraits, the run is of another
-    configuration, or the loss is no longer a number.
+    Raises PhotoError, and CheckpointError if there are too few portraits, the run has another configuration,
+    or the loss is no longer a number.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -106,7 +106,7 @@ def save_weights(path: Path, network: Growing, dtype: torch.dtype) -> None:
 
 
 class _Run:
-    """A run that goes on."""
+    """A run in progress."""
 
     def __init__(
         self,
@@ -147,11 +147,11 @@ class _Run:
             self._end()
 
     def _begin(self, number: int) -> None:
-        """Make the network as large as a phase wants it, and its crops."""
+        """Grow the network to the size of a phase, and begin making its crops."""
         phase, state = self.config.phases[number], self.state
         if state.network.resolution > phase.size:
             raise CheckpointError(
-                f"the run has grown to {state.network.resolution} pixels already: "
+                f"the run has already grown to {state.network.resolution} pixels: "
                 f"leave out phases of {phase.size}"
             )
         while state.network.resolution < phase.size:
@@ -162,19 +162,19 @@ class _Run:
             state.meet(phase.adversarial, self.config.seed)
 
     def _end(self) -> None:
-        """Keep what a phase has come to; its averaged weights apart, if it is one of whole size."""
+        """Save the result of a phase; its averaged weights separately, if it has full size."""
         self._validate(None)
         if self.state.network.resolution == self.config.size:
             path = self.folder / f"phase-{self.state.phase}.safetensors"
             save_weights(path, self.state.averaged, torch.float16)
 
     def _validate(self, losses: Tensor | None) -> None:
-        """Write a row of the log, a sheet now and then, and the checkpoint."""
+        """Write a row of the log, a sheet from time to time, and the checkpoint."""
         config, state = self.config, self.state
         if losses is not None and not torch.isfinite(losses).all():
             raise CheckpointError(
                 f"the loss at step {state.step} is not a number: lower the learning rate; "
-                "the checkpoint before is kept"
+                "the previous checkpoint is kept"
             )
         figures = dict.fromkeys(COLUMNS, math.nan)
         if self.shown:
@@ -196,7 +196,7 @@ class _Run:
 
 
 def learning_rate(phase: Phase, step: int, part: float) -> float:
-    """Return the rate at a step of a phase of which so much is done: linear warm-up, then a cosine."""
+    """Return the learning rate at a step of a phase, given its progress: linear warm-up, then a cosine."""
     cosine = (1 + phase.settled) / 2 + (1 - phase.settled) / 2 * math.cos(math.pi * part)
     return phase.learning_rate * cosine * min(1.0, (step + 1) / max(1, phase.warmup))
 
@@ -248,7 +248,7 @@ def _step(state: State, config: TrainingConfig, part: float, batch: Batch, rng: 
 def _teach(
     adversary: Adversary, phase: Phase, step: int, given: Tensor, target: Tensor, restored: Tensor
 ) -> Tensor:
-    """Take one step of the adversary; the penalty on its gradient comes now and then, as much stronger."""
+    """Take one step of the adversary; the gradient penalty is applied only now and then, with more weight."""
     settings = phase.adversarial
     with _in_bfloat16(given.device):
         loss = judging_loss(adversary.network, given, restored, target)
@@ -266,7 +266,7 @@ def _in_bfloat16(device: torch.device) -> Any:
 
 
 def _keep_freed_memory() -> None:
-    """Tell glibc to keep large freed blocks: fetching them anew from the system doubles a CPU step's time."""
+    """Make glibc keep large freed blocks: getting them from the system again doubles a CPU step's time."""
     try:
         libc = ctypes.CDLL(None)
         libc.mallopt(-4, 0)  # M_MMAP_MAX

@@ -27,7 +27,7 @@ class Mark:
     length: float
     width: float
     bend: float
-    """How far it leaves the straight line, and over what length it does."""
+    """Amplitude and wavelength of its deviation from the straight line."""
     wave: float
     light: float
     """Its colour: 0 is black, 1 is white."""
@@ -35,7 +35,7 @@ class Mark:
 
 
 def draw_marks(rng: Generator) -> tuple[Mark, ...]:
-    """Return the marks of one crop: scratches, mostly upright as those of a film, and dust."""
+    """Return the marks of one crop: scratches, mostly vertical as on film, and dust."""
     scratches = [
         Mark(
             x=rng.uniform(0, 1),
@@ -68,7 +68,7 @@ def draw_marks(rng: Generator) -> tuple[Mark, ...]:
 
 
 def scratch(picture: Picture, marks: Sequence[Mark]) -> Picture:
-    """Return a picture, S×S×3, levels in [0, 255], with marks laid over it."""
+    """Return a picture, S×S×3, levels in [0, 255], with marks drawn on it."""
     size = len(picture)
     line = ((np.arange(size) + 0.5) / size).astype(np.float32)
     result = picture
@@ -79,7 +79,7 @@ def scratch(picture: Picture, marks: Sequence[Mark]) -> Picture:
 
 
 def _cover(mark: Mark, y: Line, x: Line, pixel: float) -> Line:
-    """Return how far a mark covers each pixel: 1 inside, falling to 0 over one pixel."""
+    """Return a mark's coverage of each pixel: 1 inside, falling to 0 over one pixel."""
     cosine, sine = float(np.cos(mark.angle)), float(np.sin(mark.angle))
     along = (y - mark.y) * cosine + (x - mark.x) * sine
     across = (x - mark.x) * cosine - (y - mark.y) * sine

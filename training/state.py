@@ -1,4 +1,4 @@
-"""All that a run needs to go on from where it stopped."""
+"""Everything that a run needs to resume."""
 
 import pickle
 from collections.abc import Iterable
@@ -19,14 +19,14 @@ from training.growing import Growing
 from training.reviving import revive
 
 EPSILON = 1e-12
-"""Of Adam: gradients of a mean over pixels, by weights that are scaled when used, are 1e-8 to 1e-7 here."""
+"""Adam's ε: gradients of a mean over pixels, for weights that are scaled when used, are 1e-8 to 1e-7 here."""
 RESTORER, JUDGE = (0.9, 0.99), (0.0, 0.99)
 """β₁ and β₂ of Adam."""
 
 
 @dataclass
 class Adversary:
-    """The adversary and what trains it."""
+    """The adversary and its optimiser."""
 
     network: nn.Module
     optimiser: torch.optim.Adam
@@ -34,7 +34,7 @@ class Adversary:
 
 @dataclass
 class State:
-    """Where a run stands."""
+    """The state of a run."""
 
     step: int
     seconds: float
@@ -55,7 +55,7 @@ class State:
         self.optimiser = _adam(self.network.learning(), 1e-3, RESTORER)
 
     def meet(self, settings: Adversarial, seed: int) -> Adversary:
-        """Return the adversary, a new one where there is none yet."""
+        """Return the adversary, creating it if there is none yet."""
         if self.adversary is None:
             device = next(self.network.parameters()).device
             judge = Judge(settings.channels, settings.scales, seed).to(device)
@@ -71,12 +71,12 @@ def open_state(
     *,
     wake: bool = False,
 ) -> State:
-    """Return a run's state: that of its checkpoint, or its beginning.
+    """Return a run's state, from its checkpoint or at its beginning.
 
-    start  what a new run begins with: the checkpoint of another run, or weights in the published layout
-    wake   have silenced features of those weights work again (`training.reviving`)
+    start  initial weights of a new run: the checkpoint of another run, or weights in the published layout
+    wake   revive the features that those weights have silenced (`training.reviving`)
 
-    Raises CheckpointError when a checkpoint is damaged or of another layout.
+    Raises CheckpointError if a checkpoint is damaged or of another layout.
     """
     path = found(run)
     if path is not None:
@@ -94,8 +94,8 @@ def open_state(
     network = Growing(config.layout, config.size, config.seed)
     loaded = load_checkpoint(start)
     if loaded.layout != config.layout:
-        raise CheckpointError(f"{start} is of another layout than the configuration: {loaded.layout}")
-    network.network.load_state_dict(loaded.state, strict=False)  # constant kernels need not be there
+        raise CheckpointError(f"{start} has another layout than the configuration: {loaded.layout}")
+    network.network.load_state_dict(loaded.state, strict=False)  # constant kernels may be missing
     if wake:
         revive(network.network)
     return _new_state(network.to(device))
@@ -124,14 +124,14 @@ def _read_state(path: Path, config: TrainingConfig, device: torch.device) -> Sta
         state.phase, state.phase_step = saved["phase"], saved["phase_step"]
     except (RuntimeError, ValueError, KeyError, EOFError, TypeError, pickle.UnpicklingError) as error:
         raise CheckpointError(
-            f"{path} does not fit: it is damaged, or of a run with another configuration; "
+            f"{path} does not fit: it is damaged, or from a run with another configuration; "
             f"give another folder ({str(error).splitlines()[0]})"
         ) from error
     return state
 
 
 def save_state(path: Path, state: State, settings: Adversarial) -> None:
-    """Write a checkpoint in the place of the last."""
+    """Write a checkpoint, replacing the last one."""
     content: dict[str, Any] = {
         "step": state.step,
         "seconds": state.seconds,

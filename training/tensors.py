@@ -1,4 +1,4 @@
-"""Aligned portraits: reading them, and the way to tensors and back."""
+"""Reading aligned portraits, and converting them to tensors and back."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""What is done to a crop and its target alike: the light it was taken in, grey and sepia."""
+"""Changes to a crop and its target alike: the light it was taken in, grey and sepia."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -22,9 +22,9 @@ class Tone:
 
     colours: Colours = "as they are"
     strength: float = 1.0
-    """Of the sepia, 0 (grey) to 1."""
+    """Strength of the sepia, from 0 (grey) to 1."""
     light: float = 1.0
-    """Share of the light that is left, in linear light."""
+    """Share of the light that remains, in linear light."""
 
 
 PLAIN = Tone()

@@ -1,4 +1,4 @@
-"""What a run is judged by while it goes on: figures, and a sheet to look at, of crops kept from it."""
+"""Validation during a run: figures, and a sheet to look at, for held-out crops."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +26,9 @@ COLUMNS = (
     "sharp_degraded",
     "clean",
 )
-"""PSNR in dB of the degraded crops and after 1, 2 and 5 passes; their gradients as a share of the truth's;
-PSNR of undegraded crops after one pass."""
+"""PSNR in dB of the degraded crops and after 1, 2 and 5 passes; their gradients relative to the truth's; PSNR
+of undegraded crops after one pass.
+"""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Examples:
 
 
 def examples(portraits: list[Portrait], size: int, ranges: Ranges, device: torch.device) -> Examples:
-    """Degrade the first portraits by the published chain, as the benchmark does with seed 0."""
+    """Degrade the first portraits by the published chain, like the benchmark with seed 0."""
     always = msgspec.structs.replace(ranges, untouched=0.0)
     targets = [
         np.asarray(cv2.resize(portrait, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
@@ -64,7 +65,7 @@ def judge(network: Growing, shown: Examples) -> tuple[dict[str, float], list[Ten
 
 
 def sharpness(crops: Tensor, target: Tensor) -> float:
-    """Return the mean gradient of crops as a share of the target's: under 1 is blurred, noise counts too."""
+    """Return the mean gradient of crops relative to the target's: below 1 is blurred; noise raises it."""
     both = [sum(torch.diff(x, dim=axis).abs().mean() for axis in (2, 3)) for x in (crops, target)]
     return float(both[0] / both[1])
 

@@ -1,1 +1,1 @@
-"""Is half precision safe for the weights of a package? Every value on the way is measured and judged."""
+"""Check whether half precision is safe for a package's weights, by measuring every intermediate value."""

@@ -1,11 +1,13 @@
-"""Is half precision safe for these weights? The size of every value on the way from crop to picture.
+"""Check whether half precision is safe for a package, from the size of every value between crop and picture.
 
 FP16 ends at 65504, and below 2⁻¹⁴ its numbers lose digits until they vanish. Two conversions are judged:
 
-- a plain one, which casts everything as it is: every value of an FP32 package must fit;
+- a plain one, which casts everything unchanged: every value of an FP32 package must fit;
 - the FP16-safe form (`python -m export --precision fp16`), which divides styles and kernels so that sums fit
-  whatever the weights, and clamps what it stores to ±CLAMP: there the activations must be smaller than that.
-  An FP16 package is that form; its own FP16 values are judged.
+whatever
+  the weights, and clamps stored values to ±CLAMP: activations must be smaller than that. An FP16 package
+  already has
+  this form; its own FP16 values are judged.
 """
 
 import math
@@ -28,36 +30,36 @@ LARGEST = 65504.0
 NORMAL = -14
 """The smallest normal FP16 number is two to this power."""
 CLAMP = 1000.0
-"""What the FP16-safe form clamps stored activations to (export/half.py)."""
+"""The FP16-safe form clamps stored activations to this (export/half.py)."""
 NEAR = 2.0
-"""Octaves: a value nearer to the largest number than this could pass it with the next picture."""
+"""Octaves: a value closer than this to the largest number might exceed it for another picture."""
 QUANTILES = (0.01, 0.5, 0.99, 0.999)
 
 Verdict = Literal["overflows", "near", "vanishes", "clamped", "fits"]
-"""vanishes: 99 % of the values that are not zero lie below the smallest normal number."""
+"""vanishes: 99 % of the nonzero values lie below the smallest normal number."""
 RISKS: tuple[Verdict, ...] = ("overflows", "clamped", "near", "vanishes")
 """The worst first."""
 
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A value that a node makes, or a constant."""
+    """A node's output, or a constant."""
 
     graph: GraphName
     node: str
-    """Name of the node that makes it, or of the constant."""
+    """Name of the node that computes it, or of the constant."""
     layer: str
-    """The part of the network it serves, by resolution: "64×64"; "latent" where there is no picture."""
+    """The part of the network it belongs to, by resolution: "64×64"; "latent" if there is no picture."""
     operation: str
     """Of the node; "constant"."""
     dtype: str
     shape: tuple[int, ...]
-    """For a batch of one; empty where it is not known."""
+    """For a batch of one; empty if unknown."""
     seen: Magnitudes
     plain: Verdict | None
-    """In a plain FP16 conversion; None where the package is not FP32."""
+    """Risk in a plain FP16 conversion; None if the package is not FP32."""
     safe: Verdict | None
-    """In the FP16-safe form; None where that rescales the value, or keeps it FP32."""
+    """Risk in the FP16-safe form; None if that rescales the value or keeps it FP32."""
 
     @property
     def headroom(self) -> float:
@@ -66,13 +68,13 @@ class Tensor:
 
     @property
     def below_normal(self) -> float:
-        """Share of the values that are not zero below the smallest normal FP16 number."""
+        """Share of the nonzero values below the smallest normal FP16 number."""
         return self.seen.share_below(NORMAL)
 
 
 @dataclass(frozen=True, eq=False)
 class Audit:
-    """What portraits showed of a package."""
+    """The results of an audit."""
 
     package: str
     precision: str
@@ -81,13 +83,13 @@ class Audit:
     """In the order of the graphs."""
 
     def at_risk(self, form: Literal["plain", "safe"]) -> list[Tensor]:
-        """Return the tensors at risk in a form, the worst first."""
+        """Return the tensors at risk in a form, worst first."""
         found = [tensor for tensor in self.tensors if getattr(tensor, form) in RISKS]
         return sorted(found, key=lambda tensor: (RISKS.index(getattr(tensor, form)), tensor.headroom))
 
 
 def audit(package: Package, samples: Iterable[Sample], *, threads: int = 0) -> Audit:
-    """Run samples through a package and judge every floating-point value and constant on the way."""
+    """Run samples through a package and judge every floating-point intermediate value and constant."""
     models = {name: unpacked(onnx.load(str(package.graph(name)))) for name in RESTORING}
     half = package.manifest.precision == "fp16"
     graphs = {
@@ -181,7 +183,7 @@ def _plain(seen: Magnitudes) -> Verdict:
 def _safe(seen: Magnitudes, dtype: str, precision: str, *, stored: bool) -> Verdict | None:
     if precision == "fp16" and dtype == "float16":
         verdict = _plain(seen)
-        # Sums are bounded, by 64 times the clamp: near is as near as they get.
+        # Sums are bounded, by 64 times the clamp, so that even the largest do not overflow.
         return "fits" if verdict == "near" else verdict
     if not stored or precision == "int8":
         return None

@@ -1,4 +1,4 @@
-"""`python -m calibration audit PACKAGE --images DIR`: is half precision safe for these weights?"""
+"""`python -m calibration audit PACKAGE --images DIR`: check whether half precision is safe for a package."""
 
 import argparse
 from pathlib import Path
@@ -24,10 +24,10 @@ FORMS = {".json": audit_report.as_json, ".png": audit_report.plot}
 
 
 def add_audit(commands: "argparse._SubParsersAction[CommandParser]") -> None:
-    """Add the command."""
-    about = "show how large the values on the way are, and which layers half precision would break"
+    """Add the command to the parser."""
+    about = "show the size of intermediate values, and which layers half precision would break"
     parser = commands.add_parser("audit", help=about, description=about)
-    parser.add_argument("package", metavar="PACKAGE", help="folder, or name of a bundled package")
+    parser.add_argument("package", metavar="PACKAGE", help="package folder, or name of a bundled package")
     add_portraits(parser)
     add_limit(parser, PORTRAITS)
     parser.add_argument(
@@ -35,7 +35,7 @@ def add_audit(commands: "argparse._SubParsersAction[CommandParser]") -> None:
         "--output",
         type=Path,
         metavar="DIR|FILE",
-        help="folder for audit.json and audit.png, or one file by such a suffix",
+        help="folder for audit.json and audit.png, or a single .json or .png file",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     parser.set_defaults(run=_run)
@@ -74,7 +74,7 @@ def _outputs(output: Path | None) -> list[Path]:
     if output.suffix.lower() in FORMS and not output.is_dir():
         return [output]
     if output.suffix and not output.is_dir():
-        raise SettingsError(f"-o {one_line(output)}: give a folder, or a file that ends in .json or .png")
+        raise SettingsError(f"-o {one_line(output)}: give a folder, or a .json or .png file")
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""How large the values of a tensor are, gathered picture by picture in a fixed few kilobytes."""
+"""Histogram of a tensor's magnitudes, accumulated over pictures in a fixed few kilobytes."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,16 +25,17 @@ class Magnitudes:
     largest: float = 0.0
     """Of the finite ones."""
     bins: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_BINS, np.int64))
-    """Of the finite values that are not zero."""
+    """Largest and smallest, over the finite nonzero values."""
 
     def add(self, values: NDArray[Any]) -> None:
-        """Take in values of any shape, FP16 or FP32."""
+        """Add values of any shape, FP16 or FP32."""
         flat = np.ascontiguousarray(values).reshape(-1)
         for start in range(0, len(flat), _AT_ONCE):
             self._add(np.abs(flat[start : start + _AT_ONCE].astype(np.float32, copy=False)))
 
     def _add(self, part: NDArray[np.float32]) -> None:
-        # Sign, exponent and mantissa of a float lie in this order: its first bits are its place on a
+        # Sign, exponent and mantissa of a float are stored in this order, so its leading bits are its
+        # position on a
         # logarithmic scale.
         found = np.bincount(part.view(np.uint32) >> np.uint32(_SHIFT), minlength=_BINS)[:_BINS]
         self.count += len(part)
@@ -51,18 +52,18 @@ class Magnitudes:
 
     @property
     def nonzero(self) -> int:
-        """How many finite values are not zero."""
+        """Number of finite nonzero values."""
         return int(self.bins.sum())
 
     def quantile(self, share: float) -> float:
-        """Return the magnitude that so many of the values that are not zero lie below, within an eighth."""
+        """Return the magnitude below which that share of the nonzero values lies, to within an eighth."""
         if not self.nonzero:
             return 0.0
         index = int(np.searchsorted(self.bins.cumsum(), share * self.nonzero, side="left"))
         return min(_edge(index + 1), self.largest)
 
     def share_below(self, power: int) -> float:
-        """Return the share of the values that are not zero below 2**power."""
+        """Return the share of the nonzero values below 2**power."""
         return float(self.bins[: (power + _BIAS) * STEPS].sum() / max(1, self.nonzero))
 
     def octaves(self) -> dict[int, int]:
@@ -72,6 +73,6 @@ class Magnitudes:
 
 
 def _edge(index: int) -> float:
-    """Return where a bin begins."""
+    """Return the lower bound of a bin."""
     exponent, step = divmod(index, STEPS)
     return float(2.0 ** (exponent - _BIAS) * (1 + step / STEPS))

@@ -1,4 +1,4 @@
-"""An audit as a table, as JSON and as a picture."""
+"""An audit as a table, as JSON and as a chart."""
 
 import io
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ def _said(found: Audit, form: Literal["plain", "safe"]) -> str:
 
 
 def table(found: Audit) -> Table:
-    """Return a row for each layer: its largest value, and what is at risk of it."""
+    """Return a row for each layer: its largest value, and its risks."""
     result = Table(title=f"{found.package}, {found.precision}: values of {found.portraits} portraits")
     for heading in ("graph", "layer"):
         result.add_column(heading, no_wrap=True)
@@ -85,7 +85,7 @@ def layers(found: Audit) -> dict[tuple[GraphName, str], list[Tensor]]:
 
 
 def _verdicts(verdicts: Sequence[Verdict | None]) -> str:
-    """Return what is at risk and of how many tensors: "3 overflow"."""
+    """Return the risks and the number of tensors for each: "3 overflow"."""
     risks = [f"{verdicts.count(risk)} {PLURAL[risk]}" for risk in RISKS if risk in verdicts]
     if risks:
         return f"[red]{', '.join(risks)}[/red]"
@@ -93,7 +93,7 @@ def _verdicts(verdicts: Sequence[Verdict | None]) -> str:
 
 
 def as_json(found: Audit) -> bytes:
-    """Return everything that was found; `octaves` counts values in [2**k, 2**(k + 1)) by k."""
+    """Return all results; `octaves` counts values in [2**k, 2**(k + 1)) by k."""
     content = {
         "package": found.package,
         "precision": found.precision,
@@ -128,7 +128,7 @@ def _entry(tensor: Tensor) -> dict[str, Any]:
 
 
 def plot(found: Audit) -> bytes:
-    """Return a PNG: one column per tensor in the order of the graphs, shaded by how many values lie where."""
+    """Return a PNG: one column per tensor in the order of the graphs, shaded by the density of its values."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -154,7 +154,7 @@ def plot(found: Audit) -> bytes:
         interpolation="nearest",
     )
     bar = figure.colorbar(shown, ax=axes, pad=0.01)
-    bar.set_label("share of the values that are not zero, log₁₀")
+    bar.set_label("share of the nonzero values, log₁₀")
     axes.axhline(np.log2(LARGEST), color="tab:red", label="largest FP16 number, 65504")
     axes.axhline(NORMAL, color="tab:blue", label="smallest normal FP16 number, 2⁻¹⁴")
     tops = [np.log2(tensor.seen.largest) for tensor in tensors]
@@ -181,13 +181,13 @@ def plot(found: Audit) -> bytes:
 
 
 def _ticks(axes: Any, tensors: list[Tensor]) -> None:
-    """Mark where each layer begins; one of few tensors goes without a label."""
+    """Mark where each layer begins; a layer with few tensors gets no label."""
     begins = [i for i, t in enumerate(tensors) if i == 0 or _place(t) != _place(tensors[i - 1])]
     wide = [
         i for i, end in zip(begins, [*begins[1:], len(tensors)], strict=True) if end - i > len(tensors) / 60
     ]
     axes.set_xticks(wide, [tensors[i].layer for i in wide], rotation=45, ha="right", fontsize="small")
-    axes.set_xlabel("tensors in the order they are computed, and the layers they serve")
+    axes.set_xlabel("tensors in the order of computation, and the layers they belong to")
 
 
 def _place(tensor: Tensor) -> tuple[str, str]:

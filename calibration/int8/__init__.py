@@ -1,1 +1,1 @@
-"""INT8: which layers, over which ranges, and how the graph says so to the engine that runs it."""
+"""INT8: the choice of layers, the ranges of their values, and the form of the graph for each engine."""

@@ -1,4 +1,4 @@
-"""`python -m calibration int8 PACKAGE --images DIR -o PACKAGE8`: as much INT8 as the picture allows."""
+"""`python -m calibration int8 PACKAGE --images DIR -o PACKAGE8`: make an INT8 package."""
 
 import argparse
 from collections.abc import Callable
@@ -23,11 +23,11 @@ PORTRAITS = 40
 
 
 def add_int8(commands: "argparse._SubParsersAction[CommandParser]") -> None:
-    """Add the command."""
-    about = "make an INT8 package: as much of the arithmetic as the picture allows"
+    """Add the command to the parser."""
+    about = "make an INT8 package, with as much of the arithmetic in INT8 as picture quality allows"
     parser = commands.add_parser("int8", help=about, description=about)
     add = parser.add_argument
-    add("package", metavar="PACKAGE", help="FP32 package: folder, or name of a bundled one")
+    add("package", metavar="PACKAGE", help="FP32 package: folder, or name of a bundled package")
     add("-o", "--output", type=Path, required=True, metavar="PACKAGE8", help="folder of the INT8 package")
     add_portraits(parser)
     add_limit(parser, PORTRAITS)
@@ -36,11 +36,11 @@ def add_int8(commands: "argparse._SubParsersAction[CommandParser]") -> None:
         dest="target",
         default="gpu",
         choices=("gpu", "cpu"),
-        help="where it runs: gpu for TensorRT; cpu for ONNX Runtime, which fuses differently (gpu)",
+        help="target: gpu for TensorRT; cpu for ONNX Runtime, which fuses layers differently (gpu)",
     )
-    add("--psnr", type=float, default=38.0, metavar="DB", help="least PSNR against FP32 (38)")
-    add("--share", type=float, default=0.8, metavar="X", help="least share of the MACs in INT8 (0.8)")
-    add("--overwrite", action="store_true", help="replace a package that is there")
+    add("--psnr", type=float, default=38.0, metavar="DB", help="lowest PSNR against FP32 (38)")
+    add("--share", type=float, default=0.8, metavar="X", help="lowest share of the MACs in INT8 (0.8)")
+    add("--overwrite", action="store_true", help="replace an existing package")
     parser.set_defaults(run=_run)
 
 
@@ -49,7 +49,7 @@ def _run(options: argparse.Namespace) -> int:
     if not 10 <= options.psnr <= 90:
         raise SettingsError(f"--psnr {options.psnr:g}: give 10 to 90 dB")
     if not 0 < options.share <= 1:
-        raise SettingsError(f"--share {options.share:g}: give a share over 0, up to 1")
+        raise SettingsError(f"--share {options.share:g}: give a share above 0, up to 1")
     package = open_package(options.package)
     check_source(package)
     check_free(options.output, overwrite=options.overwrite)

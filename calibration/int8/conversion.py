@@ -1,4 +1,4 @@
-"""An FP32 package becomes an INT8 one: ranges from portraits, and only where the picture allows it."""
+"""Convert an FP32 package to INT8: ranges from portraits, and only the layers that picture quality allows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -35,18 +35,18 @@ from engines.package import (
 from export.storage import store_halved
 
 HELD_OUT = 8
-"""Portraits at most that the quality is measured on."""
+"""Largest number of portraits for measuring quality."""
 
 LINEAR_COST = 1.0
-"""dB that the weights of linear layers in INT8 may cost."""
+"""Largest loss in dB from storing the weights of linear layers as INT8."""
 
 Progress = Callable[[str, int], Callable[[], None]]
-"""Told what begins and of how many steps; gives what is to be called after each."""
+"""Called with the name and the number of steps of a phase; returns a function to call after each step."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Int8Settings:
-    """What is asked of an INT8 package."""
+    """Requirements for an INT8 package."""
 
     target: Target = "gpu"
     least_psnr: float = 38.0
@@ -54,7 +54,7 @@ class Int8Settings:
     least_share: float = 0.8
     """Of the MACs in INT8."""
     seed: int = 0
-    """That the samples were made with; only kept in the manifest."""
+    """Seed of the samples; only recorded in the manifest."""
     threads: int = 0
 
 
@@ -69,10 +69,10 @@ def to_int8(
 ) -> Package:
     """Write the INT8 package of an FP32 one. The same samples and settings give the same bytes.
 
-    samples  the first few are held out of the calibration, and the quality is measured on them
+    samples  the first few are held out of the calibration, for measuring quality
 
-    Raises PackageError when the package is not FP32 or the folder cannot be written, GpenEdgeError when the
-    bar cannot be held. Nothing is written then.
+    Raises PackageError if the package is not FP32 or the folder cannot be written, GpenEdgeError if the
+    required quality cannot be reached. Nothing is written then.
     """
     check_source(package)
     with new_package(folder, overwrite=overwrite) as target:
@@ -84,10 +84,10 @@ def to_int8(
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """An FP32 package, and what portraits showed of it."""
+    """An FP32 package and the ranges measured on portraits."""
 
     models: dict[GraphName, ModelProto]
-    """Its restoring graphs, in the form that the target wants."""
+    """Its restoring graphs, in the form for the target."""
     layers: list[Layer]
     """What can be INT8."""
     total: int
@@ -106,20 +106,20 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """What becomes INT8, and what it costs."""
+    """The layers chosen for INT8, and the quality they cost."""
 
     found: TradeOff
     share: float
     """Of the MACs."""
     linear: tuple[GraphName, ...]
-    """Graphs whose linear layers have their weights in INT8."""
+    """Graphs whose linear layers store their weights as INT8."""
     quality: Quality
 
 
 def _measured(
     package: Package, samples: Sequence[Sample], settings: Int8Settings, progress: Progress
 ) -> Measured:
-    """Find the layers of a package, and the ranges of their values. Raises GpenEdgeError."""
+    """Find the layers of a package and the ranges of their values. Raises GpenEdgeError."""
     models: dict[GraphName, ModelProto] = {
         name: unpacked(onnx.load(str(package.graph(name)))) for name in package.manifest.restoring_graphs
     }
@@ -142,7 +142,7 @@ def _measured(
 
 
 def _choose(source: Measured, settings: Int8Settings, progress: Progress) -> Chosen:
-    """Choose what becomes INT8. Raises GpenEdgeError when too little can."""
+    """Choose the layers for INT8. Raises GpenEdgeError if too few qualify."""
     judge = Judge(source.models, source.ranges, settings.target, source.held_out, threads=settings.threads)
     tick = progress("measuring layers", 2 * len(source.layers))
     found = weigh(source.layers, source.total, judge, settings.least_psnr, tick)
@@ -198,7 +198,7 @@ def _quantisation(source: Measured, chosen: Chosen, settings: Int8Settings) -> Q
 
 
 def check_source(package: Package) -> None:
-    """Raise PackageError unless a package can be made INT8."""
+    """Raise PackageError unless a package can be converted to INT8."""
     manifest = package.manifest
     if manifest.precision != "fp32":
         raise PackageError(
@@ -206,7 +206,7 @@ def check_source(package: Package) -> None:
         )
     if manifest.winograd:
         raise PackageError(
-            f"package {package.folder} has Winograd's filtering, which INT8 is too coarse for: "
+            f"package {package.folder} uses Winograd convolution, for which INT8 is too coarse: "
             "export the checkpoint without --winograd"
         )
 
@@ -222,14 +222,14 @@ def _check_share(share: float, how: str, settings: Int8Settings) -> None:
 def _linear_graphs(
     judge: Judge, kept: Sequence[Layer], least_psnr: float
 ) -> tuple[tuple[GraphName, ...], Quality]:
-    """Return the graphs whose linear layers' weights may be INT8, and the quality with them.
+    """Return the graphs whose linear layers may store INT8 weights, and the quality with them.
 
-    They save nothing but bytes, so the picture may hardly suffer.
+    This saves only file size, so it may cost hardly any quality.
     """
     chosen: tuple[GraphName, ...] = ()
     quality = judge(kept)
     least = max(least_psnr, quality.psnr - LINEAR_COST)
-    for graph in reversed(RESTORING):  # the later, the less it usually costs
+    for graph in reversed(RESTORING):  # later graphs usually cost less
         tried = judge(kept, (*chosen, graph))
         if tried.psnr >= least:
             chosen, quality = (*chosen, graph), tried

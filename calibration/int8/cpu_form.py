@@ -1,13 +1,15 @@
-"""The form in which a CPU computes an INT8 network fastest: fewer passes over memory.
+"""The fastest form of an INT8 network on a CPU: fewer passes over memory.
 
-Once the convolutions take bytes, most of a small network's time goes by reading and writing floats between
-them. Two things save it, and change nothing but rounding:
+Once the convolutions take bytes, most of a small network's time is spent reading and writing floats between
+them. Two changes reduce that, and affect nothing but rounding:
 
-- convolutions whose results are added are one convolution over their inputs side by side (`side_by_side`);
-- a factor for each channel, as the latent's styles and demodulations are, is no product of its own where a
-  value becomes bytes or floats anyway: it goes into the scale (`factors_in_scales`). Scales then differ by
-  picture, which ONNX Runtime allows; TensorRT's are constants. The results of a doubling convolution are
-  interleaved before they become floats, as bytes.
+- convolutions whose results are added become one convolution over their concatenated inputs (`side_by_side`);
+- per-channel factors, such as the latent's styles and demodulations, are merged into the scales where a value
+is
+  quantised or dequantised anyway (`factors_in_scales`). Scales then differ by picture, which ONNX Runtime
+  allows;
+  TensorRT's are constants. The results of a doubling convolution are interleaved as bytes, before
+  dequantisation.
 """
 
 from collections import defaultdict
@@ -24,7 +26,7 @@ from calibration.int8.quantisable import is_quantisable, weights_of
 Shape = tuple[int, ...]
 
 MOVING = ("Concat", "Reshape", "Unsqueeze")
-"""What changes no value, only where it lies."""
+"""Operators that only rearrange values."""
 
 
 def side_by_side(model: ModelProto) -> ModelProto:
@@ -48,9 +50,9 @@ def side_by_side(model: ModelProto) -> ModelProto:
 
 
 def factors_in_scales(model: ModelProto, shapes: Mapping[str, Shape]) -> ModelProto:
-    """Return a quantised model whose factors by channel are in the scales that lie next to them.
+    """Return a quantised model with its per-channel factors merged into adjacent scales.
 
-    shapes  of the values, for a batch of one; those that quantisation has added are not needed
+    shapes  of the values, for a batch of one; those added by quantisation are not needed
     """
     graph = _Graph(model)
     for quantise in graph.nodes("QuantizeLinear"):
@@ -74,7 +76,7 @@ def _is_by_channel(node: NodeProto, shapes: Mapping[str, Shape]) -> bool:
 
 
 def _divide_scale(graph: "_Graph", quantise: NodeProto, shapes: Mapping[str, Shape]) -> None:
-    """Quantise what is multiplied, by the scale over its factor; of what is joined, each part by itself."""
+    """Quantise the unmultiplied value by the scale over its factor; concatenated parts separately."""
     whole = graph.maker(quantise.input[0])
     if whole is None:
         return
@@ -96,7 +98,7 @@ def _divide_scale(graph: "_Graph", quantise: NodeProto, shapes: Mapping[str, Sha
 
 
 def _multiply_scale(graph: "_Graph", product: NodeProto, shapes: Mapping[str, Shape]) -> None:
-    """Dequantise by the scale times the factor, before the blurs, and what is interleaved after that."""
+    """Dequantise by the scale times the factor, before the blurs, and interleave afterwards."""
     value, factor = product.input
     while (blur := graph.maker(value)) and _is_blur(blur, shapes) and graph.is_read_once(blur):
         value = blur.input[0]
@@ -121,7 +123,7 @@ def _multiply_scale(graph: "_Graph", product: NodeProto, shapes: Mapping[str, Sh
 
 
 def _interleaved(graph: "_Graph", phases: Sequence[str], shape: Shape, name: str) -> str:
-    """Interleave a doubling's four phases; a pixel's channels, side by side meanwhile, move at once."""
+    """Interleave a doubling's four phases; a pixel's channels, adjacent meanwhile, move at once."""
     _, channels, height, width = shape
     phases = [graph.add("Transpose", [phase], f"{phase}_last", perm=(0, 2, 3, 1)) for phase in phases]
     lines = [
@@ -140,9 +142,9 @@ def _stacked(graph: "_Graph", parts: Sequence[str], axis: int, name: str) -> str
 
 
 def _dequantised(graph: "_Graph", value: str) -> list[tuple[NodeProto, str | None]]:
-    """Return the nodes that made floats of all that a value consists of; none if anything else is in it.
+    """Return the nodes that dequantise all parts of a value; none if anything else is in it.
 
-    With each its padding by zeros, as the name of a constant, where it was padded right after.
+    Each comes with its zero padding, as the name of a constant, if it was padded right afterwards.
     """
     node = graph.maker(value)
     if node is None or not graph.is_read_once(node):
@@ -162,7 +164,7 @@ def _dequantised(graph: "_Graph", value: str) -> list[tuple[NodeProto, str | Non
 
 
 def _levels(graph: "_Graph", half: NodeProto, pads: str | None) -> str:
-    """Return the levels that a node makes floats of, padded by the level that stands for zero."""
+    """Return the levels that a node dequantises, padded by the level that stands for zero."""
     if pads is None:
         return str(half.input[0])
     return graph.add("Pad", (half.input[0], pads, half.input[2]), f"{half.input[0]}_padded")
@@ -174,16 +176,16 @@ def _scale_of(graph: "_Graph", half: NodeProto) -> tuple[float, int]:
 
 
 def _is_blur(node: NodeProto, shapes: Mapping[str, Shape]) -> bool:
-    """Return whether a node is a convolution of each channel by itself, which a factor commutes with."""
+    """Return whether a node is a depthwise convolution, which commutes with per-channel factors."""
     groups = next((a.i for a in node.attribute if a.name == "group"), 1)
     return node.op_type == "Conv" and len(node.input) == 2 and groups == shapes.get(node.output[0], (0, 0))[1]
 
 
 def _by_channel(graph: "_Graph", kind: str, value: str, scale: str, shape: Shape, name: str) -> str:
-    """Quantise or dequantise each channel of each picture of a batch by a scale of its own.
+    """Quantise or dequantise each channel of each picture of a batch by its own scale.
 
-    A scale is for one axis: so the pictures' channels lie along one axis meanwhile. A factor of 0 makes the
-    scale of quantising infinite, and all levels the middle.
+    Scales apply along one axis, so the pictures' channels are moved to one axis meanwhile. A factor of 0
+    makes the scale infinite, and all levels the middle one.
     """
     _, channels, height, width = shape
     together = graph.add("Reshape", (value, graph.shape(1, -1, height, width)), f"{name}_together")
@@ -199,7 +201,7 @@ def _flat(graph: "_Graph", factor: str) -> str:
 
 
 class _Graph:
-    """A graph while it is changed."""
+    """A graph that is being changed."""
 
     def __init__(self, model: ModelProto) -> None:
         self._model = ModelProto()
@@ -245,13 +247,13 @@ class _Graph:
             self._readers[name].append(node)
 
     def read(self, old: str, new: str) -> None:
-        """Have the readers of one value read another."""
+        """Make all readers of one value read another."""
         for node in self._readers.pop(old, []):
             node.input[:] = [new if name == old else name for name in node.input]
             self._readers[new].append(node)
 
     def model(self) -> ModelProto:
-        """Return what the outputs need of the graph, in an order that can be computed."""
+        """Return the part of the graph that the outputs need, in an order that can be computed."""
         needed: dict[str, NodeProto] = {}
         values = list(self._outputs)
         while values:

@@ -1,18 +1,20 @@
-"""Put quantisation into a graph, where the engine that runs it wants it.
+"""Insert quantisation nodes into a graph, where its engine expects them.
 
 TensorRT ("Working with Quantized Types": explicit quantisation; Q is QuantizeLinear, DQ DequantizeLinear):
 
 - scales are constants, the zero point is 0, activations have one scale, weights one per output channel;
-- a convolution is INT8 when a DQ is right before its input and another before its weights; the weights are
-  stored as INT8, with their DQ alone;
-- nothing stands between a convolution and what it fuses with, bias and activation: the next Q comes after
-  them, and turns the fused kernel's output INT8. So a convolution's output is not quantised by itself;
+- a convolution is INT8 if a DQ directly precedes its input and another its weights; the weights are stored as
+INT8,
+  with only their DQ;
+- nothing may stand between a convolution and the bias and activation that it fuses with: the next Q comes
+after them,
+  and makes the fused kernel's output INT8. So a convolution's output is not quantised by itself;
 - biases stay floating-point.
 
-ONNX Runtime on a CPU has INT8 kernels for convolutions that put out INT8, and none that go on with an
-activation in floating point: there each convolution has a Q behind it too. Its VNNI kernels multiply
-unsigned by signed: activations are UINT8 with a zero point of 128, which is the same symmetric range.
-What is left in floating point costs a CPU more than the convolutions: see `cpu_form.py`.
+ONNX Runtime on a CPU has INT8 kernels only for convolutions with INT8 output, so there each convolution is
+also followed by a Q. Its VNNI kernels multiply unsigned by signed: activations are UINT8 with a zero point of
+128, which is the same symmetric range. Remaining floating-point operations cost a CPU more than the
+convolutions: see `cpu_form.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,17 +37,17 @@ Target = Literal["gpu", "cpu"]
 def quantised(
     model: ModelProto, layers: Sequence[Layer], ranges: Mapping[str, float], target: Target
 ) -> ModelProto:
-    """Return a graph whose layers are INT8, the rest as it was.
+    """Return a graph with the given layers in INT8 and the rest unchanged.
 
     layers  of this graph
-    ranges  T of every value that they read and, for the CPU, make
+    ranges  T of every value that they read and, for the CPU, write
     """
     result = ModelProto()
     result.CopyFrom(model)
     if not layers:
         return result
     tops = {name: ranges[name] for layer in layers for name in layer.inputs}
-    if target == "cpu":  # what a layer makes has one scale, so that it can be interleaved as bytes
+    if target == "cpu":  # all outputs of a layer share one scale, so that they can be interleaved as bytes
         for layer in layers:
             tops |= dict.fromkeys(layer.outputs, max(ranges[name] for name in layer.outputs))
     spans = {name: TensorData(lowest=np.float32(-top), highest=np.float32(top)) for name, top in tops.items()}

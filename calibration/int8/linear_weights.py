@@ -1,8 +1,8 @@
-"""Weights of linear layers in a byte each: they take little time, but in a small network much of the file.
+"""Store the weights of linear layers in one byte each: little time, but much of a small network's file size.
 
-Each is followed by a DequantizeLinear of one scale per output; the products stay in floating point. An input
-whose weights are all small would lose most of them to that scale: so the weights of each input are brought to
-the same reach, and the input is multiplied by it instead.
+Each tensor is followed by a DequantizeLinear with one scale per output; the products stay floating-point.
+Inputs whose weights are all small would lose most of their precision. So the weights of each input are scaled
+to the same range, and the input is multiplied by that scale instead.
 """
 
 from collections.abc import Iterable
@@ -15,15 +15,15 @@ from calibration.int8.ranges import LEVELS, TINY
 from export.storage import SMALLEST
 
 STORED = "_int8"
-"""What is added to the name of a tensor for its stored form; the graph goes on using the old name."""
+"""Suffix of a tensor's stored form; the graph keeps using the old name."""
 REACH = "_reach"
-"""And for what its inputs are multiplied by."""
+"""Suffix of the factors of its inputs."""
 
 
 def store_linear_weights(model: ModelProto, of: Iterable[ModelProto]) -> ModelProto:
     """Return a model whose large constant FP32 weights of Gemm and MatMul nodes are stored as INT8.
 
-    of  models that contain those weights: others stay as they are
+    of  models that contain those weights: others are not changed
     """
     wanted = {tensor.raw_data for source in of for tensor in source.graph.initializer}
     result = ModelProto()
@@ -65,6 +65,6 @@ def store_linear_weights(model: ModelProto, of: Iterable[ModelProto]) -> ModelPr
 
 
 def _output_axis(node: NodeProto) -> int:
-    """Return along which axis of its weights a node's outputs lie."""
+    """Return the axis of its weights that holds a node's outputs."""
     transposed = any(a.name == "transB" and a.i for a in node.attribute)
     return 0 if transposed else 1

@@ -1,8 +1,8 @@
-"""Which convolutions of a package can be INT8, and what share of the arithmetic they are.
+"""Find the convolutions of a package that can be INT8, and their share of the arithmetic.
 
-A layer is what is quantised or left alone as a whole: the convolutions that share an input (the four phases
-of a doubling), or whose results are added (the parts of a styled convolution that lie side by side).
-Depthwise blurs are no part of it: a hundredth of the arithmetic, memory-bound, and no faster in INT8.
+A layer is quantised or left alone as a unit: the convolutions that share an input (the four phases of a
+doubling), or whose results are added (the concatenated parts of a styled convolution). Depthwise blurs are
+not included: they are a hundredth of the arithmetic, memory-bound, and no faster in INT8.
 """
 
 import math
@@ -17,11 +17,12 @@ from calibration.watching import resolutions_of, shapes_of
 from engines.package import GraphName
 
 MEASURED: tuple[GraphName, ...] = ("encoder", "generator")
-"""The graphs whose layers are chosen; the others that have the same layers follow."""
+"""The graphs whose layers are chosen; other graphs with the same layers follow."""
 
 LEAST_CHANNELS = 4
-"""INT8 instructions take so many at a time. The first convolution has three: it would gain nothing, and
-rounding the picture itself costs more than rounding what is computed from it."""
+"""INT8 instructions process this many channels at a time. The first convolution has three: it would gain
+nothing, and rounding the picture itself costs more than rounding what is computed from it.
+"""
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,11 @@ class Layer:
 
     graph: GraphName
     name: str
-    """As a reader knows it: "generator 64×64 up"."""
+    """Readable name: "generator 64×64 up"."""
     convolutions: tuple[str, ...]
     """Names of the nodes."""
     inputs: tuple[str, ...]
-    """The values they read, each once."""
+    """Its input values, each once."""
     outputs: tuple[str, ...]
     """The values they make."""
     macs: int
@@ -42,7 +43,7 @@ class Layer:
 
 
 def layers_of(graph: GraphName, model: ModelProto) -> list[Layer]:
-    """Return the layers of a graph in the order they are computed."""
+    """Return the layers of a graph in the order of computation."""
     shapes, resolutions = shapes_of(model), resolutions_of(model)
     weights = weights_of(model)
     convolutions = [node for node in model.graph.node if is_quantisable(node, weights)]
@@ -66,13 +67,13 @@ def layers_of(graph: GraphName, model: ModelProto) -> list[Layer]:
 
 
 def all_macs(model: ModelProto) -> int:
-    """Return the products of a crop: of convolutions and matrix products, quantisable or not."""
+    """Return the MACs for a crop: of convolutions and matrix products, quantisable or not."""
     shapes, weights = shapes_of(model), weights_of(model)
     return sum(_macs(node, shapes, weights) for node in model.graph.node)
 
 
 def is_quantisable(node: NodeProto, weights: dict[str, tuple[int, ...]]) -> bool:
-    """Return whether a node is a convolution that mixes LEAST_CHANNELS or more, with constant weights."""
+    """Return whether a node is a convolution of LEAST_CHANNELS or more, with constant weights."""
     if node.op_type != "Conv" or weights.get(node.input[1], (0, 0))[1] < LEAST_CHANNELS:
         return False
     return all(attribute.i == 1 for attribute in node.attribute if attribute.name == "group")
@@ -84,10 +85,10 @@ def weights_of(model: ModelProto) -> dict[str, tuple[int, ...]]:
 
 
 def same_layers(layers: Sequence[Layer], source: ModelProto, other: ModelProto) -> list[Layer]:
-    """Return layers as another graph has them, which contains the same convolutions in the same order.
+    """Return the corresponding layers in another graph with the same convolutions in the same order.
 
-    The step contains the encoder, the fused graph encoder and generator. Convolutions are known by their
-    weights and, should two be equal, by their order.
+    The step contains the encoder, the fused graph encoder and generator. Convolutions are matched by their
+    weights and, if two have equal weights, by their order.
     """
     theirs: dict[tuple[str, int], NodeProto] = {}
     for key, node in zip(_keys(other), _convolutions(other), strict=True):

@@ -1,4 +1,4 @@
-"""Choose the range of each value that is quantised, by the error it makes in the layer that reads it."""
+"""Choose the range of each quantised value by the error it causes in the layer that reads it."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from calibration.watching import Watched, in_pieces, run_through
 from engines.package import RESTORING, GraphName
 
 RANKED = 4
-"""Portraits that the candidates are compared on."""
+"""Portraits on which the candidates are compared."""
 
 Models = Mapping[GraphName, ModelProto]
 Tops = dict[GraphName, dict[str, tuple[str, float]]]
@@ -27,7 +27,7 @@ Tops = dict[GraphName, dict[str, tuple[str, float]]]
 
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """A convolution by itself, exact and with rounded weights."""
+    """A single convolution, exact and with rounded weights."""
 
     exact: onnxruntime.InferenceSession
     coarse: onnxruntime.InferenceSession
@@ -42,9 +42,9 @@ def choose_ranges(
     threads: int,
     tick: Callable[[], None],
 ) -> Tops:
-    """Return a range for every value that layers read.
+    """Return a range for every value that the layers read.
 
-    outputs  also for those that they make
+    outputs  also for the values that they write
     tick     called after each of len(samples) + RANKED portraits
     """
     graphs = {name: in_pieces(models[name], threads=threads) for name in RESTORING}
@@ -69,7 +69,7 @@ def choose_ranges(
     for graph, values in tried.items():
         for name, tops in values.items():
             ranked = errors[graph].get(name)
-            if ranked is None:  # made, not read
+            if ranked is None:  # written, not read
                 kept = np.concatenate(seen[graph][name].kept)
                 result[graph][name] = best(tops, lambda top, kept=kept: error(kept, top))  # type: ignore[misc]
             else:
@@ -86,7 +86,7 @@ def _errors(
     threads: int,
     tick: Callable[[], None],
 ) -> dict[GraphName, dict[str, dict[float, float]]]:
-    """Return for each value that is read, and each range, the square error of what the readers make of it."""
+    """Return for each value that is read, and each range, the squared error in its readers' results."""
     readers: dict[GraphName, dict[str, list[Reader]]] = defaultdict(lambda: defaultdict(list))
     for graph in {layer.graph for layer in layers}:
         nodes = {node.name: node for node in models[graph].graph.node}
@@ -121,7 +121,7 @@ def _reader(node: NodeProto, weights: TensorProto, model: ModelProto, threads: i
 def _alone(
     node: NodeProto, kernel: NDArray[np.float32], model: ModelProto, threads: int
 ) -> onnxruntime.InferenceSession:
-    """Open a convolution without its bias, which rounding does not change."""
+    """Open a convolution without its bias, which rounding does not affect."""
     single = NodeProto()
     single.CopyFrom(node)
     del single.input[:], single.output[:]

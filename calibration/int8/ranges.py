@@ -1,7 +1,7 @@
-"""Which values of a tensor INT8 should span: candidates from its values, and their error.
+"""Candidates for the range of a tensor in INT8, and their errors.
 
-A range is symmetric: ±T maps to ±127, and what lies beyond is clipped. A small T clips, a large one rounds
-coarsely. Each method settles that in its own way; which is best for a tensor is measured, not believed.
+A range is symmetric: ±T maps to ±127, and values beyond are clipped. A small T clips, a large one rounds
+coarsely. Each method finds its own balance; the best one for a tensor is determined by measurement.
 """
 
 from collections.abc import Callable
@@ -16,28 +16,28 @@ Values = NDArray[np.float32]
 
 LEVELS = 127
 TAKEN = 1 << 14
-"""Values of a tensor that are kept of a portrait, evenly spread."""
+"""Number of values kept per portrait, evenly spaced."""
 PERCENTILES = (99.9, 99.99, 99.999)
 BINS = 512
-"""Of the histogram that the entropy is measured on, over −max to max."""
+"""Bins of the histogram for the entropy, over −max to max."""
 TRIED = np.linspace(0.15, 1, 64)
-"""Shares of the largest value among which the least mean square error is looked for."""
+"""Shares of the largest value that are tried for the smallest mean squared error."""
 TINY = np.float32(1e-6)
-"""The least range: of a tensor that is zero."""
+"""The smallest range, for a tensor of zeros."""
 
 
 @dataclass(eq=False)
 class Seen:
-    """What is kept of a tensor's values: the largest, and a sample of the others."""
+    """A summary of a tensor's values: the largest, and a sample of the others."""
 
     largest: np.float32 = TINY
     kept: list[Values] = field(default_factory=list)
 
     def add(self, values: NDArray[Any]) -> None:
-        """Take in a tensor's values for one portrait."""
+        """Add a tensor's values for one portrait."""
         flat = np.abs(values.reshape(-1)).astype(np.float32)
         self.largest = max(self.largest, flat.max())
-        stride = max(1, len(flat) // TAKEN) | 1  # odd, so that it meets every column of a picture
+        stride = max(1, len(flat) // TAKEN) | 1  # odd, so that it visits every column of a picture
         self.kept.append(flat[::stride].copy())
 
 
@@ -54,32 +54,32 @@ def candidates(seen: Seen) -> dict[str, float]:
 
 
 def error(values: Values, top: float) -> float:
-    """Return the mean square error of values in INT8 with a range."""
+    """Return the mean squared error of values in INT8 with a range."""
     return float(np.square(values - rounded(values, top)).mean(dtype=np.float64))
 
 
 def rounded(values: Values, top: float) -> Values:
-    """Return values as INT8 of a range holds them."""
+    """Return values after rounding to INT8 with a range."""
     scale = np.float32(top / LEVELS)
     return np.asarray(np.clip(np.rint(values / scale), -LEVELS, LEVELS) * scale, np.float32)
 
 
 def rounded_weights(weights: Values) -> Values:
-    """Return a kernel, outputs×…, as INT8 holds it with a range for each output channel."""
+    """Return a kernel, outputs×…, after rounding to INT8 with a range for each output channel."""
     tops = np.abs(weights).reshape(len(weights), -1).max(1)
     scales = (np.maximum(tops, TINY) / LEVELS).reshape(-1, *[1] * (weights.ndim - 1)).astype(np.float32)
     return np.asarray(np.rint(weights / scales) * scales, np.float32)
 
 
 def best(tops: dict[str, float], error_of: Callable[[float], float]) -> tuple[str, float]:
-    """Return method and range of the least error; of equal ones the first."""
+    """Return method and range of the smallest error; the first if several are equal."""
     errors = {top: error_of(top) for top in dict.fromkeys(tops.values())}
     method = min(tops, key=lambda name: errors[tops[name]])
     return method, tops[method]
 
 
 def _entropy(values: Values, largest: float) -> float:
-    """Return the range that loses least information, by ONNX Runtime's search."""
+    """Return the range with the smallest loss of information, by ONNX Runtime's search."""
     counts, edges = np.histogram(np.concatenate([values, -values]), BINS, (-largest, largest))
     collector = HistogramCollector("entropy", True, BINS, 128, 99.99, "same")
     histogram = (counts, edges.astype(np.float32), np.float32(-largest), np.float32(largest))

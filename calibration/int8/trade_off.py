@@ -1,4 +1,4 @@
-"""How much of the arithmetic can be INT8 before the picture suffers: measured layer by layer."""
+"""Find how much of the arithmetic can be INT8 before picture quality suffers, layer by layer."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -17,15 +17,15 @@ from engines.package import RESTORING, GraphName
 PEAK = 2.0
 """A picture's range: [−1, 1]."""
 MOST = 99.0
-"""dB that is shown of pictures that are the same."""
+"""dB reported for identical pictures."""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """How near pictures are to those of the FP32 package, in dB."""
+    """Similarity of pictures to the FP32 package's, in dB."""
 
     psnr: float
-    """Of the mean square error over all held-out portraits."""
+    """From the mean squared error over all held-out portraits."""
     worst: float
     """Of the worst portrait."""
 
@@ -36,19 +36,19 @@ class Step:
 
     layer: Layer
     share: float
-    """Of the MACs in INT8 with it."""
+    """Share of the MACs in INT8, including this layer."""
     quality: Quality
     kept: bool
 
 
 @dataclass(frozen=True)
 class TradeOff:
-    """What was measured, and what came of it."""
+    """The measurements and the resulting choice."""
 
     alone: tuple[Quality, ...]
     """Of each layer by itself, in the order of the layers."""
     steps: tuple[Step, ...]
-    """From the layer that costs least for its arithmetic to the one that costs most."""
+    """From the lowest cost relative to its arithmetic to the highest."""
 
     @property
     def kept(self) -> list[Layer]:
@@ -68,10 +68,11 @@ def weigh(
     least_psnr: float,
     tick: Callable[[], None],
 ) -> TradeOff:
-    """Add layers one by one, the cheapest in error for its arithmetic first; leave out what breaks the bar.
+    """Add layers one by one, starting with the smallest error for its arithmetic; skip those that fail the
+    bar.
 
-    total    MACs of the whole network
-    measure  the quality with some layers in INT8
+    total    MACs of the network
+    measure  returns the quality with some layers in INT8
     tick     called after each measurement: twice as many as layers
     """
     alone = []
@@ -92,7 +93,7 @@ def weigh(
 
 
 class Judge:
-    """Measures packages with some layers in INT8 against FP32, on portraits held out of the calibration."""
+    """Compares packages with some layers in INT8 with FP32, on portraits held out of the calibration."""
 
     def __init__(
         self,
@@ -108,7 +109,7 @@ class Judge:
         self._exact = self._pictures([], ())
 
     def __call__(self, layers: Sequence[Layer], linear: Sequence[GraphName] = ()) -> Quality:
-        """Return the quality with these layers in INT8, and the weights of linear layers in these graphs."""
+        """Return the quality with these layers, and the weights of linear layers in these graphs, in INT8."""
         pictures = self._pictures(layers, linear)
         errors = [np.square(a - b).mean(dtype=np.float64) for a, b in zip(pictures, self._exact, strict=True)]
         return Quality(_decibels(float(np.mean(errors))), _decibels(float(max(errors))))
@@ -137,7 +138,7 @@ class Judge:
         options.intra_op_num_threads = self._threads
         options.log_severity_level = 3
         if self._target == "gpu":
-            # Here the CPU only rounds as a GPU would; without its INT8 kernels it does so faster.
+            # The CPU only simulates a GPU's rounding here; without its INT8 kernels it does that faster.
             options.add_session_config_entry("session.disable_quant_qdq", "1")
         return onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]

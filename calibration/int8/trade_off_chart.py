@@ -1,4 +1,4 @@
-"""The trade-off of a quantisation as a picture."""
+"""A chart of a quantisation's trade-off."""
 
 import io
 
@@ -34,7 +34,7 @@ def chart(name: str, quantisation: Quantisation) -> bytes:
     right.invert_yaxis()
     lowest = min((layer.psnr_alone for layer in layers), default=30)
     right.set_xlim(left=max(0, lowest - 5))
-    right.set_xlabel("PSNR with this layer alone in INT8, dB; red stays in floating point")
+    right.set_xlabel("PSNR with only this layer in INT8, dB; red stays floating-point")
     figure.suptitle(f"{name}: {quantisation.held_out} portraits held out of {quantisation.portraits}")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})

@@ -1,1 +1,1 @@
-"""Does the latent-decay loop gain by updating the latent? Measured on portraits for each package."""
+"""Measure on portraits whether the latent-decay loop of a package gains by updating the latent."""

@@ -1,4 +1,4 @@
-"""`python -m calibration latents PACKAGE --images DIR`: does the loop gain by updating the latent?"""
+"""`python -m calibration latents PACKAGE --images DIR`: measure whether updating the latent helps."""
 
 import argparse
 
@@ -15,13 +15,13 @@ from runtime.network.backends import open_backend
 
 
 def add_latents(commands: "argparse._SubParsersAction[CommandParser]") -> None:
-    """Add the command."""
+    """Add the command to the parser."""
     about = "measure whether the loop gains by updating the latent"
     parser = commands.add_parser("latents", help=about, description=about)
     parser.add_argument(
         "package",
         metavar="PACKAGE",
-        help="folder, or name of a bundled package; the result goes into it",
+        help="package folder, or name of a bundled package; the result is stored in it",
     )
     add_portraits(parser)
     parser.set_defaults(run=_run)
@@ -51,7 +51,7 @@ def _run(options: argparse.Namespace) -> int:
 def _loop_line(package: Package, gained: float) -> str:
     kind = package.manifest.loop_kind
     if kind == "renewed":
-        return f"the passes after the first gain {gained:+.2f} dB where they gain least: the loop is renewed"
+        return f"the passes after the first gain {gained:+.2f} dB in the worst case: the loop is renewed"
     named = " (set in its manifest)" if package.manifest.loop else ""
     does = "keeps the first latent" if kind == "held" else "updates it"
-    return f"updating the latent gains {gained:+.2f} dB where it gains least: the loop {does}{named}"
+    return f"updating the latent gains {gained:+.2f} dB in the worst case: the loop {does}{named}"

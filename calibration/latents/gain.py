@@ -1,11 +1,11 @@
-"""Does the latent follow the face, or its damage? Asked of portraits that are damaged on purpose.
+"""Measure on damaged portraits whether a network's latent encodes the face or its damage.
 
-The latent-decay loop encodes what it has restored and moves the latent there. Where the latent says whose
-face it is, that brings it nearer. Where it says how noisy or blurred the crop was, a restored face looks
-like one that needs no restoring: the loop forgets the damage and undoes its own work, and had better hold
-the first latent. Networks differ in that, so it is measured for each package.
+The latent-decay loop encodes its own result and moves the latent there. If the latent encodes the identity of
+the face, that brings it closer. If it encodes how noisy or blurred the crop was, a restored face looks as if
+it needed no restoration: the loop forgets the damage and undoes its own work, so the first latent should be
+held. Networks differ in this, so it is measured for each package.
 
-For a package of the renewed loop the same comparison tells what the passes after the first win.
+For a package of the renewed loop the same comparison measures the gain of the passes after the first.
 """
 
 import math
@@ -27,21 +27,21 @@ KINDS = (
     Damage(blur=(8, 8), shrink=(1, 1), noise=(0, 0), jpeg=(98, 98)),
     Damage(blur=(1, 1), shrink=(1, 1), noise=(12, 12), jpeg=(98, 98)),
 )
-"""Strong blur, and noise: one at a time, so that neither hides what the other costs."""
+"""Strong blur, and noise: separately, so that neither hides the cost of the other."""
 PORTRAITS = 24
-"""So many are enough: what it costs differs by whole decibels."""
+"""This many are enough: the differences are whole decibels."""
 TOLERATED = 0.3
-"""dB that moving the latent may cost where it costs most; beyond, it is held."""
+"""Largest loss in dB from moving the latent at any damage; beyond it, the latent is held."""
 
 
 STEPS = 2 * len(KINDS)
-"""How often `gain_of_moving` ticks."""
+"""Number of calls of `tick` by `gain_of_moving`."""
 
 
 def gain_of_moving(
     backend: Backend, portraits: Crops, seed: int = 0, tick: Callable[[], None] = lambda: None
 ) -> float:
-    """Return what moving the latent wins over holding it, in dB, with the damage where it wins least."""
+    """Return the gain in dB of moving the latent over holding it, and the damage at which it is smallest."""
     rng = np.random.default_rng(seed)
     gains = []
     for damage in KINDS:

@@ -1,4 +1,4 @@
-"""Measure whether the loop gains by moving the latent, so that the package says what its loop does."""
+"""Measure whether the loop gains by moving the latent, and record it in the package."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,15 +16,15 @@ from runtime.network.backends import Backend
 
 @dataclass(frozen=True)
 class Statistics:
-    """What portraits showed of the latent."""
+    """Statistics of the latent over portraits."""
 
     portraits: int
     gain_of_moving: float
-    """dB, by moving the latent in the loop; in the renewed loop, by its further passes."""
+    """dB, by moving the latent in the loop; in the renewed loop, by its later passes."""
 
     @property
     def held(self) -> bool:
-        """Say whether the loop is to keep the first latent, unless it is the renewed loop."""
+        """Return whether the loop should keep the first latent, unless it is the renewed loop."""
         return self.gain_of_moving < -gain.TOLERATED
 
 
@@ -40,10 +40,10 @@ def measure(
     """Restore damaged faces of a folder, the first gain.PORTRAITS, with the latent moved and held.
 
     size      S of the package
-    detector  None when the pictures are aligned crops
+    detector  None if the pictures are aligned crops
     tick      called for each picture, and gain.STEPS times more
 
-    Raises PhotoError when there are too few faces.
+    Raises PhotoError if there are too few faces.
     """
     portraits: list[Crop] = []
     for path in pictures_in(folder, least=LEAST):
@@ -56,9 +56,9 @@ def measure(
 
 
 def write(package: Package, found: Statistics) -> None:
-    """Write what was found into a package's manifest, in place of what it said.
+    """Write the results into a package's manifest, replacing older ones.
 
-    Raises PhotoError when the package's folder cannot be written.
+    Raises PhotoError if the package's folder cannot be written.
     """
     held = found.held and package.manifest.loop_kind != "renewed"
     latents = Latents(found.portraits, round(found.gain_of_moving, 2), held)

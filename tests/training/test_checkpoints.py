@@ -60,7 +60,7 @@ def test_missing_and_changed_parts_are_named_and_harm_nothing(run: Path) -> None
         (["split", "nowhere"], "holds no checkpoint.pt"),
         (["join", "nowhere"], "holds no checkpoint.pt.parts.json"),
         (["split", ".", "--part-mib", "0"], "give more than 0"),
-        (["split", ".", "--part-mib", "0.0001"], "parts: give more"),
+        (["split", ".", "--part-mib", "0.0001"], "parts: raise the size"),
     ],
 )
 def test_mistakes_are_one_line(

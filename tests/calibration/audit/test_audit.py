@@ -134,6 +134,6 @@ def test_an_output_of_another_kind_is_refused(
     tiny_package: Path, faces: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tiny_package, faces, "-o", "audit.txt") == 2
-    assert "ends in .json or .png" in capsys.readouterr().err
+    assert "or a .json or .png file" in capsys.readouterr().err
     assert run(tiny_package, faces / "none") == 2
     assert "is not a folder" in capsys.readouterr().err

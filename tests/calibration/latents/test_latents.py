@@ -63,7 +63,7 @@ def test_a_renewed_package_is_measured_and_never_becomes_held(
     measured = open_package(package).manifest.latents
     assert measured is not None
     assert measured.gain_of_moving != 0
-    assert f"gain {measured.gain_of_moving:+.2f} dB where they gain least: the loop is renewed" in (
+    assert f"gain {measured.gain_of_moving:+.2f} dB in the worst case: the loop is renewed" in (
         capsys.readouterr().out
     )
     monkeypatch.setattr("calibration.latents.gain.gain_of_moving", lambda *given: -9.0)
