@@ -36,6 +36,9 @@ MIDDLE = (0.25, 0.8)
 PORES = np.array([[5.6], [3.8], [2.5]], np.float32) / 255
 """Up to so much in each wavelet band, colourless texture is taken for pores."""
 
+GREY_PORES = 0.7
+"""Share of that in a photo without colour: mostly film, and colours do not tell its grain from pores."""
+
 GRAIN = 1.3
 """Where a band has this many times as much, all bands' texture is grain; between the two it is by shares."""
 
@@ -104,7 +107,8 @@ def damage(own: Picture, aligned: AlignedFace, gain: NDArray[np.float32]) -> Ban
     units = _noise_units(round(aligned.scale, 1))
     noise = np.minimum(AMPLY * np.outer(units, white), PLAIN_SHARE * plain)
     texture = np.sqrt(np.maximum(plain**2 - noise**2, 0)) * gain
-    most = float((texture / PORES).mean(axis=1).max())
+    pores = PORES if np.ptp(own, axis=2).any() else GREY_PORES * PORES
+    most = float((texture / pores).mean(axis=1).max())
     return np.asarray(np.maximum(noise, _rise(most, 1, GRAIN) * plain), np.float32)
 
 

@@ -134,6 +134,19 @@ def test_noise_and_coarse_grain_are_damage_and_pores_are_none(side: int) -> None
     assert found(head(side) + grain(2, 15, side=side))[1:].min() > 2
 
 
+@pytest.mark.parametrize("side", [256, 400])
+def test_without_colour_weaker_texture_is_grain(side: int) -> None:
+    def finest(picture: Picture) -> float:
+        photo = rounded(picture)
+        return 255 * float(damage(photo / np.float32(255), aligned(photo), np.ones(3, np.float32))[0].mean())
+
+    colour = head(side)
+    grey = np.repeat(colour.mean(axis=2, keepdims=True), 3, axis=2)
+    pores, film = grain(0.8, 5, side=side), grain(1, 9, side=side)
+    assert finest(grey + pores) < 1.8
+    assert finest(grey + film) > 2 * max(1.2, finest(colour + film))
+
+
 def test_blocks_are_seen_where_jpeg_left_them() -> None:
     photo = rounded(head(512))
     for picture, seen in ((photo, 0), (compressed(photo, 95), 0), (compressed(photo, 15), 1)):
