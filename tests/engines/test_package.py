@@ -110,7 +110,7 @@ def test_a_missing_graph_is_refused(made, graph):
 def test_a_truncated_graph_is_refused(made, graph):
     path = made.graph(graph)
     path.write_bytes(path.read_bytes()[:-1])
-    refused(made.folder, f"{graph}.onnx is not the file")
+    refused(made.folder, f"{graph}.onnx does not match its hash")
 
 
 def test_a_changed_byte_is_refused(made):
@@ -118,14 +118,14 @@ def test_a_changed_byte_is_refused(made):
     content = bytearray(path.read_bytes())
     content[500] ^= 1
     path.write_bytes(content)
-    refused(made.folder, "generator.onnx is not the file")
+    refused(made.folder, "generator.onnx does not match its hash")
 
 
 def test_a_graph_of_another_package_is_refused(made, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     made.graph("step").write_bytes(fill(other, "other").graph("step").read_bytes())
-    refused(made.folder, "step.onnx is not the file")
+    refused(made.folder, "step.onnx does not match its hash")
 
 
 def test_a_folder_in_the_place_of_a_graph_is_refused(made):
@@ -286,7 +286,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
 
 
 def test_a_package_that_is_there_is_kept(made):
-    with pytest.raises(PackageError, match="or --overwrite"), new_package(made.folder):
+    with pytest.raises(PackageError, match="or add --overwrite"), new_package(made.folder):
         raise AssertionError("not reached")
     assert open_package(made.folder) == made
 
@@ -385,7 +385,7 @@ def test_a_change_that_fails_leaves_the_package_as_it_was(made):
 
 
 def test_a_package_without_face_parsing_says_how_to_add_it(made):
-    with pytest.raises(PackageError, match="add it with python -m export parsing"):
+    with pytest.raises(PackageError, match="add it with `python -m export parsing`"):
         made.graph("parsing")
 
 

@@ -124,8 +124,10 @@ def test_the_manifest_tells_what_the_files_are(exported):
     package, sessions, checkpoint, _ = exported
     manifest = package.manifest
     assert open_package(package.folder) == package
-    assert (manifest.name, manifest.size, manifest.channel_multiplier) == (checkpoint.stem, 64, 1)
-    assert (manifest.narrow, manifest.style_dim, manifest.n_mlp, manifest.opset) == (1 / 16, 64, 4, 17)
+    assert (manifest.name, manifest.size, manifest.opset) == (checkpoint.stem, 64, 17)
+    sizes = {"channel_multiplier": 1, "narrow": 1 / 16, "style_dim": 64, "n_mlp": 4}
+    assert manifest.network == {"kind": "gpen", **sizes}
+    assert manifest.template == "published"
     assert manifest.source.sha256 == load_checkpoint(checkpoint).sha256
     for name, session in sessions.items():
         graph = manifest.graphs[name]

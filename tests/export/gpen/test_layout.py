@@ -7,7 +7,7 @@ from base.errors import CheckpointError
 from export.gpen.layout import SIZES, Layout, check_tensors, read_layout
 
 DATA = Path(__file__).parents[2] / "data"
-PUBLISHED = sorted(DATA.glob("*.layout.json"))
+PUBLISHED = sorted(DATA.glob("GPEN-*.layout.json"))
 TINY = Layout(size=64, channel_multiplier=1, narrow=1 / 16, style_dim=64, n_mlp=4)
 SMALLEST = Layout(size=64, channel_multiplier=1, narrow=1 / 256, style_dim=1, n_mlp=1)
 
