@@ -22,8 +22,8 @@ from engines.package import (
 )
 from export import parity
 from export.architectures import load_restoring
-from export.parity import Parity
-from export.restoring import Form, traced_graphs
+from export.parity import Comparison, Parity
+from export.restoring import Form, expected_of, traced_graphs
 from export.storage import store_halved
 from export.tracing import to_onnx
 
@@ -74,16 +74,19 @@ def export_package(
         kind, network = load_restoring(checkpoint)
         if noise == "none" and network.without_noise:
             network = network.without_noise()
-        models: dict[GraphName, ModelProto] = {}
-        graphs = traced_graphs(network, fused=fused, form=form, renewed=renewed)
-        for graph_name, traced in graphs.items():
-            progress(f"tracing the {graph_name}")
-            model = to_onnx(traced, opset, batch)
-            models[graph_name] = store_halved(model) if store == "fp16" else model
-        progress("comparing with the published network")
-        batches = (batch,) if batch else (1, 2)
-        parities = parity.measure(models, network, _tolerance(precision, store), batches, renewed=renewed)
-        progress("writing")
+        progress("running the published network")
+        expected = expected_of(network, parity.crops(network.size), renewed=renewed)
+        compare = Comparison(expected, _tolerance(precision, store), batch)
+        parities: dict[GraphName, Parity] = {}
+        graphs: dict[GraphName, Graph] = {}
+        traced = traced_graphs(network, fused=fused, form=form, renewed=renewed)
+        for graph_name in traced:
+            progress(f"exporting the {graph_name}")
+            model = to_onnx(traced[graph_name], opset, batch)
+            if store == "fp16":
+                model = store_halved(model)
+            parities[graph_name] = compare(graph_name, model)
+            graphs[graph_name] = write_graph(model, target / f"{graph_name}.onnx")
         manifest = Manifest(
             name=name or checkpoint.stem,
             network={"kind": kind, **network.numbers},
@@ -97,7 +100,7 @@ def export_package(
             loop=loop,
             latents=Latents(portraits=0, held=True) if network.held and loop is None else None,
             source=Source(sha256(checkpoint), licence or network.licence),
-            graphs={key: write_graph(model, target / f"{key}.onnx") for key, model in models.items()},
+            graphs=graphs,
         )
         write_manifest(target, manifest)
     return Package(folder, manifest), parities
@@ -121,7 +124,7 @@ def _tolerance(precision: str, store: str) -> float:
 
 def step_count(*, fused: bool) -> int:
     """Return how many times `export_package` reports progress."""
-    return 7 + fused
+    return 6 + fused
 
 
 def write_graph(model: ModelProto, path: Path) -> Graph:

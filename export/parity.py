@@ -1,8 +1,7 @@
 """Check in ONNX Runtime that a package computes the same as the published network, before it is kept."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from typing import Literal
 
 import numpy as np
 import onnxruntime
@@ -14,7 +13,7 @@ from torch import Tensor
 from base.errors import GpenEdgeError
 from engines.package import GraphName
 from engines.portrait import portraits
-from export.restoring import Expected, RestoringNetwork, expected
+from export.restoring import Expected
 from export.rounding import rounding_session
 
 TOLERANCE = 1e-4
@@ -39,65 +38,46 @@ class Parity:
     """over a portrait"""
 
 
-def measure(
-    models: dict[GraphName, ModelProto],
-    network: RestoringNetwork,
-    tolerance: float = TOLERANCE,
-    batches: tuple[int, ...] = (1, 2),
-    *,
-    renewed: bool = False,
-) -> dict[GraphName, Parity]:
-    """Compare every graph with the published network, as `compare` does.
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Compares graphs, one by one, with the published network's results for noise and for a portrait."""
 
-    renewed  whether the step is that of the renewed loop
-    """
-    return compare(models, partial(expected, network, renewed=renewed), network.size, tolerance, batches)
+    expected: Expected
+    """Of a batch of two: noise, then the portrait."""
+    tolerance: float = TOLERANCE
+    batch: Literal[1] | None = None
+    """The only batch size that the graphs accept; with None they are given both crops at once."""
 
+    def __call__(self, name: GraphName, model: ModelProto) -> Parity:
+        """Compare a graph.
 
-def compare(
-    models: dict[GraphName, ModelProto],
-    expected_of: Callable[[Tensor], Expected],
-    size: int,
-    tolerance: float = TOLERANCE,
-    batches: tuple[int, ...] = (1, 2),
-) -> dict[GraphName, Parity]:
-    """Compare every graph with the published network's results.
-
-    expected_of  returns those for crops, B×3×S×S in [−1, 1]
-    size         S
-    batches      B of each comparison, 2 at most
-
-    Raises GpenEdgeError if a graph differs by more than the tolerance or returns non-finite values.
-    """
-    sessions = {name: _session(model) for name, model in models.items()}
-    random, real = (
-        _differences(sessions, expected_of, crops, batches) for crops in (noise(size), portrait(size))
-    )
-    result = {name: Parity(random[name], real[name]) for name in models}
-    for name, parity in result.items():
-        worst = max(parity.random, parity.real)
-        if not worst <= tolerance:
+        Raises GpenEdgeError if it differs by more than the tolerance or returns non-finite values.
+        """
+        inputs, wanted = self.expected[name]
+        session = _session(model)
+        batches = (slice(0, 1), slice(1, 2)) if self.batch else (slice(0, 2),)
+        differences = [worst for part in batches for worst in _differences(session, inputs, wanted, part)]
+        if not max(differences) <= self.tolerance:
             raise GpenEdgeError(
-                f"the {name} graph differs from the published network by {worst:.1e}, "
-                f"more than {tolerance:.0e}, the tolerance for its precision: nothing was written"
+                f"the {name} graph differs from the published network by {max(differences):.1e}, "
+                f"more than {self.tolerance:.0e}, the tolerance for its precision: nothing was written"
             )
-    return result
+        random, real = differences
+        return Parity(random, real)
+
+
+def crops(size: int) -> Tensor:
+    """Return the crops that graphs are compared on: noise and the portrait, 2×3×S×S in [−1, 1]."""
+    return torch.cat((noise(size)[:1], portrait(size)[:1]))
 
 
 def _differences(
-    sessions: dict[GraphName, onnxruntime.InferenceSession],
-    expected_of: Callable[[Tensor], Expected],
-    crops: Tensor,
-    batches: tuple[int, ...],
-) -> dict[GraphName, float]:
-    worst = dict.fromkeys(sessions, 0.0)
-    for batch in batches:
-        for name, (inputs, wanted) in expected_of(crops[:batch]).items():
-            if name in sessions:
-                found = sessions[name].run(None, {key: value.numpy() for key, value in inputs.items()})
-                errors = [_relative(a, b.numpy()) for a, b in zip(found, wanted, strict=True)]
-                worst[name] = max(worst[name], *errors)
-    return worst
+    session: onnxruntime.InferenceSession, inputs: dict[str, Tensor], wanted: list[Tensor], part: slice
+) -> list[float]:
+    """Return the largest difference of each crop of a part of the batch."""
+    found = session.run(None, {name: value[part].numpy() for name, value in inputs.items()})
+    pairs = [(a, b[part].numpy()) for a, b in zip(found, wanted, strict=True)]
+    return [max(_relative(a[i], b[i]) for a, b in pairs) for i in range(len(pairs[0][0]))]
 
 
 def _relative(found: Array, wanted: Array) -> float:

@@ -2,12 +2,10 @@
 
 import argparse
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
 from rich.console import Console
-from torch import Tensor
 
 from base import command_line
 from base.errors import PackageError
@@ -16,7 +14,7 @@ from engines.package import Package, Source, changed_package, open_package, writ
 from export import parity
 from export.architectures import load_parsing
 from export.exporter import write_graph
-from export.parity import Parity
+from export.parity import Comparison, Parity
 from export.parsing_network import ParsingNetwork
 from export.restoring import Expected
 from export.tracing import TracedGraph, to_onnx
@@ -55,7 +53,7 @@ def add_parsing(
     network = load_parsing(checkpoint)
     crop = torch.zeros(2, 3, network.size, network.size)
     model = to_onnx(TracedGraph(network.constant(), {"crop": crop}, ("scores",)), manifest.opset)
-    parities = parity.compare({"parsing": model}, partial(_expected, network), network.size)
+    differs = Comparison(_expected(network))("parsing", model)
     with changed_package(folder) as target:
         changed = replace(
             manifest,
@@ -64,7 +62,7 @@ def add_parsing(
             graphs=manifest.graphs | {"parsing": write_graph(model, target / "parsing.onnx")},
         )
         write_manifest(target, changed)
-    return Package(folder, changed), parities["parsing"]
+    return Package(folder, changed), differs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,5 +100,6 @@ def _run(options: argparse.Namespace) -> int:
 
 
 @torch.no_grad()
-def _expected(network: ParsingNetwork, crops: Tensor) -> Expected:
+def _expected(network: ParsingNetwork) -> Expected:
+    crops = parity.crops(network.size)
     return {"parsing": ({"crop": crops}, [network.published(crops)])}

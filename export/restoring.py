@@ -107,9 +107,23 @@ def traced_graphs(
     return graphs
 
 
+def expected_of(network: RestoringNetwork, crops: Tensor, *, renewed: bool) -> Expected:
+    """Return each graph's inputs and the published network's results for them.
+
+    The published network sees one crop at a time, as it takes most of the memory of an export.
+    """
+    each = [_expected(network, crop, renewed=renewed) for crop in torch.split(crops, 1)]
+    return {
+        name: (
+            {key: torch.cat([one[name][0][key] for one in each]) for key in inputs},
+            [torch.cat(values) for values in zip(*(one[name][1] for one in each), strict=True)],
+        )
+        for name, (inputs, _) in each[0].items()
+    }
+
+
 @torch.no_grad()
-def expected(network: RestoringNetwork, crops: Tensor, *, renewed: bool) -> Expected:
-    """Return each graph's inputs and the published network's results for them."""
+def _expected(network: RestoringNetwork, crops: Tensor, *, renewed: bool) -> Expected:
     published = network.published
     z, features = published.encode(crops)
     w = published.map_latent(z)
