@@ -257,12 +257,12 @@ def _converted(
     spans: dict[str, float] = {}
     for source in sources.get(name, ()):
         ours = [layer for layer in kept if layer.graph == source]
-        theirs = same_layers(ours, models[source], model)
-        for a, b in zip(ours, theirs, strict=True):
+        pairs = same_layers(ours, models[source], model)
+        for a, b in pairs:
             spans.update(zip(b.inputs, (ranges[source][key] for key in a.inputs), strict=True))
             if settings.target == "cpu":
                 spans.update(zip(b.outputs, (ranges[source][key] for key in a.outputs), strict=True))
-        layers += theirs
+        layers += [b for _, b in pairs]
     return quantised(model, layers, spans, settings.target)
 
 

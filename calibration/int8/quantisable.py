@@ -8,7 +8,7 @@ not included: they are a hundredth of the arithmetic, memory-bound, and no faste
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from onnx import ModelProto, NodeProto, helper
@@ -84,11 +84,11 @@ def weights_of(model: ModelProto) -> dict[str, tuple[int, ...]]:
     return {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
 
 
-def same_layers(layers: Sequence[Layer], source: ModelProto, other: ModelProto) -> list[Layer]:
-    """Return the corresponding layers in another graph with the same convolutions in the same order.
+def same_layers(layers: Sequence[Layer], source: ModelProto, other: ModelProto) -> list[tuple[Layer, Layer]]:
+    """Return the layers that another graph contains as well, each with its counterpart.
 
-    The step contains the encoder, the fused graph encoder and generator. Convolutions are matched by their
-    weights and, if two have equal weights, by their order.
+    The fused graph contains encoder and generator, the step the part of the encoder that makes the latent.
+    Convolutions are matched by their weights and, if two have equal weights, by their order.
     """
     theirs: dict[tuple[str, int], NodeProto] = {}
     for key, node in zip(_keys(other), _convolutions(other), strict=True):
@@ -96,17 +96,15 @@ def same_layers(layers: Sequence[Layer], source: ModelProto, other: ModelProto) 
     ours = {node.name: key for key, node in zip(_keys(source), _convolutions(source), strict=True)}
     found = []
     for layer in layers:
-        nodes = [theirs[ours[name]] for name in layer.convolutions]
-        found.append(
-            Layer(
-                layer.graph,
-                layer.name,
-                tuple(node.name for node in nodes),
-                tuple(dict.fromkeys(node.input[0] for node in nodes)),
-                tuple(node.output[0] for node in nodes),
-                layer.macs,
+        nodes = [theirs[ours[name]] for name in layer.convolutions if ours[name] in theirs]
+        if len(nodes) == len(layer.convolutions):
+            same = replace(
+                layer,
+                convolutions=tuple(node.name for node in nodes),
+                inputs=tuple(dict.fromkeys(node.input[0] for node in nodes)),
+                outputs=tuple(node.output[0] for node in nodes),
             )
-        )
+            found.append((layer, same))
     return found
 
 

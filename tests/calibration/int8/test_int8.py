@@ -316,8 +316,9 @@ def test_layers_are_most_of_the_arithmetic_and_found_again_in_the_step(tiny_pack
     assert 0.9 < share < 1
     encoder = [layer for layer in layers if layer.graph == "encoder"]
     found = same_layers(encoder, models["encoder"], models["step"])
-    assert [layer.name for layer in found] == [layer.name for layer in encoder]
-    assert len({name for layer in found for name in layer.convolutions}) == 4
+    assert [layer for layer, _ in found] == encoder
+    assert len({name for _, layer in found for name in layer.convolutions}) == 4
+    assert same_layers(encoder, models["encoder"], models["generator"]) == []
 
 
 def test_the_worst_layers_stay_in_floating_point() -> None:
