@@ -1,5 +1,4 @@
-"""The files of an engine: `.engine`, its record `.json`, and `.kernels`, which TensorRT-RTX compiled on the
-GPU.
+"""The files of an engine: `.engine`, its record `.json`, and `.kernels`, compiled by TensorRT-RTX on the GPU.
 
 The record is written last and removed first: an engine file without a record is incomplete and is deleted.
 """

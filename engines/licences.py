@@ -1,4 +1,4 @@
-"""Does a licence grant commercial use? Told by its name, and by nothing else."""
+"""Decide by a licence's identifier alone whether it grants commercial use."""
 
 from engines.package import Package
 
@@ -26,19 +26,19 @@ COMMERCIAL = frozenset(
         *("MIT", "MIT-0", "MPL-2.0", "PDDL-1.0", "Unlicense", "Zlib"),
     )
 )
-"""Identifiers (spdx.org/licenses) of licences that grant commercial use, some of them under conditions."""
+"""Identifiers (spdx.org/licenses) of licences that grant commercial use, some under conditions."""
 
 
 def grants_commercial_use(licence: str) -> bool:
-    """Return whether a licence is the identifier of one that grants commercial use.
+    """Return whether a text is the identifier of a licence that grants commercial use.
 
-    Anything else grants nothing here: a text with exceptions is for a person to judge.
+    Any other text counts as no grant: terms with exceptions need a person's judgement.
     """
     return licence.strip().lower() in {name.lower() for name in COMMERCIAL}
 
 
 def without_grant(package: Package) -> list[str]:
-    """Return which weights of a package have no licence that grants commercial use, and what they have."""
+    """Return the weights of a package whose licence does not grant commercial use, with that licence."""
     manifest = package.manifest
     sources = {"restoration weights": manifest.source, "face-parsing weights": manifest.parsing_source}
     return [

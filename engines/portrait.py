@@ -1,4 +1,4 @@
-"""The portrait on which packages are checked where no other is at hand."""
+"""The bundled portrait for checking packages."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ PORTRAIT = Path(__file__).parent / "data" / "portrait.jpg"
 
 
 def portraits(size: int) -> NDArray[np.float32]:
-    """Return the portrait and its mirror image as a network takes them, 2×3×S×S RGB in [−1, 1].
+    """Return the portrait and its mirror image as network input, 2×3×S×S RGB in [−1, 1].
 
     size  S
     """

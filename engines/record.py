@@ -21,11 +21,11 @@ class EngineKey:
     graph: GraphName
     graph_sha256: str
     runtime: str
-    """What runs it: `tensorrt`, `rtx`, or a backend that compiles models."""
+    """`tensorrt`, `rtx`, or a backend that compiles models."""
     version: str
     """Of the runtime."""
     target: str
-    """What it runs on; of NVIDIA GPUs see `engines.targets`."""
+    """Target hardware; for NVIDIA GPUs see `engines.targets`."""
     precision: str
     """Of the package: fp32, fp16 or int8."""
     max_batch: int

@@ -147,8 +147,7 @@ def create_network(api: TensorRt, builder: "typed.Builder") -> "typed.INetworkDe
 
 
 def parse(api: TensorRt, network: "typed.INetworkDefinition", log: Any, file: str) -> Any:
-    """Parse an ONNX file into the network; return the parser, which owns the weights until the engine is
-    built.
+    """Parse an ONNX file into the network; return the parser, which owns the weights until the build ends.
 
     Raises EngineError that names the node and the reason.
     """
@@ -251,8 +250,7 @@ def build(
 
 
 def deserialize(api: TensorRt, plan: bytes, log: Any) -> tuple[Any, Any]:
-    """Open an engine on the current GPU; return its TensorRT runtime, which must outlive it, and the engine
-    or None.
+    """Open an engine on the current GPU; return its runtime, which must outlive it, and the engine or None.
 
     Raises EngineError if TensorRT cannot be started.
     """

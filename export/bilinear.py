@@ -61,8 +61,7 @@ class BilinearDoubling:
         _, channels, height, width = oo.shape
         rows = torch.stack((torch.stack((oo, oe), 4), torch.stack((eo, ee), 4)), 3)
         out = blurred(rows.reshape(-1, channels, 2 * height, 2 * width), self.blur, pad=(0, 0))
-        # The first and the last line along each axis depend on pixels beyond the edge; one extra line follows
-        # them.
+        # The first and last line along each axis depend on pixels beyond the edge; one extra line follows.
         left, right = _column(x[..., :1], self.edges.left), _column(x[..., -1:], self.edges.right)
         out = _corrected(out, 3, 2 * x.shape[3], left, right)
         top, bottom = _row(x[:, :, :1], self.edges.top), _row(x[:, :, -1:], self.edges.bottom)

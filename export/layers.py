@@ -72,10 +72,8 @@ class Doubling:
         """Convolve parts as if concatenated, each B×C×H×W, to B×C′×2H×2W."""
         x = torch.cat(parts, 1)
         # One larger than H×W: even lines extend beyond both ends; odd lines get a last one of zeros, the
-        # first that the
-        # blur reads beyond the end. The padding for the 1×1 kernel is added after the convolution: OpenCV's
-        # DNN leaves the
-        # padding of a 1×1 convolution uninitialised.
+        # first that the blur reads beyond the end. The padding for the 1×1 kernel is added after the
+        # convolution: OpenCV's DNN leaves the padding of a 1×1 convolution uninitialised.
         pads = ((1, 1, 1, 1), (0, 1, 1, 1), (1, 1, 0, 1), (0, 0, 0, 0))
         ee, eo, oe, oo = (
             F.conv2d(F.pad(x, pad), weight) for pad, weight in zip(pads, self.phases, strict=True)

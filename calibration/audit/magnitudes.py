@@ -35,8 +35,7 @@ class Magnitudes:
 
     def _add(self, part: NDArray[np.float32]) -> None:
         # Sign, exponent and mantissa of a float are stored in this order, so its leading bits are its
-        # position on a
-        # logarithmic scale.
+        # position on a logarithmic scale.
         found = np.bincount(part.view(np.uint32) >> np.uint32(_SHIFT), minlength=_BINS)[:_BINS]
         self.count += len(part)
         zeros = len(part) - int(np.count_nonzero(part))

@@ -68,8 +68,7 @@ def weigh(
     least_psnr: float,
     tick: Callable[[], None],
 ) -> TradeOff:
-    """Add layers one by one, starting with the smallest error for its arithmetic; skip those that fail the
-    bar.
+    """Add layers one by one, smallest error for its arithmetic first; skip those that fail the bar.
 
     total    MACs of the network
     measure  returns the quality with some layers in INT8

@@ -82,8 +82,7 @@ class CenterFaceDetector:
         heat = heatmap[0, 0]
         peaks = (heat > self._threshold) & (heat == cv2.dilate(heat, np.ones((3, 3), np.uint8)))
         row, column = np.nonzero(peaks)
-        # The maps have a quarter of the picture's resolution; vertical comes before horizontal in all of
-        # them.
+        # The maps have a quarter of the picture's resolution; vertical comes before horizontal.
         high, wide = 4 * np.exp(scale[0, :, row, column].T)
         y = 4 * (row + 0.5 + offset[0, 0, row, column]) - high / 2
         x = 4 * (column + 0.5 + offset[0, 1, row, column]) - wide / 2

@@ -123,8 +123,7 @@ def keep_missing(kappa: Map, missing: Missing | None, *, filled: bool = False) -
 
 
 def fill_missing(crop: NDArray[np.float32], missing: Missing) -> NDArray[np.float32]:
-    """Return the crop with its holes filled smoothly from their surroundings, by pull and push over a
-    pyramid.
+    """Return the crop with its holes filled smoothly from around them, by pull and push over a pyramid.
 
     S. J. Gortler et al., "The lumigraph", SIGGRAPH 1996, section 3.4: known pixels are averaged into ever
     coarser pictures until nothing is unknown, then each picture fills the holes of the next finer one. The
@@ -323,8 +322,7 @@ def _spread(colours: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArra
         half = (max(1, width // 2), max(1, height // 2))
         shrunk = cv2.resize(np.dstack([colours, weight]), half, interpolation=cv2.INTER_AREA)
         coarse = shrunk.reshape(half[1], half[0], 4).astype(np.float32)
-        # One certain pixel of four makes the coarse one certain, so that holes are filled from as near as
-        # possible.
+        # One certain pixel of four makes the coarse one certain, so that holes are filled from nearby.
         coarse *= np.minimum(4, 1 / np.maximum(coarse[..., 3:], 1e-12))
         wide = cv2.resize(_spread(coarse[..., :3], coarse[..., 3:]), (width, height))
         around = np.asarray(wide.reshape(colours.shape), np.float32)

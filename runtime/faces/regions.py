@@ -196,8 +196,7 @@ def head_pose(landmarks: ArrayLike) -> Pose:
     # The line between the eyes, or the one down to the mouth turned by 90°: the longer is more reliable.
     right = across + np.array([down_y, -down_x])
     right /= np.hypot(*right)
-    # Turning the head brings the eyes together, nodding brings eyes and mouth together: the longer is closer
-    # to the truth.
+    # Turning the head brings the eyes together, nodding eyes and mouth: the longer distance is more reliable.
     unit = float(max(np.hypot(down_x, down_y), np.hypot(*across) / EYES_APART))
     turn = float((nose - (eyes + mouth) / 2) @ right) / (NOSE_LENGTH * unit)
     anchors = {

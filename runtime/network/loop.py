@@ -183,8 +183,7 @@ def _ahead(batch: _Batch, passes: int, done: int) -> Crops:
 
 
 def own_part(estimate: Crops, start: Crops, kappa: Map) -> Crops:
-    """Return r̄ = (u − κ u₀) / (1 − κ): the weighted mean of the pictures that the estimate was moved
-    towards.
+    """Return r̄ = (u − κ u₀) / (1 − κ): the weighted mean of the pictures that u was moved towards.
 
     Where κ is 1 nothing moved, and r̄ is u₀. As 1 − κ falls below LEAST, r̄ approaches u₀, so that the
     rounding of u is not magnified without limit.

@@ -239,8 +239,7 @@ def _spread(values: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.fl
 
 
 def _off_curve(picture: Colours, face: AlignedFace | None = None) -> tuple[float, float]:
-    """Return the distance of the colours from a smooth curve, and their noise, relative to a channel's
-    deviation.
+    """Return the colours' distance from a smooth curve, and their noise, relative to a channel's deviation.
 
     Channels are measured separately: in coloured light one or two are faint, but as far off the curve as
     ever.

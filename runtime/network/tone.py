@@ -27,9 +27,8 @@ LUMA = np.array([0.299, 0.587, 0.114])
 LEVEL = np.array([0.787, 0.546, 0.458])
 RANGE = np.array([0.810, 0.689, 0.651])
 
-# How far ordinary portraits differ from it: 98 % of the same 500 faces by less than the first number.
-# From the second number on a face gets the median portrait's tone; between them the correction increases
-# smoothly.
+# How far ordinary portraits differ from it: 98 % of the same 500 faces by less than the first number. From
+# the second number on a face gets the median portrait's tone; between them the correction increases smoothly.
 DARKER = (0.25, 0.35)
 """How far the level's luma is below the median portrait's. Bright faces are not changed: darkening flattens
 them.

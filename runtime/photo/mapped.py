@@ -1,4 +1,4 @@
-"""The bytes of an open file, without reading them all."""
+"""Memory-map an open file, so that its bytes need not all be read."""
 
 import io
 import mmap
@@ -11,7 +11,7 @@ from runtime.photo.jpeg_segments import Data
 
 @contextmanager
 def mapped(file: BinaryIO) -> Iterator[Data]:
-    """Yield the bytes of a file on the disk, mapped into memory, or of one that is in memory already."""
+    """Yield the bytes of a file: memory-mapped if it is on disk, directly if it is in memory."""
     if isinstance(file, io.BytesIO):
         yield file.getvalue()
         return

@@ -33,11 +33,11 @@ class Original:
 
 @dataclass(frozen=True, repr=False)
 class OriginalBytes:
-    """A photo's file that was handed over in memory."""
+    """A photo's file passed in as bytes."""
 
     data: bytes
     suffix: str = ""
-    """It has no name, so its format alone tells whether it can be copied."""
+    """Empty: without a name, only the format decides whether the bytes can be copied."""
 
     def content(self) -> bytes | None:
         """Return the bytes."""

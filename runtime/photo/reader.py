@@ -35,7 +35,6 @@ SUPPORTED_SUFFIXES = frozenset(
 
 # Recognised by signature. Pillow's classes are called directly, because `Image.open` enforces one global size
 # limit; the caller's limit replaces it here. A phone's MPO is read as its first JPEG.
-# process-wide limit; the caller's own limit replaces it here. A phone's MPO is read as its first JPEG.
 _FORMATS: tuple[tuple[bytes, Callable[[BinaryIO], ImageFile]], ...] = (
     (b"\xff\xd8\xff", JpegImageFile),
     (b"\x89PNG\r\n\x1a\n", PngImageFile),
@@ -99,13 +98,13 @@ def read_photo(
     max_megapixels  limit for all pages together
     accept_damaged  decode as much as possible of a truncated or damaged file and set `source.damaged`
 
-    A TIFF's further pages are in `pages`. A JPEG that lacks nothing but its end marker is whole.
+    Further pages of a TIFF are in `pages`. A JPEG that lacks only its end marker counts as complete.
 
-    16-bit grey and RGB keep their 16 bits; HEIC is read with 8. CMYK and Lab become sRGB; every other colour
-    space stays, with its ICC profile. Metadata too broken to be written back is dropped. Raises PhotoError
-    for anything that is not one whole photo of at most `max_megapixels`; the size is checked before a pixel
-    is decoded, and a file larger than such a photo can be is not opened. It takes no more memory than
-    `allowed_bytes`. (Above 178 megapixels Pillow itself refuses WebP, whatever is allowed here.)
+    16-bit grey and RGB keep their 16 bits; HEIC is read with 8. CMYK and Lab are converted to sRGB; other
+    colour spaces are kept with their ICC profile. Metadata that is too broken to be written back is dropped.
+    Raises PhotoError for anything that is not a complete photo of at most `max_megapixels`: oversized files
+    are refused unopened, and dimensions are checked before decoding. Uses at most `allowed_bytes` of memory.
+    (Pillow itself refuses WebP above 178 megapixels, whatever the limit here.)
     """
     warnings.filterwarnings("ignore", module="PIL")  # about odd metadata, which is dropped
     if isinstance(photo, (str, Path)):

@@ -49,8 +49,7 @@ _JPEG_BLOCK = LONGEST_BODY - len(b"http://ns.adobe.com/xap/1.0/\0")
 _PNG_HEADER = 33  # bytes: the signature and the IHDR chunk
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _INCH = 2
-# Compared with the defaults (6 and 4), writing takes less than half the time and files grow by at most a
-# tenth.
+# Compared with the defaults (6 and 4): less than half the time, files larger by at most a tenth.
 _PNG_EFFORT = 3
 _WEBP_EFFORT = 2
 
@@ -93,11 +92,10 @@ def check_place(path: Path, *, source: Path | None = None, overwrite: bool = Fal
 def write_photo(path: str | Path, photo: Photo, *, overwrite: bool = False) -> None:
     """Write `photo` as JPEG, PNG, WebP, TIFF or BMP, depending on the suffix of `path`.
 
-    PNG and TIFF hold 16 bits; elsewhere they are rounded to 8. JPEG and BMP hold no alpha: there the photo is
-    laid on white. A JPEG that came from a JPEG keeps its quantisation; another one, and a lossy WebP, has
-    quality 95. Colours, EXIF, XMP, captions and resolution go along where the format has a place for them,
-    see `left_out`. A photo with `content` is written as that, byte for byte, where its format is the one that
-    `path` asks for. Raises PhotoError, and then leaves `path` as it was.
+    PNG and TIFF store 16 bits; other formats round to 8. JPEG and BMP store no alpha, so the photo is
+    composited on white. A JPEG that came from a JPEG keeps its quantisation; other JPEGs and lossy WebPs use
+    quality 95. Colours, EXIF, XMP, captions and resolution are written if the format allows; see `left_out`. If the photo has `content` in the format of `path`, that is copied byte for byte. Raises
+    PhotoError and leaves `path` unchanged on failure.
     """
     path = Path(path)
     if is_copied(photo, path):
@@ -109,9 +107,9 @@ def write_photo(path: str | Path, photo: Photo, *, overwrite: bool = False) -> N
 
 
 def encode_photo(photo: Photo, suffix: str) -> bytes:
-    """Return the bytes of a file, as `write_photo` would write it under a name with this suffix.
+    """Return the bytes that `write_photo` would write to a file with this suffix.
 
-    suffix  `.jpg`, `.png`, `.webp`, `.tif`, `.bmp`, or another of OUTPUT_SUFFIXES; the dot may be missing
+    suffix  `.jpg`, `.png`, `.webp`, `.tif`, `.bmp`, or another of OUTPUT_SUFFIXES; the dot is optional
 
     Raises PhotoError.
     """

@@ -80,7 +80,7 @@ def faces_to_show(found: Sequence[Face], resolved: ResolvedSettings) -> tuple[in
 
 
 _Way: TypeAlias = tuple[str, tuple[str, ...], RestoreResult]
-"""A way to restore the photo: its name, what is said below it, and the result."""
+"""A way to restore the photo: its name, the lines below it, and the result."""
 
 
 def write_presets_sheet(
@@ -132,7 +132,7 @@ def write_packages_sheet(
 
 
 def _about(restorer: Restorer) -> tuple[str, ...]:
-    """Return what tells a package from others, and what runs it."""
+    """Return what distinguishes a package from others, and the backend that runs it."""
     manifest = restorer.package.manifest
     mebibytes = sum(file.stat().st_size for file in restorer.package.folder.iterdir()) / 2**20
     backend = restorer.backend
@@ -143,7 +143,7 @@ def _about(restorer: Restorer) -> tuple[str, ...]:
 
 
 def _write(path: Path, photo: Pixels, ways: Iterable[_Way]) -> None:
-    """Write a PNG of a photo restored in each way, beside the photo as it came.
+    """Write a PNG of a photo restored in each way, beside the original.
 
     The whole photo is shown small, its faces below, large enough to judge.
     """

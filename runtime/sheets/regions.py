@@ -30,8 +30,7 @@ DOT = 3
 
 
 def write_masks_sheet(path: Path, faces: Sequence[AlignedFace]) -> None:
-    """Write a PNG with, for each face, the crop, its regions in colour with the landmarks, and its strong
-    edges.
+    """Write a PNG that shows each face's crop, its regions in colour with the landmarks, and strong edges.
 
     The order is kept; if there are more than MAX_FACES faces, the first are shown.
     """

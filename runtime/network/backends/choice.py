@@ -13,18 +13,18 @@ from runtime.network.backends.protocol import Backend
 
 BackendName = Literal["auto", "tensorrt", "tensorrt-rtx", "onnxruntime"]
 AUTO = "auto takes TensorRT, else TensorRT-RTX, else ONNX Runtime on CUDA, else on the CPU"
-"""What `auto` picks, in words."""
+"""The order in which `auto` tries backends, in words."""
 Provider = Literal["cuda", "tensorrt", "tensorrt-rtx"]
 """Execution provider that ONNX Runtime uses on a GPU."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a user wants opened."""
+    """The networks to open, and the user's options."""
 
     package: Package
     device: Device | None
-    """None is wherever the backend is fastest."""
+    """None selects the device on which the backend is fastest."""
     provider: Provider | None
     threads: int | None
     watch: Watch | None
@@ -32,16 +32,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Row:
-    """A backend in the table."""
+    """A backend's entry in the table."""
 
     title: str
-    """As its makers write it, and where it runs if that is one of several places."""
+    """Its official name, with the device if it runs on several kinds."""
     kinds: tuple[DeviceKind, ...]
-    """The kinds of devices that it can use."""
+    """The kinds of devices it supports."""
     places: str
     """The same in words, for errors."""
     open: Callable[[Request, Device, str], Backend]
-    """On a device, with the reason for choosing it; imports what it needs then."""
+    """Opens it on a device, given the reason for choosing it; imports its dependencies only then."""
 
 
 def open_backend(
@@ -80,7 +80,7 @@ def open_backend(
 
 
 def _elsewhere(name: BackendName, rows: Mapping[BackendName, Row], where: Device) -> str:
-    """Return what to do about a device that none of the backends can use."""
+    """Return advice for a device that none of the given backends supports."""
     usual = BACKENDS["onnxruntime"]
     others = [other for other, row in BACKENDS.items() if where.kind in row.kinds]
     other = "onnxruntime" if where.kind in usual.kinds else next(iter(others), None)
@@ -99,11 +99,11 @@ def _check_loop(package: Package) -> None:
 
 
 def _opened(rows: Mapping[BackendName, Row], request: Request) -> Backend:
-    """Open the first of the backends that can be used, on a GPU if it is not told otherwise."""
+    """Open the first usable backend, on a GPU unless the user asked for another device."""
     where = request.device
     if len(rows) == 1:
         (row,) = rows.values()
-        if len(row.kinds) == 1 or request.provider is not None:  # it says itself what it lacks
+        if len(row.kinds) == 1 or request.provider is not None:  # its own error says what is missing
             return row.open(request, where or Device(row.kinds[0]), "asked for")
     why = "the CPU was asked for" if where else "asked for"
     if where is None or where.kind == "cuda":

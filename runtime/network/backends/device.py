@@ -1,4 +1,4 @@
-"""Where networks run, as the user names it."""
+"""The device that networks run on, as given by the user."""
 
 import re
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from base.errors import SettingsError
 from runtime.settings.config_values import in_short
 
 DeviceKind = Literal["cpu", "cuda", "gpu"]
-"""A processor, an NVIDIA GPU, or an Intel GPU."""
+"""The CPU, an NVIDIA GPU, or an Intel GPU."""
 DEVICES = "cpu, or cuda:0 (an NVIDIA GPU), or gpu:0 (an Intel GPU)"
-"""What a user may give, in words."""
+"""The accepted names, in words."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """A processor or one of the GPUs."""
+    """The CPU or one of the GPUs."""
 
     kind: DeviceKind
     index: int = 0
@@ -25,7 +25,7 @@ class Device:
 
 
 def parse_device(name: str) -> Device:
-    """Return the device of a name: `cpu`, `cuda:N` or `gpu:N`. Raises SettingsError for any other."""
+    """Parse a device: `cpu`, `cuda:N` or `gpu:N`. Raises SettingsError for any other text."""
     match = re.fullmatch(r"(cpu)|(cuda|gpu):([0-9]{1,3})", name)
     if match is None:
         raise SettingsError(f"device is {in_short(name)}: give {DEVICES}")
