@@ -25,7 +25,7 @@ class Phases:
         """Record the start of a phase with that many steps, within its parent."""
         with self._lock:
             self._open.append(_Phase(phase, parent, max(steps, 1)))
-            self._tell()
+            self._notify()
 
     def step(self, phase: str, step: int) -> None:
         """Record that a phase has done its steps 0 … `step`."""
@@ -34,7 +34,7 @@ class Phases:
                 if entry.name == phase:
                     entry.done = min(step + 1, entry.steps)
                     break
-            self._tell()
+            self._notify()
 
     def finish(self, phase: str) -> None:
         """Record the end of a phase; steps that it skipped count as done."""
@@ -43,9 +43,9 @@ class Phases:
                 if self._open[index].name == phase:
                     del self._open[index]
                     break
-            self._tell()
+            self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         if not self._open:
             return
         share = 0.0

@@ -214,7 +214,7 @@ def check_source(package: Package) -> None:
 def _check_share(share: float, how: str, settings: Int8Settings) -> None:
     if share < settings.least_share:
         raise GpenEdgeError(
-            f"{how} {share:.1%} of the arithmetic can be INT8, {settings.least_share:.1%} was asked for: "
+            f"{how} {share:.1%} of the arithmetic can be INT8, {settings.least_share:.1%} was requested: "
             "nothing was written; lower --share or --psnr, or give other portraits"
         )
 

@@ -77,11 +77,11 @@ def _width(shapes: Mapping[str, Shape], halvings: int, level: int) -> int:
     block = rf"(encoder\.{level}|decoder\.{halvings - level - 1})" if level else rf"decoder\.{halvings - 1}"
     if level == halvings:
         block = rf"(encoder\.{level}|body\.\d+)"
-    told = [
+    widths = [
         *lengths(shapes, rf"{block}\.conv[12]\.conv2d\.weight", axis=0),
         *lengths(shapes, rf"{block}\.conv[12]\.norm\.norm\.(weight|bias|running_mean|running_var)", axis=0),
     ]
-    return most_frequent("ParseNet", f"encoder.{level}.conv1.conv2d.weight", told)
+    return most_frequent("ParseNet", f"encoder.{level}.conv1.conv2d.weight", widths)
 
 
 Tensors = Iterable[tuple[str, Shape]]

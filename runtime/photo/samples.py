@@ -52,7 +52,7 @@ def decode_samples(image: ImageFile, reopen: Callable[[], ImageFile]) -> Samples
 
 
 def turn_upright(samples: Samples, orientation: int) -> Samples:
-    """Apply an EXIF orientation (1…8) to H×W×C samples; the result is contiguous, and no copy for 1."""
+    """Apply an EXIF orientation (1…8) to H×W×C samples; the result is contiguous; 1 makes no copy."""
     if orientation >= 5:
         samples = samples.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):

@@ -94,8 +94,9 @@ def write_photo(path: str | Path, photo: Photo, *, overwrite: bool = False) -> N
 
     PNG and TIFF store 16 bits; other formats round to 8. JPEG and BMP store no alpha, so the photo is
     composited on white. A JPEG that came from a JPEG keeps its quantisation; other JPEGs and lossy WebPs use
-    quality 95. Colours, EXIF, XMP, captions and resolution are written if the format allows; see `left_out`. If the photo has `content` in the format of `path`, that is copied byte for byte. Raises
-    PhotoError and leaves `path` unchanged on failure.
+    quality 95. Colours, EXIF, XMP, captions and resolution are written if the format allows; see `left_out`.
+    If the photo has `content` in the format of `path`, that is copied byte for byte. Raises PhotoError and
+    leaves `path` unchanged on failure.
     """
     path = Path(path)
     if is_copied(photo, path):

@@ -50,8 +50,7 @@ class Column:
 def candidates(
     config: Config, resolved: ResolvedSettings, faces: tuple[int, ...]
 ) -> dict[str, ResolvedSettings]:
-    """Return the settings to compare, by label: every preset unchanged, and the current settings if they
-    match none.
+    """Return the settings to compare, by label: every preset, and the current settings if they match none.
 
     Settings for the whole photo are the current ones, except that nothing is enlarged and no time limit
     applies: a preset cut short would not show what it can do.
@@ -68,7 +67,7 @@ def candidates(
 
 
 def for_comparison(resolved: ResolvedSettings, faces: tuple[int, ...]) -> ResolvedSettings:
-    """Return the settings in force for these faces, not enlarged and without a time limit."""
+    """Return the current settings for these faces, not enlarged and without a time limit."""
     common: dict[str, Any] = {"upscale": 1, "budget": inf, "face": faces}
     by_face = {i: own and replace(own, **common) for i, own in resolved.by_face.items() if i in faces}
     return ResolvedSettings(replace(resolved.settings, **common), by_face)
@@ -116,9 +115,9 @@ def write_packages_sheet(
 ) -> None:
     """Restore a photo with each of several model packages, and write them side by side as a PNG.
 
-    open_package  opens one by its name or folder; one is open at a time
+    open_package  opens a package by its name or folder; one is open at a time
     photo, found  H×W×3 uint8 or uint16 RGB, and its faces
-    resolved         the settings of all, as `for_comparison` returns them
+    resolved      settings for all packages, from `for_comparison`
     packages      at least one
     """
 

@@ -104,8 +104,8 @@ def _opened(rows: Mapping[BackendName, Row], request: Request) -> Backend:
     if len(rows) == 1:
         (row,) = rows.values()
         if len(row.kinds) == 1 or request.provider is not None:  # its own error says what is missing
-            return row.open(request, where or Device(row.kinds[0]), "asked for")
-    why = "the CPU was asked for" if where else "asked for"
+            return row.open(request, where or Device(row.kinds[0]), "requested")
+    why = "the CPU was requested" if where else "requested"
     if where is None or where.kind == "cuda":
         with_cuda = [row for row in rows.values() if "cuda" in row.kinds]
         if with_cuda:
@@ -131,7 +131,7 @@ def _on_nvidia(rows: list[Row], request: Request, where: Device) -> Backend | st
         except GpenEdgeError as error:
             missing.append(f"{row.title}: {error}")
         else:
-            backend.why = "; ".join([*filter(None, [backend.why]), *missing]) or "asked for"
+            backend.why = "; ".join([*filter(None, [backend.why]), *missing]) or "requested"
             return backend
     if named:
         raise BackendError(f"nothing can use {where}: {'; '.join(missing)}")

@@ -54,7 +54,7 @@ class OnnxRuntimeBackend:
         device: str,
         provider: Provider | None = None,
         threads: int | None = None,
-        why: str = "asked for",
+        why: str = "requested",
     ) -> None:
         """Open the graphs that every photo needs.
 

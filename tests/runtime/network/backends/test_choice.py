@@ -70,7 +70,7 @@ def test_auto_takes_the_cpu_where_nothing_can_use_the_gpu_and_says_why(gpu, pack
 def test_auto_takes_the_cpu_where_there_is_no_gpu(no_gpu, package):
     expected = ("onnxruntime", "cpu", "no NVIDIA GPU with a working driver was found")
     assert opened("auto", package, threads=1) == expected
-    assert opened("auto", package, device="cpu", threads=1)[2] == "the CPU was asked for"
+    assert opened("auto", package, device="cpu", threads=1)[2] == "the CPU was requested"
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_without_a_gpu_tensorrt_says_what_the_command_line_can_do(
 
 def test_onnx_runtime_on_a_gpu_that_was_asked_for_gives_that_as_its_reason(gpu, package, monkeypatch):
     monkeypatch.setattr("runtime.network.backends.onnxruntime._open", lambda *arguments: object())
-    assert opened("onnxruntime", package, device="cuda:0") == ("onnxruntime", "cuda:0", "asked for")
+    assert opened("onnxruntime", package, device="cuda:0") == ("onnxruntime", "cuda:0", "requested")
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda", "cuda:x", "cuda:0000", "cpu\n", ""])
@@ -142,7 +142,7 @@ def test_the_command_line_says_which_backend_and_why(tiny_package, portrait_file
     out = tmp_path / "out.png"
     arguments = [str(portrait_file), "-o", str(out), "--model", str(tiny_package), "--device", "cpu"]
     assert main(arguments) == 0
-    assert "backend: onnxruntime on cpu (the CPU was asked for)" in capsys.readouterr().err.splitlines()
+    assert "backend: onnxruntime on cpu (the CPU was requested)" in capsys.readouterr().err.splitlines()
     assert main([*arguments, "--overwrite", "--backend", "tensorrt"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: tensorrt runs on NVIDIA GPUs")
