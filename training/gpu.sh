@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Train on a GPU that can be had for minutes: first a rehearsal of half a minute, then the run, whose parts go to OUT.
+# Train on a GPU that is available only for minutes: a rehearsal of half a minute, then the run; its parts go to OUT.
 # bash training/gpu.sh PACK OUT MINUTES [CONFIG [more options of `python -m training run`]]
-#   PACK  folder of folders of portraits, from `python -m training pack`; the last of the first folder validate
+#   PACK  folder of folders of portraits, from `python -m training pack`; the last ones of the first folder are for validation
 #   OUT   folder for the checkpoint in parts, and run.tar: log, sheets, weights of the phases
 set -uo pipefail
 pack=$1 out=$2 minutes=$3 config=${4:-gpu}
@@ -14,5 +14,5 @@ rm -rf "$run-rehearsal"
 status=$?
 "$python" -m training split "$run" -o "$out" --light
 tar -C "$run" --exclude checkpoint.pt --exclude "*.safetensors" -cf "$out/run.tar" .
-ls -t "$run"/phase-*.safetensors | sed -n 2p | xargs -I{} cp {} "$out"  # the last is the checkpoint's average
+ls -t "$run"/phase-*.safetensors | sed -n 2p | xargs -I{} cp {} "$out"  # the last one is the checkpoint's average
 exit $status
