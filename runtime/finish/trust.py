@@ -42,6 +42,10 @@ GREY_PORES = 0.7
 GRAIN = 1.3
 """Where a band has this many times as much, all bands' texture is grain; between the two it is by shares."""
 
+PORES_SEEN = (0.6, 1.0)
+"""Photo pixels per pixel of the crop at which pores begin to be seen, and at which they are: a smaller face
+shows none, and its texture is grain."""
+
 AROUND = 7
 """Side of the square in which the power of a change is measured, in pixels of the crop."""
 
@@ -107,7 +111,9 @@ def damage(own: Picture, aligned: AlignedFace, gain: NDArray[np.float32]) -> Ban
     units = _noise_units(round(aligned.scale, 1))
     noise = np.minimum(AMPLY * np.outer(units, white), PLAIN_SHARE * plain)
     texture = np.sqrt(np.maximum(plain**2 - noise**2, 0)) * gain
-    pores = PORES if np.ptp(own, axis=2).any() else GREY_PORES * PORES
+    pores = _rise(aligned.scale, *PORES_SEEN) * PORES + LEAST
+    if not np.ptp(own, axis=2).any():
+        pores *= GREY_PORES
     most = float((texture / pores).mean(axis=1).max())
     return np.asarray(np.maximum(noise, _rise(most, 1, GRAIN) * plain), np.float32)
 
