@@ -36,11 +36,15 @@ MIDDLE = (0.25, 0.8)
 PORES = np.array([[5.6], [3.8], [2.5]], np.float32) / 255
 """Up to so much in each wavelet band, colourless texture is taken for pores."""
 
-GREY_PORES = 0.7
+GREY_PORES = 0.65
 """Share of that in a photo without colour: mostly film, and colours do not tell its grain from pores."""
 
 GRAIN = 1.3
-"""Where a band has this many times as much, all bands' texture is grain; between the two it is by shares."""
+"""Where one of the two finer bands has this many times as much, all bands' texture is grain; between the two
+it is by shares. The third band does not tell: in clean portraits wrinkles have as much there."""
+
+UNEVEN = 1.3
+"""So many times the measured grain is held back: a few pixels hold now many grains, now none."""
 
 PORES_SEEN = (0.6, 1.0)
 """Photo pixels per pixel of the crop at which pores begin to be seen, and at which they are: a smaller face
@@ -114,8 +118,8 @@ def damage(own: Picture, aligned: AlignedFace, gain: NDArray[np.float32]) -> Ban
     pores = _rise(aligned.scale, *PORES_SEEN) * PORES + LEAST
     if not np.ptp(own, axis=2).any():
         pores *= GREY_PORES
-    most = float((texture / pores).mean(axis=1).max())
-    return np.asarray(np.maximum(noise, _rise(most, 1, GRAIN) * plain), np.float32)
+    most = float((texture / pores).mean(axis=1)[:2].max())
+    return np.asarray(np.maximum(noise, _rise(most, 1, GRAIN) * UNEVEN * plain), np.float32)
 
 
 def blocks(picture: Picture) -> float:
