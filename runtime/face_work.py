@@ -163,6 +163,7 @@ class FaceWork:
             mended=seen.mended.enlarged(settings.upscale) if seen.mended else None,
             filled=seen.filled,
             gain=seen.view.tone.gain,
+            offset=seen.view.tone.offset,
             steps=steps,
             multiscale=settings.multiscale_blend,
             above=_noise_above(seen.above, settings) if seen.above else None,

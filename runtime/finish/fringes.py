@@ -1,7 +1,7 @@
 """Desaturate purple fringes, which lenses wide open draw beside strong edges.
 
 A fringe is a thin band of purple or magenta where bright and dark meet. A purple dress is no band, and lips
-are of another hue.
+are of another hue. Colours are judged as in studio light: at dusk, whole faces are purple.
 """
 
 import math
@@ -42,31 +42,47 @@ def fringe_margin(aligned: AlignedFace) -> int:
 
 def without_fringes(composed: Picture, around: Surroundings) -> Picture:
     """Return composed pixels of a face, with less colour where the photo has purple fringes."""
-    return desaturate_fringes(composed, around.photo, around.inside, _reach(around.aligned))
+    reach = _reach(around.aligned)
+    return desaturate_fringes(composed, around.photo, around.inside, reach, around.gain, around.offset)
 
 
 def _reach(aligned: AlignedFace) -> int:
     return fringe_reach(aligned.scale * len(aligned.crop))
 
 
-def desaturate_fringes(composed: Picture, photo: Pixels, inside: tuple[slice, slice], reach: int) -> Picture:
+def desaturate_fringes(
+    composed: Picture,
+    photo: Pixels,
+    inside: tuple[slice, slice],
+    reach: int,
+    gain: NDArray[np.floating] | float = 1.0,
+    offset: NDArray[np.floating] | float = 0.0,
+) -> Picture:
     """Return the composed pixels, with less colour where the photo has purple fringes; brightness stays.
 
     composed  H×W×3 in [0, 1]
     photo     uint8 or uint16 RGB, with a margin that may be looked at
     inside    where in `photo` the composed pixels lie
     reach     width of the widest fringe in pixels
+    gain      what brings the channels of both to studio light, 3
+    offset    what is added after it, 3
     """
-    share = fringe_map(photo, reach)[inside]
+    share = fringe_map(photo, reach, gain, offset)[inside]
     if not share.any():
         return composed
-    grey = in_colours(np.asarray(cv2.cvtColor(composed, cv2.COLOR_RGB2GRAY), np.float32))
-    return np.asarray(composed + in_colours(np.float32(MOST) * share) * (grey - composed), np.float32)
+    studio = np.asarray(composed * gain + offset, np.float32)
+    grey = in_colours(np.asarray(cv2.cvtColor(studio, cv2.COLOR_RGB2GRAY), np.float32))
+    return np.asarray(composed + in_colours(np.float32(MOST) * share) * (grey - studio) / gain, np.float32)
 
 
-def fringe_map(photo: Pixels, reach: int) -> NDArray[np.float32]:
+def fringe_map(
+    photo: Pixels,
+    reach: int,
+    gain: NDArray[np.floating] | float = 1.0,
+    offset: NDArray[np.floating] | float = 0.0,
+) -> NDArray[np.float32]:
     """Return how much of each pixel's colour is a fringe's: H×W in [0, 1], without a step."""
-    picture = as_float(photo)
+    picture = np.asarray(np.clip(as_float(photo) * gain + offset, 0, 1), np.float32)
     hue = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)[..., 0]
     red, green, blue = cv2.split(picture)
     chroma = cv2.max(cv2.max(red, green), blue) - cv2.min(cv2.min(red, green), blue)

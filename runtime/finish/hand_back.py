@@ -32,6 +32,9 @@ class HandBack:
     gain: NDArray[np.floating] | float = 1.0
     """What brings the photo's channels to studio light, 3: contrast is fainter in channels that need more."""
 
+    offset: NDArray[np.floating] | float = 0.0
+    """What is added after it, 3."""
+
     steps: tuple[Step, ...] = ()
     """What is done to the face once it is composed, in this order."""
 

@@ -197,7 +197,8 @@ def _composed(photo: Pixels, layer: _Layer, part: Rectangle) -> NDArray[np.float
     for step in hand_back.steps:
         around, within = _around(photo, part, step.margin(layer.aligned))
         finished = step.finish(
-            finished, Surroundings(_pixels(photo, around), within, layer.aligned, hand_back.gain)
+            finished,
+            Surroundings(_pixels(photo, around), within, layer.aligned, hand_back.gain, hand_back.offset),
         )
     if finished is not composed:
         composed += in_colours(repair_share(kappa[inside])) * (finished - composed)

@@ -21,3 +21,5 @@ class Surroundings:
     """The face, as it lies in the whole photo, enlarged if that is."""
     gain: NDArray[np.floating] | float
     """What brings the photo's channels to studio light, 3: contrast is fainter in channels that need more."""
+    offset: NDArray[np.floating] | float
+    """What is added after it, 3."""

@@ -91,3 +91,30 @@ def test_a_margin_makes_parts_fit_together():
 
 def test_the_width_of_a_fringe_follows_the_face_up_to_a_limit():
     assert [fringe_reach(width) for width in (20, 512, 5000)] == [2, 8, 16]
+
+
+DUSK = np.array([0.55, 0.5, 1.0])
+LIGHTS = [(DUSK, 0.0), (DUSK * 0.3, 0.2), (np.full(3, 0.25), 0.6)]
+
+
+def in_light(picture, light, haze):
+    return np.rint((picture / 65535 * light + haze) * 65535).astype(np.uint16)
+
+
+@pytest.mark.parametrize(("light", "haze"), LIGHTS)
+def test_fringes_are_the_same_in_any_light(light, haze):
+    photo = in_light(scene(dtype=np.uint16), light, haze)
+    own = photo.astype(np.float32) / np.float32(65535)
+    after = desaturate_fringes(own, photo, np.s_[0:120, 0:160], REACH, 1 / light, -haze / light)
+    _, usual = desaturated(scene(dtype=np.uint16))
+    np.testing.assert_allclose((after - haze) / light, usual, atol=2e-3)
+
+
+def test_what_is_purple_only_by_its_light_keeps_its_colour():
+    line = np.full((120, 160, 3), 5000, np.uint16)
+    line[BAND] = 60000
+    photo = in_light(line, DUSK, 0)
+    own = photo.astype(np.float32) / np.float32(65535)
+    assert np.abs(desaturate_fringes(own, photo, np.s_[0:120, 0:160], REACH) - own).max() > 0.03
+    after = desaturate_fringes(own, photo, np.s_[0:120, 0:160], REACH, 1 / DUSK)
+    assert np.abs(after - own).max() < 0.005
