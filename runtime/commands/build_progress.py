@@ -1,5 +1,6 @@
 """Progress of building engines before the first photo; nothing is shown if they exist already."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -42,5 +43,5 @@ def told_when_building() -> Iterator[Watch]:
             started,
             lambda phase, share: shown().phase(phase, share),
             finished,
-            lambda sentence: shown().notice(sentence),
+            lambda sentence: bar.notice(sentence) if bar else print(sentence, file=sys.stderr),  # noqa: T201
         )

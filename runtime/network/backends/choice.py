@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, get_args
 
 from base.errors import BackendError, GpenEdgeError
@@ -9,10 +10,15 @@ from engines.builder import Watch
 from engines.gpu import find_gpu
 from engines.package import Package
 from runtime.network.backends.device import Device, DeviceKind, parse_device
+from runtime.network.backends.fastest import fastest, may_measure
+from runtime.network.backends.measured import installed, key_of
 from runtime.network.backends.protocol import Backend
 
-BackendName = Literal["auto", "tensorrt", "tensorrt-rtx", "onnxruntime"]
-AUTO = "auto takes TensorRT, else TensorRT-RTX, else ONNX Runtime on CUDA, else on the CPU"
+BackendName = Literal["auto", "tensorrt", "tensorrt-rtx", "onnxruntime", "openvino"]
+AUTO = (
+    "auto takes TensorRT, else TensorRT-RTX, else ONNX Runtime on CUDA, else on the CPU ONNX Runtime or, "
+    "where it is installed and was measured to be faster, OpenVINO"
+)
 """The order in which `auto` tries backends, in words."""
 Provider = Literal["cuda", "tensorrt", "tensorrt-rtx"]
 """Execution provider that ONNX Runtime uses on a GPU."""
@@ -35,13 +41,15 @@ class Row:
     """A backend's entry in the table."""
 
     title: str
-    """Its official name, with the device if it runs on several kinds."""
+    """Its official name."""
     kinds: tuple[DeviceKind, ...]
     """The kinds of devices it supports."""
     places: str
     """The same in words, for errors."""
     open: Callable[[Request, Device, str], Backend]
     """Opens it on a device, given the reason for choosing it; imports its dependencies only then."""
+    distributions: tuple[str, ...] = ()
+    """Any of these packages provides it; if none is installed, `auto` does not consider it on a CPU."""
 
 
 def open_backend(
@@ -113,6 +121,9 @@ def _opened(rows: Mapping[BackendName, Row], request: Request) -> Backend:
             if not isinstance(found, str):
                 return found
             why = found
+    if where is not None and where.kind == "gpu":
+        row = next(row for row in rows.values() if "gpu" in row.kinds)
+        return row.open(request, where, "requested")
     return _on_cpu(rows, request, why)
 
 
@@ -129,7 +140,8 @@ def _on_nvidia(rows: list[Row], request: Request, where: Device) -> Backend | st
         try:
             backend = row.open(request, where, "")
         except GpenEdgeError as error:
-            missing.append(f"{row.title}: {error}")
+            place = " on CUDA" if len(row.kinds) > 1 else ""
+            missing.append(f"{row.title}{place}: {error}")
         else:
             backend.why = "; ".join([*filter(None, [backend.why]), *missing]) or "requested"
             return backend
@@ -139,8 +151,17 @@ def _on_nvidia(rows: list[Row], request: Request, where: Device) -> Backend | st
 
 
 def _on_cpu(rows: Mapping[BackendName, Row], request: Request, why: str) -> Backend:
-    row = next(row for row in rows.values() if "cpu" in row.kinds)
-    return row.open(request, Device("cpu"), why)
+    """Open the backend that is fastest on the CPU, as far as that may be measured, else the first."""
+    where = Device("cpu")
+    (name, row), *others = [(name, row) for name, row in rows.items() if "cpu" in row.kinds]
+    versions: dict[str, str | int | None] = {other: installed(*each.distributions) for other, each in others}
+    others = [(other, each) for other, each in others if versions[other]]
+    if not others or not may_measure():
+        return row.open(request, where, why)
+    versions[name] = installed(*row.distributions)
+    key = key_of(request.package, threads=request.threads, **versions)
+    ways = {each.title: partial(each.open, request, where, "") for _, each in [(name, row), *others]}
+    return fastest(ways, request.package, key, why, (request.watch or Watch()).notice)
 
 
 def _tensorrt(request: Request, where: Device, why: str) -> Backend:
@@ -163,9 +184,22 @@ def _onnxruntime(request: Request, where: Device, why: str) -> Backend:
     )
 
 
+def _openvino(request: Request, where: Device, why: str) -> Backend:
+    from runtime.network.backends.openvino import OpenVinoBackend
+
+    return OpenVinoBackend(request.package, device=where, threads=request.threads, why=why)
+
+
 BACKENDS: dict[BackendName, Row] = {
     "tensorrt": Row("TensorRT", ("cuda",), "NVIDIA GPUs", _tensorrt),
     "tensorrt-rtx": Row("TensorRT-RTX", ("cuda",), "NVIDIA GPUs", _tensorrt_rtx),
-    "onnxruntime": Row("ONNX Runtime on CUDA", ("cuda", "cpu"), "NVIDIA GPUs and CPUs", _onnxruntime),
+    "onnxruntime": Row(
+        "ONNX Runtime",
+        ("cuda", "cpu"),
+        "NVIDIA GPUs and CPUs",
+        _onnxruntime,
+        ("onnxruntime", "onnxruntime-gpu"),
+    ),
+    "openvino": Row("OpenVINO", ("cpu", "gpu"), "CPUs and Intel GPUs", _openvino, ("openvino",)),
 }
 """All backends; `auto` prefers the earlier one."""

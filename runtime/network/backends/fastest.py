@@ -1,0 +1,104 @@
+"""Which of several backends is fastest on this machine: measured the first time, remembered from then on."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+
+from base.errors import BackendError, GpenEdgeError
+from engines.package import Package
+from engines.portrait import portraits
+from runtime.network.backends.measured import Figures, Key, recall, remember
+from runtime.network.backends.protocol import Backend, Batch
+
+VARIABLE = "GPEN_EDGE_MEASURE"
+"""Set to 0, nothing is measured, so that no choice depends on how busy a machine was."""
+TURNS = 4
+"""Passes of each backend, one after the other in turns; the first does not count."""
+PATIENCE = 20.0
+"""Seconds after which no further turn begins, once one has counted."""
+
+Ways = Mapping[str, Callable[[], Backend]]
+
+
+def may_measure() -> bool:
+    """Return whether `$GPEN_EDGE_MEASURE` lets backends be measured."""
+    return os.environ.get(VARIABLE) != "0"
+
+
+def fastest(
+    ways: Ways, package: Package, key: Key, why: str, notice: Callable[[str], None] = lambda sentence: None
+) -> Backend:
+    """Open the backend that restores a face in the least time.
+
+    ways    how each backend is opened, by the name that a user reads; the first is taken where others fail
+    key     everything that the times depend on
+    why     what led to this choice, for the backend's own `why`
+    notice  told when measuring begins, which may take some seconds
+
+    Raises GpenEdgeError if the first backend cannot be opened.
+    """
+    seconds = recall("fastest", key)
+    if seconds is not None and seconds.keys() == ways.keys():
+        backend, failed = _first_of(ways, sorted(ways, key=dict(seconds).__getitem__))
+    else:
+        notice(f"measuring what is faster here, {' or '.join(ways)}: this takes some seconds, but only once")
+        opened, failed = _all_of(ways)
+        seconds = seconds_of(opened, portraits(package.manifest.size)[:1])
+        if not failed:
+            remember("fastest", key, seconds)
+        backend = opened.pop(min(seconds, key=dict(seconds).__getitem__))
+        for other in opened.values():
+            other.close()
+    backend.why = "; ".join([*filter(None, [why, backend.why]), _in_words(seconds), *failed])
+    return backend
+
+
+def seconds_of(backends: Mapping[str, Backend], crop: Batch) -> dict[str, float]:
+    """Return the least seconds that each backend takes for one face, measured in turns.
+
+    crop  1×3×S×S in [−1, 1]
+    """
+    best, start = dict.fromkeys(backends, math.inf), time.monotonic()
+    for turn in range(TURNS):
+        for name, backend in backends.items():
+            began = time.perf_counter()
+            state = backend.encode(crop)
+            backend.generate(state)
+            backend.release(state)
+            if turn:
+                best[name] = min(best[name], time.perf_counter() - began)
+        if turn and time.monotonic() - start > PATIENCE:
+            break
+    return best
+
+
+def _all_of(ways: Ways) -> tuple[dict[str, Backend], list[str]]:
+    """Open all that can be opened; return also why the others cannot."""
+    opened: dict[str, Backend] = {}
+    failed: list[str] = []
+    for i, (name, way) in enumerate(ways.items()):
+        try:
+            opened[name] = way()
+        except GpenEdgeError as error:
+            if not i:
+                raise
+            failed.append(f"{name}: {error}")
+    return opened, failed
+
+
+def _first_of(ways: Ways, names: list[str]) -> tuple[Backend, list[str]]:
+    """Open the first that can be opened; return also why those before it cannot."""
+    failed: list[str] = []
+    for name in names:
+        try:
+            return ways[name](), failed
+        except GpenEdgeError as error:
+            failed.append(f"{name}: {error}")
+    raise BackendError("; ".join(failed))
+
+
+def _in_words(seconds: Figures) -> str:
+    """Return the times in words, the least first."""
+    times = sorted(seconds.items(), key=lambda item: item[1])
+    return "a face took " + ", ".join(f"{1e3 * time:.3g} ms in {name}" for name, time in times)

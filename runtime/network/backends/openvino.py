@@ -1,0 +1,370 @@
+"""OpenVINO, on the CPU or on an Intel GPU."""
+
+import hashlib
+import io
+import math
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base.errors import BackendError, EngineError
+from base.text import cause_of
+from engines.cache import EngineCache
+from engines.package import RESTORING, GraphName, Package, Port
+from engines.portrait import portraits
+from engines.record import EngineKey, EngineRecord
+from runtime.network.backends.device import Device
+from runtime.network.backends.measured import key_of, recall, remember
+from runtime.network.backends.protocol import Batch, Move
+from runtime.network.backends.renewed_step import moved
+
+LEAST_PSNR = 55.0
+"""dB from FP32 that a package's portraits must keep for a shorter number format to be used."""
+MAX_BATCH = {"cpu": 1, "gpu": 4}
+"""Most crops that go through together: a CPU gains nothing by more, and needs a model for each number."""
+
+Precision = Literal["f32", "bf16", "f16"]
+_SHORT: dict[str, tuple[str, Precision]] = {"cpu": ("BF16", "bf16"), "gpu": ("FP16", "f16")}
+"""Of each kind of device, the capability that OpenVINO reports for a shorter format, and its name."""
+_IN_WORDS: dict[Precision, str] = {"f32": "FP32", "bf16": "bf16", "f16": "FP16"}
+_SHORTENED: tuple[GraphName, ...] = ("encoder", "generator")
+"""What may compute in the shorter format. The loop's own arithmetic and the latent code stay in FP32."""
+_RENAMED = {"estimate": "crop"}
+"""The step reads as `estimate` what the encoder reads as `crop`."""
+
+
+@dataclass(eq=False)
+class State:
+    """A batch between two half passes: its tensors are made once and written again by every pass."""
+
+    batch: int
+    tensors: dict[str, Any]
+    """By the names of the graphs' ports: what one graph writes, the next one reads."""
+    moves: list[tuple[Any, Any]]
+    """Of each move, the gain of the picture and of the latent."""
+    moved: bool = False
+    """Whether the estimate was moved since it was encoded."""
+
+
+class OpenVinoBackend:
+    """The graphs of a package in OpenVINO. Several threads may use it; their passes take turns."""
+
+    name = "openvino"
+
+    def __init__(
+        self,
+        package: Package,
+        *,
+        device: Device,
+        threads: int | None = None,
+        why: str = "asked for",
+        cache: EngineCache | None = None,
+        precision: Precision | None = None,
+    ) -> None:
+        """Open the graphs that every photo needs.
+
+        precision  of encoder and generator; None is the device's shorter format if portraits stay near FP32
+                   in it, which is measured once
+
+        Raises BackendError when OpenVINO or the device is not there, or does not take the package.
+        """
+        self.device = str(device)
+        manifest = package.manifest
+        self.max_batch = manifest.batch or MAX_BATCH[device.kind]
+        self.renews = manifest.loop_kind == "renewed"
+        self._package, self._threads, self._cache = package, threads, cache
+        self._turn = threading.Lock()
+        self._closed = False
+        self._core = _core()
+        self._where = _named(self._core, device)
+        with _told(self.device):
+            self._target = _target(self._core, self._where)
+        self._compiled: dict[tuple[GraphName, int, Precision], Any] = {}
+        self._requests: dict[tuple[GraphName, int, Precision], Any] = {}
+        self.precision: Precision = "f32"
+        psnr = None
+        if precision is None:
+            self.precision, psnr = self._chosen(device)
+        else:
+            self.precision = precision
+        for graph in RESTORING:
+            self._request(graph, manifest.batch or 1)
+        self.why = "; ".join(filter(None, [why, _format(self.precision, psnr, _SHORT[device.kind][1])]))
+
+    def encode(self, crops: Batch, moves: Sequence[Move] = ()) -> State:
+        """Take in B×3×S×S crops in [−1, 1], and what the steps to come will move."""
+        batch = len(crops)
+        ports = [port for name in (*RESTORING, "step") for port in self._ports(name)]
+        with _told(self.device):
+            tensors = {port.name: self._tensor(port, batch) for port in ports if port.name not in _UNSHARED}
+            state = State(batch, tensors, [self._uploaded(move, batch) for move in moves])
+            np.copyto(tensors["crop"].data, crops)
+        self._encode(state)
+        return state
+
+    def generate(self, state: State) -> None:
+        """Make r of the state's latent and features."""
+        if self.renews and state.moved:
+            self._encode(state)
+            state.moved = False
+        self._run("generator", state)
+
+    def step(self, state: State, move: int) -> NDArray[np.float32]:
+        """Move the estimate and, unless it is encoded again, the latent; return the change, B."""
+        picture_gain, latent_gain = state.moves[move]
+        tensors, state.moved = state.tensors, True
+        if self.renews and self._package.manifest.moves_latent:
+            estimate, change = moved(tensors["crop"].data, tensors["restored"].data, picture_gain.data)
+            np.copyto(tensors["crop"].data, estimate)
+            return change
+        self._run("step", state, {"picture_gain": picture_gain, "latent_gain": latent_gain})
+        for name in ("crop", "w"):
+            following = _FOLLOWING[name]
+            if following in tensors:
+                tensors[name], tensors[following] = tensors[following], tensors[name]
+        return np.array(tensors["change"].data[:, 0])
+
+    def restored(self, state: State) -> Batch:
+        """Return the restored crops, B×3×S×S in [−1, 1] or a little beyond."""
+        return np.array(state.tensors["restored"].data)
+
+    def estimate(self, state: State) -> Batch:
+        """Return the present estimate, B×3×S×S in [−1, 1] or a little beyond."""
+        return np.array(state.tensors["crop"].data)
+
+    def release(self, state: State) -> None:
+        """Do nothing: a state's memory goes with it."""
+
+    def close(self) -> None:
+        """Give back the models' memory."""
+        with self._turn:
+            self._closed = True
+            self._requests.clear()
+            self._compiled.clear()
+
+    def _encode(self, state: State) -> None:
+        self._run("encoder", state)
+        self._run("mapping", state)
+
+    def _run(self, graph: GraphName, state: State, others: Mapping[str, Any] | None = None) -> None:
+        """Run a graph from a state's tensors into a state's tensors.
+
+        others  what it reads beside them
+        """
+        with self._turn, _told(self.device):
+            request = self._request(graph, state.batch)
+            tensors = {**state.tensors, **(others or {})}
+            for port in self._ports(graph):
+                request.set_tensor(port.name, tensors[_RENAMED.get(port.name, port.name)])
+            request.infer()
+
+    def _ports(self, graph: GraphName) -> tuple[Port, ...]:
+        found = self._package.manifest.graphs[graph]
+        return (*found.inputs, *found.outputs)
+
+    def _tensor(self, port: Port, batch: int) -> Any:
+        """Return an empty tensor; on a GPU, in memory of the host that it can reach."""
+        import openvino
+
+        kind = openvino.Type.f16 if port.dtype == "float16" else openvino.Type.f32
+        shape = openvino.Shape(_lengths(port, batch))
+        if self._where == "CPU":
+            return openvino.Tensor(kind, shape)
+        return self._core.get_default_context(self._where).create_host_tensor(kind, shape)
+
+    def _uploaded(self, move: Move, batch: int) -> tuple[Any, Any]:
+        size = self._package.manifest.size
+        picture = self._tensor(Port("picture_gain", "float32", ("batch", 1, size, size)), batch)
+        latent = self._tensor(Port("latent_gain", "float32", ("batch", 1)), batch)
+        picture.data[:], latent.data[:] = move.picture_gain, move.latent_gain
+        return picture, latent
+
+    def _chosen(self, device: Device) -> tuple[Precision, float | None]:
+        """Return the format to compute in, and the PSNR of portraits in the device's shorter one, in dB."""
+        capability, short = _SHORT[device.kind]
+        if capability not in self._core.get_property(self._where, "OPTIMIZATION_CAPABILITIES"):
+            return "f32", None
+        key = key_of(self._package, target=self._target, version=_version(), precision=short)
+        figures = recall("precision", key)
+        if figures is None:
+            figures = {"psnr": self._nearness(short)}
+            remember("precision", key, figures)
+        psnr = figures["psnr"]
+        return (short if psnr >= LEAST_PSNR else "f32"), psnr
+
+    def _nearness(self, short: Precision) -> float:
+        """Return the PSNR of portraits in a shorter format against FP32, in dB, of the worst one."""
+        pictures: dict[Precision, list[Batch]] = {}
+        batch = self._package.manifest.batch or 1
+        formats: tuple[Precision, Precision] = ("f32", short)
+        for self.precision in formats:
+            pictures[self.precision] = [self._pass(crop) for crop in _samples(self._package.manifest.size)]
+        for graph in _SHORTENED:  # so that at most three models of a graph are in memory
+            self._requests.pop((graph, batch, "f32"), None)
+        errors = [np.square(a - b).mean() for a, b in zip(*pictures.values(), strict=True)]
+        worst = float(max(errors))
+        if not math.isfinite(worst):
+            return -math.inf
+        return 10 * math.log10(4 / max(worst, 1e-12))
+
+    def _pass(self, crop: Batch) -> Batch:
+        state = self.encode(crop)
+        self.generate(state)
+        return np.clip(self.restored(state), -1, 1)
+
+    def _request(self, graph: GraphName, batch: int) -> Any:
+        """Return what runs a graph for a batch; its model is compiled when it is first needed."""
+        if self._closed:
+            raise BackendError("the backend is closed: open it again")
+        key = (graph, batch, self.precision if graph in _SHORTENED else "f32")
+        if key not in self._requests:
+            self._requests[key] = self._model(*key).create_infer_request()
+        return self._requests[key]
+
+    def _model(self, graph: GraphName, batch: int, precision: Precision) -> Any:
+        """Return a compiled model, from the cache if it is there; kept there if it can be written."""
+        made: list[Any] = []
+        key = EngineKey(
+            graph=graph,
+            graph_sha256=self._package.manifest.graphs[graph].sha256,
+            runtime=self.name,
+            version=_version(),
+            target=self._target,
+            precision=precision,
+            max_batch=batch,
+        )
+
+        def build(file: Path) -> EngineRecord:
+            start = time.perf_counter()
+            made.append(self._compile(graph, batch, precision))
+            content = io.BytesIO()
+            with _told(self.device, f"cannot keep {graph}.onnx"):
+                made[0].export_model(content)
+            file.write_bytes(content.getvalue())
+            return EngineRecord(
+                key=key,
+                sha256="",
+                size=0,
+                package=self._package.manifest.name,
+                built=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                seconds=round(time.perf_counter() - start, 1),
+            )
+
+        with suppress(EngineError):  # a folder that may only be read
+            cache = self._cache or EngineCache()
+            cached = cache.get(key, build)
+            if not made:
+                with suppress(RuntimeError):  # of another build of OpenVINO, say: compiled again
+                    return self._core.import_model(
+                        io.BytesIO(cached.plan), self._where, self._options(precision)
+                    )
+                cache.get(key, build, rebuild=True)
+        return made[0] if made else self._compile(graph, batch, precision)
+
+    def _compile(self, graph: GraphName, batch: int, precision: Precision) -> Any:
+        ports = self._package.manifest.graphs[graph].inputs
+        with _told(self.device, f"cannot run {graph}.onnx"):
+            model = self._core.read_model(self._package.graph(graph))
+            # It is faster where it knows all lengths.
+            model.reshape({port.name: _lengths(port, batch) for port in ports})
+            return self._core.compile_model(model, self._where, self._options(precision))
+
+    def _options(self, precision: Precision) -> dict[str, Any]:
+        options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+        if self._where == "CPU":
+            # Threads bound to cores would share them with those of the next process.
+            options |= {"INFERENCE_NUM_THREADS": self._threads or 0, "ENABLE_CPU_PINNING": False}
+        return options
+
+
+_FOLLOWING = {"crop": "next_estimate", "w": "next_w"}
+"""What a step writes that takes the place of what it read."""
+_UNSHARED = ("estimate", "picture_gain", "latent_gain")
+"""Inputs of the step that are not tensors of a state."""
+
+
+def import_openvino() -> Any:
+    """Return the module `openvino`. Raises BackendError when it is not installed."""
+    # It would report each import to its maker; it does without what is not there.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    try:
+        import openvino
+    except ImportError as error:
+        raise BackendError("this backend needs OpenVINO: pip install 'gpen-edge[openvino]'") from error
+    return openvino
+
+
+@lru_cache(maxsize=1)
+def _core() -> Any:
+    """Return OpenVINO's plugins, which a process loads once."""
+    return import_openvino().Core()
+
+
+def _version() -> str:
+    """Return OpenVINO's version without the name of its branch."""
+    return str(import_openvino().get_version()).split("-releases")[0]
+
+
+def _named(core: Any, device: Device) -> str:
+    """Return OpenVINO's name of a device. Raises BackendError when it does not find it."""
+    if device.kind == "cpu":
+        return "CPU"
+    found = [name for name in core.available_devices if name.partition(".")[0] == "GPU"]
+    if device.index >= len(found):
+        there = ", ".join(["cpu", *(f"gpu:{i}" for i in range(len(found)))])
+        raise BackendError(
+            f"OpenVINO finds no Intel GPU {device}, only {there}: look at its driver, or take --device cpu"
+        )
+    return str(found[device.index])
+
+
+def _target(core: Any, where: str) -> str:
+    """Return what a compiled model is bound to: a device and what it can do."""
+    name = " ".join(str(core.get_property(where, "FULL_DEVICE_NAME")).split())
+    able = ",".join(sorted(core.get_property(where, "OPTIMIZATION_CAPABILITIES")))
+    return f"{name[:48]} {hashlib.sha256(f'{name} {able}'.encode()).hexdigest()[:8]}"
+
+
+def _format(chosen: Precision, psnr: float | None, short: Precision) -> str:
+    """Return which number format was chosen, and why, in words."""
+    if psnr is None:
+        return _IN_WORDS[chosen]
+    if chosen == "f32":
+        return f"FP32, as {_IN_WORDS[short]} is only {psnr:.0f} dB near it"
+    return f"{_IN_WORDS[chosen]}, {psnr:.0f} dB from FP32"
+
+
+def _lengths(port: Port, batch: int) -> list[int]:
+    return [batch if isinstance(length, str) else length for length in port.shape]
+
+
+def _samples(size: int) -> list[Batch]:
+    """Return the portrait and a coarse copy of it, as a network meets them, each 1×3×S×S in [−1, 1]."""
+    sharp = portraits(size)[:1]
+    cell = max(1, size // 64)
+    height = size // cell * cell
+    coarse = sharp.copy()
+    cells = sharp[:, :, :height, :height].reshape(1, 3, height // cell, cell, height // cell, cell)
+    coarse[:, :, :height, :height] = cells.mean((3, 5)).repeat(cell, 2).repeat(cell, 3)
+    return [sharp, coarse]
+
+
+@contextmanager
+def _told(device: str, what: str = "failed") -> Iterator[None]:
+    """Say in one line why OpenVINO failed. Raises BackendError."""
+    try:
+        yield
+    except BackendError:
+        raise
+    except Exception as error:  # its own exceptions are RuntimeErrors, those of its binding anything
+        raise BackendError(f"OpenVINO {what} on {device}: {cause_of(error)}") from error
