@@ -30,7 +30,9 @@ def _run(arguments: list[str]) -> int:
     parser = CommandParser(prog="python -m export", description=__doc__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_arguments(commands.add_parser("package", prog="python -m export", description=__doc__))
-    parsing.add_arguments(commands.add_parser("parsing", description=parsing.add_parsing.__doc__))
+    parsing.add_arguments(
+        commands.add_parser("parsing", description="Add a face-parsing network to a model package.")
+    )
     if arguments[:1] != ["parsing"]:
         arguments = ["package", *arguments]  # the command that is meant if none is named
     options = parser.parse_args(arguments)
