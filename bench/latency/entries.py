@@ -21,6 +21,7 @@ ON_GPU = {"device": "cuda:0"}
 IN_PYTORCH = {"device": "cuda"}
 PACKAGE_WAYS = {
     "": ("ONNX Runtime", Way("package")),
+    "-openvino": ("OpenVINO", Way("package", {"backend": "openvino"})),
     "-cuda": ("ONNX Runtime, CUDA", Way("package", {**ON_GPU, "provider": "cuda"})),
     "-tensorrt-provider": ("ONNX Runtime, TensorRT", Way("package", {**ON_GPU, "provider": "tensorrt"})),
     "-tensorrt": ("TensorRT", Way("package", {**ON_GPU, "backend": "tensorrt"})),
@@ -68,6 +69,16 @@ def network_entries(*, compiled: bool) -> tuple[Entry, ...]:
         Entry("static", "static form, ONNX Runtime", onnx, "static"),
         Entry("winograd", "static form with Winograd, ONNX Runtime", onnx, "winograd"),
         Entry("openvino", "static form, OpenVINO", Way("openvino"), "static"),
+        Entry(
+            "openvino-bf16", "static form, OpenVINO bf16", Way("openvino", {"precision": "bf16"}), "static"
+        ),
+        Entry(
+            "openvino-int8",
+            "static form, OpenVINO INT8",
+            PACKAGE_WAYS["-openvino"][1],
+            "fp32",
+            lacks=NEEDS_PORTRAITS,
+        ),
         *(_of_package(name, "fp32") for name in ("-cuda", "-tensorrt-provider")),
         *_engines("-tensorrt"),
         *_engines("-tensorrt-rtx"),

@@ -3,7 +3,6 @@
 A form's own libraries are imported when it is opened, so that a process which holds one pays for that alone.
 """
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -69,13 +68,11 @@ def _onnxruntime(graph: Path, threads: int) -> Form:
     return lambda crops: cast(Array, session.run(None, {name: crops})[0])
 
 
-def _openvino(graph: Path, threads: int) -> Form:
-    # It would report each import to its maker; what is not there it does without.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino
+def _openvino(graph: Path, threads: int, *, precision: str = "f32") -> Form:
+    from runtime.network.backends.openvino import import_openvino
 
-    core = openvino.Core()
-    options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+    core = import_openvino().Core()
+    options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision}
     opened: dict[int, Any] = {}
 
     def restore(crops: Array) -> Array:
@@ -149,13 +146,23 @@ class Way:
 
     def why_not(self) -> str | None:
         """Return why it cannot run here, if so."""
-        if self.form == "openvino" and not find_spec("openvino"):
-            return "OpenVINO is not installed: pip install openvino"
+        if "openvino" in (self.form, self.options.get("backend")):
+            return self._why_not_in_openvino()
         if "device" not in self.options:
             compilers = which("g++") or which("clang++")
             missing = "compiled" in self.options and not compilers
             return "torch.compile finds no C++ compiler: install g++" if missing else None
         return self._why_not_on_gpu() if find_gpu() else "no NVIDIA GPU was found"
+
+    def _why_not_in_openvino(self) -> str | None:
+        if not find_spec("openvino"):
+            return "OpenVINO is not installed: pip install 'gpen-edge[openvino]'"
+        if self.options.get("precision") != "bf16":
+            return None
+        from runtime.network.backends.openvino import import_openvino
+
+        able = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return None if "BF16" in able else "this processor has no bf16"
 
     def _why_not_on_gpu(self) -> str | None:
         if self.form == "torch":
