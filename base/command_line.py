@@ -1,4 +1,4 @@
-"""What all command lines share: one line for an error the user can mend, the exit status, and the console."""
+"""What all command lines share: one-line errors, exit status, and output to the console."""
 
 import io
 import sys
@@ -15,10 +15,10 @@ INTERRUPTED = 130
 
 
 def run(command: Callable[[], int]) -> int:
-    """Run a command and return its exit status, 2 after an error the user can mend, 130 when interrupted.
+    """Run a command and return its exit status: 2 after an error the user can correct, 130 when interrupted.
 
-    SIGTERM and SIGHUP interrupt it as Ctrl-C does. Reading the arguments is part of the command: help and
-    mistakes are shown too.
+    SIGTERM and SIGHUP interrupt it as Ctrl-C does. The command also parses its arguments, so `--help` and
+    usage errors are handled here too.
     """
     _escape_what_the_console_lacks()
     try:
@@ -34,7 +34,7 @@ def run(command: Callable[[], int]) -> int:
 
 @contextmanager
 def progress_bar(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show a bar while a terminal looks on; call what is given after each of `total` steps."""
+    """Show a progress bar on a terminal; call the function it yields after each of `total` steps."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -47,7 +47,7 @@ def progress_bar(what: str, total: int) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def needs_extra(extra: str, command: str) -> Iterator[None]:
-    """Turn a failed import in the block into an error that says what to install. Raises GpenEdgeError."""
+    """Replace an ImportError raised in the block by a GpenEdgeError that names the package to install."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -57,7 +57,7 @@ def needs_extra(extra: str, command: str) -> Iterator[None]:
 
 
 def _escape_what_the_console_lacks() -> None:
-    """Have characters that standard output or error cannot show written as escapes, in place of an error."""
+    """Write characters that standard output or error cannot encode as escapes instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

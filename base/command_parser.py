@@ -1,4 +1,4 @@
-"""How all commands read their arguments: errors are one line, help shows defaults, --version is known."""
+"""The argument parser of all commands: one-line errors, help with defaults, and --version."""
 
 import argparse
 import sys
@@ -14,10 +14,10 @@ SHOWN = 40
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An argument parser that raises UsageError where argparse would print its whole usage and exit."""
+    """An argument parser that raises UsageError where argparse would print the full usage and exit."""
 
     def __init__(self, **options: Any) -> None:
-        """Make a parser; subcommands get one of this class too.
+        """Create a parser; subcommands use this class too.
 
         options  of argparse.ArgumentParser; if no `usage` is given, help shows only the positional arguments
                  and `[OPTION ...]`
@@ -52,7 +52,7 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def help_of(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
-    """Return the help of an option as --help shows it, with its default, on one line."""
+    """Return the help text of an option on one line, with its default, as --help shows it."""
     return _Formatter(parser.prog)._expand_help(action)
 
 

@@ -1,12 +1,12 @@
-"""The errors a user can mend. A command line prints their message, one line, and exits with status 2."""
+"""Errors that a user can correct. Commands print the one-line message and exit with status 2."""
 
 
 class GpenEdgeError(Exception):
-    """Say what was given, what was expected and what to do, in one line."""
+    """Base class; the message states in one line what was given, what was expected and what to do."""
 
 
 class UsageError(GpenEdgeError):
-    """The arguments of a command cannot be understood."""
+    """The arguments of a command are invalid."""
 
 
 class CheckpointError(GpenEdgeError):
@@ -14,7 +14,7 @@ class CheckpointError(GpenEdgeError):
 
 
 class PackageError(GpenEdgeError):
-    """A model package is missing, incomplete, changed or foreign."""
+    """A model package is missing, incomplete, modified or of another kind."""
 
 
 class PhotoError(GpenEdgeError):
@@ -30,7 +30,7 @@ class SettingsError(GpenEdgeError):
 
 
 class BackendError(GpenEdgeError):
-    """The wanted backend or device is not there, or it failed."""
+    """The requested backend or device is unavailable or has failed."""
 
 
 class EngineError(GpenEdgeError):
@@ -38,4 +38,4 @@ class EngineError(GpenEdgeError):
 
 
 class WatchError(GpenEdgeError):
-    """A watched folder or its output folder cannot be worked with, or another watcher works on it."""
+    """A watched folder or its output folder cannot be used, or another watcher is using it."""

@@ -21,19 +21,19 @@ if sys.platform != "win32":
     import fcntl
 
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
-"""What file systems say that cannot sync a folder."""
+"""Error numbers of file systems that cannot sync a folder."""
 
 DRAFT = "gpen-edge-"
-"""What the temporary files of `write_atomically` begin with, after a dot."""
+"""Prefix of the temporary files of `write_atomically`, after a dot."""
 
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of `path` when the block ends well, and vanishes when it does not.
+    """Open a file that replaces `path` if the block succeeds and is deleted if it fails.
 
-    Until then it is a temporary file in the same folder that nobody else may read, and an older file at
-    `path` stays as it was. A symbolic link is followed: it is its target that is replaced. Raises
-    PhotoError when the system refuses (no folder, no permission, disk full).
+    Until then it is a temporary file in the same folder, readable only by its owner, and an existing file
+    at `path` is unchanged. If `path` is a symbolic link, its target is replaced. Raises PhotoError if the
+    system refuses (no folder, no permission, disk full).
     """
     target = Path(os.path.realpath(path))
     draft = draft_beside(target, DRAFT)
@@ -51,13 +51,13 @@ def write_atomically(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write what msgspec can encode as indented JSON, whole or not at all. Raises PhotoError."""
+    """Write a value that msgspec can encode as indented JSON, whole or not at all. Raises PhotoError."""
     with write_atomically(path) as file:
         file.write(json_bytes(value))
 
 
 def json_bytes(value: Any) -> bytes:
-    """Return what msgspec can encode as indented JSON that ends with a line end."""
+    """Return a value that msgspec can encode as indented JSON with a final newline."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
@@ -74,23 +74,23 @@ def sha256_within(path: Path, most: float) -> str | None:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
             digest.update(block)
-            if file.tell() > most:  # it has grown meanwhile
+            if file.tell() > most:  # it has grown in the meantime
                 return None
     return digest.hexdigest()
 
 
 def draft_beside(path: Path, prefix: str = "") -> Path:
-    """Return a name in the folder of `path` for what shall become `path`: hidden, and nobody's so far."""
+    """Return an unused hidden name in the folder of `path`, for the file that will become `path`."""
     return path.with_name(f".{prefix}{secrets.token_hex(8)}.tmp")
 
 
 @contextmanager
 def write_new(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
-    """Open a new file that vanishes unless the block ends well; nobody else may read it before.
+    """Open a new file that is deleted unless the block succeeds; until then only its owner may read it.
 
-    synced  it is on the disk then
+    synced  flush it to the disk at the end of the block
 
-    Raises OSError, FileExistsError among them.
+    Raises OSError, including FileExistsError.
     """
     usual_mode = _usual_mode(path)
     with open(path, "xb", opener=for_its_owner) as file, vanishing(path):
@@ -102,7 +102,7 @@ def write_new(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
 
 
 def _usual_mode(path: Path) -> int:
-    """Return the mode that umask and folder give a new file: that of an empty one, which is removed."""
+    """Return the mode that a new file in the folder gets, by creating an empty one and removing it."""
     with path.open("xb") as file, vanishing(path):
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
     path.unlink()
@@ -110,13 +110,13 @@ def _usual_mode(path: Path) -> int:
 
 
 def for_its_owner(path: str, flags: int) -> int:
-    """Open a file that nobody else may read, if it is new: an opener of `open`."""
+    """Opener for `open`: a newly created file is readable only by its owner."""
     return os.open(path, flags, 0o600)
 
 
 @contextmanager
 def vanishing(draft: Path) -> Iterator[None]:
-    """Remove a temporary file when the block raises."""
+    """Remove a temporary file if the block raises."""
     try:
         yield
     except BaseException:
@@ -126,16 +126,16 @@ def vanishing(draft: Path) -> Iterator[None]:
 
 
 def sweep(folders: Iterable[Path]) -> int:
-    """Remove the temporary files that killed runs of `write_atomically` have left; return how many.
+    """Remove temporary files left by killed runs of `write_atomically`; return how many.
 
-    Those that a program still writes are locked by it, and stay.
+    Files that a running program is still writing are locked, and are kept.
     """
     drafts = [path for folder in folders for path in folder.glob(f".{DRAFT}*.tmp")]
     return sum(map(_removed, drafts))
 
 
 def _removed(draft: Path) -> bool:
-    """Remove a temporary file unless somebody has locked it; return whether it was removed."""
+    """Remove a temporary file unless another process has locked it; return whether it was removed."""
     try:
         with draft.open("r+b") as file, _lock(file, needed=True):
             draft.unlink()
@@ -146,15 +146,15 @@ def _removed(draft: Path) -> bool:
 
 @contextmanager
 def _lock(file: BinaryIO, *, needed: bool = False) -> Iterator[None]:
-    """Keep a file locked, even after it was closed; OSError where that is needed and cannot be."""
-    if sys.platform == "win32":  # what is open cannot be removed there
+    """Lock a file beyond its closing. Raises OSError where a lock is needed and unavailable."""
+    if sys.platform == "win32":  # open files cannot be removed there
         yield
         return
     descriptor = os.dup(file.fileno())
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # some file systems know no locks
+        except OSError:  # some file systems do not support locks
             if needed:
                 raise
         yield
@@ -163,9 +163,9 @@ def _lock(file: BinaryIO, *, needed: bool = False) -> Iterator[None]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk, so that a power cut does not take back a rename.
+    """Flush a folder's entries to the disk, so that a power cut cannot undo a rename.
 
-    File systems that cannot do that are trusted. Raises OSError.
+    File systems without this operation are trusted to do it themselves. Raises OSError.
     """
     if os.name == "nt":  # folders cannot be opened there
         return

@@ -1,4 +1,4 @@
-"""Signals that end a program politely do so as Ctrl-C does: by KeyboardInterrupt, so that it can tidy up."""
+"""Handle termination signals like Ctrl-C: they raise KeyboardInterrupt, so that the program can clean up."""
 
 import signal
 import threading
@@ -19,8 +19,8 @@ _ENDING = [
 def interruptible() -> Iterator[None]:
     """Raise KeyboardInterrupt in the block for Ctrl-C, SIGTERM (cron, systemd, `kill`) and SIGHUP (logout).
 
-    A signal that is ignored (`nohup`) or has a handler already keeps it. Outside the main thread, which alone
-    may set handlers, this does nothing.
+    Signals that are already ignored (`nohup`) or handled are left as they are. Does nothing outside the main
+    thread, since only that may set handlers.
     """
     last = -GRACE
 

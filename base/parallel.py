@@ -1,4 +1,4 @@
-"""Do the same for many, on all cores."""
+"""Apply a function to many items on all cores."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,16 +12,16 @@ Done = TypeVar("Done")
 
 
 def parallel(work: Callable[[Item], Done], items: Iterable[Item]) -> Iterator[Done]:
-    """Yield what the work makes of each item, in their order; an error is raised in its item's place.
+    """Yield the result for each item, in order; an exception is raised when its item's turn comes.
 
-    The work is threads' work: NumPy and OpenCV compute without Python's lock. There are as many threads as
-    OpenCV would use by itself.
+    Threads suffice because NumPy and OpenCV release Python's lock. As many are used as OpenCV itself would
+    use.
     """
     with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as threads:
         yield from threads.map(work, items)
 
 
 def for_each(keys: Iterable[Key], work: Callable[[Key], Done]) -> dict[Key, Done]:
-    """Return what the work makes of each key."""
+    """Return the result for each key."""
     keys = list(keys)
     return dict(zip(keys, parallel(work, keys), strict=True))

@@ -1,11 +1,11 @@
-"""Text from outside, made fit for an error message of one line."""
+"""Make text from outside safe for a one-line error message."""
 
 import unicodedata
 from pathlib import Path
 
 
 def one_line(text: str | Path) -> str:
-    """Escape what does not print: line ends, terminal controls and undecodable bytes of a file's name."""
+    """Escape unprintable characters: line ends, terminal controls and undecodable bytes of file names."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in str(text)
@@ -13,7 +13,7 @@ def one_line(text: str | Path) -> str:
 
 
 def folded(name: str) -> str:
-    """Return a form that is equal for all names that some file system treats as the same."""
+    """Return a form that is equal for names that some file system treats as the same."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
@@ -23,11 +23,11 @@ def utf8(path: Path) -> str:
 
 
 def cause_of(error: BaseException) -> str:
-    """Say in a few words why `error` was raised: the system's own words where it comes from the system."""
+    """Return in a few words why `error` was raised; for an OSError, the system's own description."""
     if isinstance(error, MemoryError):
         return "not enough memory"
     if isinstance(error, OSError) and error.strerror:
         return one_line(error.strerror)
     return (
         one_line(" ".join(str(error).split())) or type(error).__name__
-    )  # libraries' messages have line ends
+    )  # messages of libraries may contain line ends

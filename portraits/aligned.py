@@ -1,4 +1,4 @@
-"""Portraits as photos: aligned already, so that each is the crop of its own face."""
+"""Treat aligned portraits as photos: each is already the crop of its own face."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +13,15 @@ from runtime.restorer import Restorer
 
 
 def open_restorer(package: Package) -> Restorer:
-    """Open a package for photos that are aligned portraits: nothing is left to a detector's chance.
+    """Open a package for photos that are aligned portraits, without a real detector.
 
-    The whole crop is pasted, so that all that the model makes of it can be measured.
+    The whole crop is pasted, so that the model's entire output can be measured.
     """
     return Restorer(package, open_backend("auto", package), AlignedPortraits(), WholeCrops())
 
 
 class AlignedPortraits:
-    """A detector that finds the face where the published template has it."""
+    """A detector that returns the face at the position of the published template."""
 
     def detect(self, pixels: NDArray[np.uint8]) -> tuple[Face, ...]:
         """Return the one face of a square portrait."""
@@ -31,7 +31,7 @@ class AlignedPortraits:
 
 
 class WholeCrops:
-    """A parser by which the landmarks draw the regions, and the background is pasted with the head."""
+    """A parser that derives regions from the landmarks, and has the background pasted along with the head."""
 
     def parse(self, aligned: AlignedFace) -> ParsedFace:
         """Return the regions that a face has without a face-parsing network."""

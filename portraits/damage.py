@@ -1,7 +1,7 @@
-"""What time and cameras do to a face: the ranges of training, the published chain, and calibration's damage.
+"""Damage to portraits: the ranges used in training, the published degradation chain, and calibration's damage.
 
-`degrade` is the published chain: what a model is measured by. Training goes through `training.damage`, which
-does the same and more.
+`degrade` is the published chain, on which models are measured. Training uses `training.damage`, which does
+this and more.
 """
 
 from dataclasses import dataclass
@@ -22,59 +22,60 @@ Crop = NDArray[np.float32]
 
 
 class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The ranges to draw from, uniformly (after Yang et al. 2021 and Wang et al. 2021, GFPGAN).
+    """Ranges to draw from uniformly (after Yang et al. 2021, and Wang et al. 2021, GFPGAN).
 
-    The shares below the first five are of crops that get something else or more than the published chain of
-    blur, shrinking, noise and JPEG; each is drawn on its own, so a crop may have several.
+    The first five fields parametrise the published chain of blur, shrinking, noise and JPEG. The shares below
+    them are of crops that are damaged differently or further; each is drawn independently, so several may
+    apply to one crop.
     """
 
     blur: tuple[float, float] = (0.1, 10.0)
     """σ of the Gaussian blur in pixels of a 512-px crop; narrower or wider crops scale it."""
     downscale: tuple[float, float] = (1.0, 8.0)
-    """Factor by which the picture is shrunk, and enlarged again at the end."""
+    """Factor by which the picture is shrunk, and enlarged at the end."""
     noise: tuple[float, float] = (0.0, 20.0)
     """σ of the Gaussian noise on the small picture, in 8-bit levels."""
     jpeg: tuple[int, int] = (60, 100)
     """JPEG quality of the small picture."""
     untouched: float = 0.12
-    """Share of crops that stay as they are: what is good must come back as it was."""
+    """Share of crops left undamaged: the network must return a good crop unchanged."""
 
     light: float = 0.3
     """Share damaged lightly: blur, shrinking, noise and JPEG from the mild end of their ranges."""
     single: float = 0.3
-    """Share that goes through one step of the chain alone: only so is a sharp picture noisy."""
+    """Share that goes through a single step of the chain; otherwise no sharp picture would be noisy."""
     partial: float = 0.25
-    """Share that is spared one or more steps of the chain, each with even chances."""
+    """Share for which each step of the chain is skipped with probability one half, at least one of them."""
     shuffled: float = 0.2
-    """Share whose steps come in any order."""
+    """Share whose steps are applied in random order."""
     other_kernels: float = 0.35
-    """Share shrunk and enlarged by any kernel, in place of area averages and bicubic interpolation."""
+    """Share resized with random kernels instead of area averages and bicubic interpolation."""
     uneven_blur: float = 0.15
-    """Share whose blur differs by direction."""
+    """Share with anisotropic blur."""
     motion: float = 0.08
-    """Share blurred by a movement."""
+    """Share with motion blur."""
     motion_length: tuple[float, float] = (4.0, 28.0)
-    """Of the movement, in pixels of a 512-px crop."""
+    """Length of the motion, in pixels of a 512-px crop."""
     shot_noise: float = 0.12
-    """Share whose noise grows with the light, as a sensor's."""
+    """Share whose noise grows with brightness, like a sensor's."""
     grain: float = 0.1
-    """Share with film grain in place of white noise."""
+    """Share with film grain instead of white noise."""
     grain_size: tuple[float, float] = (0.6, 1.6)
-    """σ of the grain's correlation in pixels of the small picture."""
+    """σ of the grain's spatial correlation, in pixels of the small picture."""
     low_light: float = 0.06
-    """Share taken in the dark; the target is as dark, without the noise."""
+    """Share in low light; the target is equally dark, but without noise."""
     exposure: tuple[float, float] = (0.06, 0.4)
-    """Of a crop in low light, as a share of the light."""
+    """Brightness of a crop in low light, relative to the original."""
     grey: float = 0.06
-    """Share without colour, the target neither: colours are not invented."""
+    """Share without colour, in the target too, so that no colours are invented."""
     sepia: float = 0.03
-    """Share toned sepia, the target too."""
+    """Share in sepia, in the target too."""
     scratches: float = 0.04
-    """Share with scratches and dust, which the target does not have."""
+    """Share with scratches and dust, which are not in the target."""
     uneven_focus: float = 0.1
     """Share whose blur grows from one side of the crop to the other."""
     halftone: float = 0.03
-    """Share printed through a screen of dots."""
+    """Share with a halftone screen."""
     screen: tuple[float, float] = (4.0, 10.0)
     """Period of the dots in pixels of a 512-px crop."""
 
@@ -91,7 +92,7 @@ class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 )
 
     def begun(self, part: float) -> "Ranges":
-        """Return the same with that part, from the mild end, of what the published chain draws from."""
+        """Return these ranges with those of the published chain cut to this share from their mild ends."""
 
         def first(least: float, most: float) -> tuple[float, float]:
             return least, least + part * (most - least)
@@ -137,9 +138,9 @@ LIMITS: dict[str, tuple[float, float]] = {
 
 
 def degrade(portrait: Portrait, rng: Generator, ranges: Ranges) -> Portrait:
-    """Return the portrait blurred, shrunk, noisy, compressed and enlarged again: the published chain.
+    """Return the portrait after the published chain: blur, shrink, add noise, compress, enlarge.
 
-    Of the ranges only the first five count here; the same generator always gives the same result.
+    Only the first five ranges are used. A generator in the same state gives the same result.
     """
     if rng.random() < ranges.untouched:
         return portrait
@@ -158,12 +159,12 @@ def through_chain(
     noise: NDArray[np.float64] | float,
     quality: int | None,
 ) -> Portrait:
-    """Return a picture blurred, shrunk, noisy, compressed and enlarged again.
+    """Return a picture after blurring, shrinking, adding noise, compressing and enlarging it.
 
     picture     S×S×3 in levels, RGB: uint8, or float32, which is not rounded before the noise
     blur        σ of the Gaussian, in pixels; 0 does not blur
-    small_size  to which the picture is shrunk
-    noise       is added to the small picture, in levels
+    small_size  side to which the picture is shrunk, in pixels
+    noise       added to the small picture, in levels
     quality     of the JPEG; None does not compress
     """
     size = len(picture)
@@ -180,23 +181,23 @@ def through_chain(
 
 
 def compressed(picture: Portrait, quality: int) -> Portrait:
-    """Return a picture, H×W×3 uint8 RGB, as it comes back from a JPEG file."""
+    """Return a picture, H×W×3 uint8 RGB, after encoding it as JPEG and decoding it."""
     _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
 
 
 @dataclass(frozen=True)
 class Damage:
-    """Ranges that each kind of damage is drawn from, evenly."""
+    """Ranges from which each kind of damage is drawn uniformly."""
 
     blur: tuple[float, float]
     """σ in pixels of a crop of 512."""
     shrink: tuple[float, float]
-    """Factor by which the picture has been smaller."""
+    """Factor by which the picture is shrunk before it is enlarged to its size."""
     noise: tuple[float, float]
     """σ in 8-bit levels, on the small picture."""
     jpeg: tuple[int, int]
-    """Quality, of the small picture."""
+    """JPEG quality of the small picture."""
 
 
 CLEAN = None
@@ -206,11 +207,11 @@ DAMAGES = (
     Damage(blur=(0, 5), shrink=(1, 4), noise=(0, 12), jpeg=(50, 95)),
     Damage(blur=(2, 10), shrink=(2, 8), noise=(3, 20), jpeg=(30, 90)),
 )
-"""From none to strong; the strong is the worst that blind restoration is commonly trained for."""
+"""From none to the strongest damage that blind restoration is commonly trained for."""
 
 
 def damaged(crop: Crop, damage: Damage | None, rng: Generator) -> Crop:
-    """Return a crop blurred, shrunk, noisy, compressed and enlarged again; or itself."""
+    """Return a crop after blurring, shrinking, adding noise, compressing and enlarging it, or unchanged."""
     if damage is None:
         return crop
     size = len(crop)

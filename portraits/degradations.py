@@ -1,4 +1,4 @@
-"""The damage that restoration is measured on: a fixed table, from light to heavy."""
+"""The degradations that benchmarks use: a fixed table, from light to heavy."""
 
 from dataclasses import dataclass
 
@@ -9,24 +9,24 @@ from portraits.damage import Portrait, Ranges, through_chain
 from portraits.damage import degrade as degrade_at_random
 
 RANGES = Ranges(untouched=0.0)
-"""The training ranges, without the share that is left as it is."""
+"""The training ranges, without the share of undamaged crops."""
 
 
 @dataclass(frozen=True)
 class Degradation:
-    """One kind of damage, in the order in which it is done."""
+    """One degradation; its fields are in the order in which they are applied."""
 
     name: str
     blur: float = 0.0
     """σ of a Gaussian blur, in pixels of a 512-px crop; larger or smaller crops scale it."""
     shrink: float = 1.0
-    """Factor by which the picture is made smaller; it is enlarged again at the end."""
+    """Factor by which the picture is shrunk; it is enlarged at the end."""
     noise: float = 0.0
     """σ of white noise on the small picture, in 8-bit levels."""
     jpeg: int | None = None
-    """Quality of the small picture; None leaves it uncompressed."""
+    """JPEG quality of the small picture; None leaves it uncompressed."""
     ranges: Ranges | None = None
-    """Drawn at random from these ranges instead."""
+    """If given, the damage is drawn from these ranges instead."""
 
 
 UNDEGRADED = "undegraded"
@@ -58,7 +58,7 @@ MIXED = ("mixed-light", "mixed-medium", "mixed-heavy")
 NAMES = tuple(degradation.name for degradation in DEGRADATIONS)
 
 TEXTURE = ("nearly-clean", "mixed-light", "noise-medium", "blur-heavy", "training-range")
-"""What the controls are judged by: the five rows of design §4's table."""
+"""The degradations on which the controls are judged."""
 
 
 def named(names: tuple[str, ...]) -> tuple[Degradation, ...]:
@@ -70,10 +70,10 @@ def named(names: tuple[str, ...]) -> tuple[Degradation, ...]:
 
 
 def degrade(truth: Portrait, degradation: Degradation, portrait: int) -> Portrait:
-    """Return a damaged copy; always the same for the same portrait, whatever else is measured.
+    """Return a damaged copy; the same portrait always gives the same result.
 
     truth     S×S×3 uint8, RGB
-    portrait  its number: each has noise of its own
+    portrait  its number, which seeds its noise
     """
     if degradation.ranges:
         return degrade_at_random(truth, np.random.default_rng((0, portrait)), degradation.ranges)

@@ -1,4 +1,4 @@
-"""How near a picture is to the truth, by measures that need no trained network.
+"""Measures of how close a picture is to the truth; none needs a trained network.
 
 Structure is measured on brightness, as the papers do; pictures are H×W×3 uint8, RGB.
 """
@@ -22,7 +22,7 @@ from runtime.finish.paste import FEATHER
 Plane: TypeAlias = NDArray[np.float64]
 """H×W, brightness in 8-bit levels."""
 Weights: TypeAlias = NDArray[np.float32]
-"""H×W, how much each pixel counts."""
+"""H×W, the weight of each pixel."""
 
 TITLES = {
     "psnr": "PSNR, dB",
@@ -41,16 +41,16 @@ SKIN = ("cheek", "forehead", "nose")
 FEATURES = ("eye", "lip")
 
 TEXTURE_SIGMA = 2.0
-"""Fine detail is what a Gaussian blur of so many pixels takes away."""
+"""σ in pixels of the Gaussian blur that removes fine detail."""
 BANDS = (1.0, 2.0, 4.0)
-"""σ in pixels of the Gaussian blurs that cut detail into bands, the finest first."""
+"""σ in pixels of the Gaussian blurs that separate detail into bands, the finest first."""
 FAINTEST = 0.25
-"""Levels below which a band is taken for empty: what rounding to 8 bits leaves."""
+"""Levels below which a band counts as empty, because rounding to 8 bits leaves as much."""
 
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """Where a face is measured: the middle, which pasting fills with the restored face alone."""
+    """Where a face is measured: its middle, which after pasting consists only of the restored face."""
 
     inside: tuple[slice, slice]
     skin: Weights
@@ -59,7 +59,7 @@ class Ground:
 
 
 def ground(size: int) -> Ground:
-    """Return where to measure in portraits of size×size, aligned with the published template."""
+    """Return where to measure in portraits of size×size pixels that are aligned with the published template."""
     margin = math.ceil(FEATHER * size)
     inside = (slice(margin, size - margin),) * 2
     masks = region_masks(TEMPLATES["published"] * size, size)
@@ -89,7 +89,7 @@ def brightness(picture: Portrait) -> Plane:
 
 
 def psnr(a: Portrait, b: Portrait, weights: Weights | None = None) -> float:
-    """Return the peak signal-to-noise ratio in dB; with weights, of the pixels that they count."""
+    """Return the peak signal-to-noise ratio in dB, with each pixel weighted if weights are given."""
     squares = ((a.astype(np.float64) - b) ** 2).mean(axis=2)
     error = float(np.average(squares, weights=weights))
     return 10 * math.log10(255**2 / max(error, 1e-10))
@@ -106,7 +106,7 @@ def ssim(x: Plane, y: Plane) -> float:
 
 
 def texture(x: Plane, y: Plane, weights: Weights) -> float:
-    """Return the correlation of the fine detail of two pictures, in [−1, 1]; 0 where one has none."""
+    """Return the correlation of the fine detail of two pictures, in [−1, 1]; 0 if one has none."""
     x, y = (plane - cv2.GaussianBlur(plane, (0, 0), TEXTURE_SIGMA) for plane in (x, y))
     x, y = (plane - np.average(plane, weights=weights) for plane in (x, y))
     power = float((weights * x * x).sum() * (weights * y * y).sum())
@@ -114,10 +114,10 @@ def texture(x: Plane, y: Plane, weights: Weights) -> float:
 
 
 def blur(picture: Portrait) -> float:
-    """Return the blur effect, 0 for sharp to 1 for blurred: how little a blur changes the picture.
+    """Return the blur effect, from 0 (sharp) to 1 (blurred): how little blurring changes the picture.
 
     F. Crete et al., "The blur effect: perception and estimation with a new no-reference perceptual blur
-    metric", 2007, as scikit-image has it. Needs no truth. Noise counts as sharpness; a flat picture has none.
+    metric", 2007, as implemented in scikit-image. Needs no truth. Noise counts as sharpness.
     """
     if not np.ptp(brightness(picture)):
         return 1.0
@@ -125,15 +125,16 @@ def blur(picture: Portrait) -> float:
 
 
 def detail(x: Plane, weights: Weights) -> float:
-    """Return the RMS of the finest band in levels: wax has little of it, noise much. Needs no truth."""
+    """Return the RMS of the finest band in levels: low for waxy skin, high for noise. Needs no truth."""
     return float(2 ** _statistics(x, weights)[0])
 
 
 def octaves_apart(x: Plane, y: Plane, weights: Weights) -> float:
-    """Return how far the texture statistics of two pictures are apart: a mean of octaves, 0 for the same.
+    """Return the mean difference of the texture statistics of two pictures in octaves; 0 if they are equal.
 
-    Texture may lie elsewhere, but must be as strong in each band, and as evenly spread: what a cartoon
-    keeps of a band's energy lies in a few strong edges, and its mean magnitude falls.
+    The position of texture does not count, but its strength in each band and how evenly it is spread do. In
+    a cartoon-like face the energy of a band is concentrated in a few strong edges, and its mean magnitude
+    is low.
     """
     return float(np.abs(_statistics(x, weights) - _statistics(y, weights)).mean())
 

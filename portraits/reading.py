@@ -1,4 +1,4 @@
-"""Portraits out of a folder: aligned squares as they are, or the faces found in photos."""
+"""Read portraits from a folder: aligned squares, or faces found in photos."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ Crop = NDArray[np.float32]
 """S×S×3 in [0, 1], RGB."""
 
 LEAST = 8
-"""Portraits that calibration needs: from fewer nothing can be concluded about the next one."""
+"""Minimum number of portraits for calibration; fewer do not predict how others behave."""
 
 
 def pictures_in(folder: Path, what: str = "portraits", least: int = 1) -> list[Path]:
@@ -28,7 +28,7 @@ def pictures_in(folder: Path, what: str = "portraits", least: int = 1) -> list[P
 
     what   what the pictures are, in the plural, for the error
 
-    Raises PhotoError when there are fewer than `least`.
+    Raises PhotoError if there are fewer than `least`.
     """
     name = one_line(folder)
     if not folder.is_dir():
@@ -44,10 +44,10 @@ def load_portraits(
 ) -> list[Portrait]:
     """Read a folder of square, aligned portraits, sorted by name, from number `first` on.
 
-    limit  how many at most; None reads all
-    size   S to which they are resized; None keeps each at its own
+    limit  the largest number to read; None reads all
+    size   side S to which they are resized; None keeps the size of each
 
-    Raises PhotoError when there is none, or one is not a square picture.
+    Raises PhotoError if there are none, or one is not square.
     """
     paths = pictures_in(folder)[first:][:limit]
     if not paths:
@@ -68,16 +68,16 @@ def resized(portrait: Portrait, size: int) -> Portrait:
 
 
 def no_finer(portrait: Portrait, edge: int) -> Portrait:
-    """Return a portrait of at most edge×edge pixels."""
+    """Return a portrait, reduced to edge×edge pixels if it is larger."""
     return portrait if len(portrait) <= edge else resized(portrait, edge)
 
 
 def crops_of(path: Path, size: int, detector: Detector | None) -> Iterator[Crop]:
     """Yield the faces of a picture as crops.
 
-    detector  finds the faces of a photo; None takes the picture itself as one, square and aligned
+    detector  finds the faces of a photo; None takes the picture itself as an aligned square crop
 
-    Raises PhotoError when the file cannot be read, or an aligned crop is not square or of one colour.
+    Raises PhotoError if the file cannot be read, or an aligned crop is not square or is of a single colour.
     """
     pixels = read_photo(path).pixels
     if detector is None:
