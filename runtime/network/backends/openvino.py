@@ -67,7 +67,7 @@ class OpenVinoBackend:
         *,
         device: Device,
         threads: int | None = None,
-        why: str = "asked for",
+        why: str = "requested",
         cache: EngineCache | None = None,
         precision: Precision | None = None,
     ) -> None:

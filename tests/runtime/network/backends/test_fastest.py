@@ -159,12 +159,12 @@ def test_auto_takes_what_was_measured_to_be_faster(package, monkeypatch, times, 
     for _ in range(2):
         backend = open_backend("auto", package, device="cpu", threads=1)
         assert backend.name == name
-        assert backend.why.startswith("the CPU was asked for; ")
+        assert backend.why.startswith("the CPU was requested; ")
         assert "a face took 250 ms in " in backend.why
         backend.close()
     assert asked == [("ONNX Runtime", "OpenVINO")]
     named = open_backend("onnxruntime", package, device="cpu", threads=1)
-    assert (named.name, named.why) == ("onnxruntime", "the CPU was asked for")
+    assert (named.name, named.why) == ("onnxruntime", "the CPU was requested")
     named.close()
 
 
@@ -178,5 +178,5 @@ def test_auto_measures_nothing_where_openvino_is_not_installed_or_measuring_is_o
     else:
         monkeypatch.setattr(choice, "installed", lambda *names: None if "openvino" in names else "1")
     backend = open_backend("auto", package, device="cpu", threads=1)
-    assert (backend.name, backend.why) == ("onnxruntime", "the CPU was asked for")
+    assert (backend.name, backend.why) == ("onnxruntime", "the CPU was requested")
     backend.close()

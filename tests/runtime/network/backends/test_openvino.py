@@ -203,10 +203,10 @@ def processor(monkeypatch):
 @pytest.mark.parametrize(
     ("psnr", "precision", "why"),
     [
-        (68.2, "bf16", "asked for; bf16, 68 dB from FP32"),
-        (55.0, "bf16", "asked for; bf16, 55 dB from FP32"),
-        (54.2, "f32", "asked for; FP32, as bf16 is only 54 dB near it"),
-        (float("-inf"), "f32", "asked for; FP32, as bf16 is only -inf dB near it"),
+        (68.2, "bf16", "requested; bf16, 68 dB from FP32"),
+        (55.0, "bf16", "requested; bf16, 55 dB from FP32"),
+        (54.2, "f32", "requested; FP32, as bf16 is only 54 dB near it"),
+        (float("-inf"), "f32", "requested; FP32, as bf16 is only -inf dB near it"),
     ],
 )
 def test_bf16_is_taken_where_portraits_stay_near_which_is_measured_once(
@@ -227,7 +227,7 @@ def test_bf16_is_not_measured_where_the_processor_does_not_have_it(tiny_package,
     processor("FP32", "INT8")
     monkeypatch.setattr(OpenVinoBackend, "_nearness", None)
     backend = opened(tiny_package)
-    assert (backend.precision, backend.why) == ("f32", "asked for; FP32")
+    assert (backend.precision, backend.why) == ("f32", "requested; FP32")
     backend.close()
 
 
@@ -297,6 +297,6 @@ def test_the_command_line_takes_it_and_says_so(tiny_package, portrait_file, tmp_
     out = tmp_path / "out.png"
     arguments = [str(portrait_file), "-o", str(out), "--model", str(tiny_package), "--threads", "1"]
     assert main([*arguments, "--backend", "openvino"]) == 0
-    assert "backend: openvino on cpu (asked for; " in capsys.readouterr().err
+    assert "backend: openvino on cpu (requested; " in capsys.readouterr().err
     assert out.exists()
     assert sys.modules.get("openvino_telemetry") is None  # it tells nobody that it is used
