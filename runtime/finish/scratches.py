@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from runtime.faces.align import AlignedFace, cut_out, joined, shift, surroundings
 from runtime.faces.regions import region_weights
 from runtime.finish.patch import Patch
-from runtime.pixels import Map, Pixels, eight_bit
+from runtime.pixels import Map, Pixels, as_float, eight_bit
 
 Segment = tuple[int, int, int, int]
 """x0, y0, x1, y1 of its ends."""
@@ -37,6 +37,7 @@ CONTRAST = 16 / 255  # to what lies beside it, at least
 OVER_TEXTURE = 2.0  # and how much more than the face's fine lines have on average
 ISOLATED = 2.0  # how much more than what lies right beside it: hair lies beside hair
 SUPPORTED = 0.85  # share of its length on which it is seen
+ALIKE = 2.0  # times its own strength may its two sides differ: the outline of a face is no scratch
 EVEN = 0.5  # least strength there, as a share of what it usually has
 
 TOUCHED = 0.02
@@ -87,8 +88,10 @@ def find_scratches(
         piece = cast(Pixels, cv2.resize(piece, smaller, interpolation=cv2.INTER_AREA))
         oval = cv2.resize(oval.astype(np.uint8), smaller, interpolation=cv2.INTER_NEAREST) > 0
     found = np.zeros(piece.shape[:2], np.float32)
+    grey = as_float(cv2.cvtColor(eight_bit(piece), cv2.COLOR_RGB2GRAY))
     for lines, length in zip(_fine_lines(piece, width * factor), (BRIGHT_LENGTH, DARK_LENGTH), strict=True):
-        np.maximum(found, _scratches_among(lines, oval, eyes * factor, width * factor, length), out=found)
+        scratches = _scratches_among(lines, grey, oval, eyes * factor, width * factor, length)
+        np.maximum(found, scratches, out=found)
     if factor < 1:
         found = np.asarray(cv2.resize(found, shape, interpolation=cv2.INTER_LINEAR), np.float32)
     return found
@@ -113,7 +116,12 @@ def _thickest(width: float) -> int:
 
 
 def _scratches_among(
-    lines: Map, oval: NDArray[np.bool_], eyes: NDArray[np.floating[Any]], width: float, length: float
+    lines: Map,
+    grey: Map,
+    oval: NDArray[np.bool_],
+    eyes: NDArray[np.floating[Any]],
+    width: float,
+    length: float,
 ) -> Map:
     """Return which fine lines are scratches: those that long straight segments within the oval lie on."""
     nothing = np.zeros_like(lines)
@@ -131,7 +139,7 @@ def _scratches_among(
     true = [
         segment
         for segment in ends
-        if _is_scratch(segment, lines, least, width) and not _joins(segment, eyes, width)
+        if _is_scratch(segment, lines, grey, least, width) and not _joins(segment, eyes, width)
     ]
     if not true:
         return nothing
@@ -163,8 +171,8 @@ def _joins(segment: Segment, eyes: NDArray[np.floating[Any]], width: float) -> b
     return bool(near and drop < math.tan(math.radians(EYES_ANGLE)) * level)
 
 
-def _is_scratch(segment: Segment, lines: Map, least: float, width: float) -> bool:
-    """Tell whether a line is seen all along a segment, evenly strong, and none beside it."""
+def _is_scratch(segment: Segment, lines: Map, grey: Map, least: float, width: float) -> bool:
+    """Tell whether a line is seen all along a segment, evenly strong, none beside it, its sides alike."""
     x0, y0, x1, y1 = segment
     long = math.hypot(x1 - x0, y1 - y0)
     t = np.linspace(0, 1, max(2, round(long)), dtype=np.float32)
@@ -178,7 +186,10 @@ def _is_scratch(segment: Segment, lines: Map, least: float, width: float) -> boo
     beside = np.maximum(across[:thick].mean(axis=0), across[-thick:].mean(axis=0))
     seen = (middle > least) & (middle > ISOLATED * beside)
     even = np.quantile(middle, 1 - SUPPORTED) >= EVEN * np.median(middle)
-    return bool(seen.mean() >= SUPPORTED and even)
+    brightness = cv2.remap(grey, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    apart = np.abs(brightness[:thick].mean(axis=0) - brightness[-thick:].mean(axis=0))
+    alike = np.median(apart) <= ALIKE * np.median(middle)
+    return bool(seen.mean() >= SUPPORTED and even and alike)
 
 
 def soften(piece: Pixels, scratches: Map, width: float) -> Pixels:

@@ -117,7 +117,17 @@ def with_line_outside_the_face(photo):
     return photo
 
 
-@pytest.mark.parametrize("make", [np.copy, grainy, with_glasses, with_line_outside_the_face])
+def before_a_dark_wall(photo):
+    """The cheek ends in a lit rim, and dark begins behind it."""
+    lit = photo.astype(int)
+    lit[:, 192:200] += 35
+    lit[:, :192] = 12
+    return cv2.GaussianBlur(np.clip(lit, 0, 255).astype(np.uint8), (0, 0), 0.8)
+
+
+@pytest.mark.parametrize(
+    "make", [np.copy, grainy, with_glasses, with_line_outside_the_face, before_a_dark_wall]
+)
 def test_a_portrait_without_scratches_is_left_alone(make: Callable[[np.ndarray], np.ndarray]):
     photo = make(portrait())
     face = aligned(photo)
