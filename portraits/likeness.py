@@ -59,7 +59,8 @@ class Ground:
 
 
 def ground(size: int) -> Ground:
-    """Return where to measure in aligned portraits of size×size pixels, in the published template."""
+    """Return where to measure in portraits of size×size pixels that are aligned with the published
+    template."""
     margin = math.ceil(FEATHER * size)
     inside = (slice(margin, size - margin),) * 2
     masks = region_masks(TEMPLATES["published"] * size, size)

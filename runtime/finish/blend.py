@@ -2,9 +2,9 @@
 
 P. J. Burt and E. H. Adelson, "A multiresolution spline with application to image mosaics", ACM Transactions
 on Graphics 2(4), 1983: each band of a Laplacian pyramid is blended with a mask as soft as the band is coarse.
-Blending is linear, so it is done to the change that the face makes, and only what differs from a plain blend
-with the narrow mask is needed. That has no detail finer than the crop's, so it is found in the crop, whatever
-the photo's size.
+Blending is linear, so it is applied to the change that the face makes, and only the difference from a plain
+blend with the narrow mask is computed. That difference has no detail finer than the crop, so it is computed
+in the crop, whatever the photo's size.
 """
 
 import math
@@ -20,20 +20,20 @@ from runtime.pixels import Map, smoothstep
 NARROW = (0.45, 0.8)
 """Where the narrow mask rises from 0 to 1, in widths of the feather from the crop's edge."""
 WINDOW = (0.0, 0.4)
-"""Where the coarse bands, which reach further out, may begin: at the edge nothing may change."""
+"""The same for the coarse bands, which reach further out; they must be 0 at the edge."""
 
 
 def narrow_mask(size: int, feather: float) -> Map:
-    """Return the mask of the finest band, S×S; feather is the width of the plain mask's border in pixels."""
+    """Return the mask of the finest band, S×S; `feather` is the border width of the plain mask in pixels."""
     return _rising(size, feather, *NARROW)
 
 
 def coarse_blend(change: NDArray[np.float32], kappa: Map, feather: float) -> NDArray[np.float32]:
     """Return what blending at several scales adds to a blend with the narrow mask: S×S×3.
 
-    0 on the crop's edge, 0 where κ is 1, and nearly 0 wherever the coarsest mask is 1.
+    The result is 0 on the crop's edge and where κ is 1, and nearly 0 wherever the coarsest mask is 1.
 
-    change   S×S×3, what the face changes in its crop: (1 − κ) (r − x)
+    change   S×S×3, the change that the face makes in its crop: (1 − κ) (r − x)
     kappa    S×S, the share that is left to the photo
     feather  width of the plain mask's border in pixels of the crop
     """
@@ -58,7 +58,7 @@ def _pyramid(picture: NDArray[np.float32], levels: int) -> list[NDArray[np.float
 
 
 def _rising(size: int, feather: float, start: float, end: float) -> Map:
-    """Return S×S, rising from 0 to 1 between two distances from the edge, in feathers."""
+    """Return a map, S×S, that rises from 0 to 1 between two distances from the edge, in feathers."""
     pixel = np.arange(size)
     from_edge = np.minimum(pixel, size - 1 - pixel) / feather
     side = smoothstep((from_edge - start) / (end - start))

@@ -1,6 +1,6 @@
-"""The rest of the photo: what the restored faces are pasted into.
+"""The rest of the photo, into which the restored faces are pasted.
 
-It is the photo, enlarged if that is asked for. To add an enhancer of the rest of the photo, write its module,
+It is the photo, enlarged if requested. To add an enhancer of the rest of the photo, write its module,
 add a row to ENHANCERS, and declare its switch as a field of RestoreSettings.
 """
 
@@ -22,8 +22,8 @@ class Enhancer:
     setting: str
     """The field of RestoreSettings that switches it on."""
     enhance: Callable[[Pixels, int], Pixels]
-    """Takes a photo, which it leaves as it is, and a factor; returns the photo enhanced and so many times as
-    large, with the same dtype."""
+    """Takes a photo, which it must not change, and a factor; returns the photo enhanced and enlarged by that
+    factor, with the same dtype."""
 
 
 ENHANCERS: tuple[Enhancer, ...] = ()
@@ -31,7 +31,7 @@ ENHANCERS: tuple[Enhancer, ...] = ()
 
 
 def canvas_of(photo: Pixels, settings: RestoreSettings) -> Pixels | None:
-    """Return the photo as an enhancer makes it, enlarged; None where none is switched on."""
+    """Return the photo enhanced and enlarged; None if no enhancer is switched on."""
     for enhancer in ENHANCERS:
         if getattr(settings, enhancer.setting):
             return enhancer.enhance(photo, settings.upscale)
@@ -39,12 +39,12 @@ def canvas_of(photo: Pixels, settings: RestoreSettings) -> Pixels | None:
 
 
 def enlarged(photo: Pixels, factor: int) -> Pixels:
-    """Return a copy that may be written to, enlarged by Lanczos resampling."""
+    """Return a writable copy, enlarged by Lanczos resampling."""
     if factor == 1:
         return cast(Pixels, photo.copy())
     height, width = photo.shape[:2]
     size = (width * factor, height * factor)
-    if is_grey(photo):  # in one channel: of three, floating-point sums might differ
+    if is_grey(photo):  # one channel is enough, and floating-point sums of three might differ
         grey = cv2.resize(photo[..., 0], size, interpolation=cv2.INTER_LANCZOS4)
         return cast(Pixels, cv2.merge([grey] * 3))
     return cast(Pixels, cv2.resize(photo, size, interpolation=cv2.INTER_LANCZOS4))

@@ -1,8 +1,8 @@
-"""What lies above the crop's resolution: detail of a large face that the network never sees (design §4).
+"""Fine detail of large faces: detail above the crop's resolution, which the network never sees.
 
-A crop pixel of a large face is several photo pixels wide. What is lost on the way into the crop is the photo
-less its crop, laid back over it. That completes what the network makes of the crop, however strongly the face
-is restored: without its noise, which the network took out of the rest.
+A crop pixel of a large face is several photo pixels wide. The detail lost by cutting out the crop is the
+photo minus the crop, warped back onto the photo. It is denoised and added to the restored face, however
+strongly that is restored.
 """
 
 from dataclasses import dataclass
@@ -29,67 +29,68 @@ from runtime.finish.noise import (
 from runtime.pixels import Picture, Pixels
 
 Bands: TypeAlias = NDArray[np.float32]
-"""Of the noise in each wavelet band, the finest first, and each colour channel: its standard deviation, of 1.
+"""Standard deviation of the noise in units of full scale, by wavelet band (the finest first) and colour
+channel.
 
 3×3.
 """
 
 LARGER = 1.0
-"""Photo pixels to a crop pixel from which on a face has detail above its crop."""
+"""Photo pixels per crop pixel above which a face has detail finer than its crop."""
 
 FALLING = 0.15
-"""Texture has this much of the second band's power in the finest one, each by BAND_NOISE: pores, stubble and
-hair 0.03 to 0.1 in portraits. White noise has as much in both."""
+"""Power of texture in the finest band relative to the second, each divided by its BAND_NOISE: 0.03 to 0.1 for
+pores, stubble and hair in portraits. For white noise the ratio is 1."""
 
 TINT = 0.75 / 255
-"""How much the colours of clean skin differ from pixel to pixel, in each band; noise differs more."""
+"""Difference between the colour channels of clean skin in each band; noise differs more."""
 
 UNSEEN = 1.5 / 255
-"""White noise that nobody sees in studio light: its standard deviation. Pores would go with it."""
+"""Standard deviation of white noise that is invisible in studio light; removing it would remove pores too."""
 
 NOISE_ALONE, FIRM = 1.5, 2.0
-"""A band with less than so many times the noise's power is noise alone, from the second number on there is
-detail for certain; between them it comes in smoothly, since few pixels tell a band's power roughly."""
+"""Ratios of a band's power to the noise's: below the first the band counts as noise alone, above the second
+as certain detail. Between them detail fades in, since the power measured from few pixels is rough."""
 
 AROUND = 5
-"""Side of the square in which a band's power is measured, in pixels."""
+"""Side of the window in which a band's power is measured, in pixels."""
 
 REACH = SUPPORT + AROUND // 2
-"""How far around a pixel the photo is looked at, in pixels."""
+"""How far around a pixel the photo is read, in pixels."""
 
 QUIETEST = 0.1
-"""A channel with less noise than so much of the noisiest one's counts as this noisy when they are pooled."""
+"""When channels are pooled, each counts as having at least this share of the noisiest channel's noise."""
 
 LEAST = 1e-6
-"""Noise under this, of 1, is none."""
+"""Noise below this, in units of full scale, is treated as none."""
 
 WHOLE: Bands = np.zeros((len(BAND_NOISE), 3), np.float32)
-"""Nothing of the detail is noise."""
+"""No noise in any band."""
 
 MUCH = 3 / 255
-"""Root mean square of the detail above the crop that is worth a word: sharp portraits twice as fine as their
-crop have 4 to 8 levels, the same enlarged from the crop's size 2."""
+"""Root mean square of fine detail that is worth a warning: sharp portraits twice as large as their crop have
+4 to 8 levels, and the same portraits enlarged from the crop's size 2."""
 
 
 @dataclass(frozen=True, eq=False)
 class Above:
-    """What a face holds above its crop's resolution."""
+    """The detail of a face above its crop's resolution."""
 
     noise: Bands
-    """Of the photo, in each wavelet band and colour channel."""
+    """Of the photo's noise, in each wavelet band and colour channel."""
     detail: float
-    """Root mean square of what is not noise, of 1."""
+    """Root mean square of the detail without noise, in units of full scale."""
 
     @property
     def is_much(self) -> bool:
-        """Return whether it is worth a word."""
+        """Return whether the detail is worth a warning."""
         return self.detail >= MUCH
 
 
 def find_above(photo: Pixels, aligned: AlignedFace, gain: NDArray[np.floating] | float = 1.0) -> Above | None:
-    """Return what a face holds above its crop's resolution; None where the photo is no finer than the crop.
+    """Measure a face's detail above its crop's resolution; None if the photo is no finer than the crop.
 
-    Looks at the middle of the face only, so that a large one costs no more.
+    Only the middle of the face is measured, so that large faces take no longer.
 
     photo    H×W×3 uint8 or uint16 RGB, not enlarged
     aligned  a face of that photo
@@ -107,14 +108,15 @@ def find_above(photo: Pixels, aligned: AlignedFace, gain: NDArray[np.floating] |
 
 
 def above_crop(own: Picture, seen: Picture, noise: Bands) -> Picture:
-    """Return what of the photo lies above the crop's resolution, without its noise.
+    """Return the photo's detail above the crop's resolution, without its noise.
 
-    Each wavelet band keeps the share of its power that is not noise, found in the surroundings of each pixel:
-    the empirical Wiener filter, J. S. Lee, "Digital image enhancement and noise filtering by use of local
-    statistics", IEEE PAMI 2(2), 1980. Single pixels tell too little: their texture is no larger than noise.
+    Each wavelet band keeps the share of its power that is not noise, measured around each pixel: the
+    empirical Wiener filter, J. S. Lee, "Digital image enhancement and noise filtering by use of local
+    statistics", IEEE PAMI 2(2), 1980. A window is needed because the texture of a single pixel is no stronger
+    than the noise.
 
     own    H×W×3 in [0, 1], the photo
-    seen   the same part of its crop, laid over the photo
+    seen   the same part of the crop, warped onto the photo
     noise  of the photo; all 0 keeps noise as well (grain)
     """
     lost = own - seen
@@ -127,7 +129,7 @@ def above_crop(own: Picture, seen: Picture, noise: Bands) -> Picture:
 
 
 def local_gain(band: Picture, sigma: NDArray[np.float32], around: int = AROUND) -> NDArray[np.float32]:
-    """Return, H×W, the share of a band that is not noise; each channel's power counts in units of its noise.
+    """Return the share of a band that is not noise, H×W; the power of each channel is divided by its noise.
 
     sigma   of the band's noise in each channel, 3
     around  side of the square in which the band's power is measured, in pixels
@@ -141,13 +143,13 @@ def local_gain(band: Picture, sigma: NDArray[np.float32], around: int = AROUND) 
 
 
 def noise_bands(picture: Picture, gain: NDArray[np.floating] | float = 1.0) -> Bands:
-    """Return the noise of a picture, H×W×3, in each wavelet band and colour channel: 0 for one without.
+    """Return the noise of a picture, H×W×3, in each wavelet band and colour channel; 0 if it has none.
 
-    Two things tell noise from texture. It is white, while texture has ever less power in finer bands; and it
-    differs between the colours, while pores, stubble and hair darken all of them alike. Grain that does
-    neither cannot be told from pores, and is not counted.
+    Two things distinguish noise from texture. Noise is white, while texture has less power in finer bands;
+    and noise differs between colour channels, while pores, stubble and hair darken all of them equally.
+    Grain with neither property cannot be distinguished from pores, and is not counted.
 
-    gain  what brings its channels to studio light, 3, in which texture is alike in all
+    gain  brings the channels to studio light, 3, in which texture is equal in all of them
     """
     shown = unclipped(picture)
     if not shown.any():
@@ -166,10 +168,10 @@ def noise_bands(picture: Picture, gain: NDArray[np.floating] | float = 1.0) -> B
 
 
 def enlarged_noise(noise: Bands, upscale: int) -> Bands:
-    """Return the noise of a photo as it lies in each wavelet band once the photo is enlarged by a factor."""
+    """Return a photo's noise in each wavelet band after the photo has been enlarged by a factor."""
     if upscale == 1:
         return noise
-    # What was in the finer bands is in the coarser ones now.
+    # Enlarging moves noise from finer bands to coarser ones.
     sigma = (noise / np.array(BAND_NOISE)[:, None]).max(axis=0)
     return np.asarray(np.outer(_enlarged_units(upscale), sigma), np.float32)
 
@@ -184,9 +186,10 @@ def _deviation(values: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
 
 
 def _tint(colours: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
-    """Return the variance of a band's noise in each channel, by how its colours, N×3, differ.
+    """Return the variance of a band's noise in each channel, from the differences of its colours, N×3.
 
-    Two channels differ by the sum of their variances, so three differences tell them all.
+    The variance of the difference of two channels is the sum of their variances, so three differences
+    determine all three.
     """
     red, green, blue = colours.T
     others = _deviation(np.stack([green - blue, blue - red, red - green], axis=1)) ** 2
@@ -195,7 +198,8 @@ def _tint(colours: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
 
 @lru_cache(maxsize=4)
 def _enlarged_units(upscale: int) -> tuple[float, ...]:
-    """Return what white noise of σ = 1 leaves in each wavelet band, enlarged by a factor as photos are."""
+    """Return the σ in each wavelet band of white noise of σ = 1 that was enlarged by a factor as photos
+    are."""
     noise = np.random.default_rng(0).normal(0, 1, (128, 128, 3)).astype(np.float32)
     larger = cv2.resize(noise, None, fx=upscale, fy=upscale, interpolation=cv2.INTER_LANCZOS4)
     return tuple(float(band.std()) for band in wavelet(np.asarray(larger, np.float32))[:-1])

@@ -1,7 +1,7 @@
-"""Desaturate purple fringes, which lenses wide open draw beside strong edges.
+"""Desaturate purple fringes, which fast lenses produce beside strong edges.
 
-A fringe is a thin band of purple or magenta where bright and dark meet. A purple dress is no band, and lips
-are of another hue. Colours are judged as in studio light: at dusk, whole faces are purple.
+A fringe is a thin band of purple or magenta between bright and dark. A purple dress is too wide, and lips
+have another hue. Colours are judged as in studio light, since at dusk whole faces are purple.
 """
 
 import math
@@ -19,24 +19,24 @@ HUES = (235.0, 260.0, 315.0, 338.0)
 """Degrees: purple begins at the first, is full from the second to the third, and ends at the last."""
 
 WIDTH = 1 / 64
-"""Of the widest fringe, in crops; what is wider keeps its colour."""
+"""Width of the widest fringe, in crop widths; wider areas keep their colour."""
 WIDEST = 16
-"""And at most, in pixels of the photo."""
+"""The same, at most, in photo pixels."""
 
 EDGE = (0.2, 0.4)
-"""A change of brightness nearby where an edge begins to be strong, and where it is."""
+"""Change of brightness at which an edge begins to count as strong, and at which it fully counts."""
 
 MOST = 0.9
-"""The share of its colour that a fringe loses at most."""
+"""The largest share of its colour that a fringe loses."""
 
 
 def fringe_reach(crop_width: float) -> int:
-    """Return how wide a fringe may be, in photo pixels; the crop is `crop_width` of them wide."""
+    """Return the greatest width of a fringe in photo pixels, for a crop that is `crop_width` of them wide."""
     return max(2, min(WIDEST, math.ceil(WIDTH * crop_width)))
 
 
 def fringe_margin(aligned: AlignedFace) -> int:
-    """Return how far around a pixel the photo is looked at, in pixels of the photo."""
+    """Return how far around a pixel the photo is read, in photo pixels."""
     return 3 * _reach(aligned)
 
 
@@ -61,11 +61,11 @@ def desaturate_fringes(
     """Return the composed pixels, with less colour where the photo has purple fringes; brightness stays.
 
     composed  H×W×3 in [0, 1]
-    photo     uint8 or uint16 RGB, with a margin that may be looked at
+    photo     uint8 or uint16 RGB, with a margin around the composed pixels
     inside    where in `photo` the composed pixels lie
     reach     width of the widest fringe in pixels
-    gain      what brings the channels of both to studio light, 3
-    offset    what is added after it, 3
+    gain      factors that bring the channels of both to studio light, 3
+    offset    added after the gain, 3
     """
     share = fringe_map(photo, reach, gain, offset)[inside]
     if not share.any():
@@ -81,7 +81,7 @@ def fringe_map(
     gain: NDArray[np.floating] | float = 1.0,
     offset: NDArray[np.floating] | float = 0.0,
 ) -> NDArray[np.float32]:
-    """Return how much of each pixel's colour is a fringe's: H×W in [0, 1], without a step."""
+    """Return how strongly each pixel belongs to a fringe: H×W in [0, 1], continuous."""
     picture = np.asarray(np.clip(as_float(photo) * gain + offset, 0, 1), np.float32)
     hue = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)[..., 0]
     red, green, blue = cv2.split(picture)

@@ -1,8 +1,8 @@
 """Give a restored face the grain of its photo.
 
-Handing κ of the difference back returns κ² of the grain's variance, a twentieth with `film-scan`. So what of
-the difference is grain returns whole: in each wavelet band the coefficients that are no larger than the
-photo's grain is in that band. What stands out of the grain is structure, and only its share κ returns.
+Handing back the share κ of the difference returns only κ² of the grain's variance, a twentieth with
+`film-scan`. Grain is therefore returned in full: in each wavelet band, the coefficients that are no larger
+than the photo's grain in that band. Larger coefficients are structure, of which only the share κ returns.
 """
 
 import cv2
@@ -14,13 +14,13 @@ from runtime.finish.noise import BAND_NOISE, MEDIAN, around_middle, wavelet
 from runtime.pixels import Picture, Pixels
 
 OUTSTANDING = 3.0
-"""A coefficient of this many σ is half grain, half structure."""
+"""Coefficients of this many σ count as half grain, half structure."""
 
 PLAIN = 0.3
-"""The share of a picture in which its grain is measured: where it is smoothest at the scale of features."""
+"""Share of a picture, its smoothest part at the scale of facial features, in which grain is measured."""
 
 LEAST = np.float32(1e-6)
-"""Grain under this, of 1, is none."""
+"""Grain below this, in units of full scale, is treated as none."""
 
 
 def grain_of(difference: Picture, sigmas: NDArray[np.float32]) -> Picture:
@@ -33,19 +33,19 @@ def grain_of(difference: Picture, sigmas: NDArray[np.float32]) -> Picture:
     for c, sigma in zip(bands, sigmas, strict=True):
         if np.any(sigma):
             squared = np.square(c / np.maximum(np.float32(OUTSTANDING) * sigma, LEAST))
-            grain += c / (1 + np.square(squared))  # two squares: ** 4 takes many times as long
+            grain += c / (1 + np.square(squared))  # squared twice, because ** 4 is many times slower
     return grain
 
 
 def face_grain(
     photo: Pixels, aligned: AlignedFace, upscale: int = 1, gain: NDArray[np.floating] | float = 1.0
 ) -> NDArray[np.float32]:
-    """Return the standard deviations of the grain of a photo at a face, of 1, as `grain_sigmas` does.
+    """Return the standard deviations of a photo's grain at a face, as `grain_sigmas` does.
 
     photo    H×W×3 uint8 or uint16 RGB, not enlarged
     aligned  a face of that photo
-    upscale  the photo will be enlarged by this factor before its grain is looked for
-    gain     what brings its channels to studio light, 3
+    upscale  the photo will be enlarged by this factor before its grain is separated
+    gain     factors that bring its channels to studio light, 3
     """
     picture = around_middle(photo, aligned)
     if upscale > 1 and picture.size:
@@ -56,12 +56,12 @@ def face_grain(
 
 
 def grain_sigmas(picture: Picture, gain: NDArray[np.floating] | float = 1.0) -> NDArray[np.float32]:
-    """Return the standard deviation of a picture's grain in each wavelet band and colour channel, of 1: 3×3.
+    """Return the σ of a picture's grain by wavelet band and colour channel, 3×3, in units of full scale.
 
-    It is 0 for a picture without.
+    It is 0 for a picture without grain.
 
-    Grain need not be white: its coarser bands are measured, where BAND_NOISE would foretell too little. Each
-    is the median of the band's coefficients where what is left when all bands are taken away changes least.
+    Grain need not be white, so each band is measured; BAND_NOISE would predict too little for the coarser
+    ones. The measure is the median of a band's coefficients where the smooth rest changes least.
     """
     none = np.zeros((len(BAND_NOISE), 3), np.float32)
     if not picture.size:

@@ -1,4 +1,4 @@
-"""What a restored face gets back of its photo, and how it is finished."""
+"""How much of the photo is handed back to a restored face, and how the face is finished."""
 
 from dataclasses import dataclass
 
@@ -18,35 +18,37 @@ class HandBack:
     """κ, S×S in [0, 1]: the share that is left to the photo."""
 
     sigma: Sigma
-    """Standard deviation of the noise that is held back, of 1; 0 hands noise back as well (grain)."""
+    """Standard deviation of the noise that is not handed back, in units of full scale; 0 hands noise back
+    too."""
 
     grain: NDArray[np.float32] | None = None
-    """Of the grain that returns whole, in each wavelet band and channel; None keeps no more of it than κ."""
+    """σ of the grain that returns in full, by wavelet band and channel; None returns only its share κ."""
 
     mended: Patch | None = None
     """The photo without its scratches, where they were softened."""
 
     filled: NDArray[np.float32] | None = None
-    """S×S in [0, 1]: where the crop was filled, and the photo is taken to be as the crop; None is nowhere."""
+    """S×S in [0, 1]: where the crop was filled and replaces the photo; None is nowhere."""
 
     gain: NDArray[np.floating] | float = 1.0
-    """What brings the photo's channels to studio light, 3: contrast is fainter in channels that need more."""
+    """Factors that bring the photo's channels to studio light, 3; channels with larger ones have less
+    contrast."""
 
     offset: NDArray[np.floating] | float = 0.0
-    """What is added after it, 3."""
+    """Added after the gain, 3."""
 
     steps: tuple[Step, ...] = ()
-    """What is done to the face once it is composed, in this order."""
+    """The finishing steps of the composed face, in order."""
 
     multiscale: bool = False
-    """The border is blended at several scales."""
+    """Whether the border is blended at several scales."""
 
     above: NDArray[np.float32] | None = None
-    """Of the noise in each wavelet band and channel of what lies above the crop's resolution, which is the
-    photo's; None where the photo is no finer than the crop."""
+    """Noise of the photo's detail above the crop's resolution, by wavelet band and channel; None if the photo
+    is no finer than the crop."""
 
     strength: float = 1.0
-    """The share of the way from the photo to the finished face that is gone, in (0, 1].
+    """The share of the way from the photo to the finished face, in (0, 1].
 
-    It multiplies 1 − κ, and noise, grain and all repairs with it.
+    It scales 1 − κ, and with it noise, grain and all repairs.
     """

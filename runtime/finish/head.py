@@ -1,7 +1,7 @@
-"""The shape of a head, as far as five landmarks tell it: what of a crop is pasted into its photo.
+"""The outline of a head, estimated from five landmarks: the part of a crop that is pasted into its photo.
 
-A noisy photo shows what was pasted: its noise is gone there. So it is no more than the head with hair and
-neck, generously, and it ends over a wide border.
+In a noisy photo the pasted area is visible, because its noise is gone. It is therefore limited to the head
+with hair and neck, with some room, and has a wide soft border.
 """
 
 from dataclasses import replace
@@ -14,16 +14,17 @@ from runtime.pixels import Map
 
 NECK = Ellipsoid("other", "eyes", (0.0, 1.75, -0.80), (0.62, 0.75, 0.62))
 OUTLINE = ("hair", "ear", "cheek", "forehead")
-"""The regions that the outline of a head is made of."""
+"""The regions from which the outline of a head is built."""
 
 GENEROUS = 0.12
-"""How far the shape reaches beyond the skull, for hair and beard, in face units."""
+"""How far the outline extends beyond the skull, for hair and beard, in face units."""
 BORDER = 0.50
 """Width of its border, half of it outside, in face units."""
 
 
 def head_shape(aligned: AlignedFace) -> Map:
-    """Return how far a pixel of a crop belongs to the head, S×S: 1 well inside, 0 well outside of it."""
+    """Return the degree to which each pixel of a crop belongs to the head, S×S: 1 well inside, 0 well
+    outside."""
     size = len(aligned.crop)
     grid = min(size, GRID)
     pose = head_pose((crop_landmarks(aligned) + 0.5) * (grid / size) - 0.5)

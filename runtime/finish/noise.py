@@ -10,17 +10,17 @@ from runtime.pixels import Picture, Pixels, as_float
 B3_SPLINE = np.array([1, 4, 6, 4, 1], np.float32) / 16
 
 BAND_NOISE = (0.8908, 0.2007, 0.0855)
-"""What white noise of σ = 1 leaves in each wavelet band: the norm of the band's 2-D filter.
+"""The σ in each wavelet band of white noise of σ = 1: the norm of the band's 2-D filter.
 
 J.-L. Starck and F. Murtagh, "Automatic noise estimation from the multiresolution support", PASP 110, 1998,
 find them by simulation.
 """
 
 SUPPORT = 14
-"""How far the wavelets look, in pixels: 2·(1 + 2 + 4)."""
+"""Reach of the wavelets in pixels: 2·(1 + 2 + 4)."""
 
 MEDIAN = 0.6745
-"""The median of the absolute values of Gaussian noise of σ = 1: what tells its σ robustly.
+"""The median of the absolute values of Gaussian noise of σ = 1, for a robust estimate of σ.
 
 D. L. Donoho and I. M. Johnstone, "Ideal spatial adaptation by wavelet shrinkage", Biometrika 81, 1994.
 """
@@ -29,13 +29,13 @@ FLAT = 0.2
 """The share of a picture in which its noise is measured."""
 
 TEXTURE = 1.5 / 255
-"""As much noise is measured in clean portraits, whose pores and stubble look like it: 0.7 to 1.9 levels."""
+"""Noise measured in clean portraits because of their pores and stubble: 0.7 to 1.9 levels."""
 
 BLACK, WHITE = (1e-6,) * 3, (1 - 1e-6,) * 3
-"""The least and the greatest that is neither, in each channel: half a level of 16 bits is more."""
+"""The least and greatest values that are neither black nor white; half a level of 16 bits lies between."""
 
 WIDEST = 512
-"""Noise is measured in at most this many pixels square, so that a large face costs no more."""
+"""Side of the largest square in which noise is measured, so that large faces take no longer."""
 
 
 def wavelet(picture: Picture) -> list[Picture]:
@@ -63,21 +63,21 @@ def _smoothed(picture: Picture, gap: int) -> Picture:
 def face_noise(
     photo: Pixels, aligned: AlignedFace, gain: NDArray[np.floating] | float = 1.0
 ) -> NDArray[np.float32]:
-    """Return the standard deviation of the noise of a photo at a face, of 1, in each colour channel: 3.
+    """Return the σ of a photo's noise at a face in each colour channel, 3, in units of full scale.
 
-    Measured in the photo's own pixels, where it is cored; a crop's noise has changed with its size. What a
-    clean photo's texture looks like to the measure is taken off.
+    It is measured in the photo's own pixels, where coring is applied, because resampling to a crop changes
+    noise. The amount that the texture of clean photos contributes is subtracted.
 
     photo    H×W×3 uint8 or uint16 RGB, not enlarged
     aligned  a face of that photo
-    gain     what brings its channels to studio light, 3: texture is fainter in channels that need more
+    gain     factors that bring its channels to studio light, 3; channels with larger ones have less texture
     """
     noise = noise_sigmas(around_middle(photo, aligned))
     return np.asarray(np.sqrt(np.maximum(0, noise**2 - (TEXTURE / np.asarray(gain)) ** 2)), np.float32)
 
 
 def around_middle(photo: Pixels, aligned: AlignedFace) -> Picture:
-    """Return the photo's own pixels around the middle of a face, at most WIDEST square; maybe none."""
+    """Return the photo's pixels around the middle of a face, at most WIDEST square; possibly none."""
     x0, y0, x1, y1 = middle_of(aligned)
     pixels = photo[y0:y1, x0:x1]
     return as_float(pixels)
@@ -94,20 +94,20 @@ def middle_of(aligned: AlignedFace) -> tuple[int, int, int, int]:
 
 
 def noise_sigma(picture: Picture) -> float:
-    """Return the standard deviation of a picture's noise, of 1, over all channels; 0 for one without."""
+    """Return the σ of a picture's noise over all channels, in units of full scale; 0 if it has none."""
     return _deviation(_noisy_coefficients(picture).ravel())
 
 
 def noise_sigmas(picture: Picture) -> NDArray[np.float64]:
-    """Return the standard deviation of a picture's noise, of 1, in each colour channel: 3."""
+    """Return the σ of a picture's noise in each colour channel, 3, in units of full scale."""
     return np.array([_deviation(channel) for channel in _noisy_coefficients(picture).T])
 
 
 def _deviation(coefficients: NDArray[np.float32]) -> float:
-    """Return the σ of white noise whose finest wavelet coefficients these are.
+    """Return the σ of white noise with these finest wavelet coefficients.
 
-    By their median: D. L. Donoho and I. M. Johnstone, "Ideal spatial adaptation by wavelet shrinkage",
-    Biometrika 81, 1994.
+    Estimated from their median: D. L. Donoho and I. M. Johnstone, "Ideal spatial adaptation by wavelet
+    shrinkage", Biometrika 81, 1994.
     """
     if not len(coefficients):
         return 0.0
@@ -115,9 +115,9 @@ def _deviation(coefficients: NDArray[np.float32]) -> float:
 
 
 def _noisy_coefficients(picture: Picture) -> NDArray[np.float32]:
-    """Return, N×3, the finest wavelet coefficients where the coarser bands show least structure.
+    """Return the finest wavelet coefficients, N×3, where the coarser bands show least structure.
 
-    No clipped pixel is among those, so a picture that is clipped everywhere has none.
+    Clipped pixels are excluded, so N is 0 for a picture that is clipped everywhere.
     """
     if not picture.size:
         return np.empty((0, 3), np.float32)
@@ -132,6 +132,6 @@ def _noisy_coefficients(picture: Picture) -> NDArray[np.float32]:
 
 
 def unclipped(picture: Picture) -> NDArray[np.bool_]:
-    """Return, H×W, where no black or white, which hide noise, is among the pixels of the finest band."""
+    """Return where the finest band depends on no black or white pixels, which hide noise: H×W."""
     inside = cv2.inRange(picture, BLACK, WHITE)
     return cv2.erode(inside, np.ones((5, 5), np.uint8)) > 0

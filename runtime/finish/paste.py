@@ -41,11 +41,11 @@ def paste_all(
     Where crops overlap, a pixel goes to the face whose middle is nearest, softly; the order of the faces
     does not matter.
 
-    canvas      H×W×3 uint8 or uint16 RGB: the photo, or what was made of the rest of it
+    canvas      H×W×3 uint8 or uint16 RGB: the photo, perhaps enhanced
     faces       each with its restored crop, S×S×3 float32 in [0, 1]
-    hand_backs  what each face gets back of the photo, and how it is finished; None, for one or for all, is
-                nothing: κ = 0
-    photo       what faces get back is taken from it, as large as the canvas; None is the canvas as it was
+    hand_backs  how much of the photo each face gets back, and how it is finished; None, for one or for all,
+                is nothing: κ = 0
+    photo       the photo that is handed back to faces, as large as the canvas; None is the canvas itself
     """
     faces, photo = list(faces), canvas if photo is None else photo
     if hand_backs is None:
@@ -55,7 +55,7 @@ def paste_all(
         for (aligned, restored), hand_back in zip(faces, hand_backs, strict=True)
     ]
     layers.sort(key=lambda layer: layer.aligned.to_photo.tolist())  # sums of floats depend on their order
-    waiting: deque[_Blended] = deque()  # coring looks into the neighbouring cells, untouched
+    waiting: deque[_Blended] = deque()  # coring reads the neighbouring cells, which must be untouched
     cells = sorted({cell for layer in layers for cell in _cells(layer.rectangle)})
     for blended in parallel(lambda cell: _blend(canvas, photo, cell, layers), cells):
         while waiting and waiting[0].last_neighbour < blended.cell:
@@ -66,16 +66,16 @@ def paste_all(
 
 
 def face_rectangle(aligned: AlignedFace, photo_shape: tuple[int, ...]) -> Rectangle:
-    """Return the part of the photo that a crop covers; x1 ≤ x0 or y1 ≤ y0 when the face lies outside."""
+    """Return the part of the photo that a crop covers; x1 ≤ x0 or y1 ≤ y0 if the face lies outside."""
     return _shared(bounds(aligned.to_photo, len(aligned.crop)), (0, 0, photo_shape[1], photo_shape[0]))
 
 
 def warp_to_photo(
     picture: NDArray[np.float32], aligned: AlignedFace, rectangle: Rectangle
 ) -> NDArray[np.float32]:
-    """Return a crop, or a map of it (S×S or S×S×C), as it lies in a rectangle of the photo.
+    """Warp a crop, or a map of it (S×S or S×S×C), onto a rectangle of the photo.
 
-    Beyond its edges it goes on as it ends.
+    Its edge pixels are repeated beyond it.
     """
     return _warped(picture, aligned, rectangle, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
 
@@ -99,7 +99,7 @@ class _Layer:
     masks: NDArray[np.float32]
     """S×S×2: the mask of the crop, and its claim to contested pixels."""
     coarse: NDArray[np.float32] | None
-    """S×S×3: what blending at several scales adds."""
+    """S×S×3: the change added by blending at several scales."""
 
 
 def _layer(
@@ -131,7 +131,7 @@ class _Blended:
 
     @property
     def last_neighbour(self) -> Rectangle:
-        """Return the last cell whose blending looks at the old pixels."""
+        """Return the last cell whose blending reads the old pixels."""
         x, y = self.cell[2:]
         return x, y, x + CELL, y + CELL
 
@@ -172,7 +172,7 @@ def _write(canvas: Pixels, blended: _Blended) -> None:
 
 
 def _composed(photo: Pixels, layer: _Layer, part: Rectangle) -> NDArray[np.float32]:
-    """Return part of the photo as it is with the face restored and its hand-back, in [0, 1]."""
+    """Return part of the photo with the face restored and the photo's share handed back, in [0, 1]."""
     hand_back = layer.hand_back
     if hand_back is None:
         return np.clip(warp_to_photo(layer.restored, layer.aligned, part), 0, 1)
@@ -206,7 +206,8 @@ def _composed(photo: Pixels, layer: _Layer, part: Rectangle) -> NDArray[np.float
 
 
 def _around(photo: Pixels, part: Rectangle, margin: int) -> tuple[Rectangle, tuple[slice, slice]]:
-    """Return a part of the photo grown by a margin, as far as there is one, and where the part lies in it."""
+    """Return a part of the photo with a margin, as far as the photo extends, and where the part lies in
+    it."""
     around = _shared(_grown(part, margin), (0, 0, photo.shape[1], photo.shape[0]))
     x0, y0 = around[:2]
     return around, np.s_[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0]
@@ -230,7 +231,7 @@ def _masks(size: int) -> NDArray[np.float32]:
 
 
 def _cells(rectangle: Rectangle) -> Iterable[Rectangle]:
-    """Return the squares of a fixed grid that a rectangle meets."""
+    """Return the squares of a fixed grid that overlap a rectangle."""
     x0, y0, x1, y1 = rectangle
     if not _area(rectangle):
         return []

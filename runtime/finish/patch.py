@@ -1,4 +1,4 @@
-"""A piece of a photo, changed."""
+"""A changed piece of a photo."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -20,7 +20,8 @@ class Patch:
     pixels: Pixels
 
     def change(self, photo: Pixels, rectangle: tuple[int, int, int, int]) -> Picture:
-        """Return this piece less the photo, of 1, in x0, y0, x1, y1 of the photo; 0 outside the piece."""
+        """Return this piece minus the photo in x0, y0, x1, y1 of the photo, in units of full scale; 0
+        outside."""
         x0, y0, x1, y1 = rectangle
         change = np.zeros((y1 - y0, x1 - x0, 3), np.float32)
         height, width = self.pixels.shape[:2]
@@ -33,7 +34,7 @@ class Patch:
         return np.asarray(change / np.float32(np.iinfo(photo.dtype).max), np.float32)
 
     def enlarged(self, factor: int) -> "Patch":
-        """Return the piece as it lies in the photo enlarged by a factor."""
+        """Return the piece for the photo enlarged by a factor."""
         if factor == 1:
             return self
         height, width = self.pixels.shape[:2]

@@ -1,7 +1,7 @@
-"""Clamp ringing: keep a restored face within what its photo holds nearby.
+"""Clamp ringing: keep a restored face within the range of the photo nearby.
 
-A network that sharpens an edge shoots over on both sides of it. What overshoots is brighter or darker than
-all of the photo nearby, its own halos included.
+A network that sharpens an edge overshoots on both sides of it. Overshoot is brighter or darker than all of
+the photo nearby, including halos that the photo already has.
 """
 
 import math
@@ -15,18 +15,18 @@ from runtime.finish.surroundings import Surroundings
 from runtime.pixels import Picture, Pixels
 
 REACH = 3.0
-"""How far around a pixel the photo is looked at, in pixels of the crop: the width of a network's halo."""
+"""Radius of the neighbourhood in crop pixels: the width of a network's halo."""
 FARTHEST = 16
-"""And at most, in pixels of the photo."""
+"""The same, at most, in photo pixels."""
 
 SOFT = 0.15
-"""The share of the range, at either end, in which values are pressed together and not cut."""
+"""Share of the range at either end in which values are compressed instead of clipped."""
 SOFTEST = 0.02
 """And at most, of 1."""
 
 
 def ringing_margin(aligned: AlignedFace) -> int:
-    """Return how far around a pixel the photo is looked at, in pixels of the photo."""
+    """Return how far around a pixel the photo is read, in photo pixels."""
     return ringing_reach(aligned.scale)
 
 
@@ -37,7 +37,7 @@ def without_ringing(composed: Picture, around: Surroundings) -> Picture:
 
 
 def ringing_reach(scale: float) -> int:
-    """Return how many photo pixels around one are looked at; a crop pixel is `scale` of them wide."""
+    """Return the radius of the neighbourhood in photo pixels; a crop pixel is `scale` of them wide."""
     return min(FARTHEST, math.ceil(REACH * max(1.0, scale)))
 
 
@@ -50,13 +50,14 @@ def clamp_ringing(
 ) -> Picture:
     """Return the composed pixels, none of them brighter or darker than the photo nearby.
 
-    Each colour channel by itself. Within the range nothing changes but its last few levels, which bend to it.
+    Each colour channel is clamped separately. Values inside the range are unchanged, except close to its
+    ends, where they are compressed smoothly.
 
     composed  H×W×3 in [0, 1]
-    photo     uint8 or uint16, with a margin that may be looked at
+    photo     uint8 or uint16, with a margin around the composed pixels
     inside    where in `photo` the composed pixels lie
     reach     how far around a pixel its range is found, in pixels
-    gain      what brings the photo's channels to studio light, 3
+    gain      factors that bring the photo's channels to studio light, 3
     """
     square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     to_one = 1 / np.float32(np.iinfo(photo.dtype).max)
@@ -69,7 +70,7 @@ def clamp_ringing(
 
 
 def _bent(values: Picture, limit: Picture, soft: Picture) -> Picture:
-    """Press what lies above limit − soft into that last bit, ever closer to the limit; without a corner."""
+    """Compress values above limit − soft smoothly into the interval up to the limit."""
     over = np.maximum(values - (limit - soft), 0)
     return np.asarray(
         values - over - soft * np.expm1(-over / np.maximum(soft, np.finfo(np.float32).tiny)), np.float32

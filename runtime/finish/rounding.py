@@ -1,7 +1,7 @@
-"""What only the rounding of an 8-bit photo would change is the photo's.
+"""Undo changes that are no larger than the rounding of an 8-bit photo.
 
-In strange light, a faint channel is made as strong as in studio light before the network sees it, and its
-rounding with it. The network takes the steps for noise, and removes them no better than the photo shows them.
+In unusual light, a faint channel is amplified before the network sees it, and with it the steps of its
+rounding. The network takes these steps for noise, but cannot restore what was rounded away.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from runtime.pixels import Pixels, smoothstep
 
 Level = NDArray[np.float32]
-"""One number per colour channel, of 1."""
+"""One number per colour channel, in units of full scale."""
 
 COARSE = (1.5, 3.0)
 """Gains from which the rounding of 8 bits shows, and at which it shows fully."""
@@ -26,8 +26,8 @@ def rounding_of(dtype: np.dtype[np.integer], noise: Level, gain: Level) -> Level
     The network sees the rounding of the faintest channel, and uses it to judge all channels.
 
     dtype  of the photo: uint8 or uint16
-    noise  standard deviation of the photo's noise in each channel, of 1
-    gain   what brings each channel to studio light
+    noise  standard deviation of the photo's noise in each channel, in units of full scale
+    gain   factors that bring each channel to studio light
     """
     one = 1 / np.iinfo(dtype).max
     coarse = _ramp(255 * one * gain.max(), COARSE)

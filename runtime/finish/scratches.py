@@ -1,9 +1,10 @@
 """Soften scratches of a print or film: thin, long, straight lines across a face, brighter or darker than it.
 
 They are found in the photo's own pixels, before the network sees them, and filled from both sides.
-What tells them from a face's own lines: lashes, wrinkles and the line of the mouth are shorter than half a
-face, hair lies beside hair, and the edge of a shadow is no line. What runs from eye to eye may be glasses and
-is left alone, a scratch there as well; a hair that lies straight across a face is taken for a scratch.
+They are distinguished from a face's own lines: lashes, wrinkles and the line of the mouth are shorter than
+half a face, hairs lie side by side, and the edge of a shadow is not a line. A line from eye to eye may be
+glasses and is left alone, even if it is a scratch; a single hair straight across a face is taken for a
+scratch.
 """
 
 import math
@@ -20,10 +21,10 @@ from runtime.finish.patch import Patch
 from runtime.pixels import Map, Pixels, as_float, eight_bit
 
 Segment = tuple[int, int, int, int]
-"""x0, y0, x1, y1 of its ends."""
+"""x0, y0, x1, y1: its ends."""
 
 LARGEST = 1024
-"""Crops that cover more photo pixels than this are looked at reduced: no scratch is that fine."""
+"""Crops covering more photo pixels than this are searched at reduced size, since scratches are wider."""
 
 # Lengths in crops, which are twice as wide as a face.
 THICKEST = 1 / 64
@@ -41,13 +42,13 @@ ALIKE = 2.0  # times its own strength may its two sides differ: the outline of a
 EVEN = 0.5  # least strength there, as a share of what it usually has
 
 TOUCHED = 0.02
-"""Pixels that belong to a scratch by less are clean enough to fill from."""
+"""Pixels that belong to a scratch to a lesser degree are clean enough to fill from."""
 LEFT = 0.15
-"""The share of a scratch's brightness that stays, so that it passes softly; none of its colour."""
+"""Share of a scratch's brightness that remains, for a soft transition; none of its colour remains."""
 
 
 def mended_face(photo: Pixels, aligned: AlignedFace) -> tuple[AlignedFace, Patch | None]:
-    """Return a face as it is without scratches, and that piece of the photo; the face itself if it has none.
+    """Return a face without scratches, and the changed piece of the photo; the face itself if it has none.
 
     photo  H×W×3 uint8 or uint16 RGB, not enlarged; not changed
     """
@@ -66,7 +67,8 @@ def mended_face(photo: Pixels, aligned: AlignedFace) -> tuple[AlignedFace, Patch
 
 
 def _oval(aligned: AlignedFace, to_piece: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return where the face's skin and features lie: lines in hair, clothes and background are their own."""
+    """Return where the face's skin and features lie; lines in hair, clothes and background are not
+    scratches."""
     inside = region_weights(aligned, {"face": 1, "hair": 0, "ear": 0, "other": 0})
     return cv2.warpAffine(inside, to_piece, (shape[1], shape[0]), flags=cv2.INTER_LINEAR) > 0.5
 
@@ -74,7 +76,7 @@ def _oval(aligned: AlignedFace, to_piece: NDArray[np.float64], shape: tuple[int,
 def find_scratches(
     piece: Pixels, oval: NDArray[np.bool_], eyes: NDArray[np.floating[Any]], width: float
 ) -> Map:
-    """Return how far each pixel belongs to a scratch, in [0, 1].
+    """Return the degree to which each pixel belongs to a scratch, in [0, 1].
 
     piece  H×W×3 uint8 or uint16, the photo around a face
     oval   H×W, where the face is: a scratch must cross it
@@ -98,12 +100,13 @@ def find_scratches(
 
 
 def _fine_lines(piece: Pixels, width: float) -> tuple[Map, Map]:
-    """Return how much brighter, and darker, each pixel is than what lies beside the line it is on, of 1."""
+    """Return how much brighter, and how much darker, each pixel is than the sides of its line, of full
+    scale."""
     smooth = cv2.GaussianBlur(eight_bit(piece), (3, 3), 0)
     square = np.ones((_thickest(width), _thickest(width)), np.uint8)
     bright = cv2.morphologyEx(smooth, cv2.MORPH_TOPHAT, square)
     dark = cv2.morphologyEx(smooth, cv2.MORPH_BLACKHAT, square)
-    # Any channel will do: a yellow line on light skin differs in blue alone.
+    # A line in one channel suffices: a yellow line on light skin differs only in blue.
     return _strongest(bright), _strongest(dark)
 
 
@@ -123,7 +126,7 @@ def _scratches_among(
     width: float,
     length: float,
 ) -> Map:
-    """Return which fine lines are scratches: those that long straight segments within the oval lie on."""
+    """Return which fine lines are scratches: those along long straight segments within the oval."""
     nothing = np.zeros_like(lines)
     if not oval.any():
         return nothing
@@ -156,13 +159,13 @@ def _scratches_among(
     gap = np.ones((max(thick, round(GAP * width)),) * 2, np.uint8)
     _, parts = cv2.connectedComponents(cv2.morphologyEx(seen, cv2.MORPH_CLOSE, gap))
     belongs = np.isin(parts, np.setdiff1d(np.unique(parts[(seeds > 0) & (seen > 0)]), [0])) & (seen > 0)
-    # Beside the brightest pixels of a line lie those it shades into.
+    # Include the softer pixels beside the brightest ones of a line.
     wide = cv2.dilate(belongs.astype(np.float32), np.ones((3, 3), np.uint8))
     return np.asarray(cv2.GaussianBlur(wide, (0, 0), 0.7), np.float32)
 
 
 def _joins(segment: Segment, eyes: NDArray[np.floating[Any]], width: float) -> bool:
-    """Tell whether a line runs from eye to eye, as the rims of glasses do."""
+    """Return whether a line runs from eye to eye, as the rims of glasses do."""
     ends = np.array(segment, np.float64).reshape(2, 2)
     right = (eyes[1] - eyes[0]) / max(float(np.hypot(*(eyes[1] - eyes[0]))), 1.0)
     down = np.array([-right[1], right[0]])
@@ -172,7 +175,10 @@ def _joins(segment: Segment, eyes: NDArray[np.floating[Any]], width: float) -> b
 
 
 def _is_scratch(segment: Segment, lines: Map, grey: Map, least: float, width: float) -> bool:
-    """Tell whether a line is seen all along a segment, evenly strong, none beside it, its sides alike."""
+    """Return whether a line is visible all along a segment, evenly strong, with no other line beside it.
+
+    Its two sides must be alike too: the outline of a face is no scratch.
+    """
     x0, y0, x1, y1 = segment
     long = math.hypot(x1 - x0, y1 - y0)
     t = np.linspace(0, 1, max(2, round(long)), dtype=np.float32)
@@ -193,10 +199,10 @@ def _is_scratch(segment: Segment, lines: Map, grey: Map, least: float, width: fl
 
 
 def soften(piece: Pixels, scratches: Map, width: float) -> Pixels:
-    """Return a copy in which scratches are filled from beside them.
+    """Return a copy in which scratches are filled from both sides.
 
     piece      H×W×3 uint8 or uint16
-    scratches  H×W in [0, 1], how far each pixel belongs to one
+    scratches  H×W in [0, 1], the degree to which each pixel belongs to one
     width      of the face's crop in pixels of the photo
     """
     reach = _thickest(width) / 2
@@ -222,8 +228,8 @@ def soften(piece: Pixels, scratches: Map, width: float) -> Pixels:
 def _filled(piece: Pixels, holes: NDArray[np.bool_], reach: float) -> NDArray[np.float32]:
     """Return a piece whose holes are filled from their borders inwards, along the edges that meet them.
 
-    Telea, "An image inpainting technique based on the fast marching method", 2004; channel by channel, since
-    OpenCV takes 16 bits no other way.
+    A. Telea, "An image inpainting technique based on the fast marching method", 2004; channel by channel,
+    since OpenCV accepts 16 bits only in single channels.
     """
     mask = holes.astype(np.uint8)
     channels = [cv2.inpaint(channel, mask, reach, cv2.INPAINT_TELEA) for channel in cv2.split(piece)]
@@ -231,7 +237,7 @@ def _filled(piece: Pixels, holes: NDArray[np.bool_], reach: float) -> NDArray[np
 
 
 def _tiles(shape: tuple[int, ...], side: int = 512) -> list[tuple[slice, slice]]:
-    """Return squares that cover a picture, so that floats need little memory."""
+    """Return squares that cover a picture; processing them in turn needs little memory for floats."""
     return [
         (slice(y, min(y + side, shape[0])), slice(x, min(x + side, shape[1])))
         for y in range(0, shape[0], side)

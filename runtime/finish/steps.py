@@ -1,4 +1,4 @@
-"""The finishing steps: what is done to a face once it is composed, in this order.
+"""The finishing steps that are applied to a composed face, in order.
 
 To add one, write its module, add a row to STEPS, and declare its switch as a field of RestoreSettings. Where
 κ is 1 no step changes anything; the composition sees to that.
@@ -22,9 +22,9 @@ class Step:
     setting: str
     """The field of RestoreSettings that switches it on."""
     margin: Callable[[AlignedFace], int]
-    """How far around a pixel it looks at the photo, in pixels of the photo."""
+    """How far around a pixel it reads the photo, in photo pixels."""
     finish: Callable[[Picture, Surroundings], Picture]
-    """Returns composed pixels, H×W×3 in [0, 1], finished; itself where there is nothing to do."""
+    """Returns the finished pixels, H×W×3 in [0, 1]; the composed ones themselves if nothing changes."""
 
 
 STEPS = (

@@ -1,4 +1,4 @@
-"""What a finishing step may look at: the photo around the pixels that it finishes."""
+"""The surroundings that a finishing step may read: the photo around the pixels that it finishes."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,13 @@ class Surroundings:
     """The photo around a piece of a composed face."""
 
     photo: Pixels
-    """H×W×3 uint8 or uint16 RGB: the piece with the step's margin, as far as the photo goes."""
+    """H×W×3 uint8 or uint16 RGB: the piece with the step's margin, as far as the photo extends."""
     inside: tuple[slice, slice]
-    """Where in it the piece lies."""
+    """Where the piece lies in `photo`."""
     aligned: AlignedFace
-    """The face, as it lies in the whole photo, enlarged if that is."""
+    """The face in the coordinates of the whole photo, after any enlargement."""
     gain: NDArray[np.floating] | float
-    """What brings the photo's channels to studio light, 3: contrast is fainter in channels that need more."""
+    """Factors that bring the photo's channels to studio light, 3; channels with larger ones have less
+    contrast."""
     offset: NDArray[np.floating] | float
-    """What is added after it, 3."""
+    """Added after the gain, 3."""
