@@ -90,7 +90,7 @@ def find_scratches(
         piece = cast(Pixels, cv2.resize(piece, smaller, interpolation=cv2.INTER_AREA))
         oval = cv2.resize(oval.astype(np.uint8), smaller, interpolation=cv2.INTER_NEAREST) > 0
     found = np.zeros(piece.shape[:2], np.float32)
-    grey = as_float(cv2.cvtColor(eight_bit(piece), cv2.COLOR_RGB2GRAY))
+    grey = as_float(np.asarray(cv2.cvtColor(eight_bit(piece), cv2.COLOR_RGB2GRAY), np.uint8))
     for lines, length in zip(_fine_lines(piece, width * factor), (BRIGHT_LENGTH, DARK_LENGTH), strict=True):
         scratches = _scratches_among(lines, grey, oval, eyes * factor, width * factor, length)
         np.maximum(found, scratches, out=found)
