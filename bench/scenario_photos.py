@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from portraits.damage import Portrait, compressed
 from runtime.faces.face import Face
-from training.noises import Noise, add_noise
-from training.scratching import Mark, scratch
-from training.tones import Tone, toned
+from training.damage.noises import Noise, add_noise
+from training.damage.scratching import Mark, scratch
+from training.damage.tones import Tone, toned
 
 Levels = NDArray[np.float32]
 Damage = Callable[[Portrait, Face, Generator], Portrait]

@@ -1,5 +1,4 @@
-"""Damage to portraits: the ranges used in training, the published degradation chain, and calibration's
-damage.
+"""Damage to portraits: the ranges used in training, the published chain, and calibration's damage.
 
 `degrade` is the published chain, on which models are measured. Training uses `training.damage`, which does
 this and more.

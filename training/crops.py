@@ -21,7 +21,7 @@ from torch import Tensor
 
 from portraits.damage import Portrait, Ranges
 from training.augmentation import Augmentation, augment, draw_view
-from training.damage import damage, draw
+from training.damage.random_damage import damage, draw
 
 BLOCK = 16
 """Crops that a process delivers at a time."""

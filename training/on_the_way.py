@@ -10,7 +10,7 @@ from numpy.random import Generator
 from torch import Tensor
 
 from training.crops import Batch
-from training.growing import Growing
+from training.network.growing import Growing
 
 WHOLE = 0.35
 """Share of the crops that are given fully damaged: each loop begins there."""

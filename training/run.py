@@ -21,9 +21,9 @@ from training.adversary import fooling_loss, judging_loss, r1_penalty
 from training.checkpoints import CHECKPOINT
 from training.config import Phase, TrainingConfig
 from training.crops import Batch, Reservoir, Stage
-from training.growing import Growing
 from training.log import Log, progress_bar
 from training.losses import level_difference, reconstruction_loss
+from training.network.growing import Growing
 from training.on_the_way import mixed, own_estimate
 from training.state import Adversary, State, open_state, save_state
 from training.validation import COLUMNS, Examples, examples, judge, write_sheet

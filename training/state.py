@@ -15,8 +15,8 @@ from export.gpen.checkpoint import load_checkpoint
 from training.adversary import Adversarial, Judge
 from training.checkpoints import CHECKPOINT, found
 from training.config import TrainingConfig
-from training.growing import Growing
-from training.reviving import revive
+from training.network.growing import Growing
+from training.network.reviving import revive
 
 EPSILON = 1e-12
 """Adam's ε: gradients of a mean over pixels, for weights that are scaled when used, are 1e-8 to 1e-7 here."""
@@ -74,7 +74,7 @@ def open_state(
     """Return a run's state, from its checkpoint or at its beginning.
 
     start  initial weights of a new run: the checkpoint of another run, or weights in the published layout
-    wake   revive the features that those weights have silenced (`training.reviving`)
+    wake   revive the features that those weights have silenced (`training.network.reviving`)
 
     Raises CheckpointError if a checkpoint is damaged or of another layout.
     """

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from base.files import write_atomically
 from portraits.damage import Portrait, Ranges, degrade
-from training.growing import Growing
 from training.losses import psnr
+from training.network.growing import Growing
 from training.on_the_way import after
 from training.tensors import to_crops, to_tensor
 

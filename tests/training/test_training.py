@@ -27,9 +27,9 @@ from training.augmentation import Augmentation
 from training.checkpoints import split
 from training.config import BUNDLED, Phase, TrainingConfig, read_config
 from training.crops import Batch, Reservoir, Stage
-from training.growing import Growing
-from training.initialise import initialise
 from training.losses import LossWeights
+from training.network.growing import Growing
+from training.network.initialise import initialise
 from training.on_the_way import after, mixed, own_estimate
 from training.run import learning_rate, train
 from training.state import open_state, save_state

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from training.blurring import Picture
+from training.damage.blurring import Picture
 
 LEAST_PERIOD = 2.0
 """Pixels; finer screens cannot be drawn."""

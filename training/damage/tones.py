@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.blurring import Picture
+from training.damage.blurring import Picture
 
 Colours: TypeAlias = Literal["as they are", "grey", "sepia"]
 LUMA = (0.299, 0.587, 0.114)

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from export.gpen import static
 from export.gpen.layout import Layout
 from export.gpen.network import Gpen
-from training import dense
-from training.growing import Growing
-from training.reviving import revive
+from training.network import dense
+from training.network.growing import Growing
+from training.network.reviving import revive
 
 LAYOUT = Layout(256, 1, 0.125, 32, 2)
 

@@ -10,11 +10,11 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from portraits.damage import Ranges, compressed
-from training.blurring import Blur, Picture, blur
-from training.noises import Noise, add_noise
-from training.printing import halftone
-from training.scratching import Mark, draw_marks, scratch
-from training.tones import GAMMA, PLAIN, Tone, toned
+from training.damage.blurring import Blur, Picture, blur
+from training.damage.noises import Noise, add_noise
+from training.damage.printing import halftone
+from training.damage.scratching import Mark, draw_marks, scratch
+from training.damage.tones import GAMMA, PLAIN, Tone, toned
 
 Step: TypeAlias = Literal["blur", "scratch", "print", "shrink", "noise", "jpeg"]
 Kernel: TypeAlias = Literal["area", "linear", "cubic", "nearest"]

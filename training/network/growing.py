@@ -4,7 +4,7 @@ At a resolution R below S the network is used without its finer stages: an `entr
 G, B) replaces the encoder above, and the picture of the generator's levels up to R is added to the crop.
 `grow` makes the next stage output exactly what the entrance did, so that the larger network starts as the
 smaller one. At S it is a network of the published layout that adds its crop by itself
-(`training.initialise`).
+(`training.network.initialise`).
 
 Every level's picture is its addition to the crop, shrunk to its resolution; `Restored.levels` has them all,
 so that each can be compared with the target, which gives the deep layers a direct training signal.
@@ -22,8 +22,8 @@ from export.gpen import static
 from export.gpen.layout import Layout
 from export.gpen.network import Bias, EqualConv, Gpen
 from export.layers import GAIN, LEAK
-from training import dense
-from training.initialise import COLOURS, hold_colours, initialise
+from training.network import dense
+from training.network.initialise import COLOURS, hold_colours, initialise
 
 Fold = Callable[[Gpen], static.StaticGpen]
 

@@ -5,7 +5,7 @@ stage keeps ±R, ±G, ±B, the generator concatenates that feature with its last
 takes the difference, in which the leaky activations cancel: act(x) − act(−x) is linear. Everything else
 starts small, so training learns what to *change* in a face, and a good photo is returned unchanged from the
 first step on. How much to change depends on the noise, which the latent encodes from the start
-(`training.noise_aware_start`).
+(`training.network.noise_aware_start`).
 """
 
 from typing import cast
@@ -16,7 +16,7 @@ from torch import nn
 from export.gpen.layout import Layout
 from export.gpen.network import EqualConv, Gpen
 from export.layers import GAIN, LEAK
-from training.noise_aware_start import measure_noise
+from training.network.noise_aware_start import measure_noise
 
 COLOURS = 3
 """R, G and B: the first six channels of the encoder's first stage hold both signs of each."""

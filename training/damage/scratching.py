@@ -7,7 +7,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from training.blurring import Picture
+from training.damage.blurring import Picture
 
 Line = NDArray[np.float32]
 

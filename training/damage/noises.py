@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from training.blurring import Picture
+from training.damage.blurring import Picture
 
 NoiseKind: TypeAlias = Literal["white", "shot", "grain", "dark"]
 

@@ -1,0 +1,1 @@
+"""Damage that photos suffer, drawn at random and applied to crops for training."""
