@@ -58,7 +58,7 @@ def mended_face(photo: Pixels, aligned: AlignedFace) -> tuple[AlignedFace, Patch
     piece: Pixels = photo[y0:y1, x0:x1]
     width = size * aligned.scale
     oval = _oval(aligned, to_piece, piece.shape)
-    eyes = aligned.face.landmarks[:2] - np.array([x0, y0])
+    eyes = aligned.face.landmarks[[0, 1, 3, 4]] - np.array([x0, y0])
     scratches = find_scratches(piece, oval, eyes, width)
     if not scratches.any():
         return aligned, None
@@ -80,7 +80,8 @@ def find_scratches(
 
     piece  H×W×3 uint8 or uint16, the photo around a face
     oval   H×W, where the face is: a scratch must cross it
-    eyes   2×2, where they are, (x, y): lines from one to the other are glasses, brows and lids
+    eyes   4×2, (x, y): the eyes, then the mouth's corners. Lines from one to the other are glasses, brows,
+           lids or teeth
     width  of the face's crop in pixels of the photo
     """
     shape = (piece.shape[1], piece.shape[0])
@@ -142,7 +143,8 @@ def _scratches_among(
     true = [
         segment
         for segment in ends
-        if _is_scratch(segment, lines, grey, least, width) and not _joins(segment, eyes, width)
+        if _is_scratch(segment, lines, grey, least, width)
+        and not any(_joins(segment, pair, width) for pair in (eyes[:2], eyes[2:]))
     ]
     if not true:
         return nothing
@@ -165,7 +167,7 @@ def _scratches_among(
 
 
 def _joins(segment: Segment, eyes: NDArray[np.floating[Any]], width: float) -> bool:
-    """Return whether a line runs from eye to eye, as the rims of glasses do."""
+    """Return whether a line joins the eyes, like the rims of glasses, or the mouth's corners, like teeth."""
     ends = np.array(segment, np.float64).reshape(2, 2)
     right = (eyes[1] - eyes[0]) / max(float(np.hypot(*(eyes[1] - eyes[0]))), 1.0)
     down = np.array([-right[1], right[0]])
