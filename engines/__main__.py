@@ -1,4 +1,4 @@
-"""`python -m engines build|list|inspect|import|delete`: build and manage the TensorRT engines of packages."""
+"""`python -m engines build|compare|list|inspect|import|delete`: build and manage the engines of packages."""
 
 import argparse
 import sys
@@ -36,6 +36,7 @@ def parser() -> CommandParser:
     parser = CommandParser(prog="python -m engines", description=about)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_build(commands)
+    _add_compare(commands)
 
     about = "List the engines in the cache."
     listing = commands.add_parser("list", help=about, description=about)
@@ -112,6 +113,59 @@ def _add_build(commands: "argparse._SubParsersAction[CommandParser]") -> None:
     )
     add("--rebuild", action="store_true", help="Rebuild engines that are already in the cache.")
     add("-v", "--verbose", action="store_true", help="Show TensorRT's own messages.")
+
+
+def _add_compare(commands: "argparse._SubParsersAction[CommandParser]") -> None:
+    about = "Run each graph of a package in two runtimes on the same portraits, and show where they part."
+    compare = commands.add_parser(
+        "compare", help=about, description=f"{about} The exit status is 1 if they do."
+    )
+    compare.set_defaults(command=_compare)
+    add = compare.add_argument
+    add("package", metavar="PACKAGE", help="Package that ONNX Runtime runs on the CPU.")
+    add(
+        "--with",
+        dest="runtime",
+        choices=("onnxruntime", "openvino", "tensorrt", "tensorrt-rtx"),
+        default="openvino",
+        metavar="NAME",
+        help="The other runtime: onnxruntime, openvino, tensorrt or tensorrt-rtx. (default: openvino)",
+    )
+    add("--against", metavar="PACKAGE", help="Package that the other runtime runs. (default: the same)")
+    add(
+        "--layers",
+        action="store_true",
+        help="Show every layer of the graphs that part, and name the first.",
+    )
+    add(
+        "--tolerance",
+        type=float,
+        metavar="T",
+        help="Largest difference, relative to the largest value of an output. (default: 0.0001, FP16 0.02, "
+        "INT8 0.05)",
+    )
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from engines.comparison import TOLERANCE, compare
+    from engines.comparison_report import comparison_table, layers_table, verdict
+
+    package = open_package(options.package)
+    other = open_package(options.against) if options.against else package
+    tolerance = options.tolerance
+    if tolerance is None:
+        tolerance = max(TOLERANCE[each.manifest.precision] for each in (package, other))
+    if not 0 <= tolerance < float("inf"):
+        raise EngineError(f"--tolerance {tolerance}: give 0 or more")
+    found = list(compare(package, other, options.runtime, tolerance, layers=options.layers))
+    console = Console()
+    console.print(comparison_table(found))
+    for graph in found:
+        if graph.parts and graph.layers:
+            console.print(layers_table(graph))
+    for line in verdict(found, options.runtime):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    return int(any(graph.parts for graph in found))
 
 
 def _build(options: argparse.Namespace) -> int:

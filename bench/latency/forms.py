@@ -69,7 +69,7 @@ def _onnxruntime(graph: Path, threads: int) -> Form:
 
 
 def _openvino(graph: Path, threads: int, *, precision: str = "f32") -> Form:
-    from runtime.network.backends.openvino import import_openvino
+    from engines.openvino_api import import_openvino
 
     core = import_openvino().Core()
     options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision}
@@ -159,7 +159,7 @@ class Way:
             return "OpenVINO is not installed: pip install 'gpen-edge[openvino]'"
         if self.options.get("precision") != "bf16":
             return None
-        from runtime.network.backends.openvino import import_openvino
+        from engines.openvino_api import import_openvino
 
         able = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         return None if "BF16" in able else "this processor has no bf16"

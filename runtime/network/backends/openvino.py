@@ -3,7 +3,6 @@
 import hashlib
 import io
 import math
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from base.errors import BackendError, EngineError
 from base.text import cause_of
 from engines.cache import EngineCache
+from engines.openvino_api import import_openvino
 from engines.package import RESTORING, GraphName, Package, Port
 from engines.portrait import portraits
 from engines.record import EngineKey, EngineRecord
@@ -291,17 +291,6 @@ _FOLLOWING = {"crop": "next_estimate", "w": "next_w"}
 """What a step writes that takes the place of what it read."""
 _UNSHARED = ("estimate", "picture_gain", "latent_gain")
 """Inputs of the step that are not tensors of a state."""
-
-
-def import_openvino() -> Any:
-    """Return the module `openvino`. Raises BackendError when it is not installed."""
-    # It would report each import to its maker; it does without what is not there.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    try:
-        import openvino
-    except ImportError as error:
-        raise BackendError("this backend needs OpenVINO: pip install 'gpen-edge[openvino]'") from error
-    return openvino
 
 
 @lru_cache(maxsize=1)
