@@ -8,7 +8,7 @@ from engines.package import Package, open_package
 from runtime.faces.detect import Detector, open_detector
 from runtime.faces.face import Face
 from runtime.faces.parsing import Parser, open_parser
-from runtime.network.backends import Backend, BackendName, Provider, open_backend
+from runtime.network.backends import MEMORY, Backend, BackendName, Provider, open_backend
 from runtime.network.schedule import epsilon_of
 from runtime.pixels import Pixels
 from runtime.prepared import Networks, PreparedPhoto
@@ -41,6 +41,7 @@ class Restorer:
         provider: Provider | None = None,
         detector: Path | None = None,
         threads: int | None = None,
+        memory: float = MEMORY,
         watch: Watch | None = None,
     ) -> "Restorer":
         """Open a package for work.
@@ -51,13 +52,21 @@ class Restorer:
         provider  what ONNX Runtime uses on a GPU; None is `cuda`
         detector  a YuNet .onnx file; None is the bundled CenterFace
         threads   of the CPU for the networks; None is one per core
+        memory    for the networks and a batch of faces, in GB: a bound on the faces in a batch, of which
+                  there is always one; TensorRT goes by the memory of its GPU
         watch     told how TensorRT engines are built, which takes minutes where there are none yet
 
         Raises PackageError, BackendError, EngineError and SettingsError.
         """
         opened = open_package(package)
         networks = open_backend(
-            backend, opened, device=device, provider=provider, threads=threads, watch=watch
+            backend,
+            opened,
+            device=device,
+            provider=provider,
+            threads=threads,
+            memory=memory,
+            watch=watch,
         )
         return cls(opened, networks, open_detector(detector), open_parser(opened, threads=threads))
 

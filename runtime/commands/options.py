@@ -12,7 +12,7 @@ from base.text import one_line
 from engines.licences import without_grant
 from engines.package import Manifest, Package, open_package
 from runtime.commands.build_progress import told_when_building
-from runtime.network.backends import AUTO, DEVICES, BackendName, Provider
+from runtime.network.backends import AUTO, DEVICES, MEMORY, BackendName, Provider
 from runtime.restorer import Restorer
 from runtime.settings.config_file import Changes, Config, check_run, read_config
 from runtime.settings.presets import PRESETS
@@ -34,6 +34,7 @@ class RunOptions:
     provider: Provider | None
     detector: Path | None
     threads: int | None
+    memory: float
     commercial: bool = False
     """Only a package whose licences grant commercial use will do."""
 
@@ -231,6 +232,13 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
     )
     add("--threads", type=int, metavar="N", help="CPU threads for the networks. (default: one per core)")
     add(
+        "--memory",
+        type=float,
+        metavar="GB",
+        help="Memory for the networks and a batch of faces, except in TensorRT: larger batches are divided. "
+        f"(default: {MEMORY:g})",
+    )
+    add(
         "--licence-check",
         choices=("commercial",),
         help="Refuse a model package unless the licence of its weights grants commercial use.",
@@ -247,10 +255,10 @@ def run_options(options: argparse.Namespace) -> RunOptions:
     """Take the settings and the machine's options together with the config file. Raises GpenEdgeError."""
     config = read_config(options.config) if options.config else Config()
     run: dict[str, Any] = dict(config.run)
-    for name in ("backend", "device", "provider", "detector", "threads"):
+    for name in ("backend", "device", "provider", "detector", "threads", "memory"):
         if getattr(options, name) is not None:
             run[name] = getattr(options, name)
-    check_run(options.device, options.threads)
+    check_run(options.device, options.threads, options.memory)
     return RunOptions(
         config,
         resolve_settings(config, given_settings(options), options.preset),
@@ -260,6 +268,7 @@ def run_options(options: argparse.Namespace) -> RunOptions:
         run.get("provider"),
         Path(run["detector"]) if "detector" in run else None,
         run.get("threads"),
+        run.get("memory", MEMORY),
         options.licence_check == "commercial",
     )
 
@@ -281,6 +290,7 @@ def open_restorer(wanted: RunOptions) -> Restorer:
             provider=wanted.provider,
             detector=wanted.detector,
             threads=wanted.threads,
+            memory=wanted.memory,
             watch=watch,
         )
     try:

@@ -1,5 +1,6 @@
 """A config file: what a user wants, under the names that the community's scripts use (design §6)."""
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ RUN: dict[str, Any] = {
     "provider": Provider,
     "detector": str,
     "threads": int,
+    "memory": float,
 }
 """What a file may say beside settings, each with its type."""
 
@@ -73,7 +75,7 @@ def read_config(path: Path) -> Config:
         faces = _single_faces(table.pop("faces", []))
         run = {name: typed(name, table.pop(name), RUN[name]) for name in RUN if name in table}
         _check_preset(run, presets)
-        check_run(run.get("device"), run.get("threads"))
+        check_run(run.get("device"), run.get("threads"), run.get("memory"))
         run |= {name: _found_from(path.parent, name, run[name]) for name in PATHS if name in run}
         changes = _changes(table, beside=[*RUN, "presets", "faces"])
         return Config(changes, presets, _by_face(faces, presets), run, one_line(path))
@@ -94,12 +96,14 @@ def read_settings(table: Mapping[str, Any]) -> RestoreSettings:
     return RestoreSettings(**(PRESETS[run["preset"]] | _changes(changes, beside=["preset"])))
 
 
-def check_run(device: str | None, threads: int | None) -> None:
-    """Raise SettingsError unless device and threads, where they are given, make sense."""
+def check_run(device: str | None, threads: int | None, memory: float | None) -> None:
+    """Raise SettingsError unless device, threads and memory, where they are given, make sense."""
     if device is not None:
         parse_device(device)
     if threads is not None and threads < 1:
         raise SettingsError(f"threads is {threads}: give 1 or more")
+    if memory is not None and not 0 < memory < math.inf:
+        raise SettingsError(f"memory is {memory}: give GB, more than 0")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Backends that run the networks of a package, behind one small protocol."""
 
+from runtime.network.backends.batch_size import MEMORY
 from runtime.network.backends.choice import (
     AUTO,
     BackendName,
@@ -12,6 +13,7 @@ from runtime.network.backends.protocol import Backend, Batch, BatchLostError, Mo
 __all__ = [
     "AUTO",
     "DEVICES",
+    "MEMORY",
     "Backend",
     "BackendName",
     "Batch",

@@ -9,6 +9,7 @@ from base.errors import BackendError, GpenEdgeError
 from engines.builder import Watch
 from engines.gpu import find_gpu
 from engines.package import Package
+from runtime.network.backends.batch_size import MEMORY
 from runtime.network.backends.device import Device, DeviceKind, parse_device
 from runtime.network.backends.fastest import fastest, may_measure
 from runtime.network.backends.measured import installed, key_of
@@ -33,6 +34,7 @@ class Request:
     """None selects the device on which the backend is fastest."""
     provider: Provider | None
     threads: int | None
+    memory: float
     watch: Watch | None
 
 
@@ -59,6 +61,7 @@ def open_backend(
     device: str | None = None,
     provider: Provider | None = None,
     threads: int | None = None,
+    memory: float = MEMORY,
     watch: Watch | None = None,
 ) -> Backend:
     """Open a package's networks.
@@ -67,6 +70,8 @@ def open_backend(
     device    `cpu`, `cuda:N` or `gpu:N`; None selects the first CUDA device if the backend can use one
     provider  ONNX Runtime's execution provider on a GPU; None selects `cuda`
     threads   number of CPU threads; None selects one per core
+    memory    bound on the memory of the networks and a batch, in GB, except for TensorRT engines, which use
+              the GPU's memory
     watch     callbacks for building engines, which may take minutes
 
     Raises BackendError or EngineError if the backend is unknown, not installed, cannot use the device or does
@@ -81,7 +86,7 @@ def open_backend(
             f"provider {provider} belongs to ONNX Runtime on a GPU: add --backend onnxruntime --device cuda:0"
         )
     rows: Mapping[BackendName, Row] = BACKENDS if name == "auto" else {name: BACKENDS[name]}
-    request = Request(package, where, provider, threads, watch)
+    request = Request(package, where, provider, threads, memory, watch)
     if where is not None and not any(where.kind in row.kinds for row in rows.values()):
         raise BackendError(_elsewhere(name, rows, where))
     return _opened(rows, request)
@@ -180,14 +185,21 @@ def _onnxruntime(request: Request, where: Device, why: str) -> Backend:
     from runtime.network.backends.onnxruntime import OnnxRuntimeBackend
 
     return OnnxRuntimeBackend(
-        request.package, device=str(where), provider=request.provider, threads=request.threads, why=why
+        request.package,
+        device=str(where),
+        provider=request.provider,
+        threads=request.threads,
+        memory=request.memory,
+        why=why,
     )
 
 
 def _openvino(request: Request, where: Device, why: str) -> Backend:
     from runtime.network.backends.openvino import OpenVinoBackend
 
-    return OpenVinoBackend(request.package, device=where, threads=request.threads, why=why)
+    return OpenVinoBackend(
+        request.package, device=where, threads=request.threads, memory=request.memory, why=why
+    )
 
 
 BACKENDS: dict[BackendName, Row] = {

@@ -13,11 +13,12 @@ from base.errors import BackendError
 from base.text import cause_of
 from engines.package import RESTORING, GraphName, Package, Port
 from runtime.network.backends import Batch, Move, Provider
+from runtime.network.backends.batch_size import MEMORY, most_faces
 from runtime.network.backends.renewed_step import moved
 from runtime.onnx_session import import_onnxruntime, open_network
 
 MAX_BATCH = 4
-"""Largest number of crops in a batch."""
+"""Largest number of crops in a batch, if memory allows."""
 
 _CPU: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
 
@@ -54,16 +55,18 @@ class OnnxRuntimeBackend:
         device: str,
         provider: Provider | None = None,
         threads: int | None = None,
+        memory: float = MEMORY,
         why: str = "requested",
     ) -> None:
         """Open the graphs that every photo needs.
 
         provider  execution provider on a GPU; None selects `cuda`
+        memory    bound on the memory of the networks and a batch, in GB
 
         Raises BackendError if ONNX Runtime, the provider or the device is not available.
         """
         self.device, self.why = device, why
-        self.max_batch = package.manifest.batch or MAX_BATCH
+        self.max_batch = most_faces(package, memory, MAX_BATCH)
         self._package, self._threads, self._provider = package, threads, provider or "cuda"
         self._sessions = {graph: self._open(graph) for graph in RESTORING}
         self._closed = False

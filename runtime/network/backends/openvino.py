@@ -23,6 +23,7 @@ from engines.openvino_api import import_openvino
 from engines.package import RESTORING, GraphName, Package, Port
 from engines.portrait import portraits
 from engines.record import EngineKey, EngineRecord
+from runtime.network.backends.batch_size import MEMORY, most_faces
 from runtime.network.backends.device import Device
 from runtime.network.backends.measured import key_of, recall, remember
 from runtime.network.backends.protocol import Batch, Move
@@ -67,12 +68,14 @@ class OpenVinoBackend:
         *,
         device: Device,
         threads: int | None = None,
+        memory: float = MEMORY,
         why: str = "requested",
         cache: EngineCache | None = None,
         precision: Precision | None = None,
     ) -> None:
         """Open the graphs that every photo needs.
 
+        memory     bound on the memory of the networks and a batch, in GB
         precision  of encoder and generator; None is the device's shorter format if portraits stay near FP32
                    in it, which is measured once
 
@@ -80,7 +83,7 @@ class OpenVinoBackend:
         """
         self.device = str(device)
         manifest = package.manifest
-        self.max_batch = manifest.batch or MAX_BATCH[device.kind]
+        self.max_batch = most_faces(package, memory, MAX_BATCH[device.kind])
         self.renews = manifest.loop_kind == "renewed"
         self._package, self._threads, self._cache = package, threads, cache
         self._turn = threading.Lock()
