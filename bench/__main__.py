@@ -33,12 +33,14 @@ def _run(arguments: list[str]) -> int:
     for name, about in COMMANDS.items():
         command = commands.add_parser(name, help=about)
         if name in arguments:  # importing all of them takes seconds
-            module = import_module(f"bench.{name}")
-            if hasattr(module, "__path__"):
-                module = import_module(f"bench.{name}.benchmark")
+            with command_line.needs_extra("bench", f"python -m bench {name}"):
+                module = import_module(f"bench.{name}")
+                if hasattr(module, "__path__"):
+                    module = import_module(f"bench.{name}.benchmark")
             getattr(module, "BENCHMARK", module).add_options(command)
     options = parser.parse_args(arguments)
-    return int(options.run(options))
+    with command_line.needs_extra("bench", "python -m bench"):
+        return int(options.run(options))
 
 
 if __name__ == "__main__":

@@ -1,24 +1,8 @@
-"""Make a model package of ONNX graphs from a checkpoint: `python -m export CHECKPOINT -o PACKAGE`.
+"""`python -m export`: make a model package from a checkpoint; see `export.command`."""
 
-`python -m export parsing CHECKPOINT -o PACKAGE` adds a face-parsing network to a package.
-"""
-
-import argparse
 import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import get_args
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from base import command_line
-from base.command_parser import CommandParser
-from engines.package import GraphName, Loop, Package
-from export import parsing
-from export.exporter import export_package, step_count
-from export.parity import Parity
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,117 +11,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    parser = CommandParser(prog="python -m export", description=__doc__)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    _add_arguments(commands.add_parser("package", prog="python -m export", description=__doc__))
-    parsing.add_arguments(
-        commands.add_parser("parsing", description="Add a face-parsing network to a model package.")
-    )
-    if arguments[:1] != ["parsing"]:
-        arguments = ["package", *arguments]  # the command that is meant if none is named
-    options = parser.parse_args(arguments)
-    return int(options.run(options))
-
-
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "checkpoint",
-        type=Path,
-        help="A .pth or .safetensors file. The kind of network follows from its tensors.",
-    )
-    add("-o", "--output", type=Path, required=True, help="Folder to write the package to.")
-    add("--name", help="Name of the package. (default: the checkpoint's file name)")
-    add("--licence", help="Licence of the weights. (default: that of the published weights)")
-    add(
-        "--precision",
-        default="fp32",
-        choices=("fp32", "fp16"),
-        help="Precision of the convolutions; fp16 is for GPUs, and cannot overflow.",
-    )
-    add("--fused", action="store_true", help="Also write fused.onnx, in the form that other tools load.")
-    add(
-        "--winograd",
-        action="store_true",
-        help="For CPUs: wide layers need fewer multiplications and more memory.",
-    )
-    add(
-        "--store",
-        default="fp32",
-        choices=("fp32", "fp16"),
-        help="Storage of FP32 weights; fp16 halves the files, while computation stays FP32.",
-    )
-    add(
-        "--loop",
-        choices=get_args(Loop),
-        help="What the loop updates between passes, depending on how the weights were trained: "
-        "renewed encodes the current estimate, moved updates only the latent code, held takes a single pass "
-        "(default: moved for GPEN, unless python -m calibration latents finds that held is better)",
-    )
-    add(
-        "--noise",
-        default="stored",
-        choices=("stored", "none"),
-        help="Noise that a GFPGAN generator adds: the file's own, the same in every run, or none.",
-    )
-    add("--opset", type=int, default=17, choices=range(17, 21), help="The ONNX opset.")
-    add(
-        "--batch",
-        type=int,
-        choices=(1,),
-        help="1: graphs of static shapes, for tools that need them; faces then go through one by one (any)",
-    )
-    add("--overwrite", action="store_true", help="replace an existing package")
-    parser.set_defaults(run=_export)
-
-
-def _export(options: argparse.Namespace) -> int:
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    shown = Console(stderr=True)
-    with Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal) as bar:
-        task = bar.add_task(
-            "", total=step_count(fused=options.fused), completed=-1
-        )  # called at the start of each step
-        package, parities = export_package(
-            options.checkpoint,
-            options.output,
-            name=options.name,
-            licence=options.licence,
-            fused=options.fused,
-            winograd=options.winograd,
-            precision=options.precision,
-            opset=options.opset,
-            store=options.store,
-            loop=options.loop,
-            noise=options.noise,
-            batch=options.batch,
-            overwrite=options.overwrite,
-            progress=lambda step: bar.update(task, advance=1, description=step),
-        )
-    console = Console()
-    manifest = package.manifest
-    console.print(
-        manifest.summary,
-        f"package: {package.folder}",
-        sep="\n",
-        soft_wrap=True,
-        markup=False,
-        highlight=False,
-    )
-    console.print(_table(package, parities))
-    return command_line.DONE
-
-
-def _table(package: Package, parities: Mapping[GraphName, Parity]) -> Table:
-    table = Table(title="largest difference from the published network")
-    table.add_column("graph")
-    for heading in ("MiB", "over noise", "over a portrait"):
-        table.add_column(heading, justify="right")
-    for name, parity in parities.items():
-        file = package.graph(name)
-        size = file.stat().st_size / 2**20
-        table.add_row(file.name, f"{size:.1f}", f"{parity.random:.1e}", f"{parity.real:.1e}")
-    return table
+    with command_line.needs_extra("export", "python -m export"):
+        from export.command import export
+    return export(arguments)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ def open_restorer(package: Package) -> Restorer:
 
     The whole crop is pasted, so that the model's entire output can be measured.
     """
-    return Restorer(package, open_backend("auto", package), AlignedPortraits(), WholeCrops())
+    return Restorer(package, open_backend("onnxruntime", package), AlignedPortraits(), WholeCrops())
 
 
 class AlignedPortraits:

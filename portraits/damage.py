@@ -45,7 +45,7 @@ class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     single: float = 0.3
     """Share that goes through a single step of the chain; otherwise no sharp picture would be noisy."""
     partial: float = 0.25
-    """Share for which each step of the chain is skipped with probability one half, at least one of them."""
+    """Share for which each step of the chain is kept with probability one half, and at least one remains."""
     shuffled: float = 0.2
     """Share whose steps are applied in random order."""
     other_kernels: float = 0.35

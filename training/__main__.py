@@ -1,171 +1,19 @@
-"""The training recipe: `prepare` photos, `run` a training, `split` and `join` its checkpoint."""
+"""`python -m training`: train the bundled weights; see `training.command`."""
 
-import argparse
 import sys
-from pathlib import Path
-
-import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from base import command_line
-from base.command_line import progress_bar
-from base.command_parser import CommandParser
-from runtime.faces.detect import open_detector
-from training import checkpoints
-from training.config import read_config
-from training.prepare import REASONS, SIZE, Filter, Index, find_photos, prepare
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
-    return command_line.run(lambda: _command(arguments))
+    return command_line.run(lambda: _run(arguments))
 
 
-def _command(arguments: list[str] | None) -> int:
-    parser = CommandParser(prog="python -m training", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    _add_prepare(commands.add_parser("prepare", help="make aligned portraits from a folder of photos"))
-    _add_run(commands.add_parser("run", help="train a network on a folder of aligned portraits"))
-    split = commands.add_parser("split", help="write a run's checkpoint in parts")
-    split.add_argument("folder", type=Path, metavar="RUN", help="folder of a run")
-    split.add_argument("-o", "--output", type=Path, help="folder of the parts (RUN)")
-    split.add_argument(
-        "--light", action="store_true", help="leave out the optimisers' state, which halves the size"
-    )
-    split.add_argument("--part-mib", type=float, default=15, help="largest size of a part in MiB (15)")
-    split.set_defaults(command=_split)
-    pack = commands.add_parser("pack", help="shrink portraits to a small pack for transfer")
-    pack.add_argument("portraits", type=Path, help="folder of square, aligned portraits")
-    pack.add_argument("-o", "--output", type=Path, required=True, help="folder of the pack")
-    pack.add_argument("--edge", type=int, default=288, help="largest side in pixels (288)")
-    pack.add_argument("--quality", type=int, default=90, help="of the JPEG files (90)")
-    pack.set_defaults(command=_pack)
-    join = commands.add_parser("join", help="join a checkpoint from its parts (`run` does so itself)")
-    join.add_argument("folder", type=Path, metavar="RUN", help="folder of the parts")
-    join.set_defaults(command=_join)
-    options = parser.parse_args(arguments)
-    return int(options.command(options))
-
-
-def _add_prepare(parser: argparse.ArgumentParser) -> None:
-    usual = Filter()
-    add = parser.add_argument
-    add("photos", type=Path, help="folder of photos, searched recursively")
-    add(
-        "-o",
-        "--output",
-        type=Path,
-        required=True,
-        help="folder for the portraits; finished ones are not redone",
-    )
-    add("--detector", type=Path, help="YuNet file to use instead of the bundled detector")
-    add("--score", type=float, default=usual.score, help=f"lowest detector score ({usual.score})")
-    add(
-        "--scale",
-        type=float,
-        default=usual.scale,
-        help=f"smallest number of photo pixels per portrait pixel ({usual.scale})",
-    )
-    add(
-        "--outside",
-        type=float,
-        default=usual.outside,
-        help=f"largest share that may lie outside the photo ({usual.outside})",
-    )
-    add("--sharpness", type=float, default=usual.sharpness, help=f"least sharpness ({usual.sharpness})")
-    add(
-        "--apart",
-        type=int,
-        default=usual.apart,
-        help=f"smallest number of differing hash bits between two portraits ({usual.apart})",
-    )
-    parser.set_defaults(command=_prepare)
-
-
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("portraits", type=Path, nargs="+", help="folders of square, aligned portraits")
-    add("-o", "--output", type=Path, required=True, help="folder of the run; resumed if it exists")
-    add(
-        "--config",
-        type=Path,
-        default=Path("cpu"),
-        help="cpu, gpu, or a TOML file of settings (see training/config.py)",
-    )
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=int, help="total number of steps, overriding the configuration")
-    length.add_argument("--minutes", type=float, help="total time, overriding the configuration")
-    add("--start", type=Path, help="start from another run's folder, or from weights in the published layout")
-    add("--wake", action="store_true", help="revive features that those weights have silenced")
-    add("--workers", type=int, help="processes that make crops, overriding the configuration")
-    add(
-        "--held-out",
-        type=int,
-        default=36,
-        help="number of portraits at the end that are kept for validation (36)",
-    )
-    add("--threads", type=int, help="CPU threads")
-    parser.set_defaults(command=_run)
-
-
-def _prepare(options: argparse.Namespace) -> int:
-    wanted = Filter(options.score, options.scale, options.outside, options.sharpness, options.apart)
-    jobs, detector = find_photos(options.photos), open_detector(options.detector)
-    with progress_bar("preparing", len(jobs)) as tick:
-        index = prepare(jobs, options.output, detector, wanted, tick)
-    Console().print(_table(index))
-    return command_line.DONE
-
-
-def _table(index: Index) -> Table:
-    table = Table(title=f"{len(index.photos)} photos: portraits of {SIZE}×{SIZE}")
-    table.add_column("faces")
-    table.add_column("", justify="right")
-    for reason in REASONS:
-        if index.counts[reason]:
-            table.add_row(reason, str(index.counts[reason]))
-    return table
-
-
-def _run(options: argparse.Namespace) -> int:
-    from training.run import train  # PyTorch takes seconds to load, and the other commands do not need it
-
-    config = read_config(options.config)
-    if options.steps is not None or options.minutes is not None:
-        config = msgspec.structs.replace(config, steps=options.steps, minutes=options.minutes)
-    if options.workers is not None:
-        config = msgspec.structs.replace(config, workers=options.workers)
-    weights = train(
-        options.portraits,
-        options.output,
-        config,
-        held_out=options.held_out,
-        threads=options.threads,
-        start=options.start,
-        wake=options.wake,
-    )
-    Console().print(f"weights: {weights}", soft_wrap=True)
-    return command_line.DONE
-
-
-def _split(options: argparse.Namespace) -> int:
-    parts = checkpoints.split(options.folder, options.part_mib, output=options.output, light=options.light)
-    Console().print(f"{len(parts)} parts: {parts[0]} to {parts[-1].name}", soft_wrap=True)
-    return command_line.DONE
-
-
-def _pack(options: argparse.Namespace) -> int:
-    from training.packing import pack
-
-    size = pack(options.portraits, options.output, options.edge, options.quality)
-    Console().print(f"{options.output}: {size / 2**20:.1f} MiB", soft_wrap=True)
-    return command_line.DONE
-
-
-def _join(options: argparse.Namespace) -> int:
-    Console().print(f"checkpoint: {checkpoints.join(options.folder)}", soft_wrap=True)
-    return command_line.DONE
+def _run(arguments: list[str] | None) -> int:
+    with command_line.needs_extra("training", "python -m training"):
+        from training.command import train
+    return train(arguments)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def measure(settings: LoopSettings, tick: Tick) -> Report:
     package = open_package(settings.package)
     size = package.manifest.size
     truths = load_portraits(settings.portraits, first=settings.first, limit=settings.limit, size=size)
-    backend = open_backend("auto", package)
+    backend = open_backend("onnxruntime", package)
     runs: dict[tuple[int, float, bool], list[Run]] = {}
     for i, truth in enumerate(truths):
         loop = Loop(backend, truth, settings.first + i)

@@ -23,10 +23,8 @@ PORTRAITS = 16
 FORMS = {".json": audit_report.as_json, ".png": audit_report.plot}
 
 
-def add_audit(commands: "argparse._SubParsersAction[CommandParser]") -> None:
-    """Add the command to the parser."""
-    about = "show the size of intermediate values, and which layers half precision would break"
-    parser = commands.add_parser("audit", help=about, description=about)
+def add_options(parser: CommandParser) -> None:
+    """Declare the command's options."""
     parser.add_argument("package", metavar="PACKAGE", help="package folder, or name of a bundled package")
     add_portraits(parser)
     add_limit(parser, PORTRAITS)

@@ -22,10 +22,8 @@ from portraits.reading import LEAST, pictures_in
 PORTRAITS = 40
 
 
-def add_int8(commands: "argparse._SubParsersAction[CommandParser]") -> None:
-    """Add the command to the parser."""
-    about = "make an INT8 package, with as much of the arithmetic in INT8 as picture quality allows"
-    parser = commands.add_parser("int8", help=about, description=about)
+def add_options(parser: CommandParser) -> None:
+    """Declare the command's options."""
     add = parser.add_argument
     add("package", metavar="PACKAGE", help="FP32 package: folder, or name of a bundled package")
     add("-o", "--output", type=Path, required=True, metavar="PACKAGE8", help="folder of the INT8 package")

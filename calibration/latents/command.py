@@ -14,10 +14,8 @@ from portraits.reading import LEAST, pictures_in
 from runtime.network.backends import open_backend
 
 
-def add_latents(commands: "argparse._SubParsersAction[CommandParser]") -> None:
-    """Add the command to the parser."""
-    about = "measure whether the loop gains by updating the latent"
-    parser = commands.add_parser("latents", help=about, description=about)
+def add_options(parser: CommandParser) -> None:
+    """Declare the command's options."""
     parser.add_argument(
         "package",
         metavar="PACKAGE",
@@ -32,7 +30,7 @@ def _run(options: argparse.Namespace) -> int:
     package = open_package(options.package)
     pictures = pictures_in(options.images, least=LEAST)
     detector = detector_of(options)
-    backend = open_backend("auto", package, threads=options.threads)
+    backend = open_backend("onnxruntime", package, threads=options.threads)
     size = package.manifest.size
     with progress_bar("reading portraits", len(pictures) + gain.STEPS) as tick:
         found = statistics.measure(backend, size, options.images, detector, seed=options.seed, tick=tick)

@@ -1,12 +1,12 @@
-"""How far a network's picture of a face is trusted: a hardly damaged crop keeps its own pixels.
+"""How far the network's output is trusted: a crop with little damage keeps its own pixels.
 
-A network errs everywhere a little: it takes pores for noise and softens lashes. Where that is more than it
-mends, the photo is better. What the network changes in a wavelet band is the damage, which it takes away, and
-its own error. The damage is measured; what is more than that is error, and is taken back: the empirical
-Wiener filter of `fine_detail`, below the crop's resolution.
+A network makes small errors everywhere: it takes pores for noise and softens lashes. If they exceed the
+damage that it removes, the photo is better. In each wavelet band, the network's change consists of the
+removed damage and its own error. The damage is measured; any change beyond it is error, and is undone with
+the empirical Wiener filter of `fine_detail`, below the crop's resolution.
 
-Not where the network sharpens: what a blurred photo lacks is no error. The network itself tells blur, by how
-much steeper it draws edges. Nor where a photo falls apart into the blocks of JPEG.
+Nothing is undone where the network sharpens, since detail that a blurred photo lacks is not an error; blur is
+recognised by how much steeper the network draws edges. Nor is it where the photo shows JPEG blocks.
 """
 
 from functools import lru_cache
@@ -23,56 +23,57 @@ from runtime.finish.noise import BAND_NOISE, around_middle, wavelet
 from runtime.pixels import Picture, Pixels, smoothstep
 
 SOFT, SHARP = 0.90, 0.97
-"""The steepness of the photo's edges, in that of the network's: under the first a face is blurred, so that
-sharpening it wins; from the second on it is as sharp as the network would draw it. Found with portraits of
-two sizes, blurred by 0.4 to 4 pixels: up to 0.93 the network's picture is the nearer one."""
+"""Ratio of the steepness of edges in the photo to that in the network's output. Below the first, a face is
+blurred and gains from sharpening; above the second, it is as sharp as the output. In portraits of two sizes,
+blurred by 0.4 to 4 pixels, the output is closer to the truth up to 0.93."""
 
 EDGES = 0.2
-"""The share of the face that counts as edges."""
+"""Share of the face that counts as edges."""
 
 MIDDLE = (0.25, 0.8)
-"""Where in a crop its face lies, of its side, in both axes."""
+"""Start and end of the face along both axes, as shares of the crop's side."""
 
 PORES = np.array([[5.6], [3.8], [2.5]], np.float32) / 255
-"""Up to so much in each wavelet band, colourless texture is taken for pores."""
+"""Colourless texture up to this σ, in each wavelet band, is taken for pores."""
 
 GREY_PORES = 0.65
-"""Share of that in a photo without colour: mostly film, and colours do not tell its grain from pores."""
+"""Factor on PORES for monochrome photos: most are film, and colours cannot distinguish its grain from
+pores."""
 
 GRAIN = 1.3
-"""Where one of the two finer bands has this many times as much, all bands' texture is grain; between the two
-it is by shares. The third band does not tell: in clean portraits wrinkles have as much there."""
+"""If one of the two finer bands exceeds PORES by this factor, texture in all bands is grain; in between, a
+share of it is. The third band is not used, because wrinkles in clean portraits are as strong there."""
 
 UNEVEN = 1.3
-"""So many times the measured grain is held back: a few pixels hold now many grains, now none."""
+"""Factor by which more grain is held back than measured, because its density varies from place to place."""
 
 PORES_SEEN = (0.6, 1.0)
-"""Photo pixels per pixel of the crop at which pores begin to be seen, and at which they are: a smaller face
-shows none, and its texture is grain."""
+"""Photo pixels per crop pixel at which pores begin to show, and at which they fully show. A smaller face
+shows none, so its texture is grain."""
 
 AROUND = 7
-"""Side of the square in which the power of a change is measured, in pixels of the crop."""
+"""Side of the window in which the power of a change is measured, in crop pixels."""
 
 AMPLY = 1.1
-"""So many times the measured white noise is held back: of too little, some comes back with the detail."""
+"""Factor by which more white noise is held back than measured, so that none returns with the detail."""
 
 PLAIN_SHARE = 1.2
-"""In the plainest places at most this times less noise is measured than there is."""
+"""Factor by which measuring in the plainest places underestimates noise at most."""
 
 BLOCKS_SEEN, BLOCKS = 0.12, 0.3
-"""How much more neighbouring pixels differ across the borders of 8×8 blocks than within them: under the
-first no block is seen, from the second on they are what the network should take away."""
+"""How much more neighbouring pixels differ across the borders of 8×8 blocks than within them: below the first
+no block is visible, above the second the network should remove them."""
 
 
 def trusted(
     photo: Pixels, aligned: AlignedFace, restored: Picture, gain: NDArray[np.floating] | float = 1.0
 ) -> Picture:
-    """Return what the network made of a crop, with what it took away though it was no damage: S×S×3.
+    """Return the network's output with everything it removed that was not damage restored: S×S×3.
 
     photo     H×W×3 uint8 or uint16 RGB, not enlarged
     aligned   a face of that photo
-    restored  S×S×3 in [0, 1], what the network made of its crop
-    gain      what brings the photo's channels to studio light, 3
+    restored  S×S×3 in [0, 1], the network's output for its crop
+    gain      factors that bring the photo's channels to studio light, 3
     """
     own = around_middle(photo, aligned)
     if not own.size:
@@ -91,9 +92,9 @@ def trusted(
 
 
 def sharpness(crop: Picture, restored: Picture) -> float:
-    """Return how far a crop is as sharp as the network's picture of it: 0 for a blurred one, 1 for a sharp.
+    """Return the sharpness of a crop relative to the network's output: 0 if it is blurred, 1 if as sharp.
 
-    Noise, which is not in the network's picture, does not count.
+    Noise, which the output lacks, does not count as sharpness.
     """
     start, end = (round(share * len(crop)) for share in MIDDLE)
     inside = np.s_[start:end, start:end]
@@ -105,10 +106,10 @@ def sharpness(crop: Picture, restored: Picture) -> float:
 
 
 def damage(own: Picture, aligned: AlignedFace, gain: NDArray[np.float32]) -> Bands:
-    """Return the noise and the grain of a crop in each wavelet band and colour channel, of 1.
+    """Return σ of a crop's noise and grain by wavelet band and colour channel, in units of full scale.
 
     own   the photo around the middle of the face, in its own pixels
-    gain  what brings its channels to studio light, 3
+    gain  factors that bring its channels to studio light, 3
     """
     plain = grain_sigmas(aligned.crop, gain)
     white = (noise_bands(own, gain) / np.array(BAND_NOISE)[:, None]).max(axis=0)
@@ -123,9 +124,9 @@ def damage(own: Picture, aligned: AlignedFace, gain: NDArray[np.float32]) -> Ban
 
 
 def blocks(picture: Picture) -> float:
-    """Return how far a picture falls apart into blocks of 8×8 pixels, as JPEG leaves them: 0 to 1.
+    """Return how visible the 8×8 blocks of JPEG compression are: 0 for not at all, 1 for clearly.
 
-    picture  H×W×3 in [0, 1], of studio light, cut anywhere out of the photo
+    picture  H×W×3 in [0, 1], in studio light, cut anywhere out of the photo
     """
     grey = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.float32)
     seen = min(_across_borders(grey), _across_borders(grey.T))
@@ -133,7 +134,7 @@ def blocks(picture: Picture) -> float:
 
 
 def _across_borders(grey: NDArray[np.float32]) -> float:
-    """Return how much more every eighth column differs from the one before than columns do: 0 for no more."""
+    """Return how much the differences across every eighth column exceed the usual ones; 0 if they do not."""
     steps = np.abs(np.diff(grey, axis=1)).mean(axis=0)
     if len(steps) < 16:
         return 0.0
@@ -142,13 +143,14 @@ def _across_borders(grey: NDArray[np.float32]) -> float:
 
 
 def _rise(value: float, start: float, end: float) -> float:
-    """Return 0 for a value up to the start, 1 from the end on, and smoothly what is between."""
+    """Return 0 for values up to the start, 1 from the end on, with a smooth transition between them."""
     return float(np.float32(smoothstep((value - start) / (end - start))))
 
 
 @lru_cache(maxsize=64)
 def _noise_units(scale: float) -> tuple[float, ...]:
-    """Return what white noise of σ = 1 leaves in each wavelet band of a crop, so many photo pixels to one."""
+    """Return σ in each wavelet band of a crop, at this many photo pixels per crop pixel, for noise of σ =
+    1."""
     finest = min(scale, 4.0)
     side, margin = 96, 16
     noise = np.random.default_rng(0).normal(0, 1 / 12, (round(side * finest), round(side * finest), 3))

@@ -1,4 +1,4 @@
-"""A config file: what a user wants, under the names that the community's scripts use (design §6)."""
+"""Config files: settings, presets and per-face settings, under the names that the community's scripts use."""
 
 import math
 import os
@@ -18,7 +18,8 @@ from runtime.settings.presets import PRESETS
 from runtime.settings.settings import SETTINGS, RestoreSettings
 
 Changes = dict[str, Any]
-"""Settings that differ from others, by the names of RestoreSettings; each within its range."""
+"""Settings that differ from a preset or the defaults, by the names of RestoreSettings; each within its
+range."""
 
 RUN: dict[str, Any] = {
     "preset": str,
@@ -32,42 +33,42 @@ RUN: dict[str, Any] = {
     "threads": int,
     "memory": float,
 }
-"""What a file may say beside settings, each with its type."""
+"""Keys that a file may have besides settings, each with its type."""
 
 PATHS = ("model_path", "detector")
 
 
 @dataclass(frozen=True)
 class FaceWish:
-    """What a file wants for one face, in place of what it wants for all."""
+    """The entry of a config file for one face."""
 
     restore: bool = True
-    """False leaves the face out."""
+    """False excludes the face."""
     preset: str | None = None
-    """In place of all settings of the others; None starts from those."""
+    """Preset that replaces all settings of the other faces; None starts from those."""
     changes: Changes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Config:
-    """What a config file says; an empty one says nothing."""
+    """The content of a config file; all fields are empty if the file is."""
 
     changes: Changes = field(default_factory=dict)
     """Settings of all faces, on top of the preset."""
     presets: Mapping[str, Changes] = field(default_factory=lambda: PRESETS)
-    """The built-in presets and the file's own: what each changes in the defaults."""
+    """The changes of each preset to the defaults, for the built-in presets and the file's own."""
     by_face: Mapping[int, FaceWish] = field(default_factory=dict)
-    """By the index of a face, 0 being the largest."""
+    """Entries by the index of the face; 0 is the largest."""
     run: Mapping[str, Any] = field(default_factory=dict)
-    """What the file says of the names in RUN; paths are found from the file's own folder."""
+    """Values of the keys in RUN; paths are relative to the file's folder."""
     file: str = ""
-    """The file's name, for errors."""
+    """The file's name, for error messages."""
 
 
 def read_config(path: Path) -> Config:
     """Read a config file, TOML or JSON by its suffix.
 
-    Raises SettingsError with one line that names the file, the key and what was expected.
+    Raises SettingsError, whose message names the file, the key and the expected value.
     """
     table = read_table(path)
     with _within(one_line(path)):
@@ -82,13 +83,12 @@ def read_config(path: Path) -> Config:
 
 
 def read_settings(table: Mapping[str, Any]) -> RestoreSettings:
-    """Return the settings that a table asks for, as a config file would: by their names, and `preset`.
+    """Return the settings in a table that is like the one of a config file, with an optional key `preset`.
 
-    table  settings on top of the built-in preset that it names, or of the defaults; a whole number may stand
-           for a float and a list for a tuple, so that a table that was JSON will do
+    table  settings on top of the named built-in preset, or of the defaults; as in JSON, a whole number may
+           stand for a float and a list for a tuple
 
-    Raises SettingsError, with one line that names the key, for unknown names, wrong types and values outside
-    their range.
+    Raises SettingsError, whose message names the key, for unknown names, wrong types and values out of range.
     """
     changes = dict(table)
     run = {"preset": typed("preset", changes.pop("preset", "standard"), str)}
@@ -97,7 +97,7 @@ def read_settings(table: Mapping[str, Any]) -> RestoreSettings:
 
 
 def check_run(device: str | None, threads: int | None, memory: float | None) -> None:
-    """Raise SettingsError unless device, threads and memory, where they are given, make sense."""
+    """Raise SettingsError if a given device, number of threads or memory limit is invalid."""
     if device is not None:
         parse_device(device)
     if threads is not None and threads < 1:
@@ -108,7 +108,7 @@ def check_run(device: str | None, threads: int | None, memory: float | None) -> 
 
 @contextmanager
 def _within(place: str) -> Iterator[None]:
-    """Say of each error in which part of the file it is."""
+    """Prefix errors raised in the block with the part of the file that they concern."""
     try:
         yield
     except SettingsError as error:
@@ -116,7 +116,7 @@ def _within(place: str) -> Iterator[None]:
 
 
 def _presets(tables: Any) -> dict[str, Changes]:
-    """Return what each of the file's own presets changes in the defaults, what it is based on included."""
+    """Return the changes of each preset in the file to the defaults, including those of its base."""
     typed("presets", tables, dict)
     own: dict[str, Changes] = {}
     base: dict[str, str] = {}
@@ -158,7 +158,7 @@ def _by_face(tables: Iterable[Any], presets: Mapping[str, Changes]) -> dict[int,
             if face < 0:
                 raise SettingsError(f"face is {face}: give the index of the face, 0 being the largest")
             if face in wishes:
-                raise SettingsError(f"face {face} has settings above: put them together")
+                raise SettingsError(f"face {face} has settings above: merge the two")
             wishes[face] = _wish(table, presets)
     return wishes
 
@@ -187,9 +187,9 @@ def _check_preset(run: Mapping[str, Any], presets: Mapping[str, Changes]) -> Non
 
 
 def _changes(table: Mapping[str, Any], beside: list[str]) -> Changes:
-    """Return a table's settings; its names may only be those of settings.
+    """Return a table's settings. Raises SettingsError for keys that are not settings.
 
-    beside  what else it may hold, for the error
+    beside  other keys that it may hold, for the error message
     """
     changes = {}
     for name, value in table.items():
@@ -208,23 +208,23 @@ def _in_range(name: str, value: Any) -> Any:
 
 
 def _no_such(kind: str, name: str, known: Iterable[str], key: str = "") -> str:
-    """Say that a name is unknown, and the likeliest or all that are known."""
+    """Return the error for an unknown name, with the most similar known name or all of them."""
     given = f"{key} is {in_short(name)}: there is no such {kind}" if key else f"no {kind} {in_short(name)}"
     return f"{given}; {near_or_all(name, known)}"
 
 
 def _single_faces(faces: Any) -> list[Any]:
-    """Return the tables of `[[faces]]`; what is no table is probably meant for the setting `face`."""
+    """Return the tables of `[[faces]]`; anything but a table was probably meant for the setting `face`."""
     if not isinstance(faces, list) or (faces and not any(isinstance(face, dict) for face in faces)):
         raise SettingsError(
             f"faces is {in_short(faces)}: give [[faces]], a table for each face with settings of its own; "
-            "which faces are restored is said by face"
+            "the setting face chooses which are restored"
         )
     return faces
 
 
 def _found_from(folder: Path, name: str, given: str) -> str:
-    """Return a path as it is from here; what is not beside the file may be a bundled package's name."""
+    """Resolve a path in the file; if nothing exists there, it may be the name of a bundled package."""
     try:
         os.fsencode(given)
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""A config file's text as plain values, and a value as the type that a setting has."""
+"""Parse a config file, and convert its values to the types of settings."""
 
 import json
 import types
@@ -13,10 +13,10 @@ from base.text import cause_of, one_line
 
 LARGEST_FILE = 1 << 16
 LONGEST_LINE = 1000
-"""In TOML; a longer line is a mistake, and a key of thousands of parts takes the parser minutes."""
+"""Longest line in TOML; a key of thousands of parts would take the parser minutes."""
 LARGEST_INTEGER = 2**31 - 1
 SHOWN = 40
-"""How many characters of a wrong value an error shows."""
+"""Number of characters of a wrong value that an error shows."""
 
 _WORDS: dict[Any, str] = {
     float: "a number",
@@ -30,13 +30,15 @@ _WORDS: dict[Any, str] = {
 def read_table(path: Path) -> dict[str, Any]:
     """Read a TOML or JSON file whose outermost value is a table.
 
-    Raises SettingsError when the file cannot be read, is too large, or is not well-formed: duplicate keys
-    and, in JSON, NaN and infinities are refused.
+    Raises SettingsError if the file cannot be read, is too large or is malformed. Duplicate keys and, in
+    JSON, NaN and infinities are refused.
     """
     name = one_line(path)
     readers = {".toml": _from_toml, ".json": _from_json}
     if path.suffix.lower() not in readers:
-        raise SettingsError(f"the config file {name} is of no known kind: end its name in .toml or .json")
+        raise SettingsError(
+            f"the config file {name} is neither TOML nor JSON: end its name in .toml or .json"
+        )
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE + 1)
@@ -49,7 +51,7 @@ def read_table(path: Path) -> dict[str, Any]:
     try:
         table = readers[path.suffix.lower()](data.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        raise SettingsError(f"the config file {name} is not text in UTF-8: save it as that") from None
+        raise SettingsError(f"the config file {name} is not UTF-8 text: save it in that encoding") from None
     except RecursionError:
         raise SettingsError(f"the config file {name} is nested too deeply") from None
     except (msgspec.DecodeError, ValueError) as error:  # ValueError: an integer of thousands of digits
@@ -66,7 +68,7 @@ def _from_toml(text: str) -> Any:
 
 
 def _from_json(text: str) -> Any:
-    # msgspec keeps the last of two values of one name, without a word.
+    # msgspec silently keeps the last of two values with the same key.
     return json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_refused)
 
 
@@ -84,12 +86,12 @@ def _refused(constant: str) -> Any:
 
 
 def typed(name: str, value: Any, hint: Any) -> Any:
-    """Return a value as the type of a setting: a whole number as a float, a list as a tuple.
+    """Convert a value to the type of a setting: a whole number to a float, a list to a tuple.
 
-    name  of the setting, for the error
+    name  name of the setting, for the error
     hint  float, int, bool, str, dict, a Literal, a tuple or a mapping of these, or a union of such
 
-    Raises SettingsError for a value of another type.
+    Raises SettingsError if the value has another type.
     """
     try:
         converted = msgspec.convert(value, hint)
@@ -102,7 +104,7 @@ def typed(name: str, value: Any, hint: Any) -> Any:
 
 
 def in_words(hint: Any) -> str:
-    """Say what a type takes, for a user: `1, 2 or 4`, `a table of numbers`."""
+    """Describe the values of a type for a user: `1, 2 or 4`, `a table of numbers`."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Literal:
         return _listed([repr(choice) for choice in inner])
@@ -121,7 +123,7 @@ def _listed(choices: list[str]) -> str:
 
 
 def in_short(value: Any) -> str:
-    """Return the beginning of a value as it is written, fit for an error message."""
+    """Return the beginning of a value as written in the file, for an error message."""
     if isinstance(value, (dict, list)):
         return "a table" if isinstance(value, dict) else "a list"
     if value is None or isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Settings of single faces: one person of a group restored strongly, the others lightly, one left out."""
+"""Settings of single faces: in a group, restore one person strongly, others lightly, and leave one out."""
 
 from collections.abc import Hashable, Iterable, Mapping
 from typing import TypeAlias
@@ -7,14 +7,14 @@ from base.errors import SettingsError
 from runtime.settings.settings import RestoreSettings, of_scope
 
 ByFace: TypeAlias = Mapping[int, RestoreSettings | None]
-"""Settings of faces by their index in the order of size, the largest being 0; None leaves the face out."""
+"""Settings of faces by index, in order of size; 0 is the largest. None leaves the face out."""
 
 WHOLE_PHOTO = of_scope("photo")
 """Settings that concern the whole photo: a face cannot have its own."""
 
 
 def check_by_face(settings: RestoreSettings, by_face: ByFace) -> None:
-    """Raise SettingsError unless single faces differ from the rest only in what concerns a face."""
+    """Raise SettingsError if settings of single faces differ in a setting of the whole photo."""
     for i, own in by_face.items():
         if isinstance(i, bool) or not isinstance(i, int) or i < 0:
             raise SettingsError(f"settings are given for face {i!r}: faces are counted from 0, the largest")
@@ -30,9 +30,9 @@ def _same(one: RestoreSettings, other: RestoreSettings, name: str) -> bool:
 
 
 def in_common_batches(wanted: Mapping[int, RestoreSettings]) -> Iterable[list[int]]:
-    """Return the faces in groups that agree on what the loop reads; in each, the order is kept.
+    """Group faces by the settings that the loop reads; the order within each group is kept.
 
-    Faces of one group may differ in anything else: region weights, for example, come with each crop.
+    Faces in a group may differ in all other settings; region weights, for example, are passed with each crop.
     """
     groups: dict[tuple[Hashable, ...], list[int]] = {}
     for i, settings in wanted.items():

@@ -1,7 +1,8 @@
-"""Settings that go well together, by name (design §4).
+"""The presets: named settings that go well together.
 
-None degrades a crop before the network looks. The design's presets do, by 0.5 to 1. With a model that takes
-noise away by itself that costs up to 5.2 dB on a good photo and wins 0.3 at most (`bench/results/notes.md`).
+None of them degrades a crop before the network sees it. The original scripts do, with a scale of 0.5 to 1.
+With a model that removes noise itself, that costs up to 5.2 dB on a good photo and gains at most 0.3 dB
+(`bench/results/notes.md`).
 """
 
 from typing import Any
@@ -31,11 +32,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "clamp_ringing": True,
     },
 }
-"""What each preset changes in the defaults."""
+"""The changes of each preset to the defaults."""
 
 PURPOSES = {
     "standard": "most photos",
-    "classic": "one full-strength pass, exactly as published, which does not adapt to strange light",
+    "classic": "a single pass at full strength, exactly as published; it does not adapt to unusual light",
     "early-digital": "small JPEGs of early cameras: lighter, eyes and lips stronger",
     "ai-generated": "faces that need little: the smallest steps, eyes and ears stronger",
     "film-scan": "scanned prints and film: light, grain kept, scratches softened",

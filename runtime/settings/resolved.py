@@ -11,7 +11,7 @@ from runtime.settings.per_face import WHOLE_PHOTO, ByFace
 from runtime.settings.settings import RestoreSettings
 
 ALWAYS_SAID = ("degradation_scale", "latent_step_decay", "iterations")
-"""Settings that are named even where they are the defaults."""
+"""Settings that are named even if they are the defaults."""
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class ResolvedSettings:
     """The settings of one run, after presets, config file and command line."""
 
     settings: RestoreSettings = field(default_factory=RestoreSettings)
-    """Of all faces without settings of their own."""
+    """The settings of all faces without their own."""
     by_face: ByFace = field(default_factory=dict)
     preset: str = field(default="standard", compare=False)
-    """The name of the preset that they are based on."""
+    """The name of the preset on which they are based."""
 
 
 def resolve_settings(
@@ -57,7 +57,7 @@ def _own(wish: FaceWish, for_all: Changes, config: Config, given: Changes) -> Re
 
 
 def whole_photo(changes: Mapping[str, Any]) -> Changes:
-    """Return those of some settings that concern the whole photo."""
+    """Return those of the given settings that concern the whole photo."""
     return {name: value for name, value in changes.items() if name in WHOLE_PHOTO}
 
 
@@ -73,7 +73,7 @@ def lines(resolved: ResolvedSettings) -> list[str]:
 
 
 def worth_saying(settings: RestoreSettings) -> list[str]:
-    """Return `name value` of the loop's settings, and of others that are not the defaults."""
+    """Return `name value` of the loop's settings, and of other settings that differ from the defaults."""
     return _differences(settings, RestoreSettings(), besides=ALWAYS_SAID)
 
 
@@ -95,7 +95,7 @@ def as_json(resolved: ResolvedSettings) -> dict[str, Any]:
 
 
 def written(value: Any) -> str:
-    """Return a setting's value as it is shown to a person."""
+    """Return a setting's value as it is shown to the user."""
     if value is None:
         return "the package's"
     if isinstance(value, bool):

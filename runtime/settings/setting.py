@@ -1,4 +1,4 @@
-"""What a setting declares about itself, once; flags, config files, range errors, docs and forms read it."""
+"""Declaration of a setting, from which flags, config files, range errors, docs and forms are derived."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -18,17 +18,17 @@ Scope = Literal["photo", "loop", "face"]
 """
 
 Kind = Literal["switch", "choice", "number", "whole number", "other"]
-"""How a form would ask for a setting: a box to tick, a list, a number, or text."""
+"""The kinds of form fields: a checkbox, a list, a number, or text."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers that a setting may have."""
+    """The numbers that a setting accepts."""
 
     low: float
     high: float = math.inf
     besides: Mapping[float, str] = field(default_factory=dict)
-    """Single numbers outside of low to high, each with what it means."""
+    """Further single numbers that are allowed outside low to high, each with its meaning."""
     above: bool = False
     """Whether the number must be greater than `low`."""
 
@@ -46,7 +46,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Setting:
-    """All that is known about a setting."""
+    """Everything that is declared about a setting."""
 
     name: str
     hint: Any
@@ -54,29 +54,29 @@ class Setting:
     default: Any
     scope: Scope
     help: str
-    """Full sentences for a user."""
+    """Help text in full sentences, for the user."""
     range: Range | None = None
-    """Of a number, or of each number in a table."""
+    """Allowed range of the number, or of each number in a table."""
     unit: str = ""
     names: tuple[str, ...] = ()
     """The keys of a table."""
     metavar: str = ""
-    """What stands for the value in the command line's help."""
+    """Placeholder for the value in the command line's help."""
     why: str = ""
-    """Why there is nothing outside of the range; added to the error."""
+    """Why the range is limited; added to the error message."""
     parse: Callable[[str], Any] | None = None
-    """Reads the value as the command line gives it, where the type alone does not tell how."""
+    """Parses the value from the command line, if the type alone does not determine how."""
     validate: Callable[[Any], None] | None = None
-    """Raises SettingsError for a value outside its range, where the type and the range do not tell."""
+    """Raises SettingsError for an invalid value, if type and range do not suffice to detect it."""
 
     @property
     def flag(self) -> str:
-        """Return the option of the command line."""
+        """Return the setting's command-line option."""
         return "--" + self.name.replace("_", "-")
 
     @property
     def choices(self) -> tuple[Any, ...]:
-        """Return the values to choose from; none if there are too many to list."""
+        """Return the values to choose from; empty if there are too many to list."""
         if get_origin(self.hint) is Literal:
             return get_args(self.hint)
         kinds = [hint for hint in get_args(self.hint) if hint is not type(None)]
@@ -84,12 +84,12 @@ class Setting:
 
     @property
     def kind(self) -> Kind:
-        """Return how a form would ask for it."""
+        """Return the kind of form field that suits it."""
         kinds: dict[Any, Kind] = {bool: "switch", int: "whole number", float: "number"}
         return "choice" if self.choices else kinds.get(self.hint, "other")
 
     def check(self, value: Any) -> None:
-        """Raise SettingsError for a value that is not allowed."""
+        """Raise SettingsError if the value is not allowed."""
         given = f"{self.name} is {_shown(value)}"
         if value is None and self.default is None:
             return
@@ -127,7 +127,7 @@ class Setting:
 
     @property
     def limits(self) -> str:
-        """Return what the value may be, in words; nothing for a switch."""
+        """Return the allowed values in words; empty for a switch."""
         if self.choices:
             return _listed(self.choices)
         return f"{self.range}{self.unit and f' {self.unit}'}" if self.range else ""

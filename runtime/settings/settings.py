@@ -1,7 +1,7 @@
-"""What the user asks of a restoration, checked once, where it comes in.
+"""The settings of a restoration, validated once, when they are created.
 
-Each setting is declared here and nowhere else: its field says what it belongs to, what it does and which
-values it takes. The command line's options, the keys of config files, the rules for single faces, error
+Each setting is declared here and nowhere else: its field states its scope, its effect and its allowed
+values. The command line's options, the keys of config files, the rules for single faces, error
 messages, `docs/options.md` and forms follow from it.
 """
 
@@ -16,7 +16,7 @@ from runtime.faces.regions import WEIGHT_NAMES, WEIGHT_RANGE, check_weights, par
 from runtime.settings.setting import Range, Scope, Setting, declared, setting
 
 FaceChoice = Literal["all", "largest"] | tuple[int, ...]
-"""Which faces: all of them, the largest, or indices in the order of size, the largest being 0."""
+"""Which faces: all, the largest, or indices in order of size, where 0 is the largest."""
 Upscale = Literal[1, 2, 4]
 
 
@@ -41,17 +41,17 @@ def _check_face(chosen: Any) -> None:
 
 @dataclass(frozen=True)
 class RestoreSettings:
-    """Settings of one restoration: how much (design §4), which faces, how large.
+    """Settings of one restoration: how much, which faces, how large.
 
-    The defaults are the preset `standard`. `SETTINGS` has what each means and which values it takes. Raises
-    SettingsError for any other value.
+    The defaults are the preset `standard`. `SETTINGS` lists the meaning and the allowed values of each.
+    Raises SettingsError for any other value.
     """
 
     strength: float = setting(
         1.0,
         "face",
-        "How much is restored: the share of the way from the photo (0) to all that the other settings "
-        "do (1). Noise, grain and repairs follow in proportion.",
+        "How much is restored: the share of the way from the photo (0) to the full result of the other "
+        "settings (1). Noise reduction, grain and repairs follow in proportion.",
         range=Range(0, 1),
         metavar="SHARE",
     )
@@ -91,9 +91,9 @@ class RestoreSettings:
         parse=parse_weights,
         validate=check_weights,
     )
-    grain: bool = setting(False, "face", "Keep the photo's grain: its noise returns whole.")
+    grain: bool = setting(False, "face", "Keep the photo's grain: its noise is returned in full.")
     soften_scratches: bool = setting(
-        False, "face", "Fill long, thin scratches across faces softly from beside them."
+        False, "face", "Fill long, thin scratches across faces softly from both sides."
     )
     desaturate_fringes: bool = setting(
         False, "face", "Take most of the colour out of purple fringes beside strong edges."
@@ -135,7 +135,7 @@ class RestoreSettings:
     template: Template | None = setting(
         None,
         "photo",
-        "Where the network expects eyes, nose and mouth in a crop, in place of what its package says.",
+        "Where the network expects eyes, nose and mouth in a crop, instead of what its package specifies.",
     )
 
     def __post_init__(self) -> None:
@@ -144,7 +144,7 @@ class RestoreSettings:
 
 
 SETTINGS: Mapping[str, Setting] = declared(RestoreSettings)
-"""All settings, by name, in the order in which they are shown."""
+"""All settings by name, in display order."""
 
 
 def of_scope(*scopes: Scope) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 import importlib
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -92,3 +94,25 @@ def test_help_fits_into_80_columns(
     with pytest.raises(SystemExit):
         importlib.import_module(name).main(["--help"])
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "library"),
+    [
+        ("export.__main__", [], "torch"),
+        ("calibration.__main__", ["audit"], "onnx"),
+        ("training.__main__", [], "torch"),
+        ("bench.__main__", ["roofline"], "onnx"),
+    ],
+)
+def test_a_library_that_is_not_installed_is_named_with_the_extra(
+    name: str, arguments: list[str], library: str
+) -> None:
+    blocked = f"import sys; sys.modules[{library!r}] = None; "
+    run = f"from {name} import main; sys.exit(main({[*arguments, '--help']}))"
+    ended = subprocess.run([sys.executable, "-c", blocked + run], capture_output=True, text=True)
+    assert ended.returncode == 2
+    extra = name.partition(".")[0]
+    assert re.fullmatch(
+        rf"error: .* needs {library}\S*, .*: pip install 'gpen-edge\[{extra}\]'\n", ended.stderr
+    )

@@ -194,8 +194,8 @@ def test_paths_are_found_from_the_folder_of_the_file(config, tmp_path: Path) -> 
         ('face_mask_weights = { eye = "1" }', "face_mask_weights is a table: give a table of numbers"),
         ('face = "some"', "face is 'some': give 'all' or 'largest' or a list of whole numbers"),
         ("face = []", "face is (): give all, largest, or indices"),
-        ('faces = "all"', "which faces are restored is said by face"),
-        ("faces = [0, 2]", "which faces are restored is said by face"),
+        ('faces = "all"', "the setting face chooses which are restored"),
+        ("faces = [0, 2]", "the setting face chooses which are restored"),
         ("upscale = 3", "upscale is 3: give 1, 2 or 4"),
         ("template = 1979-05-27", "template is datetime.date(1979, 5, 27): give 'published' or 'ffhq'"),
         ("size = 256.5", "size is 256.5: give a whole number"),
@@ -233,8 +233,8 @@ def test_paths_are_found_from_the_folder_of_the_file(config, tmp_path: Path) -> 
         ("a = " + "[\n" * 20000, "nested too deeply"),
         ("a." * 5000 + "a = 1", "longer than 1000 characters"),
         ("#" * (LARGEST_FILE + 1), "larger than 65536 bytes"),
-        (b"grain = \xff", "not text in UTF-8"),
-        ("grain = true".encode("utf-16"), "not text in UTF-8"),
+        (b"grain = \xff", "not UTF-8 text"),
+        ("grain = true".encode("utf-16"), "not UTF-8 text"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_that_names_the_file(config, text: Any, words: str) -> None:
@@ -276,7 +276,7 @@ def test_json_holds_no_surprise(config, text: str, words: str) -> None:
 def test_files_that_are_not_there_or_no_config_are_refused(tmp_path: Path) -> None:
     for path, words in (
         (tmp_path / "none.toml", r"none\.toml cannot be read: No such file"),
-        (tmp_path, "of no known kind"),
+        (tmp_path, "neither TOML nor JSON"),
         (tmp_path / "config.yaml", r"end its name in \.toml or \.json"),
         (Path("a\0b.toml"), "cannot be read"),
     ):
