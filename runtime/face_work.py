@@ -1,4 +1,4 @@
-"""One face on its way from the photo to its restoration: cut out, seen by the network, handed back."""
+"""The stages of one face: cut out, prepared for the network, restored, handed back."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,18 +29,18 @@ from runtime.settings.settings import RestoreSettings
 
 @dataclass(frozen=True, eq=False)
 class CutFace:
-    """A face cut out of its photo. Of the settings, only the template matters to it."""
+    """A face cut out of its photo. The template is the only setting that it depends on."""
 
     aligned: AlignedFace
     """In the photo's own colours; parsed, if the package has a face-parsing network."""
     others: tuple[Face, ...]
     """The photo's other faces."""
     toning: Toning | None = None
-    """The curve that its colours lie on; None for a face in colour."""
+    """The curve on which its colours lie; None for a face in colour."""
 
     @cached_property
     def missing(self) -> Missing | None:
-        """Where it holds no information, if anywhere."""
+        """Areas without information, if there are any."""
         return find_missing(self.aligned, self.others)
 
     @cached_property
@@ -53,39 +53,39 @@ class CutFace:
 
 @dataclass(frozen=True, eq=False)
 class SeenFace:
-    """A face as the network sees it, and what was measured of it on the way."""
+    """A face as the network sees it, and everything measured before."""
 
     cut: CutFace
     photo: Pixels
     """The whole photo, its monochrome faces in grey."""
     aligned: AlignedFace
-    """The face without its scratches and holes, as far as the settings ask; in grey if it is monochrome."""
+    """The face after repairing scratches and holes as the settings request; in grey if it is monochrome."""
     mended: Patch | None
     """The piece of the photo whose scratches were softened."""
     filled: Map | None
-    """S×S: where holes were filled; None where that was not asked."""
+    """S×S: where holes were filled; None if that was not requested."""
     view: View
 
     @cached_property
     def above(self) -> Above | None:
-        """What the photo holds above the crop's resolution."""
+        """The photo's detail above the crop's resolution."""
         return find_above(self.photo, self.cut.own, self.view.tone.gain)
 
     @cached_property
     def noise(self) -> NDArray[np.float32]:
-        """Standard deviation of the photo's noise, of 1, in each colour channel: 3."""
+        """Standard deviation of the photo's noise in each colour channel, 3, in units of full scale."""
         return face_noise(self.photo, self.aligned, self.view.tone.gain)
 
     @cached_property
     def rounding(self) -> Level | None:
-        """The photo's rounding, where it is all that hides the face; None where it is hidden itself."""
+        """The photo's rounding, if it limits the face's detail; None if noise hides it."""
         if self.view.published:
             return None
         gain = np.asarray(np.broadcast_to(self.view.tone.gain, 3), np.float32)
         return rounding_of(self.photo.dtype, self.noise, gain)
 
     def in_own_tone(self, made: Crop) -> Crop:
-        """Return what the network made of the face in the photo's own tone; in grey if it is monochrome."""
+        """Return the network's output in the photo's own tone; in grey if the face is monochrome."""
         return trusted(self.photo, self.aligned, self.view.restored(made), self.view.tone.gain)
 
     def grain(self, upscale: int) -> Bands:
@@ -99,10 +99,10 @@ def see(
     settings: RestoreSettings,
     mended: tuple[AlignedFace, Patch | None] | None,
 ) -> SeenFace:
-    """Return a face as the network is to see it.
+    """Return a face as the network should see it.
 
-    photo   with its monochrome faces in grey
-    mended  what `mended_face` returns, where scratches are softened
+    photo   the photo with its monochrome faces in grey
+    mended  the result of `mended_face`, if scratches are softened
     """
     aligned, patch = mended or (cut.own, None)
     hole = cut.missing if settings.fill_missing else None
@@ -117,7 +117,7 @@ def see(
 
 @dataclass(frozen=True, eq=False)
 class FaceWork:
-    """All that is known of one face once the network has restored it."""
+    """Everything known about one face after the network has restored it."""
 
     seen: SeenFace
     settings: RestoreSettings
@@ -125,18 +125,18 @@ class FaceWork:
     rho: Map
     """ρ, the region weights."""
     loop: LoopResult
-    """What the network made of it, in the tone that it was shown."""
+    """The network's output, in the tone of its input."""
     restored: Crop
-    """The same in the photo's own tone; in grey if the face is monochrome."""
+    """The network's output in the photo's own tone; in grey if the face is monochrome."""
 
     @property
     def result(self) -> LoopResult:
-        """What the network made of it, in the photo's own tone unless it was the published pass."""
+        """The network's output, in the photo's own tone unless it was the published pass."""
         return self.loop if self.seen.view.published else replace(self.loop, restored=self.restored)
 
     @property
     def placed(self) -> AlignedFace:
-        """The face as it lies in the enlarged photo."""
+        """The face in the coordinates of the enlarged photo."""
         return scaled(self.seen.aligned, self.settings.upscale)
 
     @property
@@ -145,7 +145,7 @@ class FaceWork:
         return colours_are_far(self.seen.view.shown, self.loop.restored, crop_landmarks(self.seen.aligned))
 
     def hand_back(self) -> HandBack | None:
-        """Return what the face gets back of its photo; None for nothing, as with one full-strength pass."""
+        """Return how much of the photo is handed back; None for nothing, as after one full-strength pass."""
         seen, settings = self.seen, self.settings
         left = keep_missing(
             kappa(settings.latent_step_decay, self.rho, self.loop.steps),
@@ -172,5 +172,5 @@ class FaceWork:
 
 
 def _noise_above(above: Above, settings: RestoreSettings) -> Bands:
-    """Return the noise that is held back above the crop's resolution: none of it where grain is kept."""
+    """Return the noise that fine detail is handed back without; 0 if grain is kept."""
     return WHOLE if settings.grain else enlarged_noise(above.noise, settings.upscale)

@@ -1,4 +1,4 @@
-"""Opening a network in ONNX Runtime: one way for every network of a process, on a GPU or beside it."""
+"""Open networks in ONNX Runtime; all networks of a process are opened here."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,18 +19,18 @@ def open_network(
 ) -> Any:
     """Return an `onnxruntime.InferenceSession`.
 
-    threads    to compute with; None is one per core
-    providers  as ONNX Runtime takes them
-    what       is opened, for errors
-    profile    what the names of profiles begin with; None keeps none
+    threads    number of CPU threads; None is one per core
+    providers  in the form that ONNX Runtime expects
+    what       description of the network, for errors
+    profile    prefix of profile files; None writes none
 
-    Raises BackendError when ONNX Runtime is not installed or cannot open the file.
+    Raises BackendError if ONNX Runtime is not installed or cannot open the file.
     """
     onnxruntime = import_onnxruntime(what)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
-    # Threads that wait for work within a run spin, which saves a tenth of a small network's time. Once the
-    # run is over they must not: the cores belong to the next session's threads.
+    # Threads spin while they wait for work within a run, which saves a tenth of a small network's time. They
+    # must stop when the run ends, because the next session's threads need the cores.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     if profile:
         options.enable_profiling, options.profile_file_prefix = True, str(profile)
@@ -41,7 +41,7 @@ def open_network(
 
 
 def import_onnxruntime(what: str) -> Any:
-    """Return the module `onnxruntime`. Raises BackendError when it is not installed."""
+    """Return the module `onnxruntime`. Raises BackendError if it is not installed."""
     try:
         import onnxruntime
     except ImportError as error:

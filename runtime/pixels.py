@@ -1,4 +1,4 @@
-"""Pixels, pictures and maps: what their arrays are called, and how one kind becomes another."""
+"""Types of pixel arrays, pictures and maps, and conversions between them."""
 
 from typing import Any, TypeAlias
 
@@ -22,7 +22,7 @@ Map: TypeAlias = NDArray[np.float32]
 """S×S, or H×W: one value for each pixel."""
 
 Matrix: TypeAlias = NDArray[np.float64]
-"""2×3; maps (x, y) as OpenCV counts: the middle of the first pixel is (0, 0)."""
+"""2×3; maps (x, y) in OpenCV's coordinates, where (0, 0) is the middle of the first pixel."""
 
 Rectangle: TypeAlias = tuple[int, int, int, int]
 """x0, y0, x1, y1 in whole pixels; x1 and y1 lie just outside."""
@@ -34,13 +34,13 @@ def as_float(pixels: NDArray[np.integer]) -> NDArray[np.float32]:
 
 
 def eight_bit(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return pixels with 8 bits, 16 bits rounded to the nearest level; those that have 8 as they are."""
+    """Return pixels with 8 bits; 16 bits are rounded to the nearest level."""
     if pixels.dtype == np.uint8:
         return pixels
     return np.asarray(cv2.convertScaleAbs(pixels, alpha=1 / 257), np.uint8)  # 65535 = 255·257
 
 
 def smoothstep(x: Any) -> Any:
-    """Return 0 for x up to 0, 1 from 1 on, and 3x² − 2x³ between them; of an array's own dtype."""
+    """Return 0 for x ≤ 0, 1 for x ≥ 1, and 3x² − 2x³ in between; arrays keep their dtype."""
     x = np.clip(x, 0, 1)
     return x * x * (3 - 2 * x)

@@ -1,4 +1,4 @@
-"""A photo made ready once, to be restored as often as its settings change."""
+"""A photo that is prepared once and restored whenever its settings change."""
 
 import hashlib
 import threading
@@ -37,7 +37,7 @@ from runtime.settings.settings import RestoreSettings
 from runtime.timing import Progress, StageClock
 
 MOST_ANSWERS = 6
-"""Answers of the network that are kept for each face: a slider that changes what it sees fills no memory."""
+"""Number of outputs that are cached for each face, so that moving a slider does not fill the memory."""
 
 Done = TypeVar("Done")
 RunOptions = Mapping[int, RestoreSettings]
@@ -46,7 +46,7 @@ RunOptions = Mapping[int, RestoreSettings]
 
 @dataclass(frozen=True, eq=False)
 class Networks:
-    """What restores photos, open."""
+    """The open networks that restore photos."""
 
     package: Package
     backend: Backend
@@ -57,21 +57,21 @@ class Networks:
 
 
 class PreparedPhoto:
-    """A photo whose faces are found, cut out, parsed, measured and seen by the network.
+    """A photo whose faces are detected, cut out, parsed, measured and passed through the network.
 
-    What was computed is kept as long as this is, and computed again only when settings change what it
-    depends on: the template changes everything; scratches, holes and `degradation_scale` what the network
-    sees. A change of any other setting leaves the network alone where it looks once (`held` loops, one full
-    pass). Where it looks several times, its passes depend on η, N and ρ and are made again, from the crop on:
-    the networks' own memory holds nothing between two calls, so another photo may be restored meanwhile.
+    Intermediate results are cached, and computed again only if a setting that they depend on changes. The
+    template affects all of them; scratches, holes and `degradation_scale` affect the network's input. Other
+    settings do not rerun a network that takes a single pass (`held` loops, one full pass). With several
+    passes, these depend on η, N and ρ, and are run again from the crop on. The networks keep no state
+    between calls, so other photos may be restored in the meantime.
 
-    Several threads may use it, and take turns until all is computed that their settings need.
+    It may be used by several threads, which take turns until everything that their settings need is computed.
     """
 
     def __init__(self, networks: Networks, photo: Pixels, found: tuple[Face, ...] | None = None) -> None:
         """Keep a photo, H×W×3 uint8 or uint16 RGB, which must not be changed while this is used.
 
-        found  its faces, where they have been detected already
+        found  its faces, if they have already been detected
 
         Raises PixelsError.
         """
@@ -115,11 +115,11 @@ class PreparedPhoto:
         *,
         progress: Progress | None = None,
     ) -> None:
-        """Compute all that restoring with such settings needs, but the pasting."""
+        """Compute everything that restoring with these settings needs, except for pasting."""
         self._works(settings or RestoreSettings(), by_face or {}, StageClock(progress))
 
     def close(self) -> None:
-        """Release the memory; the photo cannot be restored after it."""
+        """Release the memory; the photo can no longer be restored."""
         with self._turn:
             self._closed = True
             for kept in (self._cuts, self._greys, self._mended, self._seen, self._answers, self._restored):
@@ -134,7 +134,7 @@ class PreparedPhoto:
         self.close()
 
     def _works(self, settings: RestoreSettings, by_face: ByFace, clock: StageClock) -> dict[int, FaceWork]:
-        """Return the faces to restore, as the network has restored them."""
+        """Return the faces to restore, each with the network's output."""
         check_by_face(settings, by_face)
         with self._turn:
             if self._closed:
@@ -181,7 +181,7 @@ class PreparedPhoto:
     def _see(
         self, cuts: dict[int, CutFace], wanted: RunOptions, template: Template, clock: StageClock
     ) -> dict[int, SeenFace]:
-        """Return the faces as the network is to see them."""
+        """Return the faces as the network should see them."""
         photo, toned = self._in_grey(cuts, template)
         keys = {
             i: (template, toned, i, own.soften_scratches, own.fill_missing, own.latent_step_decay == 1)
@@ -210,7 +210,7 @@ class PreparedPhoto:
         wanted: RunOptions,
         done: Callable[[int], None],
     ) -> dict[int, LoopResult]:
-        """Return what the network makes of each face; it is asked where the answer is not known yet."""
+        """Return the network's output for each face; it is run for those whose output is not cached."""
         keys = {i: self._question(seen[i].view.shown, rho[i], wanted[i]) for i in wanted}
         loops = {i: self._answers[key] for i, key in keys.items() if key in self._answers}
         backend, epsilon = self._networks.backend, self._networks.epsilon
@@ -233,7 +233,7 @@ class PreparedPhoto:
     def _in_own_tone(self, seen: Mapping[int, SeenFace], loops: Mapping[int, LoopResult]) -> dict[int, Crop]:
         """Return the restored crops in the photo's own tone.
 
-        Each is kept with what it is made of, so that no other object can have the same identity meanwhile.
+        Each is cached with its source, so that no other object can get the source's identity.
         """
         made = _kept(
             self._restored,
@@ -244,9 +244,9 @@ class PreparedPhoto:
         return {i: restored for i, (_, _, restored) in made.items()}
 
     def _question(self, shown: NDArray[np.float32], rho: Map, settings: RestoreSettings) -> Hashable:
-        """Return what the network's answer depends on: equal questions have the same answer."""
+        """Return everything that the network's output depends on; equal questions give the same output."""
         crop = hashlib.sha256(shown.tobytes()).digest()
-        if self._looks_once(settings):  # its answer is that of one full pass, however much is handed back
+        if self._looks_once(settings):  # its output is that of one full pass, however much is handed back
             return crop, loop_settings(replace(settings, latent_step_decay=1.0, iterations=1))
         weights = hashlib.sha256(rho.tobytes()).digest()
         return crop, loop_settings(settings), weights, self._networks.epsilon
@@ -304,7 +304,7 @@ def choose_faces(
 ) -> dict[int, RestoreSettings]:
     """Return the indices of the faces to restore, each with its settings; at strength 0 none is restored.
 
-    Raises SettingsError when the settings ask for a face that is not there.
+    Raises SettingsError if the settings name a face that does not exist.
     """
     if settings.face == "all":
         wanted = tuple(range(len(found)))
@@ -323,7 +323,7 @@ def choose_faces(
 def _kept(
     cache: dict[Hashable, Done], keys: Mapping[int, Hashable], work: Callable[[int], Done]
 ) -> dict[int, Done]:
-    """Return by face what is kept under its key; what is not is computed, for all faces at once."""
+    """Return the cached value of each face; missing ones are computed together."""
     new = for_each([i for i, key in keys.items() if key not in cache], work)
     cache.update((keys[i], done) for i, done in new.items())
     return {i: cache[key] for i, key in keys.items()}
@@ -335,6 +335,6 @@ def _forget_oldest(cache: dict[Hashable, Any], most: int) -> None:
 
 
 def _rest(photo: Pixels, settings: RestoreSettings) -> Pixels:
-    """Return the photo as it is around the faces, enlarged; a copy that may be written to."""
+    """Return a writable copy of the photo, enlarged, into which the faces are pasted."""
     canvas = canvas_of(photo, settings)
     return enlarged(photo, settings.upscale) if canvas is None else canvas

@@ -1,4 +1,4 @@
-"""A model package held open, which restores the faces of photos."""
+"""An open model package that restores the faces of photos."""
 
 from pathlib import Path
 from types import TracebackType
@@ -44,17 +44,17 @@ class Restorer:
         memory: float = MEMORY,
         watch: Watch | None = None,
     ) -> "Restorer":
-        """Open a package for work.
+        """Open a package.
 
         package   folder, or name of a bundled package; None is the bundled default
-        backend   what runs the networks; `auto` picks the fastest that is there
-        device    `cpu` or `cuda:N`; None is the first CUDA device where the backend can use one
+        backend   what runs the networks; `auto` picks the fastest available
+        device    `cpu` or `cuda:N`; None is the first CUDA device if the backend can use one
         provider  what ONNX Runtime uses on a GPU; None is `cuda`
         detector  a YuNet .onnx file; None is the bundled CenterFace
-        threads   of the CPU for the networks; None is one per core
-        memory    for the networks and a batch of faces, in GB: a bound on the faces in a batch, of which
-                  there is always one; TensorRT goes by the memory of its GPU
-        watch     told how TensorRT engines are built, which takes minutes where there are none yet
+        threads   CPU threads for the networks; None is one per core
+        memory    GB for the networks and a batch of faces: limits the faces in a batch, but never below
+                  one; TensorRT goes by the memory of its GPU
+        watch     receives the progress of building TensorRT engines, which takes minutes if none exist
 
         Raises PackageError, BackendError, EngineError and SettingsError.
         """
@@ -86,16 +86,16 @@ class Restorer:
         found: tuple[Face, ...] | None = None,
         progress: Progress | None = None,
     ) -> PreparedPhoto:
-        """Make a photo ready to be restored several times, with other settings each time.
+        """Prepare a photo to be restored several times with different settings.
 
-        Detects, cuts out, parses and measures its faces and has the network look at them, as these settings
-        need it. `prepared.restore(settings, by_face)` then takes the time of pasting alone for every
-        change that leaves what the network sees as it is, see `PreparedPhoto`. A context manager; closed or
-        not, its memory goes with it.
+        Detects, cuts out, parses and measures its faces and runs the network, as far as these settings
+        require it. `prepared.restore(settings, by_face)` then only takes the time of pasting, unless a
+        setting changes the network's input, see `PreparedPhoto`. It is a context manager; its memory is
+        also freed if it is not closed.
 
         photo  H×W×3 uint8 or uint16 RGB, upright; it must not be changed while it is prepared
 
-        All else is as for `restore`, with the same errors.
+        Other arguments and errors are those of `restore`.
         """
         prepared = self._of(photo, found)
         prepared.prepare(settings, by_face, progress=progress)
@@ -110,25 +110,25 @@ class Restorer:
         found: tuple[Face, ...] | None = None,
         progress: Progress | None = None,
     ) -> RestoreResult:
-        """Restore the faces of a photo; what is not a face stays bit for bit.
+        """Restore the faces of a photo; all other pixels are unchanged, bit for bit.
 
-        Several threads may do so at once.
+        May be called from several threads at once.
 
         photo     H×W×3 uint8 or uint16 RGB, upright; not changed
-        settings  of all faces
-        by_face   of single faces, in their place: by index, 0 the largest; None leaves a face out, and one
-                  that the photo does not have is ignored
-        found     the photo's faces, where `detect` has found them already
-        progress  called with a stage, how many of its faces are done and how many there are, in the thread
-                  that restores; an exception that it raises ends the restoration
+        settings  settings of all faces
+        by_face   settings that replace them for single faces, by index; 0 is the largest. None leaves a
+                  face out; indices of faces that do not exist are ignored
+        found     the photo's faces, if `detect` has already found them
+        progress  called with a stage, the number of its faces done and their total, in the thread that
+                  restores; an exception that it raises cancels the restoration
 
-        Raises PixelsError when the photo is anything else, SettingsError when the settings ask for a face
-        that is not there, or those of a face differ in what concerns the whole photo.
+        Raises PixelsError if the photo is not such an array, and SettingsError if the settings name a face
+        that does not exist, or those of a face differ in a setting of the whole photo.
         """
         return self._of(photo, found).restore(settings, by_face, progress=progress)
 
     def close(self) -> None:
-        """Release the networks' memory; what is prepared cannot be restored any more."""
+        """Release the networks' memory; prepared photos can no longer be restored."""
         self.backend.close()
         self.parser = None
 

@@ -1,4 +1,4 @@
-"""What a restoration gives back."""
+"""The result of a restoration."""
 
 from dataclasses import dataclass
 
@@ -14,22 +14,22 @@ from runtime.settings.settings import RestoreSettings
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FaceResult:
-    """What became of one face of the photo."""
+    """The result for one face of the photo."""
 
     face: Face
     aligned: AlignedFace | None
-    """The face as it was cut out; None for one that was left alone."""
+    """The face as it was cut out; None if it was left alone."""
     loop: LoopResult | None
-    """What the network made of it, and in how many passes; None for one that was left alone."""
+    """The network's output for it and the number of passes; None if the face was left alone."""
     progress: float
-    """Share of the way from the photo to what the network makes of the face, from 0 to 1."""
+    """Share of the way from the photo to the network's output, from 0 to 1."""
     warnings: tuple[FaceWarning, ...]
     page: int = 1
     """The page of a TIFF that the face is on."""
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """Return x0, y0, x1, y1 in pixels of the photo as it was given."""
+        """Return x0, y0, x1, y1 in pixels of the original photo."""
         return self.face.box
 
     def __repr__(self) -> str:
@@ -44,14 +44,14 @@ class RestoreResult:
     """A restored photo and how it came about."""
 
     photo: NDArray[np.uint8] | NDArray[np.uint16]
-    """H×W×3, of the dtype that went in; larger by the upscaling factor."""
+    """H×W×3, of the input's dtype; enlarged by the upscaling factor."""
     faces: tuple[FaceResult, ...]
     """All faces found, the largest first."""
     timings: dict[str, float]
     """Milliseconds of each stage, see `runtime.timing.Stage`."""
     settings: RestoreSettings
     pages: tuple["RestoreResult", ...] = ()
-    """What came of the further pages of a TIFF."""
+    """The results for further pages of a TIFF."""
 
     @property
     def every_face(self) -> tuple[FaceResult, ...]:

@@ -1,4 +1,4 @@
-"""The stages of a restoration: how long each takes, and how far it is."""
+"""The stages of a restoration: their durations and their progress."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,10 +8,10 @@ from typing import Literal, TypeAlias
 Stage: TypeAlias = Literal[
     "read", "detect", "align", "parsing", "tone", "regions", "scratches", "network", "paste", "write"
 ]
-"""In the order of the work; a run has those that it needs."""
+"""In order of execution; a run has only the stages that it needs."""
 
 Progress: TypeAlias = Callable[[Stage, int, int], None]
-"""Called with a stage, how many of its faces are done, and of how many; it may raise to cancel."""
+"""Called with a stage, the number of faces done and the total; may raise to cancel."""
 
 
 @contextmanager
@@ -32,7 +32,7 @@ class StageClock:
 
     @contextmanager
     def stage(self, stage: Stage, total: int = 1) -> Iterator[Callable[[int], None]]:
-        """Time a block and report its beginning and end; yield what reports that so many more are done."""
+        """Time a block and report its start and end; yield a function that reports further finished faces."""
         done = 0
 
         def advance(count: int) -> None:

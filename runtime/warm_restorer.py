@@ -1,4 +1,4 @@
-"""A restorer that stays open, and is opened again after it has failed."""
+"""A restorer that stays open, and is reopened after a failure."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,9 +21,9 @@ class WarmRestorer:
         open_restorer: Callable[[], Restorer],
         opened: Callable[[Restorer], None] = lambda restorer: None,
     ) -> None:
-        """Open nothing yet.
+        """Create it without opening a restorer.
 
-        opened  called with each restorer that was opened
+        opened  called with each restorer that is opened
         """
         self._open, self._opened = open_restorer, opened
         self._restorer: Restorer | None = None

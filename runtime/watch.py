@@ -170,7 +170,7 @@ def _watch(options: argparse.Namespace) -> int:
 
 
 def _log_presets(log: Log, settings_for: SettingsFor, photos: Path, wanted: RunOptions) -> None:
-    """Log which preset photos have by their folder, and that of each folder that exists."""
+    """Log which folders select presets, and the preset of each folder that exists."""
     default, names = one_line(wanted.resolved.preset), one_line(", ".join(wanted.config.presets))
     sentence = f"preset: {default}, or that of the folder in {one_line(photos)}, if it is named {names}"
     log("presets", sentence, preset=wanted.resolved.preset, presets=list(wanted.config.presets))
@@ -187,7 +187,7 @@ def _warn_of_folder(log: Log, folder: str, sentence: str) -> None:
 
 
 def _log_backend(log: Log, status: "Status", restorer: Restorer) -> None:
-    """Log what runs the networks, each time they are opened: after a failure it may be another backend."""
+    """Log the backend each time the networks are opened; after a failure it may be another one."""
     backend = restorer.backend
     status.backend = f"{backend.name} on {backend.device}"
     sentence = f"backend: {status.backend} ({backend.why})"
@@ -196,9 +196,9 @@ def _log_backend(log: Log, status: "Status", restorer: Restorer) -> None:
 
 @contextmanager
 def _stopping_at_signals(watcher: "Watcher") -> Iterator[set[int]]:
-    """Have SIGTERM and SIGINT end the work after the present photo; yield the set of signals received.
+    """Let SIGTERM and SIGINT end the work after the current photo; yield the set of signals received.
 
-    A second SIGINT ends it at once, which loses nothing either.
+    A second SIGINT ends it immediately; no photo is lost then either.
     """
     received: set[int] = set()
 

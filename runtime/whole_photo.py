@@ -1,4 +1,4 @@
-"""Restore a photo as it was read: all its pages, its alpha and what its file says beside the pixels."""
+"""Restore a photo with everything in its file: all pages, alpha, colour profile and metadata."""
 
 from runtime.commands.pages import restore_pages
 from runtime.commands.restored_photo import restored
@@ -20,9 +20,9 @@ def restore_photo(
     strip_metadata: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Photo, RestoreResult]:
-    """Restore the faces of a photo that `read_photo` has read; return it, to be written, and the result.
+    """Restore the faces of a photo from `read_photo`; return the restored photo, for writing, and the result.
 
-    A photo in which nothing was changed is written as its file's own bytes.
+    A photo in which nothing was changed is written as a copy of its file.
 
     settings, by_face, progress  as for `Restorer.restore`; faces are numbered on each page of a TIFF
     strip_metadata               leave out EXIF with its GPS position, XMP and captions; the colours stay

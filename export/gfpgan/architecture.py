@@ -1,4 +1,4 @@
-"""GFPGAN as the exporter takes it."""
+"""GFPGAN in the form that the exporter expects."""
 
 from dataclasses import asdict, replace
 from functools import partial
@@ -56,7 +56,7 @@ def _constant(network: Gfpgan, form: Form) -> Parts:
 
 
 def quicken(net: StaticGfpgan) -> StaticGfpgan:
-    """Return the same network with Winograd's filtering in the generator's layers that gain by it on a
+    """Return the same network with Winograd filtering in the generator layers that it makes faster on a
     CPU."""
     return replace(
         net,

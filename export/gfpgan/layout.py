@@ -1,7 +1,8 @@
-"""The published layout: every tensor's name and shape follow from six numbers, and they from the shapes.
+"""The published layout: six numbers determine the name and shape of every tensor, and are read off the
+shapes.
 
-GFPGANv1Clean (TencentARC/GFPGAN, gfpgan/archs/gfpganv1_clean_arch.py), which versions 1.2, 1.3 and 1.4 are
-published for.
+Versions 1.2, 1.3 and 1.4 are published for GFPGANv1Clean (TencentARC/GFPGAN,
+gfpgan/archs/gfpganv1_clean_arch.py).
 """
 
 import re
@@ -23,7 +24,7 @@ TENSOR_NAMES = re.compile(
 
 UNUSED = re.compile(rf"toRGB\.|{DECODER}\.style_mlp\.")
 """Matches the names of tensors that only training needed: pictures at lower resolutions, and a mapping
-network that `input_is_latent` goes around."""
+network that `input_is_latent` bypasses."""
 
 SIZES = (64, 128, 256, 512, 1024)
 
@@ -43,9 +44,9 @@ class GfpganLayout:
     style_dim: int
     """Width of a style vector."""
     different_w: bool
-    """Each layer of the generator has a style vector of its own; else all share one."""
+    """Whether each layer of the generator has its own style vector; otherwise all share one."""
     sft_half: bool
-    """The second half of the channels is scaled and shifted; else all of them."""
+    """Whether only the second half of the channels is scaled and shifted; otherwise all are."""
 
     @property
     def resolutions(self) -> tuple[int, ...]:
@@ -75,15 +76,15 @@ class GfpganLayout:
         return int(512 * 32 // resolution * self.channel_multiplier * narrow)
 
     def tensors(self) -> dict[str, Shape]:
-        """Return the name and shape of every tensor that restoring needs, in the published order."""
+        """Return the name and shape of every tensor needed for restoration, in the published order."""
         return dict(_encoder(self)) | dict(_decoder(self)) | dict(_conditions(self))
 
 
 def read_gfpgan_layout(shapes: Mapping[str, Shape]) -> GfpganLayout:
-    """Read a layout off a checkpoint's tensor shapes; the most frequent reading wins.
+    """Read a layout off a checkpoint's tensor shapes; if they disagree, the most frequent reading wins.
 
-    Raises CheckpointError when the tensors are not those of a GFPGAN network, naming the first that is
-    missing, surplus or misshapen.
+    Raises CheckpointError if the tensors are not those of a GFPGAN network, naming the first that is missing,
+    surplus or misshapen.
     """
     log_size = most_frequent(
         _NETWORK,
@@ -97,7 +98,7 @@ def read_gfpgan_layout(shapes: Mapping[str, Shape]) -> GfpganLayout:
     )
     size = 2**log_size
     if size not in SIZES:
-        raise CheckpointError(f"not a {_NETWORK}: its tensors speak of size {size}, not one of {SIZES}")
+        raise CheckpointError(f"not a {_NETWORK}: its tensors imply size  {size}, not one of {SIZES}")
     width = _width(shapes, "constant_input", "style_conv1")
     width_at_64 = _width(shapes, "style_convs.7", "style_convs.7")
     if width < 1 or width_at_64 < 1 or 2 * width_at_64 % width:
@@ -131,7 +132,7 @@ def read_gfpgan_layout(shapes: Mapping[str, Shape]) -> GfpganLayout:
 
 
 def _width(shapes: Mapping[str, Shape], first: str, second: str) -> int:
-    """Return the generator's width, as two of its layers tell it."""
+    """Return the generator's width, read off two of its layers."""
     told = lengths(shapes, rf"{DECODER}\.({re.escape(first)}|{re.escape(second)})\.bias", axis=1)
     told += lengths(shapes, rf"{DECODER}\.{re.escape(first)}\.weight", axis=1)
     told += lengths(shapes, rf"{DECODER}\.{re.escape(second)}\.modulated_conv\.weight", axis=1)

@@ -3,7 +3,7 @@
 Wang et al., *Towards Real-World Blind Face Restoration with Generative Facial Prior*, CVPR 2021;
 transcribed from gfpganv1_clean_arch.py and stylegan2_clean_arch.py of TencentARC/GFPGAN. The modules have
 the names of the published checkpoints, so a state dict loads as it is. Noise is that of the stored buffers,
-as with `randomize_noise=False`: the published default draws it anew in each run.
+as with `randomize_noise=False`: the published default draws new noise in each run.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """The static-weight form: GFPGAN's function with weights that do not depend on the latent (export/layers.py).
 
 `fold` turns the parameters of a published `Gfpgan` into the constants of this form; `encode` and `generate`
-compute with them. There is no mapping network: z is w. Three changes make it cheaper and change nothing
-else: a 1×1 convolution goes before a doubling in place of after it, a 3×3 convolution likewise
+compute with them. GFPGAN has no mapping network: z is w. Three changes save computation without changing the
+result: 1×1 convolutions are applied before a doubling instead of after it, 3×3 convolutions likewise
 (export/bilinear.py), and the noise of the stored buffers is a constant.
 """
 
@@ -21,7 +21,7 @@ from export.layers import EPSILON, GAIN, LEAK, Convolve, Linear, Same, modulated
 
 
 class Convolution(Protocol):
-    """A convolution with its bias, in whatever arithmetic."""
+    """A convolution with its bias, in any precision."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """Map B×C×H×W to B×C′×H′×W′."""
@@ -53,10 +53,10 @@ class Plain:
 
 
 class Store(Protocol):
-    """What is done to a value that is kept for the next kernel."""
+    """Converts a value that is stored for the next kernel."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return it as it is kept."""
+        """Return the stored form of a value."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,10 @@ class Head:
 
 
 class StyledLayer(Protocol):
-    """A style convolution, in whatever arithmetic."""
+    """A style convolution, in any precision."""
 
     def __call__(self, x: list[Tensor], w: Tensor) -> Tensor:
-        """Map parts that lie side by side to the activated convolution, B×C×H×W."""
+        """Map the parts of the input to the activated convolution, B×C×H×W."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Styled:
 
 
 class PictureLayer(Protocol):
-    """A to_rgb, in whatever arithmetic."""
+    """A to_rgb, in any precision."""
 
     def __call__(self, x: Tensor, w: Tensor, below: Tensor | None) -> Tensor:
         """Return the picture, B×3×H×W; `below` is the one at half the resolution."""
@@ -214,9 +214,10 @@ def generate(net: StaticGfpgan, w: Tensor, conditions: list[Tensor]) -> Tensor:
 
 
 def conditioned(x: Tensor, scale: Tensor, shift: Tensor, store: Store) -> list[Tensor]:
-    """Return the channels that stay, if there are any, and those that are scaled and shifted, side by side.
+    """Return the unconditioned channels, if there are any, and the scaled and shifted ones, as separate
+    parts.
 
-    The published network joins them again; here they stay apart, so that nothing is copied.
+    The published network concatenates them; here they stay separate, so that nothing is copied.
     """
     stay = x.shape[1] - scale.shape[1]
     changed = store(x[:, stay:] * scale + shift)
@@ -243,7 +244,7 @@ def fold(network: Gfpgan) -> StaticGfpgan:
 
 
 def same(x: Any) -> Any:
-    """Return something as it is: in FP32 nothing is done to keep a value."""
+    """Return the value unchanged: FP32 values are stored as they are."""
     return x
 
 
@@ -279,7 +280,7 @@ def _styled(layer: StyleConv, noise: Tensor, layout: GfpganLayout) -> Styled:
 
 
 def _split(weight: Tensor, resolution: int, layout: GfpganLayout) -> tuple[Tensor, ...]:
-    """Return a kernel split as its input is: the channels that stay, and those that are conditioned."""
+    """Split a kernel like its input: into unconditioned and conditioned channels."""
     changed = layout.condition_channels(resolution) if resolution > 4 else weight.shape[1]
     stay = weight.shape[1] - changed
     return (weight[:, :stay], weight[:, stay:]) if stay else (weight,)
