@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from export.shapes import Shape
 
@@ -29,5 +29,7 @@ class Architecture(Generic[AnyLayout, AnyNetwork]):
     """
     load: Callable[[AnyLayout, dict[str, Tensor]], AnyNetwork]
     """Creates the network from its tensors, float32."""
+    random: Callable[[Mapping[str, Any]], nn.Module] | None = None
+    """Returns the published network with random weights, of sizes by their names in a manifest."""
     unused: re.Pattern[str] | None = None
     """Matches the names of tensors that restoration does not need; they are dropped first."""

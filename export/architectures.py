@@ -1,8 +1,10 @@
 """The kinds of networks that can be exported, one row each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from base.errors import CheckpointError
 from export.architecture import AnyNetwork, Architecture
@@ -35,6 +37,16 @@ def load_restoring(path: Path) -> tuple[str, RestoringNetwork]:
             "add it to a package with python -m export parsing"
         )
     return found.kind, found.load(*tensors_of(path, content, found))
+
+
+def random_restoring(kind: str, sizes: Mapping[str, Any]) -> nn.Module:
+    """Return a published network with random weights.
+
+    kind   of RESTORING
+    sizes  by their names in a manifest, `size` among them
+    """
+    (random,) = (row.random for row in RESTORING if row.kind == kind and row.random)
+    return random(sizes)
 
 
 def load_parsing(path: Path) -> ParsingNetwork:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engines.package import GraphName, Number, Template
 from export.tracing import TracedGraph
@@ -61,6 +61,8 @@ class RestoringNetwork:
     """Width of z and of w."""
     features: Mapping[str, tuple[int, int, int]]
     """Name and C×H×W of each feature, in the encoder's order."""
+    module: nn.Module
+    """As published, whole: crops, B×3×S×S in [−1, 1] → restored crops. The benchmarks' baseline."""
     published: Parts
     """As published: the reference for every graph."""
     constant: Callable[[Form], Parts]

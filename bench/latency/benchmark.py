@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from base.errors import GpenEdgeError, SettingsError
 from bench.benchmark import Benchmark, Tick
 from bench.latency.entries import BASELINES, Entry, network_entries, package_entries
 from bench.latency.form_process import FormError, FormProcess
+from bench.latency.network import Network
 from bench.latency.report import latency_report
 from bench.latency.turns import check_room, first_results, take_batches, take_turns
 from bench.options import listed, option, positive
@@ -133,11 +134,11 @@ def measure(settings: LatencySettings, tick: Tick) -> Report:
     assert settings.runs
     deadline = time.monotonic() + settings.budget
     packages = _packages(settings)
-    layout = _layout(settings, packages)
+    network = _network(settings, packages)
     entries = _entries(settings)
     not_run = {entry.name: why for entry in entries if (why := entry.why_not()) is not None}
     with tempfile.TemporaryDirectory(prefix="gpen-edge-bench-") as temporary, ExitStack() as stack:
-        opener = Opener(layout, settings.checkpoint, Path(temporary), settings.threads)
+        opener = Opener(network, settings.checkpoint, Path(temporary), settings.threads)
         rows = {entry.name: entry for entry in entries if entry.name not in not_run}
         processes: dict[str, FormProcess] = {}
         for name in _in_order_of_weight(rows):
@@ -156,10 +157,10 @@ def measure(settings: LatencySettings, tick: Tick) -> Report:
             raise GpenEdgeError(f"the baseline does not run: {not_run[BASELINES[-1]]}")
         take_batches(processes, found, settings.batches, deadline, tick)
     return latency_report(
-        name="-".join(package.folder.name for package in packages) or str(layout.size),
+        name="-".join(package.folder.name for package in packages) or str(network.size),
         weights=", ".join(_named(package) for package in packages)
         or (settings.checkpoint.name if settings.checkpoint else "random weights"),
-        layout=layout,
+        network=network,
         threads=settings.threads,
         found=found,
         not_run=not_run,
@@ -172,18 +173,18 @@ def _in_order_of_weight(rows: Iterable[str]) -> list[str]:
     return [first, *reversed(others)]
 
 
-def _layout(settings: LatencySettings, packages: Sequence[Package]) -> Layout:
+def _network(settings: LatencySettings, packages: Sequence[Package]) -> Network:
+    """Return what the baseline is: the first package's network."""
     if packages:
         manifest = packages[0].manifest
         numbers: dict[str, Any] = {"size": manifest.size, **manifest.network}
-        if (kind := numbers.pop("kind")) != "gpen":
-            raise GpenEdgeError(f"{manifest.name} holds a {kind} network: only GPEN's published form is here")
-        return Layout(**numbers)
+        return Network(numbers.pop("kind"), numbers)
     if settings.checkpoint:
-        from export.gpen.checkpoint import load_checkpoint
+        from export.architectures import load_restoring
 
-        return load_checkpoint(settings.checkpoint).layout
-    return LAYOUTS[settings.size_of[0]]
+        kind, network = load_restoring(settings.checkpoint)
+        return Network(kind, {"size": network.size, **network.numbers})
+    return Network("gpen", asdict(LAYOUTS[settings.size_of[0]]))
 
 
 def _packages(settings: LatencySettings) -> tuple[Package, ...]:

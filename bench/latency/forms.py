@@ -25,13 +25,11 @@ def _torch(
 ) -> Form:
     import torch
 
-    from export.gpen.checkpoint import load_checkpoint
-    from export.gpen.network import Gpen
+    from export.architectures import load_restoring
 
     torch.set_num_threads(threads)
-    loaded = load_checkpoint(checkpoint)
     place = {"device": device, "dtype": getattr(torch, precision)}
-    network: Any = Gpen.from_state(loaded.layout, loaded.state).to(**place)
+    network: Any = load_restoring(checkpoint)[1].module.to(**place)
     if compiled:
         network = torch.compile(network)
 
@@ -45,17 +43,14 @@ def _torch(
 def _static_torch(checkpoint: Path, threads: int) -> Form:
     import torch
 
-    from export.gpen import static
-    from export.gpen.checkpoint import load_checkpoint
-    from export.gpen.network import Gpen
+    from export.architectures import load_restoring
 
     torch.set_num_threads(threads)
-    loaded = load_checkpoint(checkpoint)
-    net = static.fold(Gpen.from_state(loaded.layout, loaded.state))
+    parts = load_restoring(checkpoint)[1].constant("exact")
 
     def restore(crops: Array) -> Array:
         with torch.inference_mode():
-            return cast(Array, static.restore(net, torch.from_numpy(crops)).numpy())
+            return cast(Array, parts.restore(torch.from_numpy(crops)).numpy())
 
     return restore
 

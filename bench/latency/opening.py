@@ -1,24 +1,26 @@
 """Opening forms: what they are opened from is made of a network when it is first needed."""
 
+import io
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
+from torch import nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from base.errors import GpenEdgeError
+from base.text import cause_of
 from bench.latency.entries import Entry, FileKind
 from bench.latency.form_process import FormError, FormProcess
+from bench.latency.network import Network
 from engines.cache import FOLDER_VARIABLE
-from export.architectures import load_restoring
+from export.architectures import load_restoring, random_restoring
 from export.exporter import export_package
-from export.gpen.checkpoint import load_checkpoint
-from export.gpen.layout import Layout
-from export.gpen.network import Gpen
 from export.parity import portrait
 from export.restoring import Form, traced_graphs
 from export.tracing import to_onnx
@@ -27,11 +29,11 @@ from export.tracing import to_onnx
 class Opener:
     """What all forms of a network are opened with, in a folder for their files."""
 
-    def __init__(self, layout: Layout, checkpoint: Path | None, folder: Path, threads: int) -> None:
+    def __init__(self, network: Network, checkpoint: Path | None, folder: Path, threads: int) -> None:
         """Take a checkpoint, or make one of random weights, and a portrait to restore."""
-        self._checkpoint = checkpoint or _random_checkpoint(layout, folder)
+        self._checkpoint = checkpoint or _random_checkpoint(network, folder)
         self._folder, self._threads, self.crop = folder, threads, folder / "crop.npy"
-        np.save(self.crop, portrait(layout.size)[:1].numpy())
+        np.save(self.crop, portrait(network.size)[:1].numpy())
 
     def open(self, entry: Entry) -> FormProcess:
         """Start a form's process. Raises FormError."""
@@ -70,36 +72,31 @@ class Opener:
             return path
         path = self._folder / f"{kind}.onnx"
         if not path.exists():
+            _, network = load_restoring(self._checkpoint)
             if kind == "as-published":
-                loaded = load_checkpoint(self._checkpoint)
-                _export_as_it_is(Gpen.from_state(loaded.layout, loaded.state), path, loaded.layout.size)
+                _export_as_it_is(network.module, path, network.size)
             else:
-                _, network = load_restoring(self._checkpoint)
                 form: Form = "winograd" if kind == "winograd" else "exact"
                 graph = traced_graphs(network, fused=True, form=form)["fused"]
                 onnx.save(to_onnx(graph, opset=17), path)
         return path
 
 
-def _random_checkpoint(layout: Layout, folder: Path) -> Path:
+def _random_checkpoint(network: Network, folder: Path) -> Path:
     torch.manual_seed(0)
-    network = Gpen(layout)
-    for name, parameter in network.named_parameters():
-        if name.endswith("noise.weight"):  # zero at first, which would cut the encoder's features off
-            torch.nn.init.normal_(parameter)
     path = folder / "random.pth"
-    torch.save(network.state_dict(), path)
+    torch.save(random_restoring(network.kind, network.sizes).state_dict(), path)
     return path
 
 
-def _export_as_it_is(network: Gpen, path: Path, size: int) -> None:
+def _export_as_it_is(network: nn.Module, path: Path, size: int) -> None:
     """Export the published form with its weights that depend on the latent: what other tools ship.
 
     The exporter takes a kernel that is computed only where its shape is a constant, so the form is first
-    written down for a batch of one.
+    written down for a batch of one. Raises GpenEdgeError if it does not take the form all the same.
     """
     crop = torch.zeros(1, 3, size, size)
-    with torch.no_grad(), warnings.catch_warnings():
+    with torch.no_grad(), warnings.catch_warnings(), _one_line_errors():
         warnings.simplefilter("ignore")  # the tracer's notes on constants
         torch.onnx.export(
             make_fx(network.eval())(crop),
@@ -110,3 +107,12 @@ def _export_as_it_is(network: Gpen, path: Path, size: int) -> None:
             opset_version=17,
             dynamo=False,
         )
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        with redirect_stdout(io.StringIO()):  # it prints the whole graph
+            yield
+    except Exception as error:  # its errors have no common base
+        raise GpenEdgeError(f"PyTorch's exporter does not take it: {cause_of(error)}") from None

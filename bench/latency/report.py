@@ -7,8 +7,8 @@ from typing import Any
 from bench import timing
 from bench.latency.entries import Entry
 from bench.latency.form_process import FirstResult
+from bench.latency.network import Network
 from bench.report import Measure, Report, Row, Table, counted, of_times, table
-from export.gpen.layout import Layout
 
 NO_TIME, NO_MEMORY, ONE_AT_ONCE = "no time", "no memory", "one at once"
 """Why a batch was not timed."""
@@ -34,7 +34,7 @@ def latency_report(
     *,
     name: str,
     weights: str,
-    layout: Layout,
+    network: Network,
     threads: int,
     found: Mapping[str, Found],
     not_run: Mapping[str, str],
@@ -53,12 +53,12 @@ def latency_report(
 
     differences = [each.difference for each in rows if each.difference is not None]
     difference = max(differences) if len(differences) > 1 else None
-    same = {"layout": asdict(layout), "threads": threads}
+    same = {"layout": dict(network.sizes), "threads": threads}
     return Report(
         name=f"latency-{name}",
         tables=(
             table(
-                f"One face through {weights} (GPEN-{layout.size}), {counted(threads, 'thread')}, "
+                f"One face through {weights} ({network.title}), {counted(threads, 'thread')}, "
                 f"{counted(len(baseline), 'run')}",
                 rows,
                 {

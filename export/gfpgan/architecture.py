@@ -1,7 +1,9 @@
 """GFPGAN in the form that the exporter expects."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,10 +39,19 @@ def gfpgan_network(layout: GfpganLayout, state: dict[str, Tensor]) -> RestoringN
             for r in layout.resolutions[1:]
             for kind in ("scale", "shift")
         },
+        module=network,
         published=Parts(network.encode, lambda z: z, network.stylegan_decoder),
         constant=partial(_constant, network),
         without_noise=partial(_without_noise, layout, state),
     )
+
+
+def random_gfpgan(sizes: Mapping[str, Any]) -> Gfpgan:
+    """Return a network of these sizes with random weights; `noise`, which is no size, is ignored."""
+    network = Gfpgan(GfpganLayout(**{name: value for name, value in sizes.items() if name != "noise"}))
+    for layer in network.stylegan_decoder.convs:
+        torch.nn.init.normal_(layer.weight)  # the strength of the noise: without it, nothing is added
+    return network
 
 
 def _without_noise(layout: GfpganLayout, state: dict[str, Tensor]) -> RestoringNetwork:
@@ -69,4 +80,12 @@ def quicken(net: StaticGfpgan) -> StaticGfpgan:
     )
 
 
-GFPGAN = Architecture("gfpgan", "GFPGAN network", TENSOR_NAMES, read_gfpgan_layout, gfpgan_network, UNUSED)
+GFPGAN = Architecture(
+    "gfpgan",
+    "GFPGAN network",
+    TENSOR_NAMES,
+    read_gfpgan_layout,
+    gfpgan_network,
+    random_gfpgan,
+    UNUSED,
+)

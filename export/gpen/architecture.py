@@ -1,8 +1,11 @@
 """GPEN as a kind of network for the exporter."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from export.architecture import Architecture
@@ -32,9 +35,19 @@ def gpen_network(layout: Layout, state: dict[str, Tensor]) -> RestoringNetwork:
         licence=PUBLISHED_LICENCE,
         latent=layout.style_dim,
         features={f"feature_{r}": (layout.channels(r), r, r) for r in layout.resolutions},
+        module=network,
         published=Parts(network.encode, generator.map, generator),
         constant=partial(_constant, network),
     )
+
+
+def random_gpen(sizes: Mapping[str, Any]) -> Gpen:
+    """Return a network of these sizes with random weights."""
+    network = Gpen(Layout(**sizes))
+    for name, parameter in network.named_parameters():
+        if name.endswith("noise.weight"):  # zero at first, which would cut the encoder's features off
+            torch.nn.init.normal_(parameter)
+    return network
 
 
 def _constant(network: Gpen, form: Form) -> Parts:
@@ -63,4 +76,4 @@ def _same(net: StaticGpen) -> StaticGpen:
     return net
 
 
-GPEN = Architecture("gpen", "GPEN network", TENSOR_NAMES, read_layout, gpen_network)
+GPEN = Architecture("gpen", "GPEN network", TENSOR_NAMES, read_layout, gpen_network, random_gpen)

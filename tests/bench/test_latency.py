@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from bench.latency.entries import (
 )
 from bench.latency.form_process import FormError, FormProcess
 from bench.latency.forms import Way
+from bench.latency.network import Network
 from bench.latency.opening import Opener
 from bench.latency.report import NO_TIME, ONE_AT_ONCE
 from bench.latency.turns import check_room, first_results, take_batches, take_turns
@@ -31,14 +32,16 @@ from engines.package import open_package
 from export.gpen.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parents[2]
-TINY = ROOT / "tests" / "data" / "tiny64.pth"
-LAYOUT = load_checkpoint(TINY).layout
+DATA = ROOT / "tests" / "data"
+TINY = DATA / "tiny64.pth"
+FORMS = ("published", "static")
+NETWORK = Network("gpen", asdict(load_checkpoint(TINY).layout))
 ENTRIES = {entry.name: entry for entry in network_entries(compiled=False)}
 
 
 @pytest.fixture(scope="module")
 def opener(tmp_path_factory):
-    return Opener(LAYOUT, TINY, tmp_path_factory.mktemp("forms"), threads=1)
+    return Opener(NETWORK, TINY, tmp_path_factory.mktemp("forms"), threads=1)
 
 
 @pytest.fixture
@@ -112,6 +115,28 @@ def test_every_form_of_a_network_that_runs_here_computes_the_same(opener):
         most = 0.25 if "bf16" in name else 1e-3
         np.testing.assert_allclose(restored, ran["published"][: len(restored)], atol=most, err_msg=name)
     assert sys.modules.get("openvino_telemetry") is None  # OpenVINO tells nobody that it is used
+
+
+def test_a_gfpgan_checkpoint_is_timed_against_its_own_published_form(tmp_path, capsys):
+    small = ["--runs", "1", "--batches", "1", "--only", "static", "-o", str(tmp_path)]
+    assert main(["latency", "--checkpoint", str(DATA / "gfpgan64-plain.pth"), *small]) == 0
+    assert "One face through gfpgan64-plain.pth (GFPGAN-64)" in capsys.readouterr().out
+    figures = json.loads((tmp_path / "latency-64.json").read_text())
+    assert figures["layout"]["different_w"] is False
+    rows = {row["form"]: row for row in figures["rows"]}
+    assert rows["static"]["psnr"] > 80
+
+
+@pytest.mark.parametrize("noise", ["stored", "none"])
+def test_the_baseline_of_a_gfpgan_package_is_a_random_network_of_its_sizes(noise, tmp_path):
+    sizes = {"size": 64, "channel_multiplier": 2, "narrow": 1 / 16, "style_dim": 64, "noise": noise}
+    network = Network("gfpgan", sizes | {"different_w": True, "sft_half": True})
+    opener = Opener(network, None, tmp_path, threads=1)
+    crops = np.zeros((1, 3, 64, 64), np.float32)
+    found = {name: ENTRIES[name].way.open(opener.made(ENTRIES[name].file), 1)(crops) for name in FORMS}
+    for restored in found.values():
+        scale = max(1, np.abs(found["published"]).max())
+        np.testing.assert_allclose(restored / scale, found["published"] / scale, atol=1e-4)
 
 
 def test_a_package_takes_more_faces_than_its_backend_at_once(tiny_package):
