@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Settings = TypeVar("Settings")
 Tick = Callable[[], None]
-"""To be called after each step."""
+"""Called after each step."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Benchmark(Generic[Settings]):
     settings: type[Settings]
     """Its options: a frozen dataclass whose fields are made by `bench.options`."""
     steps: Callable[[Settings], int]
-    """Return how often `measure` ticks. Raises GpenEdgeError for settings that cannot be measured."""
+    """Return how many steps `measure` reports. Raises GpenEdgeError for settings that cannot be measured."""
     measure: Callable[[Settings, Tick], Report]
     chart: "Callable[[Figure, Report], None] | None" = None
     """Draw the report's figures."""

@@ -1,4 +1,4 @@
-"""What a benchmark is meant to show, beside what was measured."""
+"""The claims that a benchmark checks, with the measured figures."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -13,14 +13,14 @@ class Claim:
 
     text: str
     wanted: float
-    """The least that will do, or the most."""
+    """The bound: the least or the greatest value that satisfies the claim."""
     worst: tuple[float, str] | None
-    """The worst figure and where it was found; None where nothing of the kind was measured."""
+    """The worst figure and where it was found; None if nothing of the kind was measured."""
     at_most: bool = False
 
     @property
     def holds(self) -> bool | None:
-        """Return whether the claim holds; None when it was not measured."""
+        """Return whether the claim holds; None if it was not measured."""
         if self.worst is None:
             return None
         return self.worst[0] <= self.wanted if self.at_most else self.worst[0] >= self.wanted
@@ -49,11 +49,11 @@ def claims_table(title: str, claims: Iterable[Claim]) -> Table:
 
 
 def figures(claims: Iterable[Claim]) -> list[dict[str, Any]]:
-    """Return claims as a result file has them."""
+    """Return claims in the form of a result file."""
     return [asdict(claim) | {"holds": claim.holds} for claim in claims]
 
 
 def held(claims: Iterable[Claim]) -> str:
-    """Return how many of the claims hold, of those that were measured."""
+    """Return the number of claims that hold, out of those that were measured."""
     holds = [claim.holds for claim in claims if claim.holds is not None]
     return f"{sum(holds)} of {len(holds)} claims hold"

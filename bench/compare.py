@@ -1,4 +1,4 @@
-"""What became of the figures between two results of one benchmark."""
+"""Compare two results of a benchmark."""
 
 import argparse
 import sys
@@ -22,7 +22,7 @@ MOST_DB = 1000.0
 
 @dataclass(frozen=True)
 class Result:
-    """What is read of a result file."""
+    """The parts of a result file that are compared."""
 
     benchmark: str
     measures: tuple[Measure, ...] = ()
@@ -41,7 +41,7 @@ class Change:
     def worsening(self) -> float:
         """Return how many times as bad the new figure is; above 1 is worse.
 
-        Decibels are compared as the errors they stand for, other units as they are.
+        Decibels are compared as the errors they represent, other units directly.
         """
         old, new = self.old.value, self.new.value
         if self.old.unit == "dB":
@@ -67,7 +67,7 @@ def compare(old: Path, new: Path, threshold: float) -> tuple[Table, str, bool]:
 
     threshold  share by which a figure may move
 
-    Raises GpenEdgeError when a file is not a result, or the two are not of one benchmark under the same
+    Raises GpenEdgeError if a file is not a result, or the two are not of the same benchmark under the same
     conditions.
     """
     before, after = read(old), read(new)
@@ -92,7 +92,7 @@ def compare(old: Path, new: Path, threshold: float) -> tuple[Table, str, bool]:
 
 
 def read(path: Path) -> Result:
-    """Read a result file. Raises GpenEdgeError when it is none."""
+    """Read a result file. Raises GpenEdgeError if it is not one."""
     try:
         result = msgspec.json.decode(path.read_bytes(), type=Result)
     except OSError as error:
@@ -124,7 +124,7 @@ def _check_together(before: Result, after: Result, old: Path, new: Path) -> None
 
 
 def _doubts(before: Result, after: Result) -> str:
-    """Return why a change need not be the program's."""
+    """Return reasons why a change may not be due to the program."""
     old, new = before.environment, after.environment
     differ = [name for name in ("cpu", "cores") if old.get(name) != new.get(name)]
     doubts = [f"Measured on different machines ({' and '.join(differ)} differ)."] if differ else []

@@ -1,4 +1,4 @@
-"""What a measurement was made on."""
+"""The machine on which a measurement was made."""
 
 import os
 import platform
@@ -27,7 +27,7 @@ class Moment:
     """How busy the machine was."""
 
     load: float | None
-    """Processes that wanted a core, on average over the last minute; None where the system does not tell."""
+    """Average number of runnable processes over the last minute; None if the system does not report it."""
     gflops: float
     """Of an FP32 matrix product on all cores, the median of five."""
     clock: float
@@ -35,7 +35,7 @@ class Moment:
     own: float
     """Processor seconds that this program and its finished children have used."""
     all: float | None
-    """Processor seconds that all programs have used; None where the system does not tell."""
+    """Processor seconds that all programs have used; None if the system does not report them."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class Environment:
 
     @property
     def others(self) -> float | None:
-        """Return how many cores other programs kept at work during the measurement, if the system tells."""
+        """Return how many cores other programs used during the measurement; None if the system does not
+        report it."""
         if self.before.all is None or self.after.all is None:
             return None
         everything, own = self.after.all - self.before.all, self.after.own - self.before.own
@@ -65,16 +66,16 @@ class Environment:
 
     @property
     def busy(self) -> bool:
-        """Return whether other programs took so much of the machine that its times mislead."""
+        """Return whether other programs used so much of the machine that the times are unreliable."""
         taken = self.before.load if self.others is None else self.others
         slowed = self.after.gflops < SLOWED * self.before.gflops
         return slowed or (taken or 0) > BUSY * (os.cpu_count() or 1)
 
 
 def environment(before: Moment) -> Environment:
-    """Look at the machine that this runs on.
+    """Describe this machine.
 
-    before  what `moment` returned before the measurement
+    before  the result of `moment` before the measurement
     """
     return Environment(
         cpu=_cpu(),
@@ -90,7 +91,7 @@ def environment(before: Moment) -> Environment:
 
 
 def moment() -> Moment:
-    """Look at how busy the machine is."""
+    """Measure how busy the machine is."""
     clock, own, everything = time.monotonic(), sum(os.times()[:4]), _used_by_all()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     matrix = np.ones((PRODUCT, PRODUCT), np.float32)
@@ -123,7 +124,7 @@ def described(environment: Environment) -> str:
 
 
 def busyness(environment: Environment) -> str:
-    """Return how busy the machine was: programs that run beside a measurement lengthen its times."""
+    """Return in a sentence how busy the machine was, since other programs lengthen the measured times."""
     moments = (environment.before, environment.after)
     loads = [f"{moment.load:.1f}" for moment in moments if moment.load is not None]
     parts = [f"load average {' → '.join(loads)}"] if loads else []

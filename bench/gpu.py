@@ -1,7 +1,7 @@
-"""What a GPU does with PyTorch alone: its ceilings, then the published and the static form in each precision.
+"""Measure a GPU with PyTorch alone: its peak rates, then the published and the static form in each precision.
 
-Parts go in the order of their value, each goes on after a failure of the one before, and what is known is
-written after each: for a GPU that can be had for minutes.
+The most valuable parts come first, a failed part does not stop the others, and results are written after each
+part, because a GPU may only be available for minutes.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def measure(device: torch.device, output: Path, size: int, seconds: float) -> di
         for name, part in parts.items():
             try:
                 found[name] = part() if time.monotonic() < deadline else "not run: the time was up"
-            except Exception as error:  # of whatever library: the next part may still work
+            except Exception as error:  # from any library: the next part may still work
                 found[name] = f"failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
             console.print(f"{name}: {found[name]}", soft_wrap=True)
             write_json(output, found)
@@ -113,7 +113,8 @@ def _environment(device: torch.device) -> dict[str, Any]:
 
 
 def _figures(form: Form, crops: Tensor, truth: Tensor) -> dict[str, Any]:
-    """Return how near a form comes to FP32, whose own range is the peak, and milliseconds a face."""
+    """Return the PSNR of a form against FP32, with the range of FP32's output as peak, and milliseconds per
+    face."""
     restored = form(crops).float()
     error = (restored - truth).square().mean().clamp_min(1e-20)
     figures: dict[str, Any] = {
@@ -129,7 +130,7 @@ def _figures(form: Form, crops: Tensor, truth: Tensor) -> dict[str, Any]:
 
 
 def _ceilings(device: torch.device) -> dict[str, float]:
-    """Return what a large matrix product and a large copy reach."""
+    """Return the rates of a large matrix product and a large copy."""
     n = 8192 if device.type == "cuda" else 256
     figures = {}
     for name, dtype in (("FP32", torch.float32), ("FP16", torch.float16), ("BF16", torch.bfloat16)):

@@ -1,4 +1,4 @@
-"""Memory: the peak of this process, what the machine has free, and what is taken on the GPU."""
+"""Memory: the peak of this process, the machine's free memory, and the memory used on the GPU."""
 
 import ctypes
 import math
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def peak_memory() -> float:
-    """Return this process's peak so far, in MiB, without what it had before its program began."""
+    """Return this process's peak so far in MiB, not counting memory from before its program started."""
     status = Path("/proc/self/status")
     if status.is_file():  # Linux's ru_maxrss begins with the peak of the process that started this one
         peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
@@ -18,7 +18,7 @@ def peak_memory() -> float:
 
 
 def free_memory() -> float:
-    """Return the memory that is free, in MiB; infinity where the system does not tell."""
+    """Return the free memory in MiB; infinity if the system does not report it."""
     information = Path("/proc/meminfo")
     lines = information.read_text().splitlines() if information.is_file() else []
     free = (int(line.split()[1]) / 2**10 for line in lines if line.startswith("MemAvailable"))
@@ -32,9 +32,10 @@ class _GpuMemory(ctypes.Structure):
 
 
 def used_gpu_memory() -> float | None:
-    """Return what all processes hold of the first GPU, in MiB; None where the driver does not tell.
+    """Return the memory of the first GPU that all processes use, in MiB; None if the driver does not report
+    it.
 
-    The management library is asked: that itself takes none.
+    It is read from the management library, which uses no GPU memory itself.
     """
     try:
         library = ctypes.CDLL("nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1")

@@ -44,7 +44,7 @@ def _flag(name: str) -> str:
 
 
 def settings_of(options: argparse.Namespace, settings: type[Settings]) -> Settings:
-    """Return what the parsed options say."""
+    """Return the settings from parsed options."""
     names = [each.name for each in fields(settings)]  # type: ignore[arg-type]
     return settings(**{name: getattr(options, name) for name in names})
 
@@ -58,7 +58,7 @@ def positive(text: str) -> int:
 
 
 def between(least: float, most: float) -> Callable[[str], float]:
-    """Return what reads a number from `least` to `most`."""
+    """Return a parser for numbers from `least` to `most`."""
 
     def number(text: str) -> float:
         if not least <= float(text) <= most:
@@ -69,7 +69,7 @@ def between(least: float, most: float) -> Callable[[str], float]:
 
 
 def listed(read: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
-    """Return what reads several values: `1,5,29`."""
+    """Return a parser for several values: `1,5,29`."""
 
     def several(text: str) -> tuple[Any, ...]:
         return tuple(read(each.strip()) for each in text.split(","))

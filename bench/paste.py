@@ -30,7 +30,7 @@ class PasteSettings:
 
 
 def steps(settings: PasteSettings) -> int:
-    """Return how often `measure` ticks."""
+    """Return how many steps `measure` reports."""
     return len(CANVASES) * (settings.runs + 1)
 
 

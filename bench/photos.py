@@ -1,4 +1,5 @@
-"""Photos of any size with any number of faces: one portrait, pasted on a background that is no face."""
+"""Make photos of any size with any number of faces: one portrait, pasted repeatedly on a neutral
+background."""
 
 import math
 from collections.abc import Iterator
@@ -15,13 +16,13 @@ TILE = 697
 NOISE = 4.0
 """Standard deviation of the background's grain, in levels."""
 BLOCK = 512
-"""Side of the square of grain that is laid beside itself; another for every photo would take long."""
+"""Side of the square of grain that is tiled, because new grain for every photo would take long."""
 
 
 def photo_with_faces(megapixels: float, faces: int) -> Photo:
-    """Return a photo of 4:3 with so many faces in a grid, always the same.
+    """Return a 4:3 photo with the given number of faces in a grid; the result is always the same.
 
-    The face is Eileen Collins' (NASA, public domain), as scikit-image has it.
+    The face is that of Eileen Collins (NASA, public domain), from scikit-image.
     """
     from skimage.data import astronaut
 

@@ -31,7 +31,7 @@ class Measure:
     unit: str
     """Such as `s`, `MiB`, `dB`."""
     lowest: float | None = None
-    """Of the runs whose median the value is; None if there was only one run."""
+    """The shortest and the longest run, if the value is a median; None if there was only one run."""
     highest: float | None = None
     more_is_better: bool = False
 
@@ -49,7 +49,7 @@ class Table:
     headings: Row
     rows: tuple[Row, ...]
     shown: bool = True
-    """On the console too, not only in the Markdown file."""
+    """Whether it is shown on the console too, not only in the Markdown file."""
 
 
 def table(
@@ -83,7 +83,7 @@ class Report:
     measures: tuple[Measure, ...] = ()
     """What `python -m bench compare` compares."""
     conditions: Mapping[str, Any] = field(default_factory=dict)
-    """What two results must have in common to be compared."""
+    """Conditions that two results must share to be compared."""
     timed: bool = False
     """The finding is about time: on a busy machine none is stated."""
     failed: bool = False
@@ -120,7 +120,7 @@ def record(report: Report, folder: Path, environment: Environment) -> None:
 
 
 def finding_of(report: Report, environment: Environment) -> str:
-    """Return the summary, or why none is to be drawn: times of a busy machine mislead."""
+    """Return the finding, or a warning in its place if the machine was busy and its times are unreliable."""
     if report.timed and environment.busy:
         return (
             f"The machine was busy ({busyness(environment)}): do not trust these times. "

@@ -1,4 +1,4 @@
-"""What the presets are for, to look at: photos damaged as they come to a kiosk, and what becomes of them."""
+"""Sheets that show what the presets are for: typically damaged photos, and their restorations."""
 
 import argparse
 from collections.abc import Callable
@@ -21,14 +21,14 @@ from runtime.restorer import Restorer
 from runtime.settings.presets import preset
 
 SIDE = 320
-"""Of a face on the sheets, in pixels."""
+"""Side of a face on the sheets, in pixels."""
 AROUND = 1.25
-"""Side of what is shown, as a multiple of the face's longer side."""
+"""Side of the shown square, as a multiple of the face's longer side."""
 
 
 @dataclass(frozen=True)
 class ScenarioSettings:
-    """Whose photos are made, and what restores them."""
+    """The portraits to use, and the package that restores them."""
 
     output: Path
     """Folder of the sheets."""
@@ -38,7 +38,7 @@ class ScenarioSettings:
 
 
 def steps(settings: ScenarioSettings) -> int:
-    """Return how often `write_scenarios` ticks."""
+    """Return how many steps `write_scenarios` reports."""
     return len(SCENARIOS) * max(1, len(settings.portraits))
 
 

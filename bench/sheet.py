@@ -17,7 +17,7 @@ GAP = 4
 
 
 def check_folder(sheet: Path | None) -> None:
-    """Raise PhotoError when a sheet's folder is missing: before all is measured, not after."""
+    """Raise PhotoError if a sheet's folder is missing; called before measuring."""
     if sheet and not sheet.parent.is_dir():
         raise PhotoError(f"no folder for the sheet {sheet}: make {sheet.parent} first")
 
@@ -27,7 +27,7 @@ def write_sheet(path: Path, rows: Sequence[Mapping[str, Portrait]], most: int = 
 
     most  the side of a face on the sheet, at most; smaller crops are shown as they are
 
-    Raises PhotoError when it cannot be written.
+    Raises PhotoError if it cannot be written.
     """
     side = min(most, len(next(iter(rows[0].values()))))
     columns = tuple(rows[0])

@@ -1,4 +1,4 @@
-"""How many threads a network gains by on this machine, now."""
+"""The number of threads that currently speeds a network up on this machine."""
 
 import os
 import time
@@ -10,7 +10,7 @@ CHANNELS, SIDE, TIMES = 64, 128, 5
 
 
 def best_threads() -> int:
-    """Return the fewest threads with which a convolution is about as fast as it gets."""
+    """Return the smallest number of threads at which a convolution is close to its fastest."""
     import torch
 
     before = torch.get_num_threads()

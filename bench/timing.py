@@ -1,4 +1,4 @@
-"""Timing several ways of doing the same thing in turns, so that a busy moment affects them all alike."""
+"""Time several ways of doing the same thing in turns, so that a busy moment affects all of them equally."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -61,7 +61,7 @@ def p95(seconds: list[float]) -> float:
 
 
 def figures(seconds: list[float]) -> dict[str, Any]:
-    """Return runs as a result file has them."""
+    """Return runs in the form of a result file."""
     return {"median_s": median(seconds), "p95_s": p95(seconds), "times_s": seconds}
 
 

@@ -1,5 +1,6 @@
 """The kinds of networks that can be exported, one row each."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,15 @@ RESTORING: tuple[Architecture[Any, RestoringNetwork], ...] = (GPEN, GFPGAN)
 """Networks that restore faces, for `python -m export`."""
 PARSING: tuple[Architecture[Any, ParsingNetwork], ...] = (PARSENET,)
 """Networks that segment faces, for `python -m export parsing`."""
+OTHERS = (
+    (re.compile(r"quantize\.embedding\.weight"), "CodeFormer or another VQGAN"),
+    (
+        re.compile(r"(model\.|params_ema\.)?body\.0\.rdb1\.conv1\.weight"),
+        "Real-ESRGAN, an upscaler",
+    ),
+    (re.compile(r"final_linear\.0\.weight"), "a discriminator, which only training needs"),
+)
+"""A tensor name by which checkpoints that people confuse with these are recognised, and their title."""
 
 
 def load_restoring(path: Path) -> tuple[str, RestoringNetwork]:
@@ -29,6 +39,10 @@ def load_restoring(path: Path) -> tuple[str, RestoringNetwork]:
     any other network.
     """
     content = read_checkpoint(path)
+    for pattern, title in OTHERS:
+        if known_names(content, pattern):
+            known = " and ".join(each.title.removesuffix(" network") for each in RESTORING)
+            raise CheckpointError(f"checkpoint {path} looks like {title}: only checkpoints of {known} work")
     found = _likeliest(content, RESTORING)
     other = _likeliest(content, (found, *PARSING))
     if other is not found:

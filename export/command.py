@@ -4,6 +4,7 @@
 """
 
 import argparse
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
@@ -82,7 +83,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=(1,),
         help="1: graphs of static shapes, for tools that need them; faces then go through one by one (any)",
     )
-    add("--overwrite", action="store_true", help="replace an existing package")
+    add("--overwrite", action="store_true", help="Replace an existing package.")
     parser.set_defaults(run=_export)
 
 
@@ -120,6 +121,16 @@ def _export(options: argparse.Namespace) -> int:
         highlight=False,
     )
     console.print(_table(package, parities))
+    folder = shlex.quote(str(package.folder))
+    console.print(
+        f"restore: python -m runtime.restore photo.jpg -o restored.jpg --model {folder}",
+        f"next: python -m calibration latents {folder} --images PORTRAITS measures which loop suits it",
+        f"for a GPU: python -m engines build {folder}",
+        sep="\n",
+        soft_wrap=True,
+        markup=False,
+        highlight=False,
+    )
     return command_line.DONE
 
 

@@ -48,7 +48,7 @@ def _settled(settings: EndToEndSettings) -> Iterable[EndToEndSettings]:
 
 
 def steps(settings: EndToEndSettings) -> int:
-    """Return how often `measure` ticks."""
+    """Return how many steps `measure` reports."""
     return len(settings.megapixels) * len(settings.faces) * (settings.runs + 1) + settings.runs + 1
 
 
@@ -67,9 +67,9 @@ def measure(settings: EndToEndSettings, tick: Tick) -> Report:
             return done
 
         _save(photo, 0.3, 1)
-        command()  # so that the files are in memory
+        command()  # so that the files are in the page cache
         starts = [command() for _ in range(settings.runs)]
-        _one_run(restorer, photo, output)  # opens what is opened when first needed
+        _one_run(restorer, photo, output)  # opens everything that is only opened on first use
         photos = []
         for megapixels in settings.megapixels:
             for faces in settings.faces:
@@ -101,7 +101,7 @@ def _one_run(restorer: Restorer, photo: Path, output: Path) -> PhotoRun:
     mark("read")
     found = restorer.detect(read.pixels)
     mark("detect")
-    # Without a budget: on a busy machine it would cut passes off, and less work would look fast.
+    # No budget: on a busy machine it would end passes early, and less work would look fast.
     result = restorer.restore(read.pixels, RestoreSettings(budget=math.inf), found=found)
     mark("restore")
     write_photo(output, replace(read, pixels=result.photo), overwrite=True)

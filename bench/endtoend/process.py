@@ -1,4 +1,4 @@
-"""The command line in a process of its own: how long it takes from nothing, and how much memory."""
+"""Run the command line in its own process: the time of a cold start, and the memory."""
 
 import os
 import runpy
@@ -20,14 +20,14 @@ class CommandRun:
 
     seconds: float
     cpu_seconds: float
-    """Of all its threads: what else runs on the machine adds little to it."""
+    """CPU time of all threads, which other programs on the machine hardly affect."""
     peak_mib: float
 
 
 def run_command(*arguments: str | Path) -> CommandRun:
     """Run `python -m runtime.restore` in a process of its own. Raises GpenEdgeError when it fails."""
     command = [sys.executable, "-m", "bench.endtoend.process", *map(str, arguments)]
-    # As for a user, modules are compiled once and not at every start.
+    # As on a user's machine, modules are compiled once, not at every start.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     before, start = os.times(), time.perf_counter()
     done = subprocess.run(

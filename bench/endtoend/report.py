@@ -1,4 +1,4 @@
-"""The report of whole photos: where their time goes, and what is aimed at."""
+"""The report on whole photos: where their time goes, and the targets."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -15,12 +15,12 @@ from runtime.restorer import Restorer
 from runtime.timing import Stage
 
 DETECTION, SEARCHED_ONCE = 12, 5
-"""Megapixels, and most faces, of the photos whose detection is judged: more faces are smaller, and are
-looked for in a finer copy too."""
+"""Megapixels, and largest number of faces, of the photos whose detection is judged. More faces are smaller,
+and are searched for in a finer copy too."""
 DETECTION_MS, START_S = 150.0, 2.5
-"""What is aimed at, on two cores: a detection, a cold start."""
+"""Targets on two cores: a detection, a cold start."""
 STAGES: tuple[Stage, ...] = get_args(Stage)
-"""In the order of the work; those that a run does not have are left out."""
+"""In order of execution; stages that a run does not have are left out."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class PhotoTimes:
     faces: int
     runs: tuple[PhotoRun, ...]
     peak_mib: float
-    """Of a process that does nothing but restore this photo."""
+    """Peak memory of a process that only restores this photo."""
 
     @property
     def name(self) -> str:
@@ -53,7 +53,7 @@ class PhotoTimes:
 
     @property
     def is_judged(self) -> bool:
-        """Return whether a claim is made of its detection."""
+        """Return whether a claim is made about its detection."""
         return self.megapixels == DETECTION and self.faces <= SEARCHED_ONCE
 
     def times(self, stage: str) -> list[float]:
@@ -96,7 +96,7 @@ def endtoend_report(restorer: Restorer, photos: list[PhotoTimes], starts: list[C
                 photos,
                 {"photo": lambda photo: photo.name} | {stage: _stage_cell(stage) for stage in stages},
             ),
-            claims_table("What is aimed at, on two cores that nothing else uses", judged),
+            claims_table("Targets, on two otherwise idle cores", judged),
         ),
         summary=f"{_how_fast(photos, starts)} {claims.held(judged)}.",
         figures={
@@ -114,7 +114,7 @@ def endtoend_report(restorer: Restorer, photos: list[PhotoTimes], starts: list[C
 
 
 def _how_fast(photos: list[PhotoTimes], starts: list[CommandRun]) -> str:
-    """Return in a sentence how fast a photo is here: the largest with the fewest faces."""
+    """Return a sentence about the time of a photo on this machine: the largest with the fewest faces."""
     photo = max(photos, key=lambda photo: (photo.megapixels, -photo.faces))
     seconds, start = median(photo.totals()), median([run.seconds for run in starts])
     return (

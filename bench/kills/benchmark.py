@@ -62,19 +62,19 @@ class Series:
     originals: Originals
     place: Place
     moments: bool = False
-    """Killed at any moment, not step by step."""
+    """Whether the watcher is killed at random moments, not at each step."""
     rivals: bool = False
     """Two watchers at once."""
     kills: int = 0
     steps: int = 0
     photos: int = 0
     ends: int = 0
-    """Runs that were through before they would have been killed."""
+    """Runs that finished before they could be killed."""
     refused: int = 0
     """Watchers that refused to start because another one was running."""
     killed_before: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
-    """What must not be, in words."""
+    """Faults that were found, in words."""
 
     @property
     def name(self) -> str:
@@ -94,12 +94,13 @@ def series_of(settings: KillSettings) -> list[Series]:
 
 
 def steps(settings: KillSettings) -> int:
-    """Return how often `measure` ticks."""
+    """Return how many steps `measure` reports."""
     return settings.kills * len(series_of(settings))
 
 
 def measure(settings: KillSettings, tick: Tick, all_series: list[Series] | None = None) -> Report:
-    """Kill, look, go on; return what was found, in all series unless some are named."""
+    """Kill the watcher, check the folders and continue; return the findings of all series, or of those
+    named."""
     all_series = all_series or series_of(settings)
     for series in all_series:
         with tempfile.TemporaryDirectory() as here, _input_folder(series, settings, Path(here)) as photos:
@@ -138,7 +139,7 @@ def _input_folder(series: Series, settings: KillSettings, here: Path) -> "tempfi
 
 
 class Shop:
-    """The folders of a watcher, the customer before them and who fetches behind them."""
+    """The folders of a watcher, with a customer who adds photos and fetches results."""
 
     def __init__(self, series: Series, settings: KillSettings, photos: str | Path, here: Path) -> None:
         self.series, self.settings = series, settings
@@ -152,7 +153,7 @@ class Shop:
         self.face = astronaut()[0:192, 128:320]  # type: ignore[no-untyped-call]
 
     def work(self, kills: int, tick: Tick) -> None:
-        """Kill the watcher so often, then let it end its work; note in the series what is wrong."""
+        """Kill the watcher the given number of times, then let it finish; record faults in the series."""
         self.series.steps = self._steps()
         step = 0
         while self.series.kills < kills:
@@ -172,7 +173,7 @@ class Shop:
         self._look_at_the_end()
 
     def _steps(self) -> int:
-        """Let it work undisturbed on the first photos; return how many steps that took."""
+        """Let it process the first photos undisturbed; return how many steps that took."""
         self._put_in()
         said = self._run_for("0").stderr
         self._look()
@@ -182,7 +183,7 @@ class Shop:
         return int(found[1])
 
     def _put_in(self) -> None:
-        """Put in photos until some wait, each whole at once as after a move."""
+        """Add photos until enough are waiting; each appears whole, as after a move."""
         waiting = len(self._waiting())
         for name in NAMES[self.random.randrange(len(NAMES)) :] + NAMES:
             if waiting >= _WAITING:
@@ -201,7 +202,7 @@ class Shop:
             waiting += 1
 
     def _photo(self, number: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-        """Return a portrait with its number in dark and light squares, far below what is restored."""
+        """Return a portrait that encodes its number in dark and light squares, far below the face."""
         pixels = np.pad(self.face, ((0, 96), (0, 0), (0, 0)))
         for bit in range(16):
             pixels[-8:, bit * 8 : bit * 8 + 8] = 255 if number >> bit & 1 else 0
@@ -226,7 +227,7 @@ class Shop:
         )
 
     def _run(self, point: str) -> bool:
-        """Return whether one was killed."""
+        """Run a watcher; return whether it was killed."""
         with ThreadPoolExecutor() as watchers:
             ends = list(watchers.map(self._run_for, [point] * (2 if self.series.rivals else 1)))
         for done in ends:

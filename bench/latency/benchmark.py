@@ -115,7 +115,7 @@ def _networks(settings: LatencySettings) -> Iterator[dict[str, Any]]:
 
 
 def steps(settings: LatencySettings) -> int:
-    """Return how often `measure` ticks, if time allows. Raises PackageError."""
+    """Return how many steps `measure` reports, if time allows. Raises PackageError."""
     rows = [entry for entry in _entries(settings) if entry.why_not() is None]
     return len(rows) * (1 + (settings.runs or RUNS) + len({*settings.batches} - {1}))
 

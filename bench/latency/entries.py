@@ -1,4 +1,4 @@
-"""The rows of the latency table: what is run, and from what."""
+"""The rows of the latency table: the forms that are run, and their files."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ FileKind: TypeAlias = Literal["checkpoint", "as-published", "static", "winograd"
 """The checkpoint, the whole network as one ONNX file in three forms, a package in two precisions."""
 
 PUBLISHED = "published"
-"""The row of the published form on a CPU: what FP32 means for a network."""
+"""The row of the published form on a CPU, the FP32 reference of a network."""
 BASELINES = (f"{PUBLISHED}-gpu-fp32", PUBLISHED)
-"""The first of them that runs is what the others' times are compared with."""
+"""The first of them that runs is the baseline for the other times."""
 NEEDS_PORTRAITS = "INT8 is calibrated on portraits: give --package one of python -m calibration int8"
 SLOW_TO_COMPILE = "takes minutes on a CPU: --compile"
 ON_GPU = {"device": "cuda:0"}
@@ -27,7 +27,7 @@ PACKAGE_WAYS = {
     "-tensorrt": ("TensorRT", Way("package", {**ON_GPU, "backend": "tensorrt"})),
     "-tensorrt-rtx": ("TensorRT-RTX", Way("package", {**ON_GPU, "backend": "tensorrt-rtx"})),
 }
-"""By what follows the row's name: title and way."""
+"""Title and way, by the part after the row's name."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Entry:
     file: FileKind | Path
     """What it is opened from: made of the network, or a package."""
     one_at_once: bool = False
-    """It takes no larger batch, or would compile for minutes again."""
+    """Whether only single faces are timed, because larger batches fail or would compile for minutes."""
     lacks: str | None = None
-    """What it cannot do without, and does not have here."""
+    """Requirements that this machine does not meet."""
     reference: str | None = PUBLISHED
     """The row that computes the same in FP32, if there is one."""
 

@@ -26,14 +26,14 @@ class FormError(GpenEdgeError):
 
 @dataclass(frozen=True)
 class FirstResult:
-    """What the first restoration of a process took."""
+    """The cost of a process's first restoration."""
 
     cold_start_s: float
     """From the start of the process."""
     first_call_s: float
     peak_mib: float
     device_mib: float | None = None
-    """That the process held on the GPU after that; None without a GPU or its management library."""
+    """GPU memory that the process held afterwards; None without a GPU or its management library."""
 
 
 class FormProcess:
@@ -109,9 +109,9 @@ class FormProcess:
 
 
 def _main(way: str, file: str, crop: str, restored: str, threads: str, started: str) -> None:
-    """Open a form and restore a crop, then as many at once as each line of the input says."""
+    """Open a form and restore a crop; then, for each line of input, restore that many at once."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # libraries may have something to say
+    os.dup2(2, 1)  # libraries may print messages
 
     form, one = Way(**json.loads(way)).open(Path(file), int(threads)), np.load(crop)
 

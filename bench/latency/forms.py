@@ -1,6 +1,6 @@
 """The network in the forms that are compared, each opened by name.
 
-A form's own libraries are imported when it is opened, so that a process which holds one pays for that alone.
+A form's libraries are imported when it is opened, so that each process bears only the cost of its own form.
 """
 
 from collections.abc import Callable, Mapping
@@ -72,7 +72,7 @@ def _openvino(graph: Path, threads: int, *, precision: str = "f32") -> Form:
 
     def restore(crops: Array) -> Array:
         batch = len(crops)
-        if batch not in opened:  # it is quicker where it knows all lengths
+        if batch not in opened:  # it is faster if it knows all sizes
             model = core.read_model(graph)
             model.reshape(list(crops.shape))
             opened[batch] = core.compile_model(model, "CPU", options)
@@ -128,7 +128,7 @@ class Way:
     form: str
     """One of OPEN."""
     options: Mapping[str, str] = field(default_factory=dict)
-    """What the form's function takes besides: device, precision, compiled; backend, provider."""
+    """Further arguments of the form's function: device, precision, compiled; backend, provider."""
 
     def open(self, path: Path, threads: int) -> Form:
         """Open a checkpoint, an ONNX file or a package, to compute with so many CPU threads."""

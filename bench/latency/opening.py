@@ -1,4 +1,4 @@
-"""Opening forms: what they are opened from is made of a network when it is first needed."""
+"""Open forms; the files they need are made from a network on first use."""
 
 import io
 import tempfile
@@ -27,10 +27,10 @@ from export.tracing import to_onnx
 
 
 class Opener:
-    """What all forms of a network are opened with, in a folder for their files."""
+    """Opens all forms of a network; their files are kept in one folder."""
 
     def __init__(self, network: Network, checkpoint: Path | None, folder: Path, threads: int) -> None:
-        """Take a checkpoint, or make one of random weights, and a portrait to restore."""
+        """Load a checkpoint, or make one with random weights, and choose a portrait to restore."""
         self._checkpoint = checkpoint or _random_checkpoint(network, folder)
         self._folder, self._threads, self.crop = folder, threads, folder / "crop.npy"
         np.save(self.crop, portrait(network.size)[:1].numpy())
@@ -53,13 +53,13 @@ class Opener:
         return start()
 
     def _environment(self, file: FileKind | Path) -> Mapping[str, str]:
-        """Nothing compiled earlier makes a start warm, and no engine of this network stays in the cache."""
+        """Return variables that isolate caches: every start is cold, and no engines remain afterwards."""
         folders = {"TORCHINDUCTOR_CACHE_DIR": str(self._folder / "inductor")}
         own = {} if isinstance(file, Path) else {FOLDER_VARIABLE: str(self._folder / "engines")}
         return folders | own
 
     def made(self, kind: FileKind) -> Path:
-        """Return a file of the network, or its package's folder; make it if it is not there.
+        """Return a file of the network, or its package's folder, and make it if it does not exist.
 
         Raises GpenEdgeError.
         """
@@ -90,10 +90,10 @@ def _random_checkpoint(network: Network, folder: Path) -> Path:
 
 
 def _export_as_it_is(network: nn.Module, path: Path, size: int) -> None:
-    """Export the published form with its weights that depend on the latent: what other tools ship.
+    """Export the published form with weights that depend on the latent, as other tools do.
 
-    The exporter takes a kernel that is computed only where its shape is a constant, so the form is first
-    written down for a batch of one. Raises GpenEdgeError if it does not take the form all the same.
+    The exporter accepts computed kernels only if their shape is constant, so the form is first traced with a
+    batch of one. Raises GpenEdgeError if it does not accept the form all the same.
     """
     crop = torch.zeros(1, 3, size, size)
     with torch.no_grad(), warnings.catch_warnings(), _one_line_errors():

@@ -1,4 +1,4 @@
-"""What `bench latency` found, as tables and figures."""
+"""The results of `bench latency`, as tables and figures."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,12 +11,12 @@ from bench.latency.network import Network
 from bench.report import Measure, Report, Row, Table, counted, of_times, table
 
 NO_TIME, NO_MEMORY, ONE_AT_ONCE = "no time", "no memory", "one at once"
-"""Why a batch was not timed."""
+"""The reason why a batch was not timed."""
 
 
 @dataclass
 class Found:
-    """What was measured of one row."""
+    """The measurements of one row."""
 
     entry: Entry
     first: FirstResult
@@ -39,7 +39,7 @@ def latency_report(
     found: Mapping[str, Found],
     not_run: Mapping[str, str],
 ) -> Report:
-    """Set the rows that ran, the baseline first, beside each other, and say why the others did not.
+    """Compare the rows that ran, the baseline first, and list why the others did not run.
 
     name     of the network: its size, or the package's name
     not_run  reasons by row

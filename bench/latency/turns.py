@@ -1,4 +1,4 @@
-"""Timing open forms in turns, so that a busy moment affects them all alike, while time and memory last."""
+"""Time open forms in turns, so that a busy moment affects all of them equally, while time and memory last."""
 
 import math
 import time
@@ -18,7 +18,7 @@ SPARED = 0.7
 
 
 def check_room(processes: Mapping[str, FormProcess], deadline: float) -> None:
-    """Raise FormError when one more form would take more than there is, going by the largest so far."""
+    """Raise FormError if another form would exceed the free memory, judging by the largest so far."""
     if not processes:
         return
     if time.monotonic() > deadline:
@@ -29,7 +29,7 @@ def check_room(processes: Mapping[str, FormProcess], deadline: float) -> None:
 
 
 def first_results(processes: Mapping[str, FormProcess], rows: Mapping[str, Entry]) -> dict[str, Found]:
-    """Return what is known of each form once it is open."""
+    """Return the measurements of each form after its first restoration."""
     found = {}
     for name, process in processes.items():
         reference = processes.get(rows[name].reference or "")
@@ -81,7 +81,7 @@ def take_batches(
     deadline: float,
     tick: Callable[[], None],
 ) -> None:
-    """Time larger batches, each after one that does not count, while there are time and memory.
+    """Time larger batches, each after a warm-up, while time and memory last.
 
     tick  called after each
     """

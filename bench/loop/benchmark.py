@@ -1,4 +1,4 @@
-"""What the passes of the latent loop cost and gain: time and nearness by ε and N."""
+"""The costs and gains of the latent loop's passes: time and accuracy by ε and N."""
 
 import math
 import time
@@ -33,16 +33,17 @@ ETA = 0.1
 """η of the comparison: the largest, whose latent goes furthest."""
 ITERATIONS = (10, 30)
 EPSILONS = (1.0, 0.4, EPSILON, 0.1, 0.05)
-"""ε = 1 is the first pass alone; each is compared with a pass for every step (ε → 0).
+"""ε = 1 is a single pass; each is compared with a pass for every step (ε → 0).
 
-Nothing settles in them, so that ε alone is seen; the product's schedule, which settles, has its own row.
+These do not stop early, so that the effect of ε is isolated; the product's schedule, which does, has its own
+row.
 """
 DEGRADATION = "training-range"
 
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """What goes through the loop."""
+    """What the benchmark measures."""
 
     portraits: Path | None = option(
         None, "Folder of square, aligned portraits.", "PORTRAITS", nargs=None, type=Path
@@ -60,13 +61,13 @@ class Schedule:
     epsilon: float
     """0: a pass for every step."""
     settles: bool
-    """As in the product: the loop stops when the latent has arrived."""
+    """Whether the loop stops when the latent has converged, as in the product."""
     passes: float
     most_passes: int
     seconds: float
     """Per face; the median."""
     to_every_pass: float | None
-    """PSNR of the composed face against that with a pass for every step, in dB; None for that itself."""
+    """PSNR in dB of the composed face against that with a pass for every step; None for that one."""
     worst_to_every_pass: float | None
     to_truth: float
     """PSNR of the composed face against the truth, in dB."""
@@ -91,7 +92,7 @@ class Run:
 
 
 def steps(settings: LoopSettings) -> int:
-    """Return how often `measure` ticks. Raises PhotoError."""
+    """Return how many steps `measure` reports. Raises PhotoError."""
     assert settings.portraits
     return len(pictures_in(settings.portraits)[settings.first :][: settings.limit])
 

@@ -1,4 +1,4 @@
-"""How near restored faces are to the truth: every degradation, preset, number of passes and measure.
+"""How close restored faces are to the truth, for every degradation, preset, number of passes and measure.
 
 Photos without a truth are measured by `bench/quality/photos.py`.
 """
@@ -28,9 +28,9 @@ from portraits.reading import load_portraits, pictures_in
 from runtime.commands.overwriting import Source, Target, check_targets
 
 CONTROLLED_EVERY = 4
-"""Outside the rows of TEXTURE all methods but `classic`, of many passes, see one portrait in so many."""
+"""Outside the rows of TEXTURE, methods other than `classic` are measured on one portrait in this many."""
 SHEET = "mixed-medium"
-"""The degradation whose faces are shown, where it is measured."""
+"""The degradation whose faces are shown on the sheet, if it is measured."""
 
 Found = dict[str, dict[str, list[dict[str, float]]]]
 """By degradation, method and measure name, a list over portraits."""
@@ -61,7 +61,7 @@ class QualitySettings:
 
 
 def steps(settings: QualitySettings) -> int:
-    """Return how often `measure` ticks. Raises PhotoError and SettingsError."""
+    """Return how many steps `measure` reports. Raises PhotoError and SettingsError."""
     if (settings.portraits is None) == (settings.photos is None):
         raise SettingsError("give a folder of aligned portraits, or photos without a truth: --photos FOLDER")
     if settings.photos and (settings.first or settings.categories):
@@ -101,8 +101,8 @@ def run(settings: QualitySettings, tick: Tick) -> Report:
 def measure_portraits(settings: QualitySettings, tick: Tick) -> Report:
     """Degrade portraits, restore them with every preset and number of passes, measure, and judge the claims.
 
-    Each portrait is a photo of S×S pixels that goes the product's whole way, from regions to paste.
-    Raises PhotoError when there are no portraits, SettingsError, PackageError and BackendError.
+    Each portrait is a photo of S×S pixels that passes through the whole product, from regions to pasting.
+    Raises PhotoError if there are no portraits, SettingsError, PackageError and BackendError.
     """
     degradations = _degradations(settings)
     assert settings.portraits
@@ -154,7 +154,7 @@ def measure_portraits(settings: QualitySettings, tick: Tick) -> Report:
 
 
 def _shown(settings: QualitySettings, degradations: Sequence[Degradation]) -> str | None:
-    """Return the degradation that the sheet shows; None where no sheet is asked for."""
+    """Return the degradation that the sheet shows; None if no sheet is requested."""
     if not settings.sheet:
         return None
     names = [degradation.name for degradation in degradations]

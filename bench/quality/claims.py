@@ -1,4 +1,4 @@
-"""What the model and its controls are meant to do, each beside what was measured."""
+"""The claims about the model and its controls, each with the measured figure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from portraits.degradations import MIXED, UNDEGRADED
 
 LIGHTER = ("nearly-clean", "mixed-light", "noise-medium")
 NOISELESS = ("nearly-clean", "mixed-light")
-"""Without noise that can be seen: `mixed-light` has σ = 3."""
+"""Degradations without visible noise: `mixed-light` has σ = 3."""
 
 LEAST_LOST = 0.02
-"""Blur effect by which damage must blur portraits, for a share of it to say anything."""
+"""Minimum increase of the blur effect for a recovered share to be meaningful."""
 
 Means = Mapping[str, Mapping[str, Mapping[str, float]]]
 """By degradation, method (`input`, `classic`, the other presets, numbers of passes, `truth`) and measure."""
@@ -21,7 +21,7 @@ Means = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 @dataclass(frozen=True)
 class Measured:
-    """All that the claims are about."""
+    """All measurements that the claims refer to."""
 
     first: Means
     """`input` and `classic`, over all portraits."""
@@ -32,7 +32,7 @@ class Measured:
 
 
 def claims(measured: Measured) -> tuple[Claim, ...]:
-    """Compare what was measured with what is meant to be."""
+    """Compare the measurements with the claims."""
     model = measured.model
     gains = {name: model["restored"][name] - model["degraded"][name] for name in ("psnr", "ssim")}
     everywhere = tuple(measured.first)
@@ -63,7 +63,7 @@ def claims(measured: Measured) -> tuple[Claim, ...]:
 
 
 def _passes(means: Means, damaged: Iterable[str]) -> Iterable[Claim]:
-    """Claim what the passes of `standard` are for; nothing of a package that takes one."""
+    """Yield the claims about the passes of `standard`; none for a package that takes a single pass."""
     damaged, mixed = tuple(damaged), _mean(means, MIXED)
     share = share_back(mixed, "standard") if mixed else None
     sharper = _gains(means, damaged, "1 pass", "standard", "blur")
@@ -90,9 +90,9 @@ def _passes(means: Means, damaged: Iterable[str]) -> Iterable[Claim]:
 
 
 def share_back(values: Mapping[str, Mapping[str, float]], method: str) -> float | None:
-    """Return the share of the truth's sharpness, by blur effect, that was lost and is back.
+    """Return the share of the lost sharpness, by blur effect, that was recovered.
 
-    None where next to nothing was lost, as with noise, which counts as sharpness.
+    None if almost nothing was lost, as with noise, which counts as sharpness.
 
     values  by method, `input` and `truth` among them, and measure
     """

@@ -1,4 +1,4 @@
-"""Restoring with a given number of passes of the network: `standard`, with another pass threshold."""
+"""Restore with a given number of network passes: `standard` with another pass threshold."""
 
 from dataclasses import replace
 from math import inf
@@ -12,13 +12,13 @@ from runtime.settings.presets import preset
 from runtime.settings.settings import RestoreSettings
 
 STANDARD_PASSES = 5
-"""What `standard` takes at most: it takes fewer where the loop settles earlier."""
+"""The largest number of passes of `standard`, which takes fewer if the loop converges earlier."""
 
 
 def methods_by_passes(package: Manifest) -> dict[int, str]:
-    """Return the methods that differ in passes only, by the passes that they take at most.
+    """Return the methods that differ only in passes, by their largest number of passes.
 
-    Each is `standard`, whose κ is the same. A package whose latent is held takes one pass, whatever is asked.
+    Each is `standard` with the same κ. A package whose latent is held always takes one pass.
     """
     if package.holds_latent:
         return {1: "standard"}
@@ -26,21 +26,21 @@ def methods_by_passes(package: Manifest) -> dict[int, str]:
 
 
 def epsilon_for(passes: int) -> float:
-    """Return the pass threshold that lets the steps of `standard` take so many passes, 1 to 5."""
+    """Return the pass threshold with which the steps of `standard` take this many passes, 1 to 5."""
     return 1 / passes
 
 
 def settings_of(method: str) -> RestoreSettings:
-    """Return the settings of a preset, or of `1 pass`, `2 passes`, …, with all the time they need."""
+    """Return the settings of a preset, or of `1 pass`, `2 passes`, …, without a time limit."""
     return replace(preset("standard" if _passes(method) else method), budget=inf)
 
 
 def restored(
     restorer: Restorer, photo: Pixels, method: str, found: tuple[Face, ...] | None = None
 ) -> RestoreResult:
-    """Restore a photo with a preset, or with `1 pass`, `2 passes`, …, however long it takes.
+    """Restore a photo with a preset, or with `1 pass`, `2 passes`, …, without a time limit.
 
-    found  its faces, where they have been detected already
+    found  its faces, if they have already been detected
     """
     own, passes = restorer.epsilon, _passes(method)
     try:

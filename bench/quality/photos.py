@@ -1,4 +1,5 @@
-"""How faces in real, damaged photos come out, without a truth: blur effect, detail, a sheet to look at."""
+"""Measure faces restored in real, damaged photos without a truth: blur effect, detail, and a sheet to look
+at."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -17,7 +17,7 @@ from runtime.settings.presets import PRESETS
 
 CONTROLLED = tuple(name for name in PRESETS if name != "classic")
 PERFECT = 90.0
-"""dB of PSNR from which pictures are the same."""
+"""PSNR in dB above which pictures count as the same."""
 
 Values = Mapping[str, float]
 """By measure."""
@@ -28,7 +28,7 @@ def quality_report(
 ) -> Report:
     """Return the report of a package.
 
-    by_passes   the methods that differ in passes only, by their passes
+    by_passes   the methods that differ only in passes, by their passes
     conditions  what was measured: `portraits`, `first`, `degradations`, `controlled_every`
     """
     judged = claims(measured)
@@ -94,7 +94,7 @@ def _by_degradation(title: str, measured: Measured) -> Table:
 
 
 def _by_passes(package: Manifest, measured: Measured, by_passes: Mapping[int, str]) -> Iterable[Table]:
-    """Yield the figures by passes; a package whose latent is held takes one."""
+    """Yield the figures by number of passes; a package whose latent is held takes one."""
     methods = {"input": "input", "classic": "classic"}
     methods |= {"1 pass" if n == 1 else f"{n} passes": method for n, method in by_passes.items()}
     methods |= {"truth": "truth"}

@@ -1,4 +1,4 @@
-"""The model by itself, on whole crops: portraits damaged as in training, by the passes it takes."""
+"""Measure the model alone on whole crops: portraits damaged as in training, by number of passes."""
 
 from collections.abc import Callable, Sequence
 

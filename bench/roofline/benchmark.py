@@ -1,4 +1,4 @@
-"""How near each graph of a package comes to what the machine can do (Williams et al., 2009)."""
+"""How close each graph of a package comes to the machine's limits (roofline model, Williams et al., 2009)."""
 
 import json
 import tempfile
@@ -25,7 +25,7 @@ from runtime.onnx_session import open_network
 PRODUCT = 2048
 """Rows and columns of the matrices whose product shows the machine's peak."""
 COPIED = 2**28
-"""Bytes of the array whose copy shows the memory's."""
+"""Bytes of the array whose copy measures the memory's peak rate."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class RooflineSettings:
 
 
 def steps(settings: RooflineSettings) -> int:
-    """Return how often `measure` ticks. Raises PackageError."""
+    """Return how many steps `measure` reports. Raises PackageError."""
     graphs = len(open_package(settings.package).manifest.graphs)
     return graphs + (graphs + 2) * (settings.runs + 1)
 

@@ -1,4 +1,4 @@
-"""What a graph has to compute and to move, counted from its ONNX file."""
+"""Count the operations and the memory traffic of a graph from its ONNX file."""
 
 import math
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Work:
 
     @property
     def bytes(self) -> int:
-        """Return what goes through memory when nothing is kept in caches or fused."""
+        """Return the memory traffic without caching and fusion."""
         return self.weight_bytes + self.input_bytes + self.output_bytes
 
 
@@ -53,17 +53,17 @@ class GraphWork:
 
     @property
     def least_bytes(self) -> int:
-        """Return what must be moved at least: weights, inputs and outputs, once."""
+        """Return the minimum memory traffic: weights, inputs and outputs, once each."""
         return self.weight_bytes + self.input_bytes + self.output_bytes
 
     @property
     def bytes(self) -> int:
-        """Return what is moved when every node reads from memory and writes to it."""
+        """Return the memory traffic if every node reads from memory and writes to it."""
         return sum(node.bytes for node in self.nodes)
 
 
 def count(path: Path) -> GraphWork:
-    """Count the work of an ONNX file, a batch of one. Raises PackageError when shapes cannot be inferred."""
+    """Count the work of an ONNX file for a batch of one. Raises PackageError if shapes cannot be inferred."""
     model = _with_shapes(onnx.load(path), path)
     graph = model.graph
     sizes = {tensor.name: _bytes(tensor.data_type, tuple(tensor.dims)) for tensor in graph.initializer}

@@ -1,4 +1,4 @@
-"""The report of the roofline: where each graph stands below the machine's peak."""
+"""The roofline report: how far each graph is below the machine's peak."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Peak:
-    """What the machine can do, by the fastest of some runs."""
+    """The machine's peak rates, from the fastest of several runs."""
 
     gflops: float
     """Of a large FP32 matrix product."""

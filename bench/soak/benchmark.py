@@ -1,9 +1,9 @@
 """Continuous restores, file to file, in one process: do memory, file handles or threads grow?
 
-Photos of several kinds and sizes come in turn, a damaged one among them. After each, what the process holds
-is looked at. Growth is told apart from noise by a straight line through the means of BLOCKS equal parts
-of the run, whose slope has a 95 % confidence interval (Student's t; the means of long parts are independent
-enough where single samples are not). The first quarter is left out: caches and pools fill then.
+Photos of several kinds and sizes are restored in turn, including a damaged one. After each, the resources of
+the process are sampled. Growth is distinguished from noise by a straight line through the means of BLOCKS
+equal parts of the run, whose slope has a 95 % confidence interval (Student's t; the means of long parts are
+independent enough where single samples are not). The first quarter is left out: caches and pools fill then.
 """
 
 import os
@@ -38,7 +38,8 @@ QUANTILE = 2.306
 FEWEST = 2 * BLOCKS + ROUND
 """Photos that are needed to measure a slope."""
 SMALL = {"memory": 1.0, "handles": 0.5, "threads": 0.5}
-"""Growth over a whole run that is none: the samples themselves are kept, and memory comes in pages."""
+"""Growth over a whole run that is ignored: samples take memory themselves, and memory is allocated in
+pages."""
 KEPT = 400
 """Samples in the figures, evenly spread; the slopes come from all."""
 MEBIBYTE = 2**20
@@ -59,7 +60,8 @@ class SoakSettings:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the process held after a photo; small, for it is kept and counts."""
+    """The resources of the process after a photo. Samples must be small, because they count as memory
+    themselves."""
 
     photo: int
     seconds: float
@@ -72,7 +74,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Trend:
-    """How something changes over the run."""
+    """The trend of one resource over the run."""
 
     per_hour: float
     lowest: float
@@ -87,12 +89,12 @@ class Trend:
 
 
 def look(photo: int, seconds: float) -> Sample:
-    """Look at what this process holds. Raises GpenEdgeError where the system does not tell."""
+    """Sample the resources of this process. Raises GpenEdgeError if the system does not report them."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         handles, threads = (len(list(Path("/proc/self", name).iterdir())) for name in ("fd", "task"))
     except OSError as error:
-        raise GpenEdgeError("what a process holds can be looked at on Linux only") from error
+        raise GpenEdgeError("the resources of a process can only be sampled on Linux") from error
     return Sample(photo, seconds, pages * os.sysconf("SC_PAGE_SIZE") / MEBIBYTE, handles - 1, threads)
 
 
@@ -114,12 +116,12 @@ def trend(samples: list[Sample], name: str) -> Trend:
 
 
 def steps(settings: SoakSettings) -> int:
-    """Return how often `measure` ticks."""
+    """Return how many steps `measure` reports."""
     return settings.photos or 100
 
 
 def measure(settings: SoakSettings, tick: Tick) -> Report:
-    """Restore until time or photos are over; return what was held. Raises GpenEdgeError."""
+    """Restore until the time or the photos run out; return the samples. Raises GpenEdgeError."""
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         samples = list(_restored(settings, Path(folder), tick))
     steady = samples[max(ROUND, len(samples) // 4) :]  # without the first quarter
@@ -165,7 +167,7 @@ def measure(settings: SoakSettings, tick: Tick) -> Report:
 
 
 def _restored(settings: SoakSettings, folder: Path, tick: Tick) -> Iterator[Sample]:
-    """Restore photos in turn, as the product does; yield what is held after each."""
+    """Restore photos in turn, as the product does; yield a sample after each."""
     photos = list(_photos(settings, folder))
     with Restorer.open(settings.package, threads=settings.threads) as restorer:
         start, count, told = time.monotonic(), 0, 0
@@ -205,7 +207,7 @@ def _photos(settings: SoakSettings, folder: Path) -> Iterator[Path]:
 
 
 def chart(figure: Figure, report: Report) -> None:
-    """Draw what the process held over time, and what was left out of the slopes."""
+    """Draw the resources of the process over time, and mark the part left out of the slopes."""
     samples, left_out = report.figures["samples"], report.figures["left_out"]
     minutes = [sample["seconds"] / 60 for sample in samples]
     steady = [at for at, sample in zip(minutes, samples, strict=True) if sample["photo"] > left_out]

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
 
 from base.files import json_bytes
@@ -52,9 +51,12 @@ def table(found: Audit) -> Table:
         result.add_column(heading, no_wrap=True)
     for heading in ("largest", "99.9 %", "headroom", "small"):
         result.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("of node", "plain FP16", "FP16-safe"):
+    for heading in ("plain", "safe"):
         result.add_column(heading)
-    result.caption = "headroom: octaves to 65504; small: share of the layer's values below 2⁻¹⁴"
+    result.caption = (
+        "headroom: octaves to 65504; small: share of the layer's values below 2⁻¹⁴\n"
+        "plain: in plain FP16; safe: in the FP16-safe form. -o audit.json names the nodes."
+    )
     for (graph, layer), tensors in layers(found).items():
         worst = min(tensors, key=lambda tensor: (tensor.operation == "constant", tensor.headroom))
         values = sum(tensor.seen.nonzero for tensor in tensors)
@@ -66,7 +68,6 @@ def table(found: Audit) -> Table:
             f"{worst.seen.quantile(0.999):.3g}",
             f"{worst.headroom:.1f}",
             f"{small:.1%}",
-            escape(f"{worst.node} ({worst.operation})"),
             _verdicts([tensor.plain for tensor in tensors]),
             _verdicts([tensor.safe for tensor in tensors]),
         )

@@ -1,6 +1,7 @@
 """`python -m calibration int8 PACKAGE --images DIR -o PACKAGE8`: make an INT8 package."""
 
 import argparse
+import math
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +17,7 @@ from base.text import one_line
 from calibration.int8.conversion import Int8Settings, check_source, to_int8
 from calibration.options import add_limit, add_portraits, check, detector_of
 from calibration.samples import samples
-from engines.package import Package, Quantisation, check_free, open_package
+from engines.package import Package, Quantisation, Trial, check_free, open_package
 from portraits.reading import LEAST, pictures_in
 
 PORTRAITS = 40
@@ -101,6 +102,30 @@ def _show(package: Package, made: Package) -> None:
         markup=False,
         highlight=False,
     )
+    if better := knee(quantisation):
+        console.print(
+            f"--psnr {math.floor(10 * better.psnr) / 10:g} would give about {better.psnr:.1f} dB with "
+            f"{better.share:.1%} in INT8; quantisation.png shows the trade-off",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+
+def knee(quantisation: Quantisation) -> Trial | None:
+    """Return the earlier stage of the trade-off that gains the most dB for the share in INT8 given up.
+
+    A percentage point is counted as worth 1 dB. None if no stage gains 1 dB on balance.
+    """
+    kept = [trial for trial in quantisation.curve if trial.kept and trial.share >= quantisation.least_share]
+    if not kept:
+        return None
+    last = kept[-1]
+
+    def gained(trial: Trial) -> float:
+        return (trial.psnr - last.psnr) - 100 * (last.share - trial.share)
+
+    best = max(kept, key=gained)
+    return best if gained(best) >= 1 else None
 
 
 def _bytes(package: Package) -> int:

@@ -253,3 +253,19 @@ def test_the_bundled_portrait_is_a_crop_that_every_size_can_be_made_of():
         assert crops.shape == (2, 3, size, size)
         assert -1 <= crops.min() < crops.max() <= 1
         assert crops.std() > 0.3
+
+
+@pytest.mark.parametrize(
+    ("tensor", "title"),
+    [("quantize.embedding.weight", "CodeFormer"), ("body.0.rdb1.conv1.weight", "Real-ESRGAN")],
+)
+def test_a_checkpoint_of_another_project_is_named(
+    tensor: str, title: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = tmp_path / "other.pth"
+    torch.save({"params_ema": {tensor: torch.zeros(4, 4)}}, checkpoint)
+    assert main([str(checkpoint), "-o", str(tmp_path / "package")]) == 2
+    error = capsys.readouterr().err
+    assert f"looks like {title}" in error
+    assert error.endswith("only checkpoints of GPEN and GFPGAN work\n")
+    assert not (tmp_path / "package").exists()

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree
+from types import SimpleNamespace
+from typing import cast
 
 import cv2
 import numpy as np
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, numpy_helper
 
 from calibration.__main__ import main
+from calibration.int8.command import knee
 from calibration.int8.cpu_form import side_by_side
 from calibration.int8.insertion import quantised
 from calibration.int8.linear_weights import store_linear_weights
@@ -27,7 +30,7 @@ from calibration.samples import samples
 from calibration.watching import in_pieces, shapes_of, watch
 from engines.__main__ import main as engines_main
 from engines.construction import BuildRequest, construct
-from engines.package import GraphName, open_package
+from engines.package import GraphName, Quantisation, Trial, open_package
 from runtime import RestoreSettings
 from runtime.network.backends import Move, open_backend
 from runtime.network.loop import restore_crops
@@ -421,3 +424,17 @@ def test_what_cannot_be_is_refused(
     assert run(tiny_package, faces, made, "--aligned") == 2
     assert "already exists" in capsys.readouterr().err
     assert json.loads((made / "manifest.json").read_text())["precision"] == "int8"
+
+
+def test_the_knee_is_a_stage_that_gains_more_decibels_than_it_gives_up_percent() -> None:
+    def found(*stages: tuple[float, float]) -> Trial | None:
+        curve = tuple(
+            Trial(layer="l", share=share, psnr=psnr, worst_psnr=psnr, kept=True) for share, psnr in stages
+        )
+        return knee(cast(Quantisation, SimpleNamespace(curve=curve, least_share=0.8)))
+
+    sharp = found((0.5, 60), (0.9, 45), (0.965, 42.8), (0.981, 38.8))
+    assert sharp is not None
+    assert (sharp.share, sharp.psnr) == (0.965, 42.8)
+    assert found((0.85, 41), (0.9, 40), (0.98, 38.8)) is None
+    assert found() is None
