@@ -27,7 +27,6 @@ OTHERS = (
         re.compile(r"(model\.|params_ema\.)?body\.0\.rdb1\.conv1\.weight"),
         "Real-ESRGAN, an upscaler",
     ),
-    (re.compile(r"final_linear\.0\.weight"), "a discriminator, which only training needs"),
 )
 """A tensor name by which checkpoints that people confuse with these are recognised, and their title."""
 

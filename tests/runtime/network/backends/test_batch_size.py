@@ -81,8 +81,6 @@ def test_half_precision_takes_half(package: Package) -> None:
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_a_backend_goes_by_the_bound(name: str, package: Package) -> None:
-    if name == "openvino":
-        pytest.importorskip("openvino")
     backend = open_backend(name, package, device="cpu", threads=1, memory=1e-6)  # type: ignore[arg-type]
     assert backend.max_batch == 1
     backend.close()
