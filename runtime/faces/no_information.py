@@ -1,8 +1,9 @@
 """Find parts of a face without any information, covered or blown out, so that they can be kept.
 
-A patch counts if it is large and one of three: clipped at white; flatter and more sharply bordered than
-anything in a photographed face; or perfectly uniform in a noisy face, like a bar drawn on the photo. Flatness
-and sharpness are judged by the face's own range, so that dark and faded photos are treated like others.
+A patch counts if it is large and one of four: clipped at white; flatter and more sharply bordered than
+anything in a photographed face; of nearly one colour, still more sharply bordered and over the mouth, like a
+pleated mask; or perfectly uniform in a noisy face, like a bar drawn on the photo. Flatness and sharpness are
+judged by the face's own range, so that dark and faded photos are treated like others.
 Shadows have soft ends and do not count; hair, hats and backgrounds are recognised because they reach into the
 face from outside. Whatever the patch is (sunglasses, a mask, a bar drawn for privacy), it belongs to the
 photo and its pixels are kept, unless the user asks for it to be filled from the rest of the face.
@@ -39,6 +40,11 @@ LEAST_CONSTANT = 0.015  # smallest share of the face: a pupil or nostril is belo
 LEAST_WHITE = 0.03  # a flash's highlight on a forehead is below this
 LEAST_GLARE = 0.045  # of eyes and brows: glare fills a spectacle lens
 STEP = 30.0  # least difference in levels between a constant patch and its surroundings
+CLOTH = 10.0  # largest span of a smooth window between the folds of a mask, in levels, with a photo's noise
+CLOTH_EDGE = 45.0  # STEP around a mask, whose own folds and shading lie within STEP
+FOLD = 2  # half the width in grid pixels of a fold that is darker than that
+LIPS = 0.9  # share of the lips that a mask must cover
+FREE = 0.1  # share of the forehead that it may cover at most: a face in the dark is of one colour as a whole
 USUAL = 180.0  # levels from dark to light in a usual portrait; the level thresholds are for this range
 FAINTEST = (
     0.2  # lowest share of that range; in a fainter face contrast is no larger than the rounding to levels
@@ -246,12 +252,12 @@ def _white(scene: _Scene) -> Area:
 
 
 def _constant(scene: _Scene) -> Area:
-    """Return the areas covered by one colour with a sharp border, or drawn on the photo."""
+    """Return the areas covered by one colour with a sharp border, by a mask, or drawn on the photo."""
     reach = max(1, round(WINDOW * scene.pixel)) // 2 or 1
     window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     span = _greatest(cv2.dilate(scene.picture, window) - cv2.erode(scene.picture, window))
     flat, even, step = (scene.contrast * levels for levels in (FLAT, EVEN, STEP))
-    found = _drawn(scene, span)
+    found = _drawn(scene, span) | _cloth(scene, span)
     for piece in _pieces(span <= flat):
         if (_grown(piece, reach) & scene.face).sum() < LEAST_CONSTANT * scene.face.sum():
             continue
@@ -265,6 +271,26 @@ def _constant(scene: _Scene) -> Area:
         if _is_large(patch, least, scene) and _is_bordered(patch, off, step, scene):
             found |= _grown(patch, reach) & (off <= step)
             found |= _grown(patch, BRIDGE * scene.pixel) & (off <= even)
+    return found
+
+
+def _cloth(scene: _Scene, span: Map) -> Area:
+    """Return the mask over the mouth: cloth of nearly one colour, with folds and shading.
+
+    span  of the colours around each pixel
+    """
+    found = np.zeros_like(scene.face)
+    lips, forehead = (scene.masks[region] > 0.5 for region in ("lip", "forehead"))
+    smooth, step, edge = (scene.contrast * levels for levels in (CLOTH, STEP, CLOTH_EDGE))
+    for piece in _pieces(span <= smooth):
+        if (piece & scene.face).sum() < LEAST_CONSTANT * scene.face.sum():
+            continue
+        off = _greatest(np.abs(scene.picture - np.median(scene.picture[piece], axis=0)))
+        patch = _around(piece, _closed(off <= step, FOLD * scene.pixel))
+        worn = (patch & lips).sum() >= LIPS * max(lips.sum(), 1)
+        worn &= (patch & forehead).sum() <= FREE * forehead.sum()
+        if worn and _is_bordered(patch, off, edge, scene):
+            found |= patch
     return found
 
 
@@ -343,6 +369,17 @@ def _grown(area: Area, radius: float) -> Area:
     wide = 2 * max(1, round(radius)) + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
     return cv2.dilate(area.astype(np.uint8), disc) > 0
+
+
+def _closed(area: Area, radius: float) -> Area:
+    """Return an area with its gaps closed."""
+    return ~_grown(~_grown(area, radius), radius)
+
+
+def _around(piece: Area, area: Area) -> Area:
+    """Return the connected part of an area in which most of a piece lies; empty if most lies outside."""
+    _, labels = cv2.connectedComponents(area.astype(np.uint8), connectivity=4)
+    return np.asarray(area & (labels == np.bincount(labels[piece]).argmax()))
 
 
 def _blurred(area: Area, sigma: float) -> Map:

@@ -146,6 +146,72 @@ def masked(photo: Pixels) -> Pixels:
     return cv2.fillPoly(photo.copy(), [outline], (150, 190, 220))
 
 
+def pleated(
+    photo: Pixels, colour: tuple[int, int, int] = (150, 190, 220), folds: int = 4, sigma: float = 0
+) -> Pixels:
+    """A mask with soft folds, shaded towards its sides, in a photo with noise."""
+    outline = np.array([(180, 124), (223, 115), (266, 124), (260, 173), (223, 193), (188, 173)])
+    cloth = cv2.fillPoly(np.zeros(photo.shape[:2], np.float32), [outline], 1)
+    y, x = np.mgrid[: photo.shape[0], : photo.shape[1]]
+    light = 1 - 0.2 * np.abs(x - 223) / 50
+    for fold in range(folds):
+        light *= 1 - 0.15 * np.exp(-((y - 120 - 70 * (fold + 1) / (folds + 1)) ** 2) / 2)
+    cover = cv2.GaussianBlur(cloth, (0, 0), 0.7)[..., None]
+    noise = np.random.default_rng(0).normal(0, sigma, photo.shape)
+    worn = photo * (1 - cover) + cover * light[..., None] * np.array(colour) + noise
+    return np.rint(np.clip(worn, 0, 255)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("colour", [(238, 238, 236), (150, 190, 220), (24, 24, 27)])
+@pytest.mark.parametrize(("folds", "sigma"), [(3, 0), (4, 3), (5, 0)])
+@pytest.mark.parametrize("soft", [0, 2])
+def test_a_pleated_mask_is_found_whole(
+    portrait: Pixels,
+    aligned: AlignedFace,
+    colour: tuple[int, int, int],
+    folds: int,
+    sigma: float,
+    soft: float,
+) -> None:
+    photo = pleated(portrait, colour, folds, sigma)
+    if soft:
+        photo = cv2.GaussianBlur(photo, (0, 0), soft)
+    found = missing_in(photo, aligned)
+    assert found is not None
+    assert found.cause == "covered"
+    inside = cv2.rectangle(np.zeros_like(photo), (192, 126), (254, 170), (255,) * 3, -1)
+    cloth = align(inside, aligned.face, 256).crop[..., 0] > 0.99
+    assert (keep_missing(np.full((256, 256), 0.04, np.float32), found)[cloth] > 0.99).all()
+
+
+def bearded(photo: Pixels) -> Pixels:
+    """A full beard of single hairs, through which the lips are seen."""
+    grown, random = photo.copy(), np.random.default_rng(0)
+    for _ in range(1500):
+        x, y = random.integers(182, 265), random.integers(135, 190)
+        if ((x - 223) / 18) ** 2 + ((y - 151) / 6) ** 2 > 1:
+            shade = int(random.integers(15, 90))
+            end = (int(x + random.integers(-3, 4)), int(y + random.integers(3, 9)))
+            cv2.line(grown, (int(x), int(y)), end, (shade, shade * 3 // 4, shade // 2), 1)
+    return grown
+
+
+def open_mouthed(photo: Pixels) -> Pixels:
+    wide = cv2.ellipse(photo.copy(), (223, 152), (17, 12), 0, 0, 360, (165, 80, 80), -1)
+    cv2.ellipse(wide, (223, 152), (13, 9), 0, 0, 360, (50, 15, 20), -1)
+    cv2.ellipse(wide, (223, 146), (10, 3), 0, 0, 360, (225, 220, 205), -1)
+    return cv2.GaussianBlur(wide, (0, 0), 1)
+
+
+@pytest.mark.parametrize("change", [bearded, open_mouthed])
+@pytest.mark.parametrize("soft", [0, 1.5, 4])
+def test_a_beard_or_an_open_mouth_is_no_mask(
+    portrait: Pixels, aligned: AlignedFace, change: Callable[[Pixels], Pixels], soft: float
+) -> None:
+    photo = change(portrait)
+    assert missing_in(cv2.GaussianBlur(photo, (0, 0), soft) if soft else photo, aligned) is None
+
+
 COVERS = {
     "ink": inked,
     "bar": barred,
