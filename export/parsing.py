@@ -68,11 +68,18 @@ def add_parsing(
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `python -m export parsing`."""
     add = parser.add_argument
-    add("checkpoint", type=Path, help="ParseNet-latest.pth or parsing_parsenet.pth; or .safetensors")
-    add("-o", "--output", type=Path, required=True, metavar="PACKAGE", help="the package that gets it")
-    add("--name", help="a new name for the package")
-    add("--licence", help="licence of these weights, for the manifest (that of the published weights)")
-    add("--overwrite", action="store_true", help="replace the package's face-parsing network")
+    add("checkpoint", type=Path, help="ParseNet-latest.pth or parsing_parsenet.pth; or .safetensors.")
+    add(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="PACKAGE",
+        help="The package to which it is added.",
+    )
+    add("--name", help="A new name for the package.")
+    add("--licence", help="Licence of these weights. (default: that of the published weights)")
+    add("--overwrite", action="store_true", help="Replace the package's face-parsing network.")
     parser.set_defaults(run=_run)
 
 

@@ -69,7 +69,7 @@ def parser() -> CommandParser:
         "photos",
         type=Path,
         metavar="IN",
-        help="The folder in which photos arrive. Those in IN/film-scan/ get that preset, and so on.",
+        help="The folder in which photos arrive. A subfolder named like a preset, IN/film-scan/, selects it.",
     )
     add(
         "output",

@@ -20,24 +20,24 @@ def train(arguments: list[str] | None) -> int:
     """Run the command; return its exit status. Raises GpenEdgeError."""
     parser = CommandParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    _add_prepare(commands.add_parser("prepare", help="make aligned portraits from a folder of photos"))
-    _add_run(commands.add_parser("run", help="train a network on a folder of aligned portraits"))
-    split = commands.add_parser("split", help="write a run's checkpoint in parts")
-    split.add_argument("folder", type=Path, metavar="RUN", help="folder of a run")
-    split.add_argument("-o", "--output", type=Path, help="folder of the parts (RUN)")
+    _add_prepare(commands.add_parser("prepare", help="Make aligned portraits from a folder of photos."))
+    _add_run(commands.add_parser("run", help="Train a network on a folder of aligned portraits."))
+    split = commands.add_parser("split", help="Write a run's checkpoint in parts.")
+    split.add_argument("folder", type=Path, metavar="RUN", help="Folder of a run.")
+    split.add_argument("-o", "--output", type=Path, help="Folder of the parts. (default: RUN)")
     split.add_argument(
-        "--light", action="store_true", help="leave out the optimisers' state, which halves the size"
+        "--light", action="store_true", help="Leave out the optimisers' state, which halves the size."
     )
-    split.add_argument("--part-mib", type=float, default=15, help="largest size of a part in MiB (15)")
+    split.add_argument("--part-mib", type=float, default=15, help="Largest size of a part in MiB.")
     split.set_defaults(command=_split)
-    pack = commands.add_parser("pack", help="shrink portraits to a small pack for transfer")
-    pack.add_argument("portraits", type=Path, help="folder of square, aligned portraits")
-    pack.add_argument("-o", "--output", type=Path, required=True, help="folder of the pack")
-    pack.add_argument("--edge", type=int, default=288, help="largest side in pixels (288)")
-    pack.add_argument("--quality", type=int, default=90, help="of the JPEG files (90)")
+    pack = commands.add_parser("pack", help="Shrink portraits to a small pack for transfer.")
+    pack.add_argument("portraits", type=Path, help="Folder of square, aligned portraits.")
+    pack.add_argument("-o", "--output", type=Path, required=True, help="Folder of the pack.")
+    pack.add_argument("--edge", type=int, default=288, help="Largest side in pixels.")
+    pack.add_argument("--quality", type=int, default=90, help="Quality of the JPEG files.")
     pack.set_defaults(command=_pack)
-    join = commands.add_parser("join", help="join a checkpoint from its parts (`run` does so itself)")
-    join.add_argument("folder", type=Path, metavar="RUN", help="folder of the parts")
+    join = commands.add_parser("join", help="Join a checkpoint from its parts; `run` does so itself.")
+    join.add_argument("folder", type=Path, metavar="RUN", help="Folder of the parts.")
     join.set_defaults(command=_join)
     options = parser.parse_args(arguments)
     return int(options.command(options))
@@ -46,61 +46,63 @@ def train(arguments: list[str] | None) -> int:
 def _add_prepare(parser: argparse.ArgumentParser) -> None:
     usual = Filter()
     add = parser.add_argument
-    add("photos", type=Path, help="folder of photos, searched recursively")
+    add("photos", type=Path, help="Folder of photos, searched recursively.")
     add(
         "-o",
         "--output",
         type=Path,
         required=True,
-        help="folder for the portraits; finished ones are not redone",
+        help="Folder for the portraits; finished ones are not redone.",
     )
-    add("--detector", type=Path, help="YuNet file to use instead of the bundled detector")
-    add("--score", type=float, default=usual.score, help=f"lowest detector score ({usual.score})")
+    add("--detector", type=Path, help="YuNet file to use instead of the bundled detector.")
+    add("--score", type=float, default=usual.score, help="Lowest detector score.")
     add(
         "--scale",
         type=float,
         default=usual.scale,
-        help=f"smallest number of photo pixels per portrait pixel ({usual.scale})",
+        help="Smallest number of photo pixels per portrait pixel.",
     )
     add(
         "--outside",
         type=float,
         default=usual.outside,
-        help=f"largest share that may lie outside the photo ({usual.outside})",
+        help="Largest share that may lie outside the photo.",
     )
-    add("--sharpness", type=float, default=usual.sharpness, help=f"least sharpness ({usual.sharpness})")
+    add("--sharpness", type=float, default=usual.sharpness, help="Least sharpness.")
     add(
         "--apart",
         type=int,
         default=usual.apart,
-        help=f"smallest number of differing hash bits between two portraits ({usual.apart})",
+        help="Smallest number of differing hash bits between two portraits.",
     )
     parser.set_defaults(command=_prepare)
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("portraits", type=Path, nargs="+", help="folders of square, aligned portraits")
-    add("-o", "--output", type=Path, required=True, help="folder of the run; resumed if it exists")
+    add("portraits", type=Path, nargs="+", help="Folders of square, aligned portraits.")
+    add("-o", "--output", type=Path, required=True, help="Folder of the run; resumed if it exists.")
     add(
         "--config",
         type=Path,
         default=Path("cpu"),
-        help="cpu, gpu, or a TOML file of settings (see training/config.py)",
+        help="The configuration: cpu, gpu, or a TOML file (see training/config.py).",
     )
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=int, help="total number of steps, overriding the configuration")
-    length.add_argument("--minutes", type=float, help="total time, overriding the configuration")
-    add("--start", type=Path, help="start from another run's folder, or from weights in the published layout")
-    add("--wake", action="store_true", help="revive features that those weights have silenced")
-    add("--workers", type=int, help="processes that make crops, overriding the configuration")
+    length.add_argument("--steps", type=int, help="Total number of steps, overriding the configuration.")
+    length.add_argument("--minutes", type=float, help="Total time, overriding the configuration.")
+    add(
+        "--start", type=Path, help="Start from another run's folder, or from weights in the published layout."
+    )
+    add("--wake", action="store_true", help="Revive features that those weights have silenced.")
+    add("--workers", type=int, help="Processes that make crops, overriding the configuration.")
     add(
         "--held-out",
         type=int,
         default=36,
-        help="number of portraits at the end that are kept for validation (36)",
+        help="Number of portraits at the end that are kept for validation.",
     )
-    add("--threads", type=int, help="CPU threads")
+    add("--threads", type=int, help="CPU threads.")
     parser.set_defaults(command=_run)
 
 

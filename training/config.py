@@ -39,7 +39,7 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.batch < 1 or self.share <= 0 or self.learning_rate <= 0:
             raise SettingsError("a phase's batch, share and learning_rate must be more than 0")
         if not (0 <= self.settled <= 1 and 0 <= self.own <= 1):
-            raise SettingsError("a phase's settled and own must be 0 to 1")
+            raise SettingsError("settled and own of a phase are shares: give numbers from 0 to 1")
 
 
 class TrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -23,7 +23,7 @@ _WATCHED = frozenset({"open", "os.chmod", "os.mkdir", "os.remove", "os.rename", 
 
 
 class Steps:
-    """Counts the steps of the main thread, and ends the process at one of them."""
+    """Counts the steps of the main thread, and kills the process before a given one."""
 
     def __init__(self, last: int, seconds: float, folders: tuple[str, ...]) -> None:
         self.count, self._last, self._seconds, self._folders = 0, last, seconds, folders

@@ -47,7 +47,7 @@ class Entry:
     """The row that computes the same in FP32, if there is one."""
 
     def why_not(self) -> str | None:
-        """Return why it cannot run here, if so."""
+        """Return why it cannot run here; None if it can."""
         return self.way.why_not() or self.lacks
 
 

@@ -140,7 +140,7 @@ class Way:
         return self.options.get("backend", "").startswith("tensorrt")
 
     def why_not(self) -> str | None:
-        """Return why it cannot run here, if so."""
+        """Return why it cannot run here; None if it can."""
         if "openvino" in (self.form, self.options.get("backend")):
             return self._why_not_in_openvino()
         if "device" not in self.options:

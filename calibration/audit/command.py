@@ -25,7 +25,7 @@ FORMS = {".json": audit_report.as_json, ".png": audit_report.plot}
 
 def add_options(parser: CommandParser) -> None:
     """Declare the command's options."""
-    parser.add_argument("package", metavar="PACKAGE", help="package folder, or name of a bundled package")
+    parser.add_argument("package", metavar="PACKAGE", help="Package folder, or name of a bundled package.")
     add_portraits(parser)
     add_limit(parser, PORTRAITS)
     parser.add_argument(
@@ -33,9 +33,9 @@ def add_options(parser: CommandParser) -> None:
         "--output",
         type=Path,
         metavar="DIR|FILE",
-        help="folder for audit.json and audit.png, or a single .json or .png file",
+        help="Folder for audit.json and audit.png, or a single .json or .png file.",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    parser.add_argument("--overwrite", action="store_true", help="Replace files that exist.")
     parser.set_defaults(run=_run)
 
 

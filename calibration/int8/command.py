@@ -26,8 +26,8 @@ PORTRAITS = 40
 def add_options(parser: CommandParser) -> None:
     """Declare the command's options."""
     add = parser.add_argument
-    add("package", metavar="PACKAGE", help="FP32 package: folder, or name of a bundled package")
-    add("-o", "--output", type=Path, required=True, metavar="PACKAGE8", help="folder of the INT8 package")
+    add("package", metavar="PACKAGE", help="FP32 package: folder, or name of a bundled package.")
+    add("-o", "--output", type=Path, required=True, metavar="PACKAGE8", help="Folder of the INT8 package.")
     add_portraits(parser)
     add_limit(parser, PORTRAITS)
     add(
@@ -35,11 +35,11 @@ def add_options(parser: CommandParser) -> None:
         dest="target",
         default="gpu",
         choices=("gpu", "cpu"),
-        help="target: gpu for TensorRT; cpu for ONNX Runtime, which fuses layers differently (gpu)",
+        help="Target: gpu for TensorRT; cpu for ONNX Runtime, which fuses layers differently.",
     )
-    add("--psnr", type=float, default=38.0, metavar="DB", help="lowest PSNR against FP32 (38)")
-    add("--share", type=float, default=0.8, metavar="X", help="lowest share of the MACs in INT8 (0.8)")
-    add("--overwrite", action="store_true", help="replace an existing package")
+    add("--psnr", type=float, default=38.0, metavar="DB", help="Lowest PSNR against FP32.")
+    add("--share", type=float, default=0.8, metavar="X", help="Lowest share of the MACs in INT8.")
+    add("--overwrite", action="store_true", help="Replace an existing package.")
     parser.set_defaults(run=_run)
 
 

@@ -73,7 +73,7 @@ def all_macs(model: ModelProto) -> int:
 
 
 def is_quantisable(node: NodeProto, weights: dict[str, tuple[int, ...]]) -> bool:
-    """Return whether a node is a convolution of LEAST_CHANNELS or more, with constant weights."""
+    """Return whether a node is a convolution with constant weights and at least LEAST_CHANNELS channels."""
     if node.op_type != "Conv" or weights.get(node.input[1], (0, 0))[1] < LEAST_CHANNELS:
         return False
     return all(attribute.i == 1 for attribute in node.attribute if attribute.name == "group")

@@ -19,7 +19,7 @@ def add_options(parser: CommandParser) -> None:
     parser.add_argument(
         "package",
         metavar="PACKAGE",
-        help="package folder, or name of a bundled package; the result is stored in it",
+        help="Package folder, or name of a bundled package; the result is stored in it.",
     )
     add_portraits(parser)
     parser.set_defaults(run=_run)

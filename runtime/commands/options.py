@@ -328,7 +328,7 @@ def check_licence(package: Package) -> None:
 
 
 def check_package(config: Config, manifest: Manifest) -> None:
-    """Compare what the config file says of the network with the package. Raises SettingsError."""
+    """Check the package against the network sizes in the config file. Raises SettingsError."""
     for name in ("size", "channel_multiplier"):
         given, has = config.run.get(name), {"size": manifest.size, **manifest.network}.get(name)
         if given is not None and has is not None and given != has:

@@ -134,5 +134,5 @@ def read(path: Path, options: argparse.Namespace) -> Photo:
 
 
 def is_photo_itself(copy: Path, photo: Path) -> bool:
-    """Return whether a photo's copy would be the photo: the results are put beside the originals."""
+    """Return whether a photo's copy would have the photo's own path, with results among the originals."""
     return copy.exists() and copy.samefile(photo)

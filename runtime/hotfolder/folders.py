@@ -20,7 +20,7 @@ RESERVED = ("done", "failed")
 
 @dataclass(frozen=True)
 class Folders:
-    """The input folder, and the output folder with the folders in it."""
+    """The input folder, and the output folder with its subfolders."""
 
     photos: Path
     output: Path

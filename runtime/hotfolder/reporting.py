@@ -85,7 +85,7 @@ class Reporter:
 
     def changed(self, path: Path) -> None:
         """Report a photo that was written to while it was read."""
-        self._log("changed", path, "changed while it was read: waiting until it settles")
+        self._log("changed", path, "changed while it was read: waiting until it stops changing")
 
     def not_moved(self, path: Path, error: Exception) -> None:
         """Report a finished photo whose original cannot be put away now."""

@@ -29,7 +29,7 @@ class _Record(msgspec.Struct):
 
 
 def recall(what: str, key: Key) -> Figures | None:
-    """Return what was measured under the same key, or None if nothing was, or its file is damaged."""
+    """Return the stored measurement for a key; None if there is none or its file is damaged."""
     try:
         record = msgspec.json.decode(_file(what, key).read_bytes(), type=_Record)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
