@@ -116,6 +116,12 @@ def test_without_noise_the_picture_is_another_one() -> None:
         )
 
 
+@cache
+def folded() -> static.StaticGfpgan:
+    """The same network for every example: to fold it takes longest."""
+    return static.fold(random(PUBLISHED_SIZES))
+
+
 def extremes() -> st.SearchStrategy[float]:
     return st.sampled_from([0.0, 1e-20, 1e-8, 1.0, 1e4, 1e15])
 
@@ -129,7 +135,7 @@ def test_a_hostile_level_of_the_half_form_stays_within_its_bounds(
 ) -> None:
     """A doubling, scaling and shifting, and a convolution, as hostile as they come."""
     generator = torch.Generator().manual_seed(seed)
-    net = static.fold(random(PUBLISHED_SIZES))
+    net = folded()
     up, after = net.styled[1:3]
     assert isinstance(up, static.Styled)
     assert isinstance(after, static.Styled)
