@@ -44,3 +44,8 @@ def smoothstep(x: Any) -> Any:
     """Return 0 for x ≤ 0, 1 for x ≥ 1, and 3x² − 2x³ in between; arrays keep their dtype."""
     x = np.clip(x, 0, 1)
     return x * x * (3 - 2 * x)
+
+
+def ramp(x: Any, low: float, high: float) -> Any:
+    """Return 0 for x ≤ low, 1 for x ≥ high, and a smooth transition in between; arrays keep their dtype."""
+    return smoothstep((x - low) / (high - low))

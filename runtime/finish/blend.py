@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.finish.compose import repair_share
-from runtime.pixels import Map, smoothstep
+from runtime.pixels import Map, ramp
 
 NARROW = (0.45, 0.8)
 """Where the narrow mask rises from 0 to 1, in widths of the feather from the crop's edge."""
@@ -61,5 +61,5 @@ def _rising(size: int, feather: float, start: float, end: float) -> Map:
     """Return a map, S×S, that rises from 0 to 1 between two distances from the edge, in feathers."""
     pixel = np.arange(size)
     from_edge = np.minimum(pixel, size - 1 - pixel) / feather
-    side = smoothstep((from_edge - start) / (end - start))
+    side = ramp(from_edge, start, end)
     return np.outer(side, side).astype(np.float32)

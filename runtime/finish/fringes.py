@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from runtime.faces.align import AlignedFace
 from runtime.finish.compose import in_colours
 from runtime.finish.surroundings import Surroundings
-from runtime.pixels import Picture, Pixels, as_float, smoothstep
+from runtime.pixels import Picture, Pixels, as_float, ramp, smoothstep
 
 HUES = (235.0, 260.0, 315.0, 338.0)
 """Degrees: purple begins at the first, is full from the second to the third, and ends at the last."""
@@ -87,9 +87,7 @@ def fringe_map(
     red, green, blue = cv2.split(picture)
     chroma = cv2.max(cv2.max(red, green), blue) - cv2.min(cv2.min(red, green), blue)
     start, full, last, end = HUES
-    purple: NDArray[np.float32] = (
-        chroma * smoothstep((hue - start) / (full - start)) * smoothstep((end - hue) / (end - last))
-    )
+    purple: NDArray[np.float32] = chroma * ramp(hue, start, full) * smoothstep((end - hue) / (end - last))
     if not purple.any():
         return purple
     square = np.ones((reach + 1, reach + 1), np.uint8)
@@ -98,5 +96,5 @@ def fringe_map(
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     change = cv2.dilate(grey, around) - cv2.erode(grey, around)
     weak, strong = EDGE
-    share = smoothstep((change - weak) / (strong - weak)) * thin / np.maximum(chroma, np.float32(0.02))
+    share = ramp(change, weak, strong) * thin / np.maximum(chroma, np.float32(0.02))
     return np.asarray(cv2.GaussianBlur(share, (0, 0), reach / 6), np.float32)

@@ -7,7 +7,7 @@ rounding. The network takes these steps for noise, but cannot restore what was r
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.pixels import Pixels, smoothstep
+from runtime.pixels import Pixels, ramp
 
 Level = NDArray[np.float32]
 """One number per colour channel, in units of full scale."""
@@ -30,11 +30,11 @@ def rounding_of(dtype: np.dtype[np.integer], noise: Level, gain: Level) -> Level
     gain   factors that bring each channel to studio light
     """
     one = 1 / np.iinfo(dtype).max
-    coarse = _ramp(255 * one * gain.max(), COARSE)
+    coarse = ramp(255 * one * gain.max(), *COARSE)
     if not coarse:
         return None
     level = one * gain.max() / gain
-    return np.asarray(coarse * (1 - _ramp(noise / level, ROUNDED)) * level, np.float32)
+    return np.asarray(coarse * (1 - ramp(noise / level, *ROUNDED)) * level, np.float32)
 
 
 def keep_rounding(restored: Pixels, photo: Pixels, rounding: Level) -> None:
@@ -47,10 +47,5 @@ def keep_rounding(restored: Pixels, photo: Pixels, rounding: Level) -> None:
     for c in np.flatnonzero(rounding):
         before = photo[..., c].astype(np.float32)
         change = restored[..., c] - before
-        change *= _ramp(np.abs(change) / (top * rounding[c]), BELIEVED)
+        change *= ramp(np.abs(change) / (top * rounding[c]), *BELIEVED)
         restored[..., c] = np.rint(before + change)
-
-
-def _ramp(x: NDArray[np.floating] | float, limits: tuple[float, float]) -> NDArray[np.float32]:
-    low, high = limits
-    return np.asarray(smoothstep((np.asarray(x) - low) / (high - low)), np.float32)

@@ -20,7 +20,7 @@ from runtime.finish.compose import in_colours
 from runtime.finish.fine_detail import LEAST, Bands, local_gain, noise_bands
 from runtime.finish.grain import grain_sigmas
 from runtime.finish.noise import BAND_NOISE, around_middle, wavelet
-from runtime.pixels import Picture, Pixels, smoothstep
+from runtime.pixels import Picture, Pixels, ramp
 
 SOFT, SHARP = 0.90, 0.97
 """Ratio of the steepness of edges in the photo to that in the network's output. Below the first, a face is
@@ -144,7 +144,7 @@ def _across_borders(grey: NDArray[np.float32]) -> float:
 
 def _rise(value: float, start: float, end: float) -> float:
     """Return 0 for values up to the start, 1 from the end on, with a smooth transition between them."""
-    return float(np.float32(smoothstep((value - start) / (end - start))))
+    return float(np.float32(ramp(value, start, end)))
 
 
 @lru_cache(maxsize=64)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace
 from runtime.faces.regions import crop_landmarks, region_masks
-from runtime.pixels import Crop, smoothstep
+from runtime.pixels import Crop, ramp
 
 Channels = NDArray[np.float64]
 """One number per colour channel, in [0, 1]."""
@@ -138,12 +138,12 @@ def _measured(aligned: AlignedFace) -> _Measured:
 def _share(measured: _Measured, usual: _Measured) -> float:
     """Return how much of the correction to apply: 0 in ordinary light, at most 1."""
     strange = max(
-        _ramp(float((usual.level - measured.level) @ LUMA), DARKER),
-        _ramp(-float(np.log(measured.range @ LUMA / (usual.range @ LUMA))), FLATTER),
-        _ramp(_tint(measured.level / usual.level, LEVEL_SPREAD), TINTED),
-        _ramp(_tint(measured.range / usual.range, RANGE_SPREAD), TINTED),
+        ramp(float((usual.level - measured.level) @ LUMA), *DARKER),
+        ramp(-float(np.log(measured.range @ LUMA / (usual.range @ LUMA))), *FLATTER),
+        ramp(_tint(measured.level / usual.level, LEVEL_SPREAD), *TINTED),
+        ramp(_tint(measured.range / usual.range, RANGE_SPREAD), *TINTED),
     )
-    return strange * (1 - _ramp(measured.white, WHITE))
+    return float(strange * (1 - ramp(measured.white, *WHITE)))
 
 
 def _tint(channels: Channels, spread: tuple[Channels, float]) -> float:
@@ -151,8 +151,3 @@ def _tint(channels: Channels, spread: tuple[Channels, float]) -> float:
     deviations, correlation = spread
     x, y = np.log(channels[[0, 2]] / channels[1]) / deviations
     return float(np.sqrt((x * x - 2 * correlation * x * y + y * y) / (1 - correlation**2)))
-
-
-def _ramp(x: float, limits: tuple[float, float]) -> float:
-    low, high = limits
-    return float(smoothstep((x - low) / (high - low)))
