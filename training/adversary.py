@@ -18,7 +18,9 @@ class Adversarial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When the adversary is used, and with which weight."""
 
     weight: float = 0.0
-    """Weight in the loss; 0 disables the adversary."""
+    """Size of its gradient at a restored crop that is close to its target, relative to the gradient of the
+    reconstruction loss; 0 disables the adversary.
+    """
     ramp: int = 500
     """Steps of a phase over which its weight rises from 0; it learns from the phase's first step."""
     channels: int = 32
@@ -88,24 +90,31 @@ class Judge(nn.Module):
 
 
 def fooling_loss(
-    judge: nn.Module, degraded: Tensor, restored: Tensor, target: Tensor, weights: Tensor, matching: float
+    judge: nn.Module, degraded: Tensor, restored: Tensor, target: Tensor, matching: float
 ) -> Tensor:
     """Return the restorer's loss: non-saturating, with feature matching to the target.
 
-    weights   B, the weight of each crop: it rises on the way to the truth, because the first pass should
-              return the
-              mean of all possible results, and the last ones a sharp sample
     matching  weight of feature matching: Wang et al., pix2pixHD, CVPR 2018, equation 3
     """
     with torch.no_grad():
         real = judge(degraded, target)
     made = judge(degraded, restored)
-    loss = torch.zeros(len(degraded), device=degraded.device)
+    loss = torch.zeros((), device=degraded.device)
     for seen, expected in zip(made, real, strict=True):
-        loss = loss + F.softplus(-seen[-1].float()).mean((1, 2, 3)) / len(made)
+        loss = loss + F.softplus(-seen[-1].float()).mean() / len(made)
         for a, b in zip(seen[:-1], expected[:-1], strict=True):
-            loss = loss + matching * (a - b).abs().float().mean((1, 2, 3)) / (len(made) * (len(seen) - 1))
-    return (loss * weights).mean()
+            loss = loss + matching * (a - b).abs().float().mean() / (len(made) * (len(seen) - 1))
+    return loss
+
+
+def balanced(wanted: Tensor, gradient: Tensor, freedom: Tensor) -> Tensor:
+    """Return the adversary's gradient, B×3×S×S, scaled to the mean size of the reconstruction's.
+
+    freedom  B, factor of each crop: it rises on the way to the truth, because the first pass should return
+             the mean of all possible results, and the last ones a sharp sample
+    """
+    sizes = [x.square().sum((1, 2, 3)).sqrt().mean() for x in (gradient, wanted)]
+    return wanted * (freedom * sizes[0] / sizes[1].clamp_min(1e-20))[:, None, None, None]
 
 
 def judging_loss(judge: nn.Module, degraded: Tensor, restored: Tensor, target: Tensor) -> Tensor:

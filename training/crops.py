@@ -31,6 +31,8 @@ SOFT = 0.3
 """How often a portrait smaller than the crop is drawn, relative to one that is as large: enlarged, it is
 soft.
 """
+ONCE = 3
+"""Blocks that are taken before a step: the device waits meanwhile."""
 PATIENCE = 120.0
 """Seconds without a block after which the processes are considered dead."""
 LOOK = 5.0
@@ -123,15 +125,18 @@ class Reservoir:
 
         Raises RuntimeError if the processes have ended.
         """
-        while self._take(wait=self._filled < min(batch, self._capacity // 2)):
-            pass
+        while self._filled < min(batch, self._capacity // 2):
+            self._take(wait=True)
+        for _ in range(ONCE):
+            if not self._take(wait=False):
+                break
         chosen = torch.from_numpy(self._rng.integers(self._filled, size=batch)).to(self._device)
         pairs = self._pairs[chosen].permute(1, 0, 4, 2, 3).float().div_(127.5).sub_(1)
         degraded, target = pairs[0].contiguous(), pairs[1].contiguous()
         return Batch(degraded, target, (degraded == target).flatten(1).all(1))
 
     def _take(self, *, wait: bool) -> bool:
-        """Copy a finished block to the device; return whether to continue."""
+        """Copy a finished block to the device; return whether there was one."""
         try:
             number, stage = self._full.get(timeout=PATIENCE) if wait else self._full.get_nowait()
         except queue.Empty:

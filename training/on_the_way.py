@@ -5,20 +5,23 @@ estimates: mixtures of damaged crop and truth (Delbracio and Milanfar, *Inversio
 and the network's own estimates after a pass or two.
 """
 
+from collections.abc import Callable
+
 import torch
 from numpy.random import Generator
 from torch import Tensor
 
 from training.crops import Batch
-from training.network.growing import Growing
 
 WHOLE = 0.35
 """Share of the crops that are given fully damaged: each loop begins there."""
 LEAST = 0.05
 """Smallest share of the damaged crop in the others."""
 ETA = 0.1
-LEAPS = (3, 4, 6, 15)
-"""Steps between two passes in the standard schedule, 30 of η = 0.1 with five passes."""
+LEAPS = (3, 4, 6, 13, 15)
+"""Steps between two passes in the schedules of two and five passes, 30 of η = 0.1."""
+MOST = 3
+"""Passes before the network's own estimate is given to it."""
 
 
 def mixed(batch: Batch, rng: Generator) -> tuple[Tensor, Tensor]:
@@ -31,18 +34,23 @@ def mixed(batch: Batch, rng: Generator) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def own_estimate(network: Growing, degraded: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
-    """Return the loop's estimate after one or two passes of the network, and the remaining share, B."""
-    leaps = [int(leap) for leap in rng.choice(LEAPS, rng.integers(1, 3))]
+def own_estimate(
+    restore: Callable[[Tensor], Tensor], degraded: Tensor, rng: Generator
+) -> tuple[Tensor, Tensor]:
+    """Return the loop's estimate after one to three passes, and the remaining share, B.
+
+    restore  returns what the network makes of crops
+    """
+    leaps = [int(leap) for leap in rng.choice(LEAPS, rng.integers(1, MOST, endpoint=True))]
     left = torch.full((len(degraded),), (1 - ETA) ** sum(leaps), device=degraded.device)
-    return after(network, degraded, leaps), left
+    return after(restore, degraded, leaps), left
 
 
 @torch.no_grad()
-def after(network: Growing, degraded: Tensor, leaps: list[int]) -> Tensor:
+def after(restore: Callable[[Tensor], Tensor], degraded: Tensor, leaps: list[int]) -> Tensor:
     """Return the estimate after passes, each followed by that many steps towards its result."""
     estimate = degraded
     for leap in leaps:
-        made = network(estimate).crops.float().clamp(-1, 1)
+        made = restore(estimate).clamp(-1, 1)
         estimate = made + (1 - ETA) ** leap * (estimate - made)
     return estimate

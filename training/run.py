@@ -4,28 +4,23 @@ import ctypes
 import math
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.random import Generator
 from safetensors.torch import save_file
 from torch import Tensor
 
 from base.errors import CheckpointError
 from portraits.damage import Portrait
 from portraits.reading import load_portraits, no_finer
-from training.adversary import fooling_loss, judging_loss, r1_penalty
 from training.checkpoints import CHECKPOINT
-from training.config import Phase, TrainingConfig
-from training.crops import Batch, Reservoir, Stage
+from training.config import TrainingConfig
+from training.crops import Reservoir, Stage
 from training.log import Log, progress_bar
-from training.losses import level_difference, reconstruction_loss
 from training.network.growing import Growing
-from training.on_the_way import mixed, own_estimate
-from training.state import Adversary, State, open_state, save_state
+from training.state import State, open_state, save_state
+from training.step import Steps
 from training.validation import COLUMNS, Examples, examples, judge, write_sheet
 
 LOG_COLUMNS = (
@@ -136,9 +131,7 @@ class _Run:
                     self._end()
                     state.phase, state.phase_step = state.phase + 1, 0
                     self._begin(state.phase)
-                losses = _step(
-                    state, config, part, self.reservoir.draw(config.phases[number].batch), self.rng
-                )
+                losses = self.steps.take(self.reservoir.draw(config.phases[number].batch), part, self.rng)
                 state.seconds = before + time.monotonic() - started
                 if self.device.type == "cpu" or state.step % SHOW_EVERY == 0:
                     bar_of_run.update(bar, completed=progress, loss=float(losses[0]))
@@ -160,6 +153,7 @@ class _Run:
         self.shown = examples(self.kept, phase.size, phase.degradation, self.device) if self.kept else None
         if phase.adversarial.weight:
             state.meet(phase.adversarial, self.config.seed)
+        self.steps = Steps(state, self.config)
 
     def _end(self) -> None:
         """Save the result of a phase; its averaged weights separately, if it has full size."""
@@ -181,7 +175,7 @@ class _Run:
             figures, restored = judge(state.averaged, self.shown)
             if losses is None or state.step % config.sample_every < config.validate_every:
                 write_sheet(self.folder / "samples" / f"step-{state.step:06}.jpg", self.shown, restored)
-        rate, shown = state.optimiser.param_groups[0]["lr"], (math.nan,) * 2
+        rate, shown = float(state.optimiser.param_groups[0]["lr"]), (math.nan,) * 2
         self.log.write(
             state.step,
             state.crops,
@@ -193,76 +187,6 @@ class _Run:
             *(figures[name] for name in COLUMNS),
         )
         save_state(self.folder / CHECKPOINT, state, config.phases[state.phase].adversarial)
-
-
-def learning_rate(phase: Phase, step: int, part: float) -> float:
-    """Return the learning rate at a step of a phase, given its progress: linear warm-up, then a cosine."""
-    cosine = (1 + phase.settled) / 2 + (1 - phase.settled) / 2 * math.cos(math.pi * part)
-    return phase.learning_rate * cosine * min(1.0, (step + 1) / max(1, phase.warmup))
-
-
-def _step(state: State, config: TrainingConfig, part: float, batch: Batch, rng: Generator) -> Tensor:
-    """Take one step; return the restorer's and the adversary's loss."""
-    phase = config.phases[state.phase]
-    for group in state.optimiser.param_groups:
-        group["lr"] = learning_rate(phase, state.phase_step, part)
-    fast = _in_bfloat16(batch.target.device)
-    with fast:
-        own = rng.random() < phase.own
-        given, left = own_estimate(state.averaged, batch.degraded, rng) if own else mixed(batch, rng)
-        if given.is_cuda:
-            given = given.contiguous(memory_format=torch.channels_last)
-        made = state.network(given)
-    restored = made.crops.float()
-    loss = reconstruction_loss(restored, batch.target, phase.loss)
-    if phase.loss.levels:
-        loss = loss + phase.loss.levels * level_difference(made.levels, given, batch.target)
-    judged = torch.zeros((), device=given.device)
-    if state.adversary and phase.adversarial.weight:
-        judged = _teach(state.adversary, phase, state.phase_step, given, batch.target, restored)
-        with _in_bfloat16(given.device):
-            state.adversary.network.requires_grad_(False)
-            fooled = fooling_loss(
-                state.adversary.network,
-                given,
-                restored,
-                batch.target,
-                ~batch.untouched * (1 - left),
-                phase.adversarial.matching,
-            )
-            state.adversary.network.requires_grad_(True)
-        loss = loss + phase.adversarial.weight_at(state.phase_step) * fooled
-    state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(state.network.learning(), 1.0)
-    state.optimiser.step()
-    state.step, state.phase_step = state.step + 1, state.phase_step + 1
-    state.crops += len(given)
-    # The average forgets a phase's beginning quickly at first, slowly later.
-    decay = min(config.ema, (1 + state.phase_step) / (10 + state.phase_step))
-    with torch.no_grad():
-        torch._foreach_lerp_(list(state.averaged.parameters()), list(state.network.parameters()), 1 - decay)
-    return torch.stack((loss.detach(), judged.detach()))
-
-
-def _teach(
-    adversary: Adversary, phase: Phase, step: int, given: Tensor, target: Tensor, restored: Tensor
-) -> Tensor:
-    """Take one step of the adversary; the gradient penalty is applied only now and then, with more weight."""
-    settings = phase.adversarial
-    with _in_bfloat16(given.device):
-        loss = judging_loss(adversary.network, given, restored, target)
-    total = loss
-    if settings.r1 and step % settings.r1_every == 0:
-        total = total + settings.r1 * settings.r1_every * r1_penalty(adversary.network, given, target)
-    adversary.optimiser.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
-    adversary.optimiser.step()
-    return loss
-
-
-def _in_bfloat16(device: torch.device) -> Any:
-    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
 
 
 def _keep_freed_memory() -> None:

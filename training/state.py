@@ -114,12 +114,12 @@ def _read_state(path: Path, config: TrainingConfig, device: torch.device) -> Sta
         network.load_state_dict(saved["network"])
         state.averaged.load_state_dict(saved["averaged"])
         if "optimiser" in saved:
-            state.optimiser.load_state_dict(saved["optimiser"])
+            _load(state.optimiser, saved["optimiser"])
         if "adversary" in saved:
             adversary = state.meet(Adversarial(**saved["adversarial"]), config.seed)
             adversary.network.load_state_dict(saved["adversary"])
             if "adversary_optimiser" in saved:
-                adversary.optimiser.load_state_dict(saved["adversary_optimiser"])
+                _load(adversary.optimiser, saved["adversary_optimiser"])
         state.step, state.seconds, state.crops = saved["step"], saved["seconds"], saved["crops"]
         state.phase, state.phase_step = saved["phase"], saved["phase_step"]
     except (RuntimeError, ValueError, KeyError, EOFError, TypeError, pickle.UnpicklingError) as error:
@@ -151,7 +151,26 @@ def save_state(path: Path, state: State, settings: Adversarial) -> None:
         torch.save(content, file)
 
 
+def set_rate(optimiser: torch.optim.Adam, rate: float) -> None:
+    """Set the learning rate, in place on a GPU, where recorded steps read it."""
+    for group in optimiser.param_groups:
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
 def _adam(parameters: Iterable[nn.Parameter], rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
     learning = list(parameters)
-    fused = learning[0].is_cuda or None
-    return torch.optim.Adam(learning, rate, betas=betas, eps=EPSILON, fused=fused)
+    if not learning[0].is_cuda:
+        return torch.optim.Adam(learning, rate, betas=betas, eps=EPSILON)
+    on_gpu = torch.tensor(rate, device=learning[0].device)
+    return torch.optim.Adam(learning, on_gpu, betas=betas, eps=EPSILON, fused=True, capturable=True)
+
+
+def _load(optimiser: torch.optim.Adam, saved: dict[str, Any]) -> None:
+    """Take over an optimiser's state, but not the device-dependent settings of where it was saved."""
+    kept = [{name: group[name] for name in ("lr", "fused", "capturable")} for group in optimiser.param_groups]
+    optimiser.load_state_dict(saved)
+    for group, own in zip(optimiser.param_groups, kept, strict=True):
+        group.update(own)

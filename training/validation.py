@@ -57,7 +57,7 @@ def judge(network: Growing, shown: Examples) -> tuple[dict[str, float], list[Ten
     figures = {"degraded": _mean(psnr(degraded, target)), "sharp_degraded": sharpness(degraded, target)}
     restored = []
     for passes, leaps in PASSES.items():
-        crops = after(network, degraded, leaps).clamp(-1, 1)
+        crops = after(lambda estimate: network(estimate).crops.float(), degraded, leaps).clamp(-1, 1)
         restored.append(crops)
         figures |= {f"psnr_{passes}": _mean(psnr(crops, target)), f"sharp_{passes}": sharpness(crops, target)}
     figures["clean"] = _mean(psnr(network(target).crops.float(), target))

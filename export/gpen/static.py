@@ -197,8 +197,9 @@ def _fold_styled(layer: StyledConv, *, parts: int) -> Styled:
 
 
 def _fold_doubling(weight: Tensor, blur: Blur) -> Doubling:
-    even, odd = [2, 0], [1]  # the kernel's lines that contribute to a line of the result
-    ee, eo, oe, oo = (weight[:, :, rows][..., columns] for rows in (even, odd) for columns in (even, odd))
+    # The kernel's lines that contribute to an even line of the result, and those to an odd one.
+    even, odd = weight[:, :, ::2].flip(2), weight[:, :, 1:2]
+    ee, eo, oe, oo = (part for rows in (even, odd) for part in (rows[..., ::2].flip(3), rows[..., 1:2]))
     return Doubling((ee, eo, oe, oo), _fold_blur(blur.kernel, len(weight)))
 
 

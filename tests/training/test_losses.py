@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
-from training.adversary import Adversarial, Judge, fooling_loss, judging_loss, r1_penalty
+from training.adversary import Adversarial, Judge, balanced, fooling_loss, judging_loss, r1_penalty
 from training.losses import (
     LossWeights,
     frequency_difference,
@@ -91,15 +91,25 @@ class Brightness(torch.nn.Module):
 
 def test_both_parts_of_the_game_go_by_the_logits() -> None:
     dark, bright = torch.full((2, 3, 8, 8), -1.0), torch.full((2, 3, 8, 8), 1.0)
-    judge, damaged = Brightness(), torch.ones(2)
+    judge = Brightness()
     right, wrong = math.log1p(math.exp(-1)), math.log1p(math.exp(1))
     assert float(judging_loss(judge, dark, dark, bright)) == pytest.approx(2 * right, rel=1e-5)
     assert float(judging_loss(judge, dark, bright, dark)) == pytest.approx(2 * wrong, rel=1e-5)
-    assert float(fooling_loss(judge, dark, bright, bright, damaged, 0.0)) == pytest.approx(right, rel=1e-5)
-    assert float(fooling_loss(judge, dark, dark, bright, damaged, 0.0)) == pytest.approx(wrong, rel=1e-5)
+    assert float(fooling_loss(judge, dark, bright, bright, 0.0)) == pytest.approx(right, rel=1e-5)
+    assert float(fooling_loss(judge, dark, dark, bright, 0.0)) == pytest.approx(wrong, rel=1e-5)
     # Matching adds how far the layer's output is from the target's, times its weight.
-    assert float(fooling_loss(judge, dark, dark, bright, damaged, 3.0)) == pytest.approx(wrong + 6, rel=1e-5)
-    assert float(fooling_loss(judge, dark, dark, bright, 0 * damaged, 3.0)) == 0
+    assert float(fooling_loss(judge, dark, dark, bright, 3.0)) == pytest.approx(wrong + 6, rel=1e-5)
+
+
+def test_the_adversary_pulls_as_hard_as_the_reconstruction_times_each_crops_freedom() -> None:
+    drawn = torch.Generator().manual_seed(0)
+    wanted, gradient = (torch.randn(3, 3, 8, 8, generator=drawn) * size for size in (1e-9, 1e3))
+    scaled = balanced(wanted, gradient, torch.tensor([0.0, 0.5, 1.0]))
+    sizes = [x.flatten(1).norm(dim=1) for x in (scaled, wanted, gradient)]
+    assert not scaled[0].any()
+    expected = sizes[1] / sizes[1].mean() * sizes[2].mean() * torch.tensor([0.0, 0.5, 1.0])
+    assert torch.allclose(sizes[0], expected, rtol=1e-4)
+    assert torch.isfinite(balanced(0 * wanted, gradient, torch.ones(3))).all()
 
 
 def test_the_adversary_sees_patches_at_each_scale_and_can_be_descended(

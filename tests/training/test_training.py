@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import msgspec
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import training
 from base.errors import CheckpointError, PhotoError, SettingsError
@@ -28,11 +30,13 @@ from training.checkpoints import split
 from training.config import BUNDLED, Phase, TrainingConfig, read_config
 from training.crops import Batch, Reservoir, Stage
 from training.losses import LossWeights
+from training.network import dense
 from training.network.growing import Growing
 from training.network.initialise import initialise
 from training.on_the_way import after, mixed, own_estimate
-from training.run import learning_rate, train
-from training.state import open_state, save_state
+from training.run import train
+from training.state import _new_state, open_state, save_state
+from training.step import Steps, learning_rate
 from training.tensors import to_crops, to_tensor
 
 TINY = Layout(64, 1, 0.0625, 32, 2)
@@ -105,16 +109,13 @@ def test_crops_are_given_on_the_way_from_the_damaged_one_to_the_truth() -> None:
 
 
 def test_estimates_follow_the_loop_of_the_runtime() -> None:
-    class Half(torch.nn.Module):
-        """Makes half of what it sees."""
-
-        def forward(self, crops: torch.Tensor) -> object:
-            return type("Restored", (), {"crops": crops / 2})
-
-    found = after(Half(), torch.ones(1, 3, 4, 4), [3, 4])  # type: ignore[arg-type]
+    found = after(lambda crops: crops / 2, torch.ones(1, 3, 4, 4), [3, 4])
     u = 0.5 + 0.9**3 * 0.5
     assert torch.allclose(found, torch.full((1, 3, 4, 4), u / 2 + 0.9**4 * u / 2))
-    estimate, left = own_estimate(Growing(SMALL, 64, 0), batch().degraded, np.random.default_rng(0))
+    network = Growing(SMALL, 64, 0)
+    estimate, left = own_estimate(
+        lambda crops: network(crops).crops, batch().degraded, np.random.default_rng(0)
+    )
     assert all(0 < float(share) < 1 for share in left)
     assert torch.allclose(estimate, batch().degraded, atol=1e-4)  # a network that returns its input
 
@@ -138,6 +139,41 @@ def test_the_reservoir_hands_out_pairs_of_the_stage_that_was_begun(portrait: NDA
         assert float(second.target.min()) >= -1
         assert float(second.target.max()) <= 1
         assert reservoir.made >= 16
+
+
+class Watching(TorchDispatchMode):
+    """Notes what a GPU cannot record: values read back, constants made from Python's numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if any(part in str(func) for part in ("_local_scalar", "lift_fresh", "nonzero")):
+            self.seen.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_step_can_be_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged = Adversarial(weight=1, channels=4)
+    loss = LossWeights(pixels=1, gradient=1, levels=0.3)
+    config = TrainingConfig(
+        phases=(Phase(size=64, batch=2, loss=loss, adversarial=judged),),
+        size=64, narrow=0.0625, style_dim=32, n_mlp=2, steps=1,
+    )  # fmt: skip
+    state = _new_state(Growing(TINY, 64, 0))
+    adversary = state.meet(judged, 0)
+    for optimiser in (state.optimiser, adversary.optimiser):
+        monkeypatch.setattr(optimiser, "step", lambda: None)  # a GPU's are fused
+    steps, pair = Steps(state, config), batch()
+    with Watching() as watching:
+        steps._learn(pair.degraded, pair.target, torch.ones(4), penalised=True)
+        steps._estimate(pair.degraded)
+        dense.fold(state.network.network)
+    assert watching.seen == []
+    with watching:
+        float(torch.ones(2)[[1]])  # the watch itself works
+    assert len(watching.seen) == 2
 
 
 RECIPE = TrainingConfig(
