@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import onnx
-import onnxsim
 import torch
 from onnx import GraphProto, ModelProto, numpy_helper
 from torch import Tensor, nn
@@ -93,6 +92,8 @@ def to_onnx(graph: TracedGraph, opset: int, batch: int | None = None) -> ModelPr
     traced = onnx.load_from_string(buffer.getvalue())
     if batch is not None:
         _fix_batch(traced.graph, names, batch)
+    import onnxsim  # training reads checkpoints through this package and needs no graphs
+
     model: ModelProto = onnxsim.simplify(traced)[0]
     del model.metadata_props[:]  # the simplifier's progress output
     model.ir_version = IR_VERSION
