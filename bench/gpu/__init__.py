@@ -1,4 +1,4 @@
-"""Measure a GPU with PyTorch alone: its peak rates, then the published and the static form in each precision.
+"""Measure a GPU: its peak rates, the published and the static form in PyTorch, the runtime's parts.
 
 The most valuable parts come first, a failed part does not stop the others, and results are written after each
 part, because a GPU may only be available for minutes.
@@ -19,6 +19,8 @@ from torch import Tensor
 from base import command_line
 from base.errors import BackendError
 from base.files import write_json
+from bench.gpu.cuda_layer import cuda_layer
+from bench.gpu.onnx_graphs import onnx_graphs, whole_photo
 from export.gpen import static
 from export.gpen.half import halve
 from export.gpen.layout import Layout
@@ -64,6 +66,11 @@ def measure(device: torch.device, output: Path, size: int, seconds: float) -> di
         truth = network(crops)
         parts: dict[str, Callable[[], Any]] = {"ceilings": partial(_ceilings, device)}
         parts |= {name: partial(_figures, form, crops, truth) for name, form in _forms(network).items()}
+        parts |= {
+            "runtime's CUDA layer": cuda_layer,
+            "ONNX Runtime": onnx_graphs,
+            "ONNX Runtime, a photo": whole_photo,
+        }
         for name, part in parts.items():
             try:
                 found[name] = part() if time.monotonic() < deadline else "not run: the time was up"
