@@ -3,7 +3,7 @@
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-SMALLEST = 1024
+SMALLEST = 16384
 """Tensors with fewer values stay FP32: they save nothing, and biases are among them."""
 
 STORED = "_fp16"

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from calibration.int8.ranges import LEVELS, TINY
-from export.storage import SMALLEST
 
+SMALLEST = 1024
+"""Weights of fewer values stay FP32."""
 STORED = "_int8"
 """Suffix of a tensor's stored form; the graph keeps using the old name."""
 REACH = "_reach"

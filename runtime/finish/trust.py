@@ -83,10 +83,11 @@ def trusted(
     if share == 0:
         return restored
     noise = damage(own, aligned, to_studio) * to_studio
-    *bands, _ = wavelet(aligned.crop - restored)
+    change = wavelet(aligned.crop - restored)
+    # What is left below the bands holds less noise than the last of them.
     kept = sum(
         in_colours(local_gain(band * to_studio, sigma, AROUND)) * band
-        for band, sigma in zip(bands, noise, strict=True)
+        for band, sigma in zip(change, (*noise, noise[-1]), strict=True)
     )
     return np.asarray(restored + np.float32(share) * kept, np.float32)
 

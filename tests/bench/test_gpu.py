@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import gpu
 from bench.__main__ import main
+from bench.gpu import benchmark as gpu
 
 
 def test_each_part_runs_failures_are_reported_and_late_parts_are_skipped(

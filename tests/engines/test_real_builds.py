@@ -73,7 +73,8 @@ def convolutions(layers):
 @pytest.mark.parametrize("network", LAYOUTS)
 def test_every_graph_is_built_for_every_target(network, precision, graph, tmp_path):
     layers = built(exported(network, precision, graph, tmp_path), tmp_path)
-    assert convolutions(layers) == (set() if graph == "mapping" else {precision.upper()})
+    renewed = (network, precision, graph) == ("default", "fp32", "step")  # the bundled one only moves
+    assert convolutions(layers) == (set() if graph == "mapping" or renewed else {precision.upper()})
     assert "FP32" in precisions(layers)  # in half precision: the islands
 
 

@@ -20,11 +20,11 @@ Pixels = NDArray[np.uint8]
 WEIGHTS = Path(training.__file__).parent / "weights" / "default.safetensors"
 
 
-def test_the_bundled_package_holds_its_latent() -> None:
+def test_the_bundled_package_looks_again_in_each_pass() -> None:
     assert bundled_packages() == ("default",)
     manifest = open_package().manifest
     assert manifest.precision == "fp32"
-    assert manifest.holds_latent
+    assert manifest.loop_kind == "renewed"
 
 
 def test_its_checkpoint_is_the_same_network(portrait: Pixels) -> None:

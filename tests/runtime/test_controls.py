@@ -266,7 +266,7 @@ def test_film_scan_keeps_the_grain_on_the_face_and_leaves_the_rest(
     default: Restorer, portrait: Pixels
 ) -> None:
     grain = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 1, portrait.shape[:2]), (0, 0), 0.8)
-    grainy = np.clip(np.rint(portrait + grain[..., None] * 8 / grain.std()), 0, 255).astype(np.uint8)
+    grainy = np.clip(np.rint(portrait + grain[..., None] * 12 / grain.std()), 0, 255).astype(np.uint8)
     settings = preset("film-scan", budget=600)
     clean, kept, gone = (
         default.restore(photo, chosen).photo.astype(float)

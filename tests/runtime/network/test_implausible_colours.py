@@ -76,6 +76,9 @@ def test_swapped_channels_are_reported(default, portrait):
         def restored(self, state):
             return self._backend.restored(state)[:, ::-1]
 
+        def estimate(self, state):
+            return self._backend.estimate(state)[:, ::-1]
+
     swapped = Restorer(open_package(None), Swapping(default.backend), default.detector)
     assert "implausible-colours" in codes(swapped.restore(portrait))
 
