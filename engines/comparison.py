@@ -172,25 +172,18 @@ def _run(graph: GraphName, runners: tuple[Any, Any], feeds: list[Values]) -> lis
 
 
 def _differences(pairs: list[tuple[Any, Any]], tolerance: float) -> dict[str, Difference]:
-    """Return the difference of every output, by its name."""
-    from polygraphy.comparator import SimpleCompareFunc
-    from polygraphy.logger import G_LOGGER
+    """Return the difference of every output, by its name.
 
-    found: dict[str, Difference] = {}
+    Computed here: Polygraphy's comparison also prints every output and takes quantiles, most of the time.
+    """
+    found: dict[str, float] = {}
     for reference, other in pairs:
-        sizes = {name: max(float(np.abs(reference[name]).max()), 1e-6) for name in reference}
-        within = {name: tolerance * size for name, size in sizes.items()}
-        function = SimpleCompareFunc(rtol=0, atol=within, check_error_stat="max")
-        with G_LOGGER.verbosity(G_LOGGER.CRITICAL):
-            results = function(reference, other)
-        for name, result in results.items():
-            largest, before = result.max_absdiff / sizes[name], found.get(name)
-            found[name] = Difference(
-                name,
-                max(largest, before.largest) if before else largest,
-                not bool(result) or (before is not None and before.parts),
-            )
-    return found
+        for name in reference:
+            expected = np.asarray(reference[name], np.float64)
+            size = max(float(np.abs(expected).max()), 1e-6)
+            largest = np.abs(expected - other[name]).max() / size
+            found[name] = float(np.maximum(found.get(name, 0.0), largest))  # NaN stays NaN
+    return {name: Difference(name, largest, not largest <= tolerance) for name, largest in found.items()}
 
 
 def _onnxruntime(model: Model, feed: Mapping[str, Any] | None = None) -> Any:

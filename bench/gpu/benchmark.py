@@ -44,22 +44,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     if not torch.cuda.is_available():
         raise BackendError("no GPU that PyTorch can use was found: run this where there is one")
-    measure(torch.device("cuda"), options.output, options.size, 60 * options.minutes)
+    wide = options.size >= 512  # the published widths of GPEN-512, else those of GPEN-256
+    layout = Layout(options.size, 2 if wide else 1, 1.0 if wide else 0.5, 512, 8)
+    measure(torch.device("cuda"), options.output, layout, 60 * options.minutes)
     return command_line.DONE
 
 
-def measure(device: torch.device, output: Path, size: int, seconds: float) -> dict[str, Any]:
+def measure(device: torch.device, output: Path, layout: Layout, seconds: float) -> dict[str, Any]:
     """Measure part after part, write the figures after each, and return them.
 
     device   on a CPU the same parts run, slowly: for rehearsals
-    size     S; 512 and more have the published widths of GPEN-512, less those of GPEN-256
+    layout   of the network, whose weights are random
     seconds  after which no further part begins
     """
     deadline = time.monotonic() + seconds
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    wide = size >= 512
-    network = _network(Layout(size, 2 if wide else 1, 1.0 if wide else 0.5, 512, 8)).to(device)
-    crops = torch.rand(max(BATCHES), 3, size, size, device=device) * 2 - 1
+    network = _network(layout).to(device)
+    crops = torch.rand(max(BATCHES), 3, layout.size, layout.size, device=device) * 2 - 1
     found: dict[str, Any] = _environment(device)
     console = Console()
     with torch.inference_mode():

@@ -8,6 +8,9 @@ import torch
 
 from bench.__main__ import main
 from bench.gpu import benchmark as gpu
+from export.gpen.layout import Layout
+
+TINY = Layout(64, 1, 0.0625, 32, 2)
 
 
 def test_each_part_runs_failures_are_reported_and_late_parts_are_skipped(
@@ -15,6 +18,7 @@ def test_each_part_runs_failures_are_reported_and_late_parts_are_skipped(
 ) -> None:
     monkeypatch.setattr(gpu, "BATCHES", (1,))
     monkeypatch.setattr(gpu, "TURNS", 1)
+    monkeypatch.setattr(torch, "compile", lambda form: form)  # left out below, and slow to import
     forms = gpu._forms
 
     def fewer(network: torch.nn.Module) -> dict[str, gpu.Form]:
@@ -27,12 +31,12 @@ def test_each_part_runs_failures_are_reported_and_late_parts_are_skipped(
 
     monkeypatch.setattr(gpu, "_forms", fewer)
     output = tmp_path / "gpu.json"
-    found = gpu.measure(torch.device("cpu"), output, 64, seconds=600)
+    found = gpu.measure(torch.device("cpu"), output, TINY, seconds=600)
     assert json.loads(output.read_text()) == found
     assert found["published, eager, FP32"]["dB from FP32"] > 100
     assert found["static, eager, FP32"]["dB from FP32"] > 100
     assert found["broken"] == "failed: RuntimeError: out of memory"
-    late = gpu.measure(torch.device("cpu"), output, 64, seconds=0)
+    late = gpu.measure(torch.device("cpu"), output, TINY, seconds=0)
     assert late["ceilings"] == "not run: the time was up"
 
 
