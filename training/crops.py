@@ -12,40 +12,19 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
-from numpy.random import Generator
-from numpy.typing import NDArray
 from torch import Tensor
 
-from portraits.damage import Portrait, Ranges
-from training.augmentation import Augmentation, augment, draw_view
-from training.damage.random_damage import damage, draw
+from portraits.damage import Portrait
+from training.pairs import BLOCK, Stage, block_of, make_blocks
 
-BLOCK = 16
-"""Crops that a process delivers at a time."""
 AHEAD = 3
 """Number of blocks that each process may be ahead."""
-SOFT = 0.3
-"""How often a portrait smaller than the crop is drawn, relative to one that is as large: enlarged, it is
-soft.
-"""
 ONCE = 3
 """Blocks that are taken before a step: the device waits meanwhile."""
 PATIENCE = 120.0
 """Seconds without a block after which the processes are considered dead."""
-LOOK = 5.0
-"""Seconds without work after which a process checks that the trainer still exists."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """The kind of crops to make."""
-
-    size: int
-    ranges: Ranges
-    augmentation: Augmentation
 
 
 @dataclass(frozen=True)
@@ -58,15 +37,6 @@ class Batch:
     """B×3×S×S in [−1, 1]."""
     untouched: Tensor
     """B bool: the crop is its own target."""
-
-
-def make_pair(portraits: Sequence[Portrait], stage: Stage, rng: Generator) -> tuple[Portrait, Portrait]:
-    """Return a damaged crop and its target, S×S×3 uint8; portrait, view and damage are drawn from rng."""
-    portrait = portraits[int(rng.integers(len(portraits)))]
-    while len(portrait) < stage.size and rng.random() > SOFT:
-        portrait = portraits[int(rng.integers(len(portraits)))]
-    crop = augment(portrait, draw_view(rng, stage.augmentation), stage.size)
-    return damage(crop, draw(rng, stage.ranges, stage.size), rng)
 
 
 class Reservoir:
@@ -107,7 +77,7 @@ class Reservoir:
         edges = [len(portrait) for portrait in portraits]
         work = (self._portraits, edges, self._blocks, self._free, self._full, self._wanted, self._stages)
         self._workers = [
-            context.Process(target=_work, args=(*work, (seed, number)), daemon=True)
+            context.Process(target=make_blocks, args=(*work, (seed, number)), daemon=True)
             for number in range(workers)
         ]
         for worker in self._workers:
@@ -144,7 +114,7 @@ class Reservoir:
                 raise RuntimeError("the processes that make crops have ended") from None
             return False
         if stage == self._wanted.value:
-            block = torch.from_numpy(_block(self._blocks, number, self._stages[stage].size, self._stages))
+            block = torch.from_numpy(block_of(self._blocks, number, self._stages[stage].size, self._stages))
             if self._next + BLOCK > self._capacity:
                 self._next = 0
             self._pairs[self._next : self._next + BLOCK].copy_(block)
@@ -168,43 +138,3 @@ class Reservoir:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _block(blocks: Any, number: int, size: int, stages: Sequence[Stage]) -> NDArray[np.uint8]:
-    """Return a block of shared memory as BLOCK×2×S×S×3."""
-    most = max(stage.size for stage in stages)
-    room = BLOCK * 2 * most * most * 3
-    flat = np.frombuffer(blocks, np.uint8, BLOCK * 2 * size * size * 3, number * room)
-    return flat.reshape(BLOCK, 2, size, size, 3)
-
-
-def _work(
-    portraits: Any,
-    edges: Sequence[int],
-    blocks: Any,
-    free: Any,
-    full: Any,
-    wanted: Any,
-    stages: Sequence[Stage],
-    seed: tuple[int, int],
-) -> None:
-    """Fill blocks until the process is ended, or the trainer no longer exists."""
-    cv2.setNumThreads(0)
-    flat = np.frombuffer(portraits, np.uint8)
-    ends = np.cumsum([3 * edge * edge for edge in edges])
-    views = [
-        flat[end - 3 * edge * edge : end].reshape(edge, edge, 3)
-        for end, edge in zip(ends, edges, strict=True)
-    ]
-    rng, trainer = np.random.default_rng(seed), multiprocessing.parent_process()
-    while True:
-        try:
-            number, stage = free.get(timeout=LOOK), wanted.value
-        except queue.Empty:
-            if trainer is None or not trainer.is_alive():
-                return
-            continue
-        block = _block(blocks, number, stages[stage].size, stages)
-        for pair in block:
-            pair[:] = make_pair(views, stages[stage], rng)
-        full.put((number, stage))

@@ -16,9 +16,10 @@ from portraits.damage import Portrait
 from portraits.reading import load_portraits, no_finer
 from training.checkpoints import CHECKPOINT
 from training.config import TrainingConfig
-from training.crops import Reservoir, Stage
+from training.crops import Reservoir
 from training.log import Log, progress_bar
 from training.network.growing import Growing
+from training.pairs import Stage
 from training.state import State, open_state, save_state
 from training.step import Steps
 from training.validation import COLUMNS, Examples, examples, judge, write_sheet

@@ -1,6 +1,5 @@
 """Real builds with TensorRT-RTX of every graph that packages hold, in both precisions. No GPU is used."""
 
-from functools import cache
 from pathlib import Path
 
 import onnx
@@ -20,37 +19,7 @@ from export.tracing import to_onnx
 pytest.importorskip("tensorrt_rtx")
 
 TARGETS = ("sm_75", "sm_86", "sm_89", "sm_120")
-GRAPHS = ("encoder", "mapping", "generator", "step", "fused")
-
-
-def default_layout():
-    manifest = open_package().manifest
-    return Layout(size=manifest.size, **{n: v for n, v in manifest.network.items() if n != "kind"})
-
-
-LAYOUTS = {
-    "default": default_layout(),
-    "BFR-512": Layout(512, channel_multiplier=2, narrow=1.0, style_dim=512, n_mlp=8),
-}
-
-
-@cache
-def traced(layout, precision):
-    """The graphs of a network with random weights, made once for all tests."""
-    traced.cache_clear()  # one of these is large enough
-    torch.manual_seed(0)
-    network = gpen_network(layout, Gpen(layout).state_dict())
-    return traced_graphs(network, fused=True, form="half" if precision == "fp16" else "exact")
-
-
-def exported(network, precision, graph, folder):
-    """The file of a graph: the bundled one where there is one."""
-    package = open_package()
-    if (network, precision) == ("default", package.manifest.precision) and graph in package.manifest.graphs:
-        return package.graph(graph)
-    file = folder / "graph.onnx"
-    onnx.save(to_onnx(traced(LAYOUTS[network], precision)[graph], 17), file)
-    return file
+BFR_512 = Layout(512, channel_multiplier=2, narrow=1.0, style_dim=512, n_mlp=8)
 
 
 def built(graph, folder):
@@ -68,14 +37,26 @@ def convolutions(layers):
     return {x.precision for x in layers if x.kind == "correlation" and not x.name.startswith("(Unnamed")}
 
 
-@pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize("graph", ["encoder", "mapping", "generator", "step"])
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("network", LAYOUTS)
-def test_every_graph_is_built_for_every_target(network, precision, graph, tmp_path):
-    layers = built(exported(network, precision, graph, tmp_path), tmp_path)
-    renewed = (network, precision, graph) == ("default", "fp32", "step")  # the bundled one only moves
+def test_every_graph_is_built_for_every_target(precision, graph, half_package, tmp_path):
+    package = open_package(half_package if precision == "fp16" else None)
+    assert package.manifest.precision == precision
+    layers = built(package.graph(graph), tmp_path)
+    renewed = graph == "step" and package.manifest.loop_kind == "renewed"  # such a step only moves
     assert convolutions(layers) == (set() if graph == "mapping" or renewed else {precision.upper()})
     assert "FP32" in precisions(layers)  # in half precision: the islands
+
+
+@pytest.mark.parametrize(("precision", "form"), [("fp32", "exact"), ("fp16", "half")])
+def test_every_layer_of_the_published_widths_is_built_for_every_target(precision, form, tmp_path):
+    torch.manual_seed(0)
+    network = gpen_network(BFR_512, Gpen(BFR_512).state_dict())
+    file = tmp_path / "fused.onnx"  # which holds the layers of encoder, mapping and generator
+    onnx.save(to_onnx(traced_graphs(network, fused=True, form=form)["fused"], 17), file)
+    layers = built(file, tmp_path)
+    assert convolutions(layers) == {precision.upper()}
+    assert "FP32" in precisions(layers)
 
 
 def test_inspect_shows_half_precision_convolutions(half_package, tmp_path, monkeypatch, capsys):

@@ -28,12 +28,13 @@ from training.adversary import Adversarial
 from training.augmentation import Augmentation
 from training.checkpoints import split
 from training.config import BUNDLED, Phase, TrainingConfig, read_config
-from training.crops import Batch, Reservoir, Stage
+from training.crops import Batch, Reservoir
 from training.losses import LossWeights
 from training.network import dense
 from training.network.growing import Growing
 from training.network.initialise import initialise
 from training.on_the_way import after, mixed, own_estimate
+from training.pairs import Stage
 from training.run import train
 from training.state import _new_state, open_state, save_state
 from training.step import Steps, learning_rate
@@ -194,7 +195,7 @@ RECIPE = TrainingConfig(
     style_dim=32,
     n_mlp=2,
     steps=12,
-    validate_every=2,
+    validate_every=4,
     sample_every=4,
     reservoir=32,
 )
@@ -258,9 +259,9 @@ def test_a_run_can_begin_with_another_and_with_published_weights(eight: Path, tm
 
 
 def test_a_run_ends_when_its_minutes_are_over(eight: Path, tmp_path: Path) -> None:
-    config = msgspec.structs.replace(RECIPE, steps=None, minutes=0.05)
+    config = msgspec.structs.replace(RECIPE, steps=None, minutes=0.01)
     train([eight], tmp_path / "run", config, held_out=2, threads=1)
-    assert rows(tmp_path / "run")[-1]["seconds"] >= 3
+    assert rows(tmp_path / "run")[-1]["seconds"] >= 0.6
     assert (tmp_path / "run" / "weights.safetensors").exists()
 
 
@@ -310,7 +311,7 @@ def test_the_command_for_a_lent_gpu_rehearses_trains_and_leaves_parts(eight: Pat
             "training/gpu.sh",
             pack,
             out,
-            "0.05",
+            "0.01",
             tiny,
             "--held-out",
             "2",
@@ -320,7 +321,7 @@ def test_the_command_for_a_lent_gpu_rehearses_trains_and_leaves_parts(eight: Pat
             "1",
         ],
         cwd=root,
-        env={**os.environ, "RUN": str(tmp_path / "run"), "PYTHON": sys.executable, "REHEARSAL": "0.02"},
+        env={**os.environ, "RUN": str(tmp_path / "run"), "PYTHON": sys.executable, "REHEARSAL": "0.005"},
         capture_output=True,
         text=True,
         check=False,

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from base.errors import SettingsError
 from portraits.damage import SHARES, Ranges, degrade
 from training.augmentation import Augmentation, View, augment, draw_view
-from training.crops import Stage, make_pair
 from training.damage.blurring import Blur, blur
 from training.damage.noises import Noise, add_noise
 from training.damage.printing import halftone
 from training.damage.random_damage import KERNELS, PUBLISHED, Damage, damage, draw
 from training.damage.scratching import Mark
 from training.damage.tones import Tone
+from training.pairs import Stage, make_pair
 
 NOTHING_ELSE = dict.fromkeys(SHARES, 0.0)
 
