@@ -1,6 +1,8 @@
+import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -149,13 +151,22 @@ def test_the_graphs_are_free_of_the_latent_in_their_weights(exported):
         assert {"Loop", "If"}.isdisjoint(node.op_type for node in graph.node)
 
 
-def test_the_same_checkpoint_gives_the_same_bytes_in_another_process(tiny_package, tmp_path):
-    again = tmp_path / "again"
-    command = [sys.executable, "-m", "export", str(TINY), "-o", str(again), "--fused"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+def test_the_same_checkpoint_gives_the_same_bytes_in_another_process_and_on_any_console(
+    tiny_package, tmp_path
+):
+    again = tmp_path / "写真"
+    command = [sys.executable, "-m", "export", str(TINY), "-o", str(again), "--fused", "--name", "модель"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii:strict"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=Path(__file__).parents[2], env=environment
+    )
     assert (done.returncode, done.stderr) == (0, "")
-    for path in tiny_package.iterdir():
-        assert (again / path.name).read_bytes() == path.read_bytes(), path.name
+    assert {path.name for path in again.iterdir()} == {path.name for path in tiny_package.iterdir()}
+    for graph in tiny_package.glob("*.onnx"):
+        assert (again / graph.name).read_bytes() == graph.read_bytes(), graph.name
+    manifest = open_package(again).manifest
+    assert manifest.name == "модель"
+    assert replace(manifest, name="tiny64") == open_package(tiny_package).manifest
 
 
 def test_other_options_change_what_they_say(tmp_path):
