@@ -105,6 +105,7 @@ class Judge:
     ) -> None:
         self._models, self._ranges, self._target = models, ranges, target
         self._samples, self._threads = held_out, threads
+        self._opened: dict[GraphName, tuple[object, onnxruntime.InferenceSession]] = {}
         self._exact = self._pictures([], ())
 
     def __call__(self, layers: Sequence[Layer], linear: Sequence[GraphName] = ()) -> Quality:
@@ -114,7 +115,7 @@ class Judge:
         return Quality(_decibels(float(np.mean(errors))), _decibels(float(max(errors))))
 
     def _pictures(self, layers: Sequence[Layer], linear: Sequence[GraphName]) -> list[Sample]:
-        sessions = [self._open(self._converted(graph, layers, linear)) for graph in RESTORING]
+        sessions = [self._session(graph, layers, linear) for graph in RESTORING]
         pictures = []
         for sample in self._samples:
             values = {"crop": sample}
@@ -125,11 +126,21 @@ class Judge:
             pictures.append(np.clip(values["restored"], -1, 1))
         return pictures
 
+    def _session(
+        self, graph: GraphName, layers: Sequence[Layer], linear: Sequence[GraphName]
+    ) -> onnxruntime.InferenceSession:
+        """Return a session of a graph: the last one, if the same was asked for, as for most graphs."""
+        ours = [layer for layer in layers if layer.graph == graph]
+        asked = (ours, list(linear))
+        if graph not in self._opened or self._opened[graph][0] != asked:
+            self._opened.pop(graph, None)  # before the next one, for its memory
+            self._opened[graph] = (asked, self._open(self._converted(graph, ours, linear)))
+        return self._opened[graph][1]
+
     def _converted(
         self, graph: GraphName, layers: Sequence[Layer], linear: Sequence[GraphName]
     ) -> ModelProto:
-        ours = [layer for layer in layers if layer.graph == graph]
-        model = quantised(self._models[graph], ours, self._ranges.get(graph, {}), self._target)
+        model = quantised(self._models[graph], layers, self._ranges.get(graph, {}), self._target)
         return store_linear_weights(model, [self._models[name] for name in linear])
 
     def _open(self, model: ModelProto) -> onnxruntime.InferenceSession:
