@@ -47,4 +47,4 @@ def check(options: argparse.Namespace, *, least: int = 1) -> None:
 
 def detector_of(options: argparse.Namespace) -> Detector | None:
     """Return the face detector; None if the pictures are aligned crops."""
-    return None if options.aligned else open_detector(options.detector)
+    return None if options.aligned else open_detector(options.detector, threads=options.threads)

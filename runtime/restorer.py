@@ -68,7 +68,9 @@ class Restorer:
             memory=memory,
             watch=watch,
         )
-        return cls(opened, networks, open_detector(detector), open_parser(opened, threads=threads))
+        return cls(
+            opened, networks, open_detector(detector, threads=threads), open_parser(opened, threads=threads)
+        )
 
     def detect(self, photo: Pixels) -> tuple[Face, ...]:
         """Find the faces of a photo, H×W×3 uint8 or uint16 RGB; the largest comes first.

@@ -44,24 +44,28 @@ class Detector(Protocol):
         ...
 
 
-def open_detector(yunet: Path | None = None, threshold: float | None = None) -> Detector:
+def open_detector(
+    yunet: Path | None = None, threshold: float | None = None, threads: int | None = None
+) -> Detector:
     """Open the bundled CenterFace, or the user's YuNet file if one is given.
 
     threshold  lowest score of a face, 0 to 1; None selects the network's default
+    threads    CPU threads for CenterFace; None is one per core
 
     Raises SettingsError if the YuNet file is missing or foreign, BackendError if the bundled network cannot
     run.
     """
     if yunet is not None:
         return YuNetDetector(yunet) if threshold is None else YuNetDetector(yunet, threshold)
-    return CenterFaceDetector() if threshold is None else CenterFaceDetector(threshold)
+    given = {} if threshold is None else {"threshold": threshold}
+    return CenterFaceDetector(threads=threads, **given)
 
 
 class CenterFaceDetector:
     """CenterFace (Xu et al., 2019; Star-Clouds/CenterFace, MIT) in ONNX Runtime, on the CPU."""
 
-    def __init__(self, threshold: float = 0.4) -> None:
-        self._session = open_network(BUNDLED, what="the bundled face detector")
+    def __init__(self, threshold: float = 0.4, threads: int | None = None) -> None:
+        self._session = open_network(BUNDLED, threads, what="the bundled face detector")
         self._threshold = threshold
         self._trust = Trust(turn=20, score=max(0.75, threshold))
 

@@ -9,6 +9,15 @@ import pytest
 from base.command_line import INTERRUPTED, run
 from base.interruption import interruptible
 
+
+@pytest.fixture(autouse=True)
+def heard():
+    """Undo that `nohup` has programs ignore a hang-up."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
