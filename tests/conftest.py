@@ -36,10 +36,10 @@ class OneThread(onnxruntime.InferenceSession):  # type: ignore[misc]
     Threads that spin while they wait for each other take nearly half of the suite's time.
     """
 
-    def __init__(self, model: object, options: onnxruntime.SessionOptions | None = None, **more: Any) -> None:
-        options = options or onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.intra_op_num_threads or 1
-        super().__init__(model, options, **more)
+    def __init__(self, model: object, sess_options: Any = None, *more: Any, **named: Any) -> None:
+        sess_options = sess_options or onnxruntime.SessionOptions()
+        sess_options.intra_op_num_threads = sess_options.intra_op_num_threads or 1
+        super().__init__(model, sess_options, *more, **named)
 
 
 onnxruntime.InferenceSession = OneThread

@@ -57,8 +57,11 @@ def restore(tiny_package: Path, capsys: pytest.CaptureFixture[str]) -> Restore:
 
 @pytest.fixture
 def album(tmp_path: Path, portrait: Pixels) -> Path:
+    return made_album(tmp_path / "album", portrait)
+
+
+def made_album(folder: Path, portrait: Pixels) -> Path:
     """Twelve photos: with faces and without, twins, one that is damaged."""
-    folder = tmp_path / "album"
     (folder / "more").mkdir(parents=True)
     small = Image.fromarray(portrait[::2, ::2])
     plain = Image.new("RGB", (60, 40), (90, 80, 70))
@@ -93,30 +96,43 @@ def entries(report: Path) -> dict[str, dict[str, Any]]:
     return {entry["photo"]: {k: v for k, v in entry.items() if k not in drop} for entry in photos}
 
 
+def run_until(
+    package: Path, album: Path, place: Path, point: int, number: int, *more: str
+) -> subprocess.CompletedProcess[str]:
+    """Restore an album into a place, in a process that sends itself a signal at a point; never at 0."""
+    place.mkdir(exist_ok=True)
+    outputs = ["-o", place / "out", "--compare", place / "sheets", "--report", place / "r.json"]
+    settings = ["--recursive", "--threads", 1, "--model", package, "--budget", 600]
+    words = [sys.executable, "-c", POINT, point, int(number), place, album, *outputs, *settings, *more]
+    return subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=600, check=False)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    portrait: Pixels, tiny_package: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path, int]:
+    """An album, what an undisturbed run made of it, and how often that touched files."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    album, whole = made_album(folder / "album", portrait), folder / "whole"
+    ended = run_until(tiny_package, album, whole, 0, 0)
+    assert ended.returncode == 3, ended.stderr
+    return album, whole, int(re.findall(r"events: (\d+)", ended.stdout)[0])
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_run_that_is_interrupted_and_killed_ends_as_one_that_is_not(
-    album: Path, tiny_package: Path, tmp_path: Path, seed: int
+    undisturbed: tuple[Path, Path, int], tiny_package: Path, tmp_path: Path, seed: int
 ) -> None:
     drawn = random.Random(seed)
-
-    def run(place: Path, point: int, number: int, *more: str) -> subprocess.CompletedProcess[str]:
-        place.mkdir(exist_ok=True)
-        outputs = ["-o", place / "out", "--compare", place / "sheets", "--report", place / "r.json"]
-        settings = ["--recursive", "--threads", 1, "--model", tiny_package, "--budget", 600]
-        words = [sys.executable, "-c", POINT, point, int(number), place, album, *outputs, *settings, *more]
-        return subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=600, check=False)
-
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    undisturbed = run(whole, 0, 0)
-    assert undisturbed.returncode == 3, undisturbed.stderr
+    album, whole, events = undisturbed
+    broken = tmp_path / "broken"
     # So few that three of them, and what is in hand each time, are less than there is to do.
-    events = int(re.findall(r"events: (\d+)", undisturbed.stdout)[0])
     signals = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
     drawn.shuffle(signals)
     more: list[str] = []
     for number in signals:
         left = set(hidden(broken)) if broken.exists() else set()
-        ended = run(broken, drawn.randrange(2, events // 8), number, *more)
+        ended = run_until(tiny_package, album, broken, drawn.randrange(2, events // 8), number, *more)
         more = ["--resume"]
         if number == signal.SIGKILL:
             assert ended.returncode == -signal.SIGKILL
@@ -127,7 +143,7 @@ def test_a_run_that_is_interrupted_and_killed_ends_as_one_that_is_not(
         if (report := broken / "r.json").exists():
             outputs = {entry.get("output") for entry in told(report)["photos"]} - {None}
             assert outputs == {str(path) for path in (broken / "out").rglob("*.*") if path.is_file()}
-    ended = run(broken, 0, 0, "--resume")
+    ended = run_until(tiny_package, album, broken, 0, 0, "--resume")
     assert ended.returncode == 3, ended.stderr
     assert files(broken / "out") == files(whole / "out")
     assert files(broken / "sheets") == files(whole / "sheets")
