@@ -4,9 +4,14 @@ import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from base.errors import GpenEdgeError
 from base.interruption import interruptible
+
+if TYPE_CHECKING:  # loaded by the commands that show something
+    from rich.console import Console
+    from rich.progress import Progress, ProgressColumn
 
 DONE = 0
 BAD_INPUT = 2
@@ -32,15 +37,25 @@ def run(command: Callable[[], int]) -> int:
         return INTERRUPTED
 
 
+def progress_of(*columns: "ProgressColumn", console: "Console | None" = None) -> "Progress":
+    """Return a progress bar with these columns: on a terminal only, and gone when it ends.
+
+    console  None is standard error
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    shown = console or Console(stderr=True)
+    return Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal)
+
+
 @contextmanager
 def progress_bar(what: str, total: int) -> Iterator[Callable[[], None]]:
     """Show a progress bar on a terminal; call the function it yields after each of `total` steps."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with progress_of(*columns) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)
 

@@ -12,6 +12,12 @@ def one_line(text: str | Path) -> str:
     )
 
 
+def joined_lines(message: str, most: int | None = None) -> str:
+    """Return a message of several lines as one line, cut after `most` characters."""
+    line = one_line(" ".join(message.split()))
+    return line if most is None or len(line) <= most else f"{line[:most]} …"
+
+
 def folded(name: str) -> str:
     """Return a form that is equal for names that some file system treats as the same."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
@@ -28,6 +34,4 @@ def cause_of(error: BaseException) -> str:
         return "not enough memory"
     if isinstance(error, OSError) and error.strerror:
         return one_line(error.strerror)
-    return (
-        one_line(" ".join(str(error).split())) or type(error).__name__
-    )  # messages of libraries may contain line ends
+    return joined_lines(str(error)) or type(error).__name__

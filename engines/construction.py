@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.errors import EngineError
+from base.text import joined_lines
 from engines import tensorrt_api, turing
 from engines.layers import EngineLayer, layers_of_json, layers_of_log
 from engines.phases import Phases
@@ -105,7 +106,7 @@ def construct(
     plan = tensorrt_api.build(builder, network, config)
     del parser  # it held the weights until now
     if plan is None:
-        raise EngineError(_one_line(messages.errors[0] if messages.errors else "no reason given"))
+        raise EngineError(joined_lines(messages.errors[0] if messages.errors else "no reason given", _WORDY))
     with Path(request.output).open("wb") as file:
         file.write(memoryview(plan))
     measured = tensorrt_api.timing_cache(api, config) if timing else b""
@@ -133,8 +134,3 @@ def _inspected(api: TensorRt, plan: bytes, log: object) -> tuple[EngineLayer, ..
             del engine, runtime
             return layers
     return ()
-
-
-def _one_line(message: str) -> str:
-    line = " ".join(message.split())
-    return line if len(line) <= _WORDY else f"{line[:_WORDY]} …"

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
+from base.command_line import progress_of
 from engines.builder import Watch
 from engines.cache import CachedEngine
 from engines.package import GraphName
@@ -23,7 +24,7 @@ def shown(console: Console, total: int) -> Iterator[Watch]:
         TimeElapsedColumn(),
         TextColumn("[dim]{task.description}"),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with progress_of(*columns, console=console) as bar:
         task = bar.add_task("", total=1.0, which="")
         begun = 0
 

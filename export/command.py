@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import get_args
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from base import command_line
+from base.command_line import progress_of
 from base.command_parser import CommandParser
 from engines.package import GraphName, Loop, Package
 from export import parsing
@@ -89,8 +90,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _export(options: argparse.Namespace) -> int:
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    shown = Console(stderr=True)
-    with Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal) as bar:
+    with progress_of(*columns) as bar:
         task = bar.add_task(
             "", total=step_count(fused=options.fused), completed=-1
         )  # called at the start of each step

@@ -80,6 +80,29 @@ def tiny_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
+def wide_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """A package of a tiny random network whose styles are wide."""
+    from export.exporter import export_package
+
+    return once(
+        "tiny64-wide-styles",
+        lambda folder: export_package(DATA / "tiny64-wide-styles.pth", folder, fused=True),
+    )
+
+
+@pytest.fixture(scope="session")
+def wide_half_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """A package of that network in half precision; the weights of its FP32 islands are stored as FP16 too."""
+    from export.__main__ import main
+
+    options = ["--precision", "fp16", "--store", "fp16", "--fused", "--name", "tiny64-wide-styles"]
+    return once(
+        "tiny64-wide-styles-half",
+        lambda folder: main([str(DATA / "tiny64-wide-styles.pth"), "-o", str(folder), *options]),
+    )
+
+
+@pytest.fixture(scope="session")
 def static_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """A package of the same network whose graphs take one crop."""
     from export.exporter import export_package

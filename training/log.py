@@ -3,7 +3,6 @@
 import csv
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -12,6 +11,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from base.command_line import progress_of
 
 
 class Log:
@@ -48,12 +49,11 @@ def _unused(path: Path) -> Path:
 
 def progress_bar() -> Progress:
     """Return the progress bar of a run; it shows the field `loss`."""
-    return Progress(
+    return progress_of(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("loss {task.fields[loss]:.4f}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
     )

@@ -39,12 +39,9 @@ def network(name: str) -> Gpen:
 
 
 @pytest.fixture(scope="module")
-def packages(half_package, tmp_path_factory):
+def packages(half_package, wide_half_package):
     """Both reference models; the weights of the second's FP32 islands lie in the files as FP16 too."""
-    wide = tmp_path_factory.mktemp("half") / "wide"
-    options = ["--precision", "fp16", "--store", "fp16", "--fused"]
-    assert main([str(DATA / "tiny64-wide-styles.pth"), "-o", str(wide), *options]) == 0
-    return {"tiny64": open_package(half_package), "tiny64-wide-styles": open_package(wide)}
+    return {"tiny64": open_package(half_package), "tiny64-wide-styles": open_package(wide_half_package)}
 
 
 @pytest.fixture(scope="module")

@@ -9,37 +9,41 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from engines.package import Package, open_package
+from engines.package import GraphName, Package, open_package
 from export import parity
-from export.__main__ import main
 from export.exporter import export_package
+from export.parity import Parity
 from export.storage import SMALLEST, STORED, store_halved
 
 DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture(scope="module")
-def halved(tmp_path_factory: pytest.TempPathFactory) -> Package:
-    folder = tmp_path_factory.mktemp("halved") / "tiny64"
-    assert main([str(DATA / "tiny64.pth"), "-o", str(folder), "--store", "fp16", "--fused"]) == 0
-    return open_package(folder)
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Package, dict[GraphName, Parity]]:
+    folder = tmp_path_factory.mktemp("halved") / "wide"
+    return export_package(DATA / "tiny64-wide-styles.pth", folder, store="fp16", fused=True)
 
 
-def test_the_manifest_says_how_the_weights_lie_in_the_files(halved: Package, tiny_package: Path) -> None:
+@pytest.fixture(scope="module")
+def halved(exported: tuple[Package, dict[GraphName, Parity]]) -> Package:
+    return open_package(exported[0].folder)
+
+
+def test_the_manifest_says_how_the_weights_lie_in_the_files(halved: Package, wide_package: Path) -> None:
     assert (halved.manifest.precision, halved.manifest.weights) == ("fp32", "fp16")
-    assert open_package(tiny_package).manifest.weights == "fp32"
+    assert open_package(wide_package).manifest.weights == "fp32"
     assert halved.manifest.graphs["fused"].inputs[0].dtype == "float32"
 
 
-def test_the_graphs_shrink_by_what_their_large_weights_give(halved: Package, tiny_package: Path) -> None:
-    whole = onnx.load(tiny_package / "generator.onnx")
+def test_the_graphs_shrink_by_what_their_large_weights_give(halved: Package, wide_package: Path) -> None:
+    whole = onnx.load(wide_package / "generator.onnx")
     large = [n for t in whole.graph.initializer if (n := int(np.prod(t.dims))) >= SMALLEST]
-    saved = (tiny_package / "generator.onnx").stat().st_size - halved.graph("generator").stat().st_size
+    saved = (wide_package / "generator.onnx").stat().st_size - halved.graph("generator").stat().st_size
     assert saved == pytest.approx(2 * sum(large), rel=0.05)
 
 
 def test_the_picture_stays_within_60_db_of_the_published_one(halved: Package) -> None:
-    golden = np.load(DATA / "tiny64.npz")
+    golden = np.load(DATA / "tiny64-wide-styles.npz")
     session = onnxruntime.InferenceSession(str(halved.graph("fused")), providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"input": golden["input"]})
     error = np.mean((found - golden["output"]) ** 2) / np.ptp(golden["output"]) ** 2
@@ -90,7 +94,8 @@ def test_only_tensors_that_fp16_holds_are_halved(values: NDArray[np.float32], ha
     assert [tensor.name for tensor in model.graph.initializer] == ["weight"]  # the original is left alone
 
 
-def test_a_halved_package_is_held_to_its_own_tolerance(tmp_path: Path) -> None:
-    _, parities = export_package(DATA / "tiny64-wide-styles.pth", tmp_path / "wide", store="fp16")
-    worst = max(max(found.random, found.real) for found in parities.values())
+def test_a_halved_package_is_held_to_its_own_tolerance(
+    exported: tuple[Package, dict[GraphName, Parity]],
+) -> None:
+    worst = max(max(found.random, found.real) for found in exported[1].values())
     assert parity.TOLERANCE < worst < parity.HALVED_TOLERANCE

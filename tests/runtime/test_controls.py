@@ -50,7 +50,8 @@ def changes(
     strengths: Sequence[float],
 ) -> list[float]:
     """Return the mean change of the photo at each strength."""
-    results = [restorer.restore(photo, replace(settings, strength=each)).photo for each in strengths]
+    with restorer.prepare(photo, settings) as prepared:
+        results = [prepared.restore(replace(settings, strength=each)).photo for each in strengths]
     return [float(np.abs(result.astype(int) - photo).mean()) for result in results]
 
 
@@ -74,10 +75,11 @@ def test_half_the_strength_is_half_the_way_at_each_pixel(
 ) -> None:
     sepia = np.stack([portrait[..., 1], portrait[..., 1] // 2 + 40, portrait[..., 1] // 4], axis=2)
     for photo in (portrait, sepia):
-        none, half, full = (
-            restorer.restore(photo, replace(PATIENT, strength=each, upscale=upscale)).photo.astype(float)
-            for each in (0, 0.5, 1)
-        )
+        with restorer.prepare(photo) as prepared:
+            none, half, full = (
+                prepared.restore(replace(PATIENT, strength=each, upscale=upscale)).photo.astype(float)
+                for each in (0, 0.5, 1)
+            )
         off = np.abs(half - (none + full) / 2)
         assert off.max() <= 4  # three roundings, and that of the toning
 

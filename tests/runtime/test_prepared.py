@@ -70,8 +70,7 @@ def asked(restorer: Restorer) -> int:
     return count
 
 
-@pytest.mark.parametrize("looks_once", [True, False])
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(("looks_once", "dtype"), [(True, np.uint8), (False, np.uint16)])
 def test_a_prepared_photo_gives_what_restoring_at_once_gives(
     restorer: Restorer, group: Pixels, looks_once: bool, dtype: type[np.uint8 | np.uint16]
 ) -> None:

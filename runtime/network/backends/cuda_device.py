@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import BackendError, EngineError
+from base.text import cause_of
 from runtime.network.backends.cuda_driver import CudaDriver, DriverError
 
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: nothing waits for the legacy stream, which cannot be captured
@@ -52,7 +53,7 @@ class CudaDevice:
             with self.current():
                 self._stream = self._cuda.Stream(_NON_BLOCKING)
         except self.errors as error:
-            raise BackendError(f"cuda:{index} cannot be used: {one_line_of(error)}") from error
+            raise BackendError(f"cuda:{index} cannot be used: {cause_of(error)}") from error
 
     @property
     def stream(self) -> int:
@@ -144,11 +145,6 @@ def _pycuda_driver() -> Any:
         ) from error
     except ImportError as error:  # it is linked to the driver
         raise BackendError(
-            f"PyCUDA cannot be loaded ({one_line_of(error)}): it needs NVIDIA's driver, and must be compiled "
+            f"PyCUDA cannot be loaded ({cause_of(error)}): it needs NVIDIA's driver, and must be compiled "
             "for this Python: pip install --force-reinstall --no-cache-dir pycuda"
         ) from error
-
-
-def one_line_of(error: BaseException) -> str:
-    """Return an error's message on one line."""
-    return " ".join(str(error).split()) or type(error).__name__

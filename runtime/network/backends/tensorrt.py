@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import BackendError, EngineError
+from base.text import cause_of, joined_lines
 from engines import tensorrt_api
 from engines.builder import (
     MOST_BATCH,
@@ -30,7 +31,7 @@ from engines.package import REQUIRED, GraphName, Package
 from engines.tensorrt_api import RuntimeName
 from runtime.network.backends import Batch, BatchLostError, Move
 from runtime.network.backends.batch_memory import CROP, BatchMemory, Tensors, same
-from runtime.network.backends.cuda_device import CudaDevice, one_line_of
+from runtime.network.backends.cuda_device import CudaDevice
 from runtime.network.backends.cuda_driver import DriverError
 
 _RUNTIME: dict[str, RuntimeName] = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
@@ -268,7 +269,7 @@ class TensorRtBackend:
         logged = [message for log in logs for message in log]
         for log in logs:
             log.clear()
-        reason = one_line_of(error) + "".join(f": {' '.join(message.split())}" for message in logged[:1])
+        reason = cause_of(error) + "".join(f": {joined_lines(message)}" for message in logged[:1])
         full = gpu.is_full(error) or bool(_FULL.search(reason))
         self._drop_memory()
         if not gpu.answers():

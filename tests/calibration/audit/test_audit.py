@@ -20,28 +20,17 @@ from calibration.audit.magnitudes import Magnitudes
 from calibration.samples import samples
 from calibration.watching import in_pieces, watch
 from engines.package import Package, open_package
-from export.exporter import export_package
 from export.half import BOUND
-
-DATA = Path(__file__).parents[2] / "data"
 
 
 def run(package: Path, faces: Path, *options: str) -> int:
     return main(["audit", str(package), "--images", str(faces), "--aligned", "--threads", "1", *options])
 
 
-@pytest.fixture(scope="module")
-def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wide")
-    export_package(DATA / "tiny64-wide-styles.pth", folder / "fp32")
-    export_package(DATA / "tiny64-wide-styles.pth", folder / "fp16", precision="fp16")
-    return folder
-
-
 def test_layers_that_overflow_in_plain_half_precision_are_named(
-    wide: Path, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    wide_package: Path, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(wide / "fp32", faces, "-o", str(tmp_path / "audit")) == 0
+    assert run(wide_package, faces, "-o", str(tmp_path / "audit")) == 0
     said = capsys.readouterr().out
     assert "overflows in generator 8×8" in said
     assert "FP16-safe form: no layer is at risk" in said
@@ -53,20 +42,20 @@ def test_layers_that_overflow_in_plain_half_precision_are_named(
     for tensor in found["tensors"]:
         assert (tensor["largest"] > 65504) == (tensor["plain"] == "overflows")
     assert (tmp_path / "audit" / "audit.png").read_bytes().startswith(b"\x89PNG")
-    assert run(wide / "fp32", faces, "-o", str(tmp_path / "audit")) == 2
+    assert run(wide_package, faces, "-o", str(tmp_path / "audit")) == 2
     assert "audit.json exists: name another file, or allow it with --overwrite" in capsys.readouterr().err
     portrait = next(path for path in sorted(faces.iterdir()) if path.suffix == ".png")
     content = portrait.read_bytes()
-    assert run(wide / "fp32", faces, "-o", str(portrait), "--overwrite") == 2
+    assert run(wide_package, faces, "-o", str(portrait), "--overwrite") == 2
     assert portrait.read_bytes() == content
 
 
 def test_the_safe_form_of_the_same_weights_shows_none(
-    wide: Path, faces: Path, capsys: pytest.CaptureFixture[str]
+    wide_half_package: Path, faces: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(wide / "fp16", faces) == 0
+    assert run(wide_half_package, faces) == 0
     assert "FP16-safe form: no layer is at risk" in capsys.readouterr().out
-    found = audit(open_package(wide / "fp16"), _two(faces))
+    found = audit(open_package(wide_half_package), _two(faces))
     halves = [tensor for tensor in found.tensors if tensor.dtype == "float16"]
     assert len(halves) > 100
     assert not found.at_risk("safe")

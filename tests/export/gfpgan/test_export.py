@@ -11,7 +11,7 @@ import torch
 from base.errors import CheckpointError
 from engines.package import Package, open_package
 from export.__main__ import main
-from export.exporter import export_package
+from export.exporter import export_package, step_count
 from export.rounding import rounding_session
 from runtime import Restorer, RestoreSettings
 
@@ -61,7 +61,9 @@ def test_the_manifest_says_which_network_it_is_and_where_faces_lie(package: Pack
 
 
 def test_half_precision_stays_within_60_db(tmp_path: Path) -> None:
-    made, _ = export_package(PLAIN, tmp_path / "half", fused=True, precision="fp16")
+    told: list[str] = []
+    made, _ = export_package(PLAIN, tmp_path / "half", fused=True, precision="fp16", progress=told.append)
+    assert len(told) == step_count(fused=True)
     golden = np.load(DATA / "gfpgan64-plain.npz")
     session = rounding_session(onnx.load(made.graph("fused")), watched=True)
     found, *between = session.run(None, {"input": golden["input"][:1]})

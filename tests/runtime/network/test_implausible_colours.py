@@ -5,11 +5,9 @@ import numpy as np
 import pytest
 
 from engines.package import open_package
-from export.exporter import export_package
 from runtime import Restorer, RestoreSettings, preset
 from runtime.faces.align import TEMPLATES
 from runtime.network.implausible_colours import colours_are_far
-from tests.conftest import DATA
 
 POINTS = TEMPLATES["published"] * 64
 
@@ -56,10 +54,9 @@ def test_no_ordinary_photo_is_reported(default, portrait, damage):
         assert "implausible-colours" not in codes(result)
 
 
-@pytest.mark.parametrize("name", ["tiny64", "tiny64-wide-styles"])
-def test_random_weights_are_reported(portrait, tmp_path, name):
-    export_package(DATA / f"{name}.pth", tmp_path / "package")
-    with Restorer.open(tmp_path / "package", threads=1) as restorer:
+@pytest.mark.parametrize("package", ["tiny_package", "wide_package"])
+def test_random_weights_are_reported(portrait, package, request):
+    with Restorer.open(request.getfixturevalue(package), threads=1) as restorer:
         for photo in (portrait, np.dstack([portrait.mean(axis=2).astype(np.uint8)] * 3), portrait // 4):
             for settings in (RestoreSettings(), preset("film-scan"), preset("classic")):
                 assert "implausible-colours" in codes(restorer.restore(photo, settings))
