@@ -21,6 +21,7 @@ ON_GPU = {"device": "cuda:0"}
 IN_PYTORCH = {"device": "cuda"}
 PACKAGE_WAYS = {
     "": ("ONNX Runtime", Way("package")),
+    "-auto": ("the runtime's own choice", Way("auto")),
     "-openvino": ("OpenVINO", Way("package", {"backend": "openvino"})),
     "-cuda": ("ONNX Runtime, CUDA", Way("package", {**ON_GPU, "provider": "cuda"})),
     "-tensorrt-provider": ("ONNX Runtime, TensorRT", Way("package", {**ON_GPU, "provider": "tensorrt"})),
@@ -79,7 +80,7 @@ def network_entries(*, compiled: bool) -> tuple[Entry, ...]:
             "fp32",
             lacks=NEEDS_PORTRAITS,
         ),
-        *(_of_package(name, "fp32") for name in ("-cuda", "-tensorrt-provider")),
+        *(_of_package(name, "fp32") for name in ("-auto", "-cuda", "-tensorrt-provider")),
         *_engines("-tensorrt"),
         *_engines("-tensorrt-rtx"),
     )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from base.errors import GpenEdgeError
-from bench.latency.forms import Array, Way
+from bench.latency.forms import Array, Explained, Way
 from bench.memory import peak_memory, used_gpu_memory
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +34,8 @@ class FirstResult:
     peak_mib: float
     device_mib: float | None = None
     """GPU memory that the process held afterwards; None without a GPU or its management library."""
+    backend: str | None = None
+    """What runs it and why, of a package."""
 
 
 class FormProcess:
@@ -121,7 +123,8 @@ def _main(way: str, file: str, crop: str, restored: str, threads: str, started: 
         return time.perf_counter() - start, result
 
     first, result = timed(one)
-    found = FirstResult(time.time() - float(started), first, peak_memory())
+    backend = form.backend if isinstance(form, Explained) else None
+    found = FirstResult(time.time() - float(started), first, peak_memory(), backend=backend)
     np.save(restored, result)
     print(
         json.dumps({name: value for name, value in asdict(found).items() if value is not None}), file=answers

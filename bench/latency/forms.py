@@ -20,6 +20,19 @@ Form: TypeAlias = Callable[[Array], Array]
 """B×3×S×S crops in [−1, 1] to restored ones."""
 
 
+@dataclass(frozen=True)
+class Explained:
+    """A form that says what runs it."""
+
+    form: Form
+    backend: str
+    """The backend, its device, and why it was taken."""
+
+    def __call__(self, crops: Array) -> Array:
+        """Restore crops."""
+        return self.form(crops)
+
+
 def _torch(
     checkpoint: Path, threads: int, *, device: str = "cpu", precision: str = "float32", compiled: str = ""
 ) -> Form:
@@ -86,9 +99,9 @@ def _package(
     threads: int,
     *,
     backend: str = "onnxruntime",
-    device: str = "cpu",
+    device: str | None = "cpu",
     provider: str | None = None,
-) -> Form:
+) -> Explained:
     from engines.package import open_package
     from runtime.network.backends import BackendName, Provider, open_backend
 
@@ -109,7 +122,11 @@ def _package(
             opened.release(state)
         return np.concatenate(restored)
 
-    return restore
+    return Explained(restore, f"{opened.name} on {opened.device}: {opened.why}")
+
+
+def _auto(folder: Path, threads: int) -> Explained:
+    return _package(folder, threads, backend="auto", device=None)
 
 
 OPEN: dict[str, Callable[..., Form]] = {
@@ -118,6 +135,7 @@ OPEN: dict[str, Callable[..., Form]] = {
     "onnxruntime": _onnxruntime,
     "openvino": _openvino,
     "package": _package,
+    "auto": _auto,
 }
 
 

@@ -85,6 +85,14 @@ def latency_report(
                 ("form", *map(str, rows[0].throughput)),
                 tuple((each.entry.title, *map(_rate, each.throughput.values())) for each in rows),
             ),
+            table(
+                "Backends",
+                [each for each in rows if each.first.backend],
+                {
+                    "form": lambda each: each.entry.title,
+                    "backend, and why": lambda each: each.first.backend or "",
+                },
+            ),
             Table("Not run", ("why", "forms"), tuple(_by_reason(not_run))),
         ),
         summary=_summary(rows, difference),
@@ -142,6 +150,7 @@ def _figures(found: Found, baseline: list[float]) -> dict[str, Any]:
         "not_timed": {batch: why for batch, why in rates.items() if isinstance(why, str)},
         "peak_memory_mib": found.first.peak_mib,
         "device_memory_mib": found.first.device_mib,
+        "backend": found.first.backend,
         "psnr": found.psnr,
         "difference": found.difference,
     }

@@ -30,6 +30,7 @@ from bench.memory import used_gpu_memory
 from bench.options import settings_of
 from engines.package import open_package
 from export.gpen.checkpoint import load_checkpoint
+from runtime.network.backends import open_backend
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
@@ -91,15 +92,21 @@ def test_latency_sets_the_forms_of_a_checkpoint_beside_the_baseline(tmp_path, ca
 
 
 def test_latency_sets_packages_below_the_published_form(tiny_package, tmp_path, capsys):
-    small = ["--runs", "1", "--batches", "1", "--only", "tiny64-fp32,tiny64-fp32-cuda", "-o", str(tmp_path)]
+    small = ["--runs", "1", "--batches", "1", "-o", str(tmp_path)]
+    small += ["--only", "tiny64-fp32-auto,tiny64-fp32,tiny64-fp32-cuda"]
     assert main(["latency", *small, "--package", str(tiny_package)]) == 0
     figures = json.loads((tmp_path / "latency-tiny64.json").read_text())
     rows = {row["form"]: row for row in figures["rows"]}
-    assert {"published", "tiny64-fp32"} <= rows.keys()
-    assert rows.keys() | figures["not_run"].keys() == {*BASELINES, "tiny64-fp32", "tiny64-fp32-cuda"}
+    named = {"tiny64-fp32", "tiny64-fp32-auto"}
+    assert {"published", *named} <= rows.keys()
+    assert rows.keys() | figures["not_run"].keys() == {*BASELINES, *named, "tiny64-fp32-cuda"}
+    assert rows["published"]["backend"] is None
+    assert rows["tiny64-fp32"]["backend"].startswith("onnxruntime on cpu: ")
+    with closing(open_backend("auto", open_package(tiny_package))) as chosen:  # unmeasured, as in any test
+        assert rows["tiny64-fp32-auto"]["backend"] == f"{chosen.name} on {chosen.device}: {chosen.why}"
+    assert "the runtime's own choice" in (tmp_path / "latency-tiny64.md").read_text()
     assert rows["published"]["difference"] is None  # it has other weights
-    assert rows["tiny64-fp32"]["difference"] == 0
-    assert figures["largest_difference"] is None
+    assert rows["tiny64-fp32"]["difference"] == rows["tiny64-fp32-auto"]["difference"] == 0
     assert figures["layout"]["style_dim"] == 64
 
 
