@@ -244,7 +244,7 @@ def open_package(where: str | Path | None = None) -> Package:
     """
     try:
         folder = _find(where)
-        manifest = _read_manifest(folder)
+        manifest = read_manifest(folder)
         for name in REQUIRED:
             if name not in manifest.graphs:
                 raise PackageError(
@@ -368,7 +368,8 @@ def _find(where: str | Path | None) -> Path:
     return folder
 
 
-def _read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest in a folder; the graphs are not looked at. Raises PackageError."""
     try:
         data = (folder / MANIFEST).read_bytes()
     except FileNotFoundError:

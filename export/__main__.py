@@ -11,6 +11,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    if arguments[:1] == ["triton"]:  # needs no PyTorch
+        from export.triton.command import export_repository
+
+        return export_repository(arguments[1:])
     with command_line.needs_extra("export", "python -m export"):
         from export.command import export
     return export(arguments)

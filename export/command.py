@@ -1,6 +1,7 @@
 """Make a model package of ONNX graphs from a checkpoint: `python -m export CHECKPOINT -o PACKAGE`.
 
-`python -m export parsing CHECKPOINT -o PACKAGE` adds a face-parsing network to a package.
+`python -m export parsing CHECKPOINT -o PACKAGE` adds a face-parsing network to a package;
+`python -m export triton PACKAGE -o REPOSITORY` writes a model repository for Triton Inference Server.
 """
 
 import argparse

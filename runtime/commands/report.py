@@ -31,6 +31,13 @@ def describe_photo(
     return {
         "photo": utf8(photo),
         "output": utf8(output),
+        **describe_faces(faces, timings),
+    }
+
+
+def describe_faces(faces: Sequence[FaceResult], timings: dict[str, float]) -> Entry:
+    """Return what became of a photo, without the names of its files; `timings` are milliseconds by stage."""
+    return {
         "outcome": _outcome(faces),
         "look_at": worth_a_look(faces),
         "faces": _describe_faces(faces),

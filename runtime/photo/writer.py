@@ -123,6 +123,18 @@ def encode_photo(photo: Photo, suffix: str) -> bytes:
     return file.getvalue()
 
 
+def encode_whole(photo: Photo) -> tuple[bytes, str]:
+    """Return the bytes of a photo, and the suffix of their format: its own, or else JPEG or PNG.
+
+    A photo with `content` is copied byte for byte. Raises PhotoError.
+    """
+    own = photo.source.format or ""
+    if photo.content is not None:
+        return photo.content, _COPIED.get(own, _SUFFIXES.get(own, ""))
+    suffix = _SUFFIXES.get(own) or (".jpg" if own == "HEIF" else ".png")
+    return encode_photo(photo, suffix), suffix
+
+
 def write_draft(path: Path, photo: Photo, *, prefix: str = "") -> Path:
     """Write a temporary file beside `path`, as `write_photo` would write `path`; return the file.
 
@@ -347,6 +359,9 @@ _WRITERS: dict[str, Callable[[BinaryIO, Photo], None]] = {
 
 _FORMATS = dict.fromkeys((".jfif", ".jpe", ".jpeg", ".jpg"), "JPEG")
 _FORMATS |= {".bmp": "BMP", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}
+
+_SUFFIXES = {"BMP": ".bmp", "JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "WEBP": ".webp"}
+_COPIED = {"GIF": ".gif", "HEIF": ".heic"}
 
 OUTPUT_SUFFIXES = frozenset(_WRITERS)
 """Lower-case suffixes that a photo can be written with."""
