@@ -17,6 +17,7 @@ COMMANDS = {
     "roofline": "how near each graph comes to what the machine can do",
     "gpu": "a GPU through PyTorch: its ceilings, and each form's precision and speed",
     "endtoend": "whole photos, from file to file, and a cold start",
+    "archive": "a large archive on Ray, with actors that only sleep",
     "compare": "which figures changed between two results",
 }
 """Each is a module of this name, or the module `benchmark` in a folder of this name."""

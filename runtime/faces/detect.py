@@ -45,7 +45,7 @@ class Detector(Protocol):
 
 
 def open_detector(
-    yunet: Path | None = None, threshold: float | None = None, threads: int | None = None
+    yunet: Path | None = None, threshold: float | None = None, *, threads: int | None = None
 ) -> Detector:
     """Open the bundled CenterFace, or the user's YuNet file if one is given.
 

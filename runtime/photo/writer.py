@@ -123,6 +123,15 @@ def encode_photo(photo: Photo, suffix: str) -> bytes:
     return file.getvalue()
 
 
+def encode_as(photo: Photo, name: str) -> bytes:
+    """Return the bytes that `write_photo` would write to a file of that name. Raises PhotoError."""
+    path = Path(name)
+    if not is_copied(photo, path):
+        return encode_photo(photo, path.suffix)
+    assert photo.content is not None
+    return photo.content
+
+
 def encode_whole(photo: Photo) -> tuple[bytes, str]:
     """Return the bytes of a photo, and the suffix of their format: its own, or else JPEG or PNG.
 

@@ -38,7 +38,7 @@ class TritonPythonModel:
         if threads:
             cv2.setNumThreads(threads)
         parser = open_parser(of.package, threads=threads)
-        self._restorer = Restorer(of.package, of.backend, open_detector(), parser)
+        self._restorer = Restorer(of.package, of.backend, open_detector(threads=threads), parser)
         self._max_megapixels = float(of.parameters["max_megapixels"])
 
     def execute(self, requests: list[Any]) -> list[Any]:

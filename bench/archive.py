@@ -1,0 +1,156 @@
+"""A large archive on Ray's own scheduler, with actors that sleep instead of restoring.
+
+The photos are really listed, but their files are empty. An actor sleeps for as long as such a photo takes,
+only many times faster. Measured are the driver's memory and how far the estimate of `--dry-run` is off.
+"""
+
+import hashlib
+import math
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from base.command_line import needs_extra
+from bench.benchmark import Benchmark, Tick
+from bench.memory import peak_memory
+from bench.options import option, positive
+from bench.report import Report, counted, table
+from runtime.archive.estimate import written_time
+from runtime.archive.listing import Listed, list_photos, sample_of
+from runtime.archive.place import place_of
+from runtime.archive.status import Row
+from runtime.archive.worker import Tally, Work
+from runtime.commands.options import RunOptions
+from runtime.network.backends import MEMORY
+from runtime.settings.config_file import Config
+from runtime.settings.resolved import ResolvedSettings
+
+SECONDS = (0.23, 0.39, 0.46, 0.54, 0.58, 0.68, 0.83, 1.14, 1.95, 3.6, 7.6)
+"""Seconds of photos without and with faces: quantiles of 300, restored by two actors on a busy machine."""
+ALLOWED_MEMORY, ALLOWED_ERROR = 2048.0, 0.15
+"""MiB of the driver, and the share by which the estimate may be off."""
+_FOLDER = 1000
+"""Photos in a folder."""
+_LARGEST = 12_000_000
+"""Bytes that the largest photo claims to have; its file is sparse."""
+
+
+@dataclass(frozen=True)
+class ArchiveSettings:
+    """The size of the archive, and who restores it."""
+
+    photos: int = option(100_000, "Photos that are listed.", type=positive)
+    actors: int = option(8, "Actors that sleep at once.", type=positive)
+    faster: float = option(100.0, "How many times faster than real they are.", type=float)
+    sample: int = option(64, "Photos of which the estimate is made.", type=positive)
+
+
+@dataclass(frozen=True)
+class Sleeper:
+    """Sleeps for as long as photos take."""
+
+    faster: float
+    tally: Tally
+
+    def rows(self, photos: Sequence[Listed]) -> list[Row]:
+        """Return a row for each photo."""
+        start = time.perf_counter()
+        rows: list[Row] = []
+        for photo in photos:
+            time.sleep(seconds_of(photo) / self.faster)
+            rows.append({"path": photo.path, "outcome": "restored", "bytes": photo.size, "faces": 1})
+            self.tally.end(rows[-1])
+        seconds = (time.perf_counter() - start) / len(photos)
+        return [row | {"seconds": seconds} for row in rows]
+
+
+def seconds_of(photo: Listed) -> float:
+    """Return the seconds that a photo takes: some by its size, some by chance."""
+    chance = int.from_bytes(hashlib.sha256(photo.path.encode()).digest()[:4], "big") / 2**32
+    by_size = photo.size / _LARGEST
+    return SECONDS[min(len(SECONDS) - 1, int((0.5 * by_size + 0.5 * chance) * len(SECONDS)))]
+
+
+def opened(faster: float, work: Work, tally: Tally) -> Sleeper:
+    """Return what an actor works with."""
+    return Sleeper(faster, tally)
+
+
+def steps(settings: ArchiveSettings) -> int:
+    """Return how many steps `measure` reports."""
+    return 3
+
+
+def measure(settings: ArchiveSettings, tick: Tick) -> Report:
+    """List an archive, estimate its run, and run it."""
+    with needs_extra("archive", "python -m bench archive"):
+        from runtime.archive.cluster import Actors, restore_all, rows_of, started
+        from runtime.archive.command import measured
+
+    with tempfile.TemporaryDirectory() as folder:
+        _fill(Path(folder, "photos"), settings.photos)
+        work = Work(
+            place_of(f"{folder}/photos"),
+            place_of(f"{folder}/results"),
+            RunOptions(
+                Config(), ResolvedSettings(), None, "auto", None, None, None, threads=1, memory=MEMORY
+            ),
+        )
+        open_worker = partial(opened, settings.faster)
+        actors = Actors(settings.actors, settings.actors, cpus=0.01)
+        begin = time.perf_counter()
+        photos = list_photos(work.source, work.sink)
+        listing = time.perf_counter() - begin
+        tick()
+        with started(None, 1):
+            begin = time.perf_counter()
+            sample = sample_of(photos, settings.sample)
+            found = measured(photos, sample, work, actors, begin, open_worker)
+            expected = found.duration(settings.actors)
+            tick()
+            begin = time.perf_counter()
+            restore_all(photos, work, actors, open_worker=open_worker)
+            took = time.perf_counter() - begin
+            rows = rows_of(work.sink, ["path"])["path"].to_pylist()
+        tick()
+    off, memory = expected / took - 1, peak_memory()
+    whole = len(rows) == len(set(rows)) == len(photos)
+    within = abs(off) <= ALLOWED_ERROR and memory <= ALLOWED_MEMORY
+    figures = {
+        "listed in seconds": listing,
+        "estimated seconds": expected,
+        "seconds": took,
+        "estimate off by": off,
+        "driver's peak MiB": memory,
+        "rows": len(rows),
+    }
+    actors_in_words = counted(settings.actors, "sleeping actor")
+    title = f"{settings.photos} photos, {actors_in_words}, {settings.faster:g} times faster"
+    cells = {"figure": lambda name: str(name), "value": lambda name: f"{figures[name]:.4g}"}
+    return Report(
+        name="archive",
+        tables=(table(title, figures, cells),),
+        summary=f"The estimate is off by {off:+.0%}, the driver's peak is {memory:.0f} MiB: "
+        f"{'within' if within else 'not within'} {ALLOWED_ERROR:.0%} and {ALLOWED_MEMORY:.0f} MiB. "
+        f"In real time that run takes {written_time(took * settings.faster)}.",
+        figures={**figures, "photos": settings.photos, "actors": settings.actors, "within": within},
+        conditions={"photos": settings.photos, "actors": settings.actors},
+        timed=True,
+        failed=not whole,
+    )
+
+
+def _fill(root: Path, count: int) -> None:
+    """Make sparse files of all sizes, in folders of a thousand."""
+    for i in range(count):
+        if i % _FOLDER == 0:
+            folder = root / f"{i // _FOLDER:05}"
+            folder.mkdir(parents=True)
+        with (folder / f"{i:07}.jpg").open("wb") as file:
+            file.truncate(1 + int(_LARGEST * (i * math.sqrt(2) % 1)))
+
+
+BENCHMARK = Benchmark(ArchiveSettings, steps, measure)

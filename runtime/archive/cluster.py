@@ -1,0 +1,304 @@
+"""The part of an archive's run that is Ray's: workers as actors, blocks of photos, checkpoints by path."""
+
+import logging
+import math
+import os
+import re
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+from ray.data import ActorPoolStrategy, DataContext
+from ray.data.checkpoint import CheckpointConfig
+
+import base.errors
+from base.errors import GpenEdgeError
+from base.text import cause_of, one_line
+from runtime.archive.listing import OWN, Listed
+from runtime.archive.place import Place
+from runtime.archive.status import Row, table_of
+from runtime.archive.tally import Counts, RemoteTally, TallyKeeper
+from runtime.archive.worker import Work, Worker
+
+STATUS, LISTS, CHECKPOINT = f"{OWN}/status", f"{OWN}/photos", f"{OWN}/checkpoint"
+"""Folders in a sink: the rows, the photos of each run, and Ray's checkpoint."""
+BLOCK = 64
+"""Most photos in a block, which an actor begins anew when it has been killed."""
+_BLOCKS = 12
+"""Blocks for each actor, if there are few photos, so that all end at about the same time."""
+_STARTS = 3
+"""Attempts to start Ray here: it gives itself 30 seconds, too few on a machine that is very busy."""
+_ASKED = 1.0
+"""Seconds between two looks at the tally."""
+_OWN_ERROR = re.compile(r"^base\.errors\.(\w+): (.+)$", re.MULTILINE)
+_ANY_ERROR = re.compile(r"^[\w.]*(Error|Exception): .+$", re.MULTILINE)
+_SAID = 300
+"""Most characters of an error of Ray's that are shown."""
+_ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Actors:
+    """The actors that restore."""
+
+    least: int
+    most: int
+    cpus: float
+    gpus: float = 0
+
+
+class Restoring(Protocol):
+    """What an actor holds open."""
+
+    def rows(self, photos: Sequence[Listed]) -> list[Row]:
+        """Return a row for each photo."""
+
+
+OpenWorker = Callable[[Work, RemoteTally], Restoring]
+Told = Callable[[Counts], None]
+
+
+@contextmanager
+def started(address: str | None, cpus: float) -> Iterator[None]:
+    """Connect to a Ray cluster, or start Ray on this machine.
+
+    address  of the cluster, or `auto` for the one that this machine belongs to; None starts Ray here
+    cpus     that the actors need here; Ray's own small tasks get another one on top
+
+    Raises GpenEdgeError.
+    """
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address is None:
+        # Workers import the same code as this process, even if it is not installed.
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(_ROOT), *_paths(os.environ.get("PYTHONPATH"))])
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+        os.environ.setdefault("RAY_worker_niceness", "0")  # the work is why Ray runs here
+        options |= {"num_cpus": math.ceil(cpus) + 1, "include_dashboard": False}
+    warnings.filterwarnings("ignore", module="ray")
+    already = ray.is_initialized()
+    if not already:
+        _connect(address, options)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        if not already:
+            ray.shutdown()
+
+
+def _connect(address: str | None, options: dict[str, Any]) -> None:
+    """Connect to a cluster or start Ray here. Raises GpenEdgeError."""
+    for left in reversed(range(_STARTS if address is None else 1)):
+        try:
+            ray.init(address=address or "local", **options)
+        except Exception as error:
+            ray.shutdown()
+            if not left:
+                doing = f"connect to Ray at {one_line(address)}" if address else "start Ray on this machine"
+                raise GpenEdgeError(f"cannot {doing}: {cause_of(error)}") from error
+        else:
+            return
+
+
+def cluster_cpus() -> float:
+    """Return the CPUs of the cluster that this process is connected to."""
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return resources.get("CPU", 1.0)
+
+
+def restore_all(
+    photos: Sequence[Listed],
+    work: Work,
+    actors: Actors,
+    told: Told = lambda counts: None,
+    open_worker: OpenWorker = Worker,
+) -> None:
+    """Restore photos and write their results and rows into the sink; those with a row are left out.
+
+    The rows are in Parquet in the sink's folder STATUS. A photo has a row exactly if Ray's checkpoint has its
+    path: the two are committed together, and what was not when a run ended is removed by the next.
+
+    told         called about once a second with how far this run is
+    open_worker  opens what an actor works with, in the actor
+
+    Raises PhotoError if a result cannot be written at all, and GpenEdgeError if Ray gives up.
+    """
+    listing = work.sink.within(f"{LISTS}/{uuid.uuid4().hex}")
+    _write_listing(photos, listing)
+    with _checkpointing(work.sink), _tally(told) as tally:
+        dataset = ray.data.read_parquet(
+            listing.path(), filesystem=listing.filesystem, num_cpus=0, concurrency=1
+        )
+        rows = _restored(dataset, len(photos), work, actors, tally, open_worker)
+        status = work.sink.within(STATUS)
+        with _explained():
+            rows.write_parquet(
+                status.path(),
+                filesystem=status.filesystem,
+                ray_remote_args={"num_cpus": 0},
+                concurrency=1,
+            )
+
+
+def restore_sample(
+    photos: Sequence[Listed],
+    work: Work,
+    actors: Actors,
+    told: Told = lambda counts: None,
+    open_worker: OpenWorker = Worker,
+) -> list[Row]:
+    """Restore photos in the same way, but write nothing; return their rows."""
+    with _quiet(), _tally(told) as tally:
+        dataset = ray.data.from_arrow(_listed(photos))
+        rows = _restored(dataset, len(photos), replace(work, writes=False), actors, tally, open_worker)
+        with _explained():
+            return [dict(row) for row in rows.iter_rows()]
+
+
+def rows_of(sink: Place, columns: Sequence[str] | None = None) -> Any:
+    """Return the rows in a sink, as a `pyarrow.Table`."""
+    status = sink.within(STATUS)
+    return pq.read_table(status.path(), columns=columns and list(columns), filesystem=status.filesystem)
+
+
+def count_rows(sink: Place) -> int:
+    """Return the number of rows in a sink; some of the last may be taken back when the run continues."""
+    return int(rows_of(sink, ["path"]).num_rows) if not sink.within(STATUS).is_empty() else 0
+
+
+def block_of(count: int, actors: int) -> int:
+    """Return how many photos a block has: few enough that no actor waits long for the others at the end."""
+    return max(1, min(BLOCK, count // (actors * _BLOCKS)))
+
+
+class _Actor:
+    """What Ray creates in each actor's process."""
+
+    def __init__(self, work: Work, tally: RemoteTally, open_worker: OpenWorker) -> None:
+        self._worker = open_worker(work, tally)
+
+    def __call__(self, block: pa.Table) -> pa.Table:
+        return table_of(self._worker.rows([Listed(**row) for row in block.to_pylist()]))
+
+
+def _restored(
+    dataset: Any, count: int, work: Work, actors: Actors, tally: RemoteTally, open_worker: OpenWorker
+) -> Any:
+    threads = work.options.threads or max(1, math.floor(actors.cpus))
+    work = replace(work, options=replace(work.options, threads=threads))
+    block = block_of(count, actors.most)
+    return dataset.repartition(target_num_rows_per_block=block).map_batches(
+        _Actor,
+        batch_size=block,
+        batch_format="pyarrow",
+        fn_constructor_args=(work, tally, open_worker),
+        compute=ActorPoolStrategy(min_size=actors.least, max_size=actors.most),
+        num_cpus=actors.cpus,
+        num_gpus=actors.gpus or None,
+    )
+
+
+def _listed(photos: Sequence[Listed]) -> pa.Table:
+    return pa.table(
+        {
+            "path": pa.array([photo.path for photo in photos], pa.string()),
+            "output": pa.array([photo.output for photo in photos], pa.string()),
+            "size": pa.array([photo.size for photo in photos], pa.int64()),
+        }
+    )
+
+
+def _write_listing(photos: Sequence[Listed], place: Place) -> None:
+    stream = pa.BufferOutputStream()
+    pq.write_table(_listed(photos), stream)
+    place.write("photos.parquet", stream.getvalue().to_pybytes())
+
+
+@contextmanager
+def _quiet() -> Iterator[DataContext]:
+    """Yield Ray Data's context, without its progress bars, and put back what the block changes."""
+    context = DataContext.get_current()
+    before = context.enable_progress_bars, context.checkpoint_config
+    context.enable_progress_bars = False
+    try:
+        yield context
+    finally:
+        context.enable_progress_bars, context.checkpoint_config = before
+
+
+@contextmanager
+def _checkpointing(sink: Place) -> Iterator[None]:
+    place = sink.within(CHECKPOINT)
+    filesystem, path = place.filesystem, place.path()
+    with _quiet() as context:
+        context.checkpoint_config = CheckpointConfig(
+            id_column="path",
+            checkpoint_path=path,
+            override_filesystem=filesystem,
+            delete_checkpoint_on_success=False,
+            write_num_threads=1,
+        )
+        context.checkpoint_config.checkpoint_actor_pool_max_size = 1
+        yield
+
+
+@contextmanager
+def _tally(told: Told) -> Iterator[RemoteTally]:
+    """Yield a new tally; while the block runs, `told` is called with its counts."""
+    keeper: Any = ray.remote(TallyKeeper).options(num_cpus=0, max_restarts=-1).remote()
+    over = Event()
+
+    def tell() -> None:
+        while not over.wait(_ASKED):
+            try:
+                told(ray.get(keeper.counts.remote(), timeout=10))
+            except ray.exceptions.RayError:
+                time.sleep(_ASKED)
+
+    teller = Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield RemoteTally(keeper)
+        told(ray.get(keeper.counts.remote(), timeout=10))
+    finally:
+        over.set()
+        teller.join(timeout=30)
+        ray.kill(keeper)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn what Ray raises into an error of one line: the worker's own, where there is one."""
+    try:
+        yield
+    except (GpenEdgeError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        raise _own_error(error) from error
+
+
+def _own_error(error: BaseException) -> GpenEdgeError:
+    """Return the error that a worker raised, which Ray passes on only as text; else one about Ray itself."""
+    behind: BaseException | None = error
+    while behind is not None:
+        if found := _OWN_ERROR.search(str(behind)):
+            kind = getattr(base.errors, found[1], GpenEdgeError)
+            return GpenEdgeError(found[2]) if not issubclass(kind, GpenEdgeError) else kind(found[2])
+        behind = behind.__cause__
+    found = _ANY_ERROR.search(str(error))
+    said = one_line(found[0] if found else cause_of(error))
+    return GpenEdgeError(f"Ray gave up: {said[:_SAID]}: run the same command again to continue")
+
+
+def _paths(text: str | None) -> list[str]:
+    return [path for path in (text or "").split(os.pathsep) if path]

@@ -1,0 +1,78 @@
+"""The photos of an archive, and the names of their results."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from base.errors import PhotoError
+from base.text import one_line
+from runtime.archive.place import Place, name_within
+from runtime.commands.output_names import FROM_PHONES
+from runtime.photo.reader import SUPPORTED_SUFFIXES
+from runtime.photo.writer import OUTPUT_SUFFIXES
+
+OWN = "gpen-edge-run"
+"""Name of the folder in a sink that holds what a run knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A photo of an archive."""
+
+    path: str
+    """Relative to the archive."""
+    output: str
+    """Where its result goes, relative to the sink."""
+    size: int
+    """Bytes."""
+
+
+def list_photos(source: Place, sink: Place) -> list[Listed]:
+    """Return the photos in a folder and its subfolders, by name, but for hidden ones and results.
+
+    The name of a result follows from the photo's own: the same, or with the suffix of a format that can be
+    written added, `scan.heic.jpg`. If another photo has that name, some letters follow from the path.
+
+    Raises PhotoError if the source cannot be listed or holds no photo.
+    """
+    inside = name_within(source, sink)
+    if inside == "":
+        raise PhotoError(f"{one_line(sink.uri)} is the archive itself: name another place for the results")
+    if source.local is not None and not source.local.is_dir():
+        what = "is a file: restore it with runtime.restore" if source.local.exists() else "does not exist"
+        raise PhotoError(f"{one_line(source.uri)} {what}")
+    sizes = {
+        name.encode("utf-8", "backslashreplace").decode(): size
+        for name, size in source.files()
+        if _is_photo(name) and not (inside and name.startswith(f"{inside}/"))
+    }
+    if not sizes:
+        raise PhotoError(f"{one_line(source.uri)} holds no photo: name another folder")
+    return [Listed(name, output_of(name, sizes), sizes[name]) for name in sorted(sizes)]
+
+
+def output_of(name: str, others: Iterable[str] = ()) -> str:
+    """Return the name of a photo's result.
+
+    others  the names of all photos, if it may not have one of those
+    """
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix in OUTPUT_SUFFIXES:
+        return name
+    added = ".jpg" if suffix in FROM_PHONES else ".png"
+    if f"{name}{added}" in others:
+        return f"{name}.{hashlib.sha256(name.encode()).hexdigest()[:8]}{added}"
+    return f"{name}{added}"
+
+
+def sample_of(photos: Sequence[Listed], count: int) -> list[Listed]:
+    """Return photos evenly from the list in order of size, since the time of a photo depends on it."""
+    count = min(count, len(photos))
+    by_size = sorted(photos, key=lambda photo: (photo.size, photo.path))
+    return [by_size[int((i + 0.5) * len(by_size) / count)] for i in range(count)]
+
+
+def _is_photo(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.suffix.lower() in SUPPORTED_SUFFIXES and not any(part.startswith(".") for part in path.parts)

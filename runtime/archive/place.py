@@ -1,0 +1,176 @@
+"""A folder of an archive: local, on a network drive, or in an object store."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from base.errors import PhotoError
+from base.files import write_atomically
+from base.text import cause_of, one_line
+
+_STORES = ("s3", "gcs", "abfs")
+"""Types of pyarrow's file systems in which an object appears whole, when its upload ends."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder, by its path or URI; paths within it are relative, with `/`."""
+
+    uri: str
+    """An absolute path, or a URI of any file system that pyarrow or fsspec knows."""
+
+    @cached_property
+    def local(self) -> Path | None:
+        """Return its path, if it is a folder of this machine."""
+        if "://" not in self.uri:
+            return Path(self.uri)
+        return Path(self.uri.removeprefix("file://")) if self.uri.startswith("file://") else None
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        """The file system and the folder's path in it. Raises PhotoError."""
+        from pyarrow import fs
+
+        if self.local is not None:
+            return fs.LocalFileSystem(), str(self.local)
+        try:
+            return fs.FileSystem.from_uri(self.uri)  # type: ignore[no-any-return]
+        except Exception as native:  # of several kinds, also for schemes that only fsspec knows
+            try:
+                from fsspec.core import url_to_fs
+
+                found, path = url_to_fs(self.uri)
+                return fs.PyFileSystem(fs.FSSpecHandler(found)), path
+            except Exception as error:
+                cause = cause_of(error if isinstance(error, ImportError) else native)
+                raise PhotoError(f"cannot open {one_line(self.uri)}: {cause}") from error
+
+    @property
+    def filesystem(self) -> Any:
+        """Return the `pyarrow.fs.FileSystem` that it is in. Raises PhotoError."""
+        return self._opened[0]
+
+    def path(self, name: str = "") -> str:
+        """Return the path of a file in that file system; of the folder itself without a name."""
+        root = self._opened[1]
+        return f"{root.rstrip('/')}/{name}" if name else root
+
+    def within(self, name: str) -> "Place":
+        """Return a folder in it."""
+        return Place(f"{self.uri.rstrip('/')}/{name}")
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a file. Raises PhotoError."""
+        try:
+            with self.filesystem.open_input_file(self.path(name)) as file:
+                return bytes(file.read())
+        except FileNotFoundError as error:
+            raise PhotoError(f"{one_line(name)} does not exist: check its name and folder") from error
+        except OSError as error:
+            raise PhotoError(f"cannot read {one_line(name)}: {cause_of(error)}") from error
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write or replace a file; it appears whole or not at all. Raises PhotoError."""
+        with _explained(name):
+            if self.local is not None:
+                place = self.local / name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                with write_atomically(place) as file:
+                    file.write(content)
+                return
+            at_once = self.filesystem.type_name in _STORES
+            target = self.path(name)
+            folder, _, last = target.rpartition("/")
+            draft = target if at_once else f"{folder}/.{secrets.token_hex(8)}-{last}"
+            if not at_once:
+                self.filesystem.create_dir(folder, recursive=True)
+            try:
+                with self.filesystem.open_output_stream(draft) as stream:
+                    stream.write(content)
+                if not at_once:
+                    self.filesystem.move(draft, target)
+            except BaseException:
+                with suppress(Exception):
+                    self.filesystem.delete_file(draft)
+                raise
+
+    def files(self) -> Iterator[tuple[str, int]]:
+        """Yield all files in it and its subfolders, with their sizes; links to folders are not followed.
+
+        Raises PhotoError.
+        """
+        if self.local is not None:
+            yield from _local_files(self.local)
+            return
+        from pyarrow import fs
+
+        root = self.path().rstrip("/")
+        try:
+            found = self.filesystem.get_file_info(fs.FileSelector(root, recursive=True))
+        except OSError as error:
+            raise PhotoError(f"cannot list {one_line(self.uri)}: {cause_of(error)}") from error
+        for each in found:
+            if each.type == fs.FileType.File:
+                yield each.path.removeprefix(root).lstrip("/"), each.size
+
+    def is_empty(self) -> bool:
+        """Return whether there is nothing at this place. Raises PhotoError."""
+        from pyarrow import fs
+
+        try:
+            return not self.filesystem.get_file_info(fs.FileSelector(self.path(), allow_not_found=True))
+        except OSError as error:
+            raise PhotoError(f"cannot write to {one_line(self.uri)}: {cause_of(error)}") from error
+
+    def exists(self, name: str) -> bool:
+        """Return whether there is a file of that name. Raises PhotoError."""
+        from pyarrow import fs
+
+        with _explained(name):
+            return bool(self.filesystem.get_file_info(self.path(name)).type == fs.FileType.File)
+
+
+def place_of(text: str) -> Place:
+    """Return the place that a command line names: a path, or a URI."""
+    return Place(text.rstrip("/") if "://" in text else os.path.abspath(text))  # noqa: PTH100
+
+
+def name_within(place: Place, other: Place) -> str | None:
+    """Return the path of another place relative to this one; None if it is not in it, `` for itself."""
+    here, there = (
+        os.path.realpath(each.local) if each.local is not None else each.uri.rstrip("/")
+        for each in (place, other)
+    )
+    if there == here:
+        return ""
+    return there.removeprefix(f"{here.rstrip('/')}/") if there.startswith(f"{here.rstrip('/')}/") else None
+
+
+def _local_files(root: Path) -> Iterator[tuple[str, int]]:
+    waiting = [(str(root), "")]
+    while waiting:
+        folder, inside = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    name = f"{inside}{entry.name}"
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append((entry.path, f"{name}/"))
+                    elif entry.is_file():
+                        yield name, entry.stat().st_size
+        except OSError as error:
+            raise PhotoError(f"cannot read the folder {one_line(folder)}: {cause_of(error)}") from error
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Turn an OSError into a PhotoError."""
+    try:
+        yield
+    except OSError as error:
+        raise PhotoError(f"cannot write {one_line(name)}: {cause_of(error)}") from error

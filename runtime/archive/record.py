@@ -1,0 +1,66 @@
+"""What a run was started with, kept in its sink, so that only the same run continues it."""
+
+from typing import Any
+
+import msgspec
+
+from base.errors import PhotoError, SettingsError
+from base.files import json_bytes
+from base.text import one_line
+from engines.package import Package
+from runtime.archive.listing import OWN
+from runtime.archive.worker import Work
+from runtime.settings.resolved import as_json, written
+
+RECORD = f"{OWN}/run.json"
+
+
+def record_of(work: Work, package: Package) -> dict[str, Any]:
+    """Return everything that the results of a run depend on, by the names that a user knows."""
+    graphs = {name: graph.sha256 for name, graph in package.manifest.graphs.items()}
+    settings = as_json(work.options.resolved)
+    record = {
+        "source": work.source.uri,
+        "package": package.manifest.name,
+        "graphs": graphs,
+        **settings["settings"],
+        "settings_by_face": settings["settings_by_face"],
+        "detector": str(work.options.detector) if work.options.detector else None,
+        "accept_damaged": work.accept_damaged,
+        "strip_metadata": work.strip_metadata,
+        "max_megapixels": work.max_megapixels,
+    }
+    return dict(msgspec.json.decode(msgspec.json.encode(record)))
+
+
+def check_record(work: Work, record: dict[str, Any]) -> bool:
+    """Return whether the sink has a run of this record already.
+
+    Raises SettingsError if its run was another, and PhotoError if the sink holds anything else.
+    """
+    if not work.sink.exists(RECORD):
+        if not work.sink.is_empty():
+            raise PhotoError(
+                f"{one_line(work.sink.uri)} is not empty, and no run of this command: name a new folder"
+            )
+        return False
+    before = msgspec.json.decode(work.sink.read(RECORD), type=dict[str, Any])
+    differing = [name for name, value in record.items() if before.get(name) != value]
+    if differing:
+        changes = ", ".join(_change(name, before.get(name), record[name]) for name in differing)
+        raise SettingsError(
+            f"{one_line(work.sink.uri)} has a run with other settings ({changes}): use those again, "
+            "or name a new folder"
+        )
+    return True
+
+
+def write_record(work: Work, record: dict[str, Any]) -> None:
+    """Write the record into the sink. Raises PhotoError."""
+    work.sink.write(RECORD, json_bytes(record))
+
+
+def _change(name: str, before: Any, now: Any) -> str:
+    if name in ("graphs", "settings_by_face"):
+        return name.replace("_", " ")
+    return one_line(f"{name} {written(before)}, now {written(now)}")

@@ -1,0 +1,264 @@
+"""Restore photos of an archive, one after the other, with a restorer that stays open."""
+
+import hashlib
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import cv2
+
+from base.errors import PhotoError
+from base.text import cause_of, one_line
+from runtime.archive.listing import Listed
+from runtime.archive.place import Place
+from runtime.archive.status import Row, in_columns
+from runtime.commands.failure_cause import Cause, cause_behind
+from runtime.commands.failure_cause import Stage as FailedStage
+from runtime.commands.options import RunOptions, open_restorer
+from runtime.commands.output_names import keeps_name
+from runtime.commands.pipeline import pipelined
+from runtime.commands.report import describe_faces
+from runtime.commands.restored_photo import check_size
+from runtime.photo.original import OriginalBytes
+from runtime.photo.reader import Photo, largest_file, read_photo
+from runtime.photo.writer import encode_as
+from runtime.result import RestoreResult
+from runtime.timing import timed
+from runtime.warm_restorer import WarmRestorer
+from runtime.whole_photo import restore_photo
+
+MOST_CRASHES = 5
+"""A photo during which the process has ended so often is given up."""
+_READ_AGAIN = (0.5, 2.0)
+"""Seconds to wait before a photo is read again that the network or the disk has refused."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be done with each photo."""
+
+    source: Place
+    sink: Place
+    options: RunOptions
+    max_megapixels: float = 100
+    accept_damaged: bool = False
+    strip_metadata: bool = False
+    writes: bool = True
+    """Whether results are written; otherwise they are only encoded, to measure how long that takes."""
+
+
+class Tally(Protocol):
+    """Follows a run. It outlives the processes that restore."""
+
+    def crashes(self, paths: Sequence[str]) -> dict[str, int]:
+        """Return how often the process ended while it worked on each of these photos; not those at 0."""
+
+    def begin(self, path: str) -> None:
+        """Note that a photo is begun."""
+
+    def end(self, row: Row) -> None:
+        """Note what became of a photo."""
+
+
+class NoTally:
+    """Follows nothing."""
+
+    def crashes(self, paths: Sequence[str]) -> dict[str, int]:
+        """Return none."""
+        return {}
+
+    def begin(self, path: str) -> None:
+        """Do nothing."""
+
+    def end(self, row: Row) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    photo: Photo
+    sha256: str
+    size: int
+    timings: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class _Restored:
+    read: _Read
+    photo: Photo
+    result: RestoreResult
+
+
+class _StageError(Exception):
+    """An error and the stage that raised it."""
+
+    def __init__(self, stage: FailedStage, read: "_Read | None" = None) -> None:
+        super().__init__(stage)
+        self.stage, self.read = stage, read
+
+
+class Worker:
+    """Restores photos; its networks are open."""
+
+    def __init__(self, work: Work, tally: Tally | None = None) -> None:
+        """Open the networks and run them once. Raises GpenEdgeError.
+
+        The options' `threads` are also those of everything else that is computed here.
+        """
+        self._work, self._tally = work, tally or NoTally()
+        cv2.setNumThreads(max(1, work.options.threads or 1))
+        self._restorer = WarmRestorer(lambda: open_restorer(work.options))
+        self._restorer.warm()
+        self._restorer.is_well()
+
+    def rows(self, photos: Sequence[Listed]) -> list[Row]:
+        """Restore photos and return a row for each, in order.
+
+        Raises PhotoError if the disk of the sink is full, since all that follow would fail too.
+        """
+        start, crashes = time.perf_counter(), self._tally.crashes([photo.path for photo in photos])
+        given_up = {path for path, count in crashes.items() if count >= MOST_CRASHES}
+        left = [photo for photo in photos if photo.path not in given_up]
+        rows = {photo.path: _given_up(photo) for photo in photos if photo.path in given_up}
+        for photo, outcome in self._outcomes(left, alone=bool(crashes)):
+            row = outcome if isinstance(outcome, dict) else _failed(photo, outcome)
+            self._tally.end(row)
+            rows[photo.path] = row
+        seconds = (time.perf_counter() - start) / max(1, len(photos))
+        return [rows[photo.path] | {"seconds": seconds, "host": socket.gethostname()} for photo in photos]
+
+    def close(self) -> None:
+        """Release the networks' memory."""
+        self._restorer.close()
+
+    def _outcomes(self, photos: Sequence[Listed], *, alone: bool) -> Iterator[tuple[Listed, Row | Exception]]:
+        """Yield each photo with its row or its error.
+
+        alone  one photo after the other, so that a crash can be laid to one of them; otherwise the next is
+               read and the last is written while one is restored
+        """
+        if not alone:
+            with closing(pipelined(photos, self._read, self._restore, self._write)) as outcomes:
+                yield from outcomes
+            return
+        for photo in photos:
+            try:
+                row = self._write(photo, self._restore(photo, self._read(photo)))
+            except Exception as error:
+                yield photo, error
+            else:
+                yield photo, row
+
+    def _read(self, listed: Listed) -> _Read:
+        self._tally.begin(listed.path)
+        work, timings = self._work, dict[str, float]()
+        try:
+            with timed(timings, "read"):
+                if "\\udc" in listed.path:
+                    raise PhotoError("its name is not UTF-8: rename it")
+                if listed.size > largest_file(work.max_megapixels):
+                    raise PhotoError(
+                        f"it has {listed.size / 1e6:.4g} megabytes, more than a photo of "
+                        f"{work.max_megapixels:g} megapixels can have: raise --max-megapixels"
+                    )
+                content = _again(lambda: work.source.read(listed.path))
+                photo = read_photo(
+                    content, max_megapixels=work.max_megapixels, accept_damaged=work.accept_damaged
+                )
+                suffix = os.path.splitext(listed.path)[1].lower()  # noqa: PTH122
+                photo = replace(photo, source=replace(photo.source, original=OriginalBytes(content, suffix)))
+            check_size(photo, work.options.resolved.settings.upscale, work.max_megapixels)
+        except Exception as error:
+            raise _StageError("read") from error
+        return _Read(photo, hashlib.sha256(content).hexdigest(), len(content), timings)
+
+    def _restore(self, listed: Listed, read: _Read) -> _Restored:
+        work, resolved = self._work, self._work.options.resolved
+        try:
+            photo, result = restore_photo(
+                self._restorer.warm(),
+                read.photo,
+                resolved.settings,
+                resolved.by_face,
+                strip_metadata=work.strip_metadata,
+            )
+        except Exception as error:
+            if not self._restorer.is_well():
+                self._restorer.close()  # the next photo opens it again
+            raise _StageError("restore", read) from error
+        return _Restored(read, photo, result)
+
+    def _write(self, listed: Listed, restored: _Restored) -> Row:
+        read, result, timings = restored.read, restored.result, dict[str, float]()
+        output = listed.path if keeps_name(restored.photo) else listed.output
+        try:
+            with timed(timings, "write"):
+                content = encode_as(restored.photo, output)
+                if self._work.writes:
+                    self._work.sink.write(output, content)
+        except Exception as error:
+            raise _StageError("write", read) from error
+        described = describe_faces(result.every_face, read.timings | result.timings | timings)
+        height, width = read.photo.pixels.shape[:2]
+        codes = Counter(warning.code for face in result.every_face for warning in face.warnings)
+        return {
+            "path": listed.path,
+            "output": output,
+            "outcome": described["outcome"],
+            "sha256": read.sha256,
+            "output_sha256": hashlib.sha256(content).hexdigest(),
+            "bytes": read.size,
+            "output_bytes": len(content),
+            "width": width,
+            "height": height,
+            "faces": len(result.every_face),
+            "warnings": list(codes),
+            "look_at": described["look_at"],
+            **in_columns(described["milliseconds"]),
+        }
+
+
+def _again(read: Callable[[], bytes]) -> bytes:
+    """Read a file, again after a while if the system or the network refused it."""
+    for seconds in _READ_AGAIN:
+        try:
+            return read()
+        except PhotoError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise
+            time.sleep(seconds)
+    return read()
+
+
+def _failed(listed: Listed, error: Exception) -> Row:
+    """Return the row of a photo that failed. Raises PhotoError if the disk of the sink is full."""
+    stage: FailedStage = error.stage if isinstance(error, _StageError) else "restore"
+    read = error.read if isinstance(error, _StageError) else None
+    cause = error.__cause__ if isinstance(error, _StageError) and error.__cause__ else error
+    kind = cause_behind(cause, stage)
+    if kind == "disk-full":
+        raise PhotoError(f"{cause_of(cause)}: free some space, then run the same command again") from error
+    known = {"sha256": read.sha256, "bytes": read.size} if read else {}
+    return {**_row_of_failure(listed, kind, f"{one_line(listed.path)}: {cause_of(cause)}"), **known}
+
+
+def _given_up(listed: Listed) -> Row:
+    ends = f"the program ended {MOST_CRASHES} times while it worked on it"
+    return _row_of_failure(listed, "crash", f"{one_line(listed.path)}: {ends}")
+
+
+def _row_of_failure(listed: Listed, cause: Cause, error: str) -> Row:
+    return {
+        "path": listed.path,
+        "outcome": "failed",
+        "bytes": listed.size,
+        "error": error,
+        "cause": cause,
+        "warnings": [],
+        "look_at": [],
+    }

@@ -1,0 +1,98 @@
+"""The photos of an archive, where their results go, and where files come from and go to."""
+
+from pathlib import Path
+
+import pytest
+
+from base.errors import PhotoError
+from runtime.archive.listing import Listed, list_photos, output_of, sample_of
+from runtime.archive.place import Place, name_within, place_of
+
+fs = pytest.importorskip("pyarrow.fs", reason="pyarrow is not installed: pip install 'gpen-edge[archive]'")
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x" * len(name))
+
+
+def test_photos_of_all_subfolders_are_listed_but_not_hidden_ones_or_results(tmp_path: Path) -> None:
+    touch(
+        tmp_path, "b.JPG", "a/c.tiff", "a/notes.txt", ".trash/d.png", "a/._c.tiff", "out/e.png", "out2/f.png"
+    )
+    found = list_photos(place_of(str(tmp_path)), place_of(str(tmp_path / "out")))
+    assert [(photo.path, photo.output, photo.size) for photo in found] == [
+        ("a/c.tiff", "a/c.tiff", 8),
+        ("b.JPG", "b.JPG", 5),
+        ("out2/f.png", "out2/f.png", 10),
+    ]
+
+
+def test_results_have_names_of_their_own_whatever_else_there_is() -> None:
+    names = ["s.heic", "s.heic.jpg", "s.gif", "s.png", "s.jpg", "t.mpo", "u.HEIC"]
+    outputs = [output_of(name, names) for name in names]
+    assert len(set(outputs)) == len(names)
+    assert outputs[1:5] == ["s.heic.jpg", "s.gif.png", "s.png", "s.jpg"]
+    assert outputs[6] == "u.HEIC.jpg"
+    assert outputs == [output_of(name, names[::-1]) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("source", "sink", "said"),
+    [
+        ("album", "album", "the archive itself"),
+        ("nowhere", "out", "does not exist"),
+        ("album/a.png", "out", "is a file"),
+        ("empty", "out", "holds no photo"),
+        ("unknown://place", "out", "cannot open unknown://place"),
+    ],
+)
+def test_a_source_that_is_none_is_explained(tmp_path: Path, source: str, sink: str, said: str) -> None:
+    touch(tmp_path, "album/a.png", "empty/notes.txt")
+    places = [place_of(each if "://" in each else str(tmp_path / each)) for each in (source, sink)]
+    with pytest.raises(PhotoError, match=said):
+        list_photos(*places)
+
+
+def test_a_sample_has_photos_of_all_sizes() -> None:
+    photos = [Listed(f"{i}.jpg", f"{i}.jpg", (i * 37) % 100) for i in range(100)]
+    sizes = [photo.size for photo in sample_of(photos, 10)]
+    assert sizes == [5, 15, 25, 35, 45, 55, 65, 75, 85, 95]
+    assert len(sample_of(photos, 1000)) == 100
+
+
+def test_a_name_that_no_table_holds_is_listed_all_the_same(tmp_path: Path) -> None:
+    try:
+        touch(tmp_path, "caf\udce9.png")
+    except (OSError, UnicodeError):
+        pytest.skip("this file system has no such names")
+    (photo,) = list_photos(place_of(str(tmp_path)), place_of(str(tmp_path / "out")))
+    assert photo.path == "caf\\udce9.png"
+
+
+@pytest.mark.parametrize("kind", ["path", "uri", "store"])
+def test_places_give_back_what_was_written(tmp_path: Path, kind: str) -> None:
+    uris = {"path": str(tmp_path), "uri": f"file://{tmp_path}", "store": f"memory://{tmp_path.name}"}
+    place = place_of(uris[kind])
+    for content in (b"first", b"second"):
+        place.write("a/b c.bin", content)
+        assert place.read("a/b c.bin") == content
+    place.write("d.bin", b"")
+    assert sorted(place.files()) == [("a/b c.bin", 6), ("d.bin", 0)]
+    assert place.exists("d.bin")
+    assert not place.exists("a")
+    assert not place.is_empty()
+    assert place.within("a").read("b c.bin") == b"second"
+    assert place.within("none").is_empty()
+    with pytest.raises(PhotoError, match=r"none\.bin does not exist"):
+        place.read("none.bin")
+
+
+def test_a_place_knows_what_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    here = place_of(str(tmp_path))
+    assert name_within(here, place_of(str(tmp_path / "link" / "out"))) == "out"
+    assert name_within(here, Place(f"{tmp_path}-out")) is None
+    assert name_within(Place("s3://bucket/a"), Place("s3://bucket/a/out")) == "out"
+    assert name_within(here, Place("s3://bucket")) is None

@@ -1,0 +1,109 @@
+"""The photos of an archive, restored without Ray: the same files as `runtime.restore`, and a row for each."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from base.errors import PhotoError
+from runtime.archive.listing import list_photos
+from runtime.archive.options import parser
+from runtime.archive.place import place_of
+from runtime.archive.worker import MOST_CRASHES, NoTally, Work, Worker
+from runtime.commands.options import run_options
+from runtime.restore import main as restore
+
+pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'gpen-edge[archive]'")
+pytestmark = pytest.mark.usefixtures("any_colours")
+
+Album = Callable[..., Path]
+NAMES = ("a.jpg", "b.png", "c/deep.tif", "c/broken.jpg", "d.gif", "e.webp")
+
+
+class Remembering(NoTally):
+    """A tally of crashes that happened before."""
+
+    def __init__(self, crashed: dict[str, int]) -> None:
+        self.crashed, self.begun = crashed, list[str]()
+
+    def crashes(self, paths: Sequence[str]) -> dict[str, int]:
+        return {path: self.crashed[path] for path in paths if path in self.crashed}
+
+    def begin(self, path: str) -> None:
+        self.begun.append(path)
+
+
+def work_of(source: Path, package: Path, *options: str) -> Work:
+    sink = source.parent / "out"
+    given = [str(source), "-o", str(sink), "--model", str(package), "--backend", "onnxruntime"]
+    wanted = run_options(parser().parse_args([*given, "--threads", "1", *options]))
+    return Work(place_of(str(source)), place_of(str(sink)), wanted)
+
+
+def test_files_are_those_of_restore_and_each_photo_has_a_row(album: Album, tiny_package: Path) -> None:
+    source = album(*NAMES)
+    work = work_of(source, tiny_package, "--preset", "film-scan")
+    worker = Worker(work)
+    rows = {row["path"]: row for row in worker.rows(list_photos(work.source, work.sink))}
+    worker.close()
+    assert sorted(rows) == sorted(NAMES)
+    expected = source.parent / "expected"
+    options = ["--recursive", "--preset", "film-scan", "--model", str(tiny_package), "--threads", "1"]
+    assert restore([str(source), "-o", str(expected), *options, "--backend", "onnxruntime"]) == 3
+    for name, row in rows.items():
+        photo = (source / name).read_bytes()
+        if "broken" in name:
+            assert (row["outcome"], row["cause"]) == ("failed", "photo")
+            assert "damaged" in row["error"]
+            assert name in row["error"]
+            continue
+        written = (source.parent / "out" / row["output"]).read_bytes()
+        usual = name if name != "d.gif" else "d.png"
+        assert written == (expected / usual).read_bytes()
+        assert row["sha256"] == hashlib.sha256(photo).hexdigest()
+        assert row["output_sha256"] == hashlib.sha256(written).hexdigest()
+        assert (row["bytes"], row["output_bytes"]) == (len(photo), len(written))
+        assert row["faces"] == 1
+        assert {"read_ms", "detect_ms", "network_ms", "write_ms"} <= row.keys()
+    assert len([path for path in (source.parent / "out").rglob("*") if path.is_file()]) == 5
+
+
+def test_a_measured_sample_writes_nothing(album: Album, tiny_package: Path) -> None:
+    work = replace(work_of(album("a.jpg"), tiny_package), writes=False)
+    (row,) = Worker(work).rows(list_photos(work.source, work.sink))
+    assert row["output_bytes"] > 0
+    assert not place_of(work.sink.uri).local.exists()  # type: ignore[union-attr]
+
+
+def test_a_photo_that_ends_the_process_again_and_again_is_given_up(album: Album, tiny_package: Path) -> None:
+    work = work_of(album("a.jpg", "b.jpg", "c.jpg"), tiny_package)
+    tally = Remembering({"b.jpg": MOST_CRASHES, "c.jpg": MOST_CRASHES - 1})
+    rows = Worker(work, tally).rows(list_photos(work.source, work.sink))
+    assert [row["outcome"] for row in rows] == ["restored", "failed", "restored"]
+    assert rows[1]["cause"] == "crash"
+    assert tally.begun == ["a.jpg", "c.jpg"]
+
+
+def test_a_full_disk_ends_the_run_and_another_error_is_a_row(
+    album: Album, tiny_package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = work_of(album("a.jpg", "b.jpg"), tiny_package)
+    worker, photos = Worker(work), list_photos(work.source, work.sink)
+    numbers = [errno.EACCES]
+
+    def refuse(*_: Any) -> None:
+        number = numbers[0]
+        raise PhotoError(os.strerror(number)) from OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("runtime.archive.place.Place.write", refuse)
+    rows = worker.rows(photos)
+    assert [(row["outcome"], row["cause"]) for row in rows] == [("failed", "output")] * 2
+    assert rows[0]["sha256"]
+    numbers[0] = errno.ENOSPC
+    with pytest.raises(PhotoError, match="free some space"):
+        worker.rows(photos)
