@@ -1,10 +1,13 @@
 """Warnings about a face whose restoration may not be trustworthy."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from runtime.faces.face import Face
 from runtime.faces.no_information import Missing
+from runtime.faces.recognise import ANOTHER
 from runtime.finish.fine_detail import Above
+from runtime.identity import Identity
 from runtime.network.loop import LoopResult
 from runtime.network.schedule import EPSILON, iterations_for, pass_schedule, progress
 from runtime.settings.settings import RestoreSettings
@@ -51,6 +54,7 @@ def face_warnings(
     missing: Missing | None = None,
     above: Above | None = None,
     far: bool = False,
+    identity: Identity | None = None,
     epsilon: float = EPSILON,
 ) -> tuple[FaceWarning, ...]:
     """Return the warnings about a face.
@@ -59,6 +63,7 @@ def face_warnings(
     missing  its areas without information, if any
     above    its detail above the crop's resolution, if the photo is finer
     far      whether the network's colours are far from the photo's
+    identity whether it is still the same person, if that was measured
     epsilon  ε of the loop
     """
     if loop is None:
@@ -70,6 +75,8 @@ def face_warnings(
         found.append(_LARGER_THAN_MODEL)
     if far:
         found.append(_IMPLAUSIBLE_COLOURS)
+    if identity is not None:
+        found.extend(_about_identity(identity))
     if settings.degradation_scale > INVENTS:
         found.append(_hallucination(settings.degradation_scale))
     if loop.over_budget:
@@ -98,6 +105,12 @@ _IMPLAUSIBLE_COLOURS = FaceWarning(
 )
 
 
+_IDENTITY_UNKNOWN = FaceWarning(
+    "identity-unknown",
+    "the photo shows too little of this face to tell whether it is still the same person: look closely",
+)
+
+
 def _missing(missing: Missing, *, filled: bool) -> FaceWarning:
     """Report in a photographer's words where information is missing, how much, and what was done."""
     names = [NAMES[region] for region in missing.regions]
@@ -108,6 +121,23 @@ def _missing(missing: Missing, *, filled: bool) -> FaceWarning:
     )
     sentence = f"{share} of the face holds no picture ({where}; {missing.cause}): {done}"
     return FaceWarning("missing-information", sentence)
+
+
+def _about_identity(identity: Identity) -> Iterable[FaceWarning]:
+    if identity.distance is None:
+        yield _IDENTITY_UNKNOWN
+    elif identity.distance >= ANOTHER:
+        sentence = (
+            f"the face passes for another person (distance {identity.distance:.2f}): look closely, or stop "
+            "earlier with --same-person"
+        )
+        yield FaceWarning("another-person", sentence)
+    if identity.share < 1:
+        done = (
+            f"only {identity.share:.0%} of the restoration" if identity.share else "none of the restoration"
+        )
+        sentence = f"{done} was applied to the face, because more would change the person (--same-person)"
+        yield FaceWarning("identity-limited", sentence)
 
 
 def _hallucination(scale: float) -> FaceWarning:

@@ -144,8 +144,11 @@ class FaceWork:
         """Whether the network's colours are far from the photo's."""
         return colours_are_far(self.seen.view.shown, self.loop.restored, crop_landmarks(self.seen.aligned))
 
-    def hand_back(self) -> HandBack | None:
-        """Return how much of the photo is handed back; None for nothing, as after one full-strength pass."""
+    def hand_back(self, share: Map | None = None) -> HandBack | None:
+        """Return how much of the photo is handed back; None for nothing, as after one full-strength pass.
+
+        share  the share of the restoration at which each pixel of the crop stops, S×S; None is all of it
+        """
         seen, settings = self.seen, self.settings
         left = keep_missing(
             kappa(settings.latent_step_decay, self.rho, self.loop.steps),
@@ -154,7 +157,7 @@ class FaceWork:
         )
         steps = steps_of(settings)
         finish = steps or settings.grain or settings.multiscale_blend or settings.strength < 1
-        if not (left.any() or seen.above or seen.filled is not None or finish):
+        if not (left.any() or seen.above or seen.filled is not None or finish or share is not None):
             return None
         return HandBack(
             left,
@@ -168,6 +171,7 @@ class FaceWork:
             multiscale=settings.multiscale_blend,
             above=_noise_above(seen.above, settings) if seen.above else None,
             strength=settings.strength,
+            share=share,
         )
 
 

@@ -19,12 +19,14 @@ from runtime.faces.align import AlignedFace, align
 from runtime.faces.detect import Detector
 from runtime.faces.face import Face
 from runtime.faces.parsing import Parser
+from runtime.faces.recognise import Recogniser
 from runtime.faces.regions import region_weights
 from runtime.finish.canvas import canvas_of, enlarged
 from runtime.finish.paste import face_rectangle, paste_all
 from runtime.finish.patch import Patch
 from runtime.finish.rounding import keep_rounding
 from runtime.finish.scratches import mended_face
+from runtime.identity import Identity, KnownFace, know, share_map, within_bounds
 from runtime.network.backends import Backend
 from runtime.network.loop import LoopResult, restore_crops
 from runtime.network.monochrome import find_tonings, in_grey, put_back
@@ -54,6 +56,8 @@ class Networks:
     parser: Parser | None
     epsilon: float
     """The pass threshold ε."""
+    recogniser: Callable[[], Recogniser]
+    """Returns the recogniser, which is opened when it is first needed."""
 
 
 class PreparedPhoto:
@@ -85,6 +89,7 @@ class PreparedPhoto:
         self._seen: dict[Hashable, SeenFace] = {}
         self._answers: dict[Hashable, LoopResult] = {}
         self._restored: dict[Hashable, tuple[SeenFace, Crop, Crop]] = {}
+        self._known: dict[int, KnownFace] = {}
 
     @property
     def faces(self) -> tuple[Face, ...]:
@@ -97,6 +102,7 @@ class PreparedPhoto:
         settings: RestoreSettings | None = None,
         by_face: ByFace | None = None,
         *,
+        identify: bool = False,
         progress: Progress | None = None,
     ) -> RestoreResult:
         """Restore the photo's faces; see `Restorer.restore`."""
@@ -104,8 +110,19 @@ class PreparedPhoto:
         works = self._works(settings, by_face, clock)
         with clock.stage("paste", len(works)):
             pasted = self._pasted(works, settings)
+        identities: dict[int, Identity] = {}
+        measured = {i: work for i, work in works.items() if identify or work.settings.same_person is not None}
+        if measured:
+            with clock.stage("identity", len(measured)):
+                pasted, identities = within_bounds(
+                    *(self._networks.recogniser(), measured, self._know(measured), pasted),
+                    lambda shares: self._pasted(works, settings, shares),
+                )
         assert self._found is not None
-        faces = tuple(self._face_result(face, works.get(i), settings) for i, face in enumerate(self._found))
+        faces = tuple(
+            self._face_result(face, works.get(i), settings, identities.get(i))
+            for i, face in enumerate(self._found)
+        )
         return RestoreResult(pasted, faces, clock.timings, settings)
 
     def prepare(
@@ -124,6 +141,7 @@ class PreparedPhoto:
             self._closed = True
             for kept in (self._cuts, self._greys, self._mended, self._seen, self._answers, self._restored):
                 kept.clear()
+            self._known.clear()
 
     def __enter__(self) -> "PreparedPhoto":
         return self
@@ -255,14 +273,32 @@ class PreparedPhoto:
         schedule = pass_schedule(settings.latent_step_decay, settings.iterations, self._networks.epsilon)
         return len(schedule.times) == 1
 
-    def _pasted(self, works: Mapping[int, FaceWork], settings: RestoreSettings) -> Pixels:
-        """Return the photo with its restored faces."""
+    def _know(self, works: Mapping[int, FaceWork]) -> dict[int, KnownFace]:
+        """Return what the recogniser sees of these faces in the photo."""
+        recogniser = self._networks.recogniser()
+        with self._turn:
+            for i, work in works.items():
+                if i not in self._known:
+                    self._known[i] = know(recogniser, self._photo, work.seen.cut.aligned.face)
+            return {i: self._known[i] for i in works}
+
+    def _pasted(
+        self,
+        works: Mapping[int, FaceWork],
+        settings: RestoreSettings,
+        shares: Mapping[int, float] | None = None,
+    ) -> Pixels:
+        """Return the photo with its restored faces.
+
+        shares  of their restorations, for faces that stop earlier
+        """
+        stops = {i: share_map(works[i].seen.aligned, share) for i, share in (shares or {}).items()}
         photo = next((work.seen.photo for work in works.values()), self._photo)
         large = enlarged(photo, settings.upscale)
         canvas = canvas_of(photo, settings)
         pasted = large if canvas is None else canvas
         placed = {i: work.placed for i, work in works.items()}
-        hand_backs = for_each(works, lambda i: works[i].hand_back())
+        hand_backs = for_each(works, lambda i: works[i].hand_back(stops.get(i)))
         roundings = {
             face_rectangle(placed[i], large.shape): rounding
             for i, work in works.items()
@@ -280,7 +316,9 @@ class PreparedPhoto:
             pasted, lambda: (_rest(photo, settings), _rest(self._photo, settings)), placed, tonings
         )
 
-    def _face_result(self, face: Face, work: FaceWork | None, settings: RestoreSettings) -> FaceResult:
+    def _face_result(
+        self, face: Face, work: FaceWork | None, settings: RestoreSettings, identity: Identity | None
+    ) -> FaceResult:
         if work is None:
             return FaceResult(face, None, None, 0.0, face_warnings(face, None, settings))
         aligned = work.seen.cut.aligned
@@ -291,12 +329,14 @@ class PreparedPhoto:
             missing=work.seen.cut.missing,
             above=work.seen.above,
             far=work.colours_are_far,
+            identity=identity,
             epsilon=self._networks.epsilon,
         )
         if self._networks.parser and not aligned.parsed:
             warnings = (*warnings, not_parsed())
         done = work.settings.strength * progress(work.settings.latent_step_decay, work.loop.steps)
-        return FaceResult(face, aligned, work.result, done, warnings)
+        done *= identity.share if identity else 1
+        return FaceResult(face, aligned, work.result, done, warnings, identity)
 
 
 def choose_faces(

@@ -88,6 +88,7 @@ def _header(options: argparse.Namespace, wanted: RunOptions, restorer: Restorer)
         restorer,
         as_json(wanted.resolved),
         detector=wanted.detector.name if wanted.detector else None,
+        recogniser=wanted.recogniser.name if wanted.recogniser else None,
         strip_metadata=options.strip_metadata,
         accept_damaged=options.accept_damaged,
     )

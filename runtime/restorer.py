@@ -1,5 +1,6 @@
 """An open model package that restores the faces of photos."""
 
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
@@ -8,6 +9,7 @@ from engines.package import Package, open_package
 from runtime.faces.detect import Detector, open_detector
 from runtime.faces.face import Face
 from runtime.faces.parsing import Parser, open_parser
+from runtime.faces.recognise import Recogniser, open_recogniser
 from runtime.network.backends import MEMORY, Backend, BackendName, Provider, open_backend
 from runtime.network.schedule import epsilon_of
 from runtime.pixels import Pixels
@@ -22,8 +24,16 @@ class Restorer:
     """A model package and a face detector, open for any number of photos."""
 
     def __init__(
-        self, package: Package, backend: Backend, detector: Detector, parser: Parser | None = None
+        self,
+        package: Package,
+        backend: Backend,
+        detector: Detector,
+        parser: Parser | None = None,
+        *,
+        recogniser: Path | None = None,
+        threads: int | None = None,
     ) -> None:
+        self._recogniser, self._threads = recogniser, threads
         self.package = package
         self.backend = backend
         self.detector = detector
@@ -40,6 +50,7 @@ class Restorer:
         device: str | None = None,
         provider: Provider | None = None,
         detector: Path | None = None,
+        recogniser: Path | None = None,
         threads: int | None = None,
         memory: float = MEMORY,
         watch: Watch | None = None,
@@ -51,6 +62,7 @@ class Restorer:
         device    `cpu` or `cuda:N`; None is the first CUDA device if the backend can use one
         provider  what ONNX Runtime uses on a GPU; None is `cuda`
         detector  a YuNet .onnx file; None is the bundled CenterFace
+        recogniser  an SFace .onnx file; None is the bundled descriptor of dlib
         threads   CPU threads for the networks; None is one per core
         memory    GB for the networks and a batch of faces: limits the faces in a batch, but never below
                   one; TensorRT goes by the memory of its GPU
@@ -68,9 +80,23 @@ class Restorer:
             memory=memory,
             watch=watch,
         )
-        return cls(
-            opened, networks, open_detector(detector, threads=threads), open_parser(opened, threads=threads)
+        parser = open_parser(opened, threads=threads)
+        restorer = cls(
+            opened,
+            networks,
+            open_detector(detector, threads=threads),
+            parser,
+            recogniser=recogniser,
+            threads=threads,
         )
+        if recogniser:
+            _ = restorer.recogniser  # so that a wrong file is refused now
+        return restorer
+
+    @cached_property
+    def recogniser(self) -> Recogniser:
+        """The face recogniser, opened when it is first needed. Raises SettingsError and BackendError."""
+        return open_recogniser(self._recogniser, self._threads)
 
     def detect(self, photo: Pixels) -> tuple[Face, ...]:
         """Find the faces of a photo, H×W×3 uint8 or uint16 RGB; the largest comes first.
@@ -110,6 +136,7 @@ class Restorer:
         by_face: ByFace | None = None,
         *,
         found: tuple[Face, ...] | None = None,
+        identify: bool = False,
         progress: Progress | None = None,
     ) -> RestoreResult:
         """Restore the faces of a photo; all other pixels are unchanged, bit for bit.
@@ -121,13 +148,14 @@ class Restorer:
         by_face   settings that replace them for single faces, by index; 0 is the largest. None leaves a
                   face out; indices of faces that do not exist are ignored
         found     the photo's faces, if `detect` has already found them
+        identify  measure whether each face is still the same person, even without `same_person`
         progress  called with a stage, the number of its faces done and their total, in the thread that
                   restores; an exception that it raises cancels the restoration
 
         Raises PixelsError if the photo is not such an array, and SettingsError if the settings name a face
         that does not exist, or those of a face differ in a setting of the whole photo.
         """
-        return self._of(photo, found).restore(settings, by_face, progress=progress)
+        return self._of(photo, found).restore(settings, by_face, identify=identify, progress=progress)
 
     def close(self) -> None:
         """Release the networks' memory; prepared photos can no longer be restored."""
@@ -135,7 +163,9 @@ class Restorer:
         self.parser = None
 
     def _of(self, photo: Pixels, found: tuple[Face, ...] | None = None) -> PreparedPhoto:
-        networks = Networks(self.package, self.backend, self.detector, self.parser, self.epsilon)
+        networks = Networks(
+            self.package, self.backend, self.detector, self.parser, self.epsilon, lambda: self.recogniser
+        )
         return PreparedPhoto(networks, photo, found)
 
     def __enter__(self) -> "Restorer":

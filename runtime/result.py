@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from runtime.face_warnings import FaceWarning
 from runtime.faces.align import AlignedFace
 from runtime.faces.face import Face
+from runtime.identity import Identity
 from runtime.network.loop import LoopResult
 from runtime.settings.settings import RestoreSettings
 
@@ -24,6 +25,8 @@ class FaceResult:
     progress: float
     """Share of the way from the photo to the network's output, from 0 to 1."""
     warnings: tuple[FaceWarning, ...]
+    identity: Identity | None = None
+    """Whether it is still the same person; None if that was not measured, or the face was left alone."""
     page: int = 1
     """The page of a TIFF that the face is on."""
 

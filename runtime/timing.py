@@ -6,7 +6,17 @@ from contextlib import contextmanager
 from typing import Literal, TypeAlias
 
 Stage: TypeAlias = Literal[
-    "read", "detect", "align", "parsing", "tone", "regions", "scratches", "network", "paste", "write"
+    "read",
+    "detect",
+    "align",
+    "parsing",
+    "tone",
+    "regions",
+    "scratches",
+    "network",
+    "paste",
+    "identity",
+    "write",
 ]
 """In order of execution; a run has only the stages that it needs."""
 

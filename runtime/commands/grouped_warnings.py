@@ -9,7 +9,7 @@ from runtime.result import FaceResult
 OF_SETTINGS = frozenset({"hallucination-risk", "slow-convergence"})
 """Warnings that follow from the settings alone, whatever the photo is."""
 
-_HARMLESS = OF_SETTINGS | {"tiny-face", "not-parsed", "face-larger-than-model"}
+_HARMLESS = OF_SETTINGS | {"tiny-face", "not-parsed", "face-larger-than-model", "identity-limited"}
 """Warnings that are no reason to look at a result."""
 
 

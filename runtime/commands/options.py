@@ -33,6 +33,7 @@ class RunOptions:
     device: str | None
     provider: Provider | None
     detector: Path | None
+    recogniser: Path | None
     threads: int | None
     memory: float
     commercial: bool = False
@@ -110,12 +111,19 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     for name in of_scope("photo"):
         add_setting(group, SETTINGS[name])
     add_detector(group)
+    add_recogniser(group)
 
 
 def add_detector(group: "argparse._ActionsContainer") -> None:
     """Add the option that names another face detector."""
     about = "Find faces with this YuNet model instead of the bundled CenterFace."
     group.add_argument("--detector", type=Path, metavar="YUNET.onnx", help=about)
+
+
+def add_recogniser(group: "argparse._ActionsContainer") -> None:
+    """Add the option that names another face recogniser."""
+    about = "Tell faces apart with this SFace model instead of the bundled descriptor of dlib."
+    group.add_argument("--recogniser", type=Path, metavar="SFACE.onnx", help=about)
 
 
 def add_setting(group: "argparse._ActionsContainer", setting: Setting) -> None:
@@ -127,7 +135,8 @@ def add_setting(group: "argparse._ActionsContainer", setting: Setting) -> None:
         )
         return
     metavar = "|".join(map(str, setting.choices)) or setting.metavar
-    group.add_argument(setting.flag, dest=setting.name, type=setting.read, metavar=metavar, help=text)
+    bare = {"nargs": "?", "const": setting.bare} if setting.bare is not None else {}
+    group.add_argument(setting.flag, dest=setting.name, type=setting.read, metavar=metavar, help=text, **bare)
 
 
 def _in_brackets(setting: Setting) -> str:
@@ -135,7 +144,7 @@ def _in_brackets(setting: Setting) -> str:
     if setting.kind == "switch":
         return ""
     limits = "" if setting.choices else setting.limits
-    default = f"default: {written(setting.default)}"
+    default = f"default: {written(setting.default, setting.name)}"
     return f"({limits}; {default})" if limits else f"({default})"
 
 
@@ -255,7 +264,7 @@ def run_options(options: argparse.Namespace) -> RunOptions:
     """Take the settings and the machine's options together with the config file. Raises GpenEdgeError."""
     config = read_config(options.config) if options.config else Config()
     run: dict[str, Any] = dict(config.run)
-    for name in ("backend", "device", "provider", "detector", "threads", "memory"):
+    for name in ("backend", "device", "provider", "detector", "recogniser", "threads", "memory"):
         if getattr(options, name) is not None:
             run[name] = getattr(options, name)
     check_run(options.device, options.threads, options.memory)
@@ -267,6 +276,7 @@ def run_options(options: argparse.Namespace) -> RunOptions:
         run.get("device"),
         run.get("provider"),
         Path(run["detector"]) if "detector" in run else None,
+        Path(run["recogniser"]) if "recogniser" in run else None,
         run.get("threads"),
         run.get("memory", MEMORY),
         options.licence_check == "commercial",
@@ -289,6 +299,7 @@ def open_restorer(wanted: RunOptions) -> Restorer:
             device=wanted.device,
             provider=wanted.provider,
             detector=wanted.detector,
+            recogniser=wanted.recogniser,
             threads=wanted.threads,
             memory=wanted.memory,
             watch=watch,

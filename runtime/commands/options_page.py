@@ -47,7 +47,7 @@ def _settings() -> Iterator[str]:
         (
             f"`{each.flag}{f' {each.metavar}' if each.metavar else ''}`",
             each.limits.removeprefix("one of ") or ("on or off" if each.kind == "switch" else ""),
-            written(each.default),
+            written(each.default, each.name),
             f"{each.help}{' *(whole photo)*' if each.scope == 'photo' else ''}",
         )
         for each in SETTINGS.values()
@@ -60,7 +60,7 @@ def _presets() -> Iterator[str]:
         (
             f"`{name}`",
             PURPOSES[name],
-            ", ".join(f"`{key} = {written(value)}`" for key, value in changes.items()) or "the defaults",
+            ", ".join(f"`{key} = {written(value, key)}`" for key, value in changes.items()) or "the defaults",
         )
         for name, changes in PRESETS.items()
     ]

@@ -48,7 +48,11 @@ def _check_folder(path: Path) -> None:
 
 def _sources(jobs: list[Job], options: argparse.Namespace, wanted: RunOptions) -> list[Source]:
     sources = [Source(path) for path in [job.photo for job in jobs] or options.photos]
-    others = ((options.config, "the config file"), (wanted.detector, "the detector"))
+    others = (
+        (options.config, "the config file"),
+        (wanted.detector, "the detector"),
+        (wanted.recogniser, "the recogniser"),
+    )
     sources += [Source(path, what) for path, what in others if path]
     if wanted.package and Path(wanted.package).is_dir():
         sources += [Source(path, "the package's file") for path in Path(wanted.package).iterdir()]

@@ -10,6 +10,7 @@ import msgspec
 from base.files import write_json
 from base.text import utf8
 from runtime.commands.grouped_warnings import worth_a_look
+from runtime.identity import Identity
 from runtime.restorer import Restorer
 from runtime.result import FaceResult
 
@@ -125,9 +126,24 @@ def _describe_face(index: int, face: FaceResult) -> dict[str, Any]:
         "regions": _drawn_by(face),
         "passes": face.loop.passes if face.loop else 0,
         "progress": round(face.progress, 4),
+        "identity": _describe_identity(face.identity),
         "latent_changes": [] if renewed else changes,
         "estimate_changes": changes if renewed else [],
         "warnings": [{"code": warning.code, "sentence": warning.sentence} for warning in face.warnings],
+    }
+
+
+def _describe_identity(identity: Identity | None) -> dict[str, float | None] | None:
+    """Return how far a face is from the photo's; None if that was not measured."""
+    if identity is None:
+        return None
+    return {
+        name: None if value is None else round(value, 4)
+        for name, value in (
+            ("distance", identity.distance),
+            ("limit", identity.limit),
+            ("share", identity.share),
+        )
     }
 
 

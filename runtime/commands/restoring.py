@@ -71,7 +71,9 @@ class Steps:
     def restore(self, job: Job, read: Read) -> Restored:
         """Restore a photo. Raises GpenEdgeError."""
         result = restore_pages(
-            lambda pixels, resolved: self.restorer.restore(pixels, resolved.settings, resolved.by_face),
+            lambda pixels, resolved: self.restorer.restore(
+                pixels, resolved.settings, resolved.by_face, identify=self.options.report is not None
+            ),
             read.photo,
             self.settings,
         )

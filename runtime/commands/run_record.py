@@ -167,4 +167,4 @@ def _by_name(header: Header) -> dict[str, Any]:
 def _difference(name: str, before: Any, now: Any) -> str:
     if name == _SINGLE:
         return "those of single faces"
-    return f"{name} {written(before)}, now {written(now)}"
+    return f"{name} {written(before, name)}, now {written(now, name)}"

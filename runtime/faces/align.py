@@ -111,15 +111,22 @@ def cut_out(
 def crop_matrix(landmarks: ArrayLike, size: int, template: Template = "published") -> Matrix:
     """Return the photo → crop similarity that brings five landmarks closest to the template.
 
-    Least squares, without reflection: S. Umeyama, "Least-squares estimation of transformation parameters
-    between two point patterns", IEEE PAMI 13(4), 1991, equations 40 to 43.
-
     landmarks  5×2, (x, y) in photo pixels
 
     Raises PhotoError if the landmarks coincide, so that no similarity exists.
     """
-    x = np.asarray(landmarks, np.float64)
-    y = TEMPLATES[template] * size
+    return similarity(landmarks, TEMPLATES[template] * size)
+
+
+def similarity(landmarks: ArrayLike, points: NDArray[np.float64]) -> Matrix:
+    """Return the similarity that brings five landmarks closest to five points, both 5×2.
+
+    Least squares, without reflection: S. Umeyama, "Least-squares estimation of transformation parameters
+    between two point patterns", IEEE PAMI 13(4), 1991, equations 40 to 43.
+
+    Raises PhotoError if the landmarks coincide, so that no similarity exists.
+    """
+    x, y = np.asarray(landmarks, np.float64), points
     mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
     variance_x = ((x - mean_x) ** 2).sum(axis=1).mean()
     covariance = (y - mean_y).T @ (x - mean_x) / len(x)

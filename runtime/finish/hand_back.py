@@ -52,3 +52,6 @@ class HandBack:
 
     It scales 1 − κ, and with it noise, grain and all repairs.
     """
+
+    share: NDArray[np.float32] | None = None
+    """The same for each pixel of the crop, S×S in [0, 1], on top of the strength; None is 1 everywhere."""

@@ -117,6 +117,9 @@ def _layer(
     if hand_back and hand_back.strength < 1:
         masks[..., 0] *= hand_back.strength
         coarse = None if coarse is None else coarse * np.float32(hand_back.strength)
+    if hand_back and hand_back.share is not None:
+        masks[..., 0] *= hand_back.share
+        coarse = None if coarse is None else coarse * in_colours(hand_back.share)
     return _Layer(aligned, restored, hand_back, face_rectangle(aligned, photo_shape), masks, coarse)
 
 

@@ -30,12 +30,13 @@ RUN: dict[str, Any] = {
     "device": str,
     "provider": Provider,
     "detector": str,
+    "recogniser": str,
     "threads": int,
     "memory": float,
 }
 """Keys that a file may have besides settings, each with its type."""
 
-PATHS = ("model_path", "detector")
+PATHS = ("model_path", "detector", "recogniser")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from base.errors import SettingsError
 from base.near_names import unknown
 from runtime.settings.config_file import Changes, Config, FaceWish
 from runtime.settings.per_face import WHOLE_PHOTO, ByFace
-from runtime.settings.settings import RestoreSettings
+from runtime.settings.settings import SETTINGS, RestoreSettings
 
 ALWAYS_SAID = ("degradation_scale", "latent_step_decay", "iterations")
 """Settings that are named even if they are the defaults."""
@@ -82,7 +82,7 @@ def _differences(
 ) -> list[str]:
     values = asdict(settings)
     return [
-        f"{name} {written(value)}"
+        f"{name} {written(value, name)}"
         for name, value in values.items()
         if name in besides or value != getattr(others, name)
     ]
@@ -94,10 +94,13 @@ def as_json(resolved: ResolvedSettings) -> dict[str, Any]:
     return {"settings": asdict(resolved.settings), "settings_by_face": own}
 
 
-def written(value: Any) -> str:
-    """Return a setting's value as it is shown to the user."""
+def written(value: Any, name: str = "") -> str:
+    """Return a setting's value as it is shown to the user.
+
+    name  of the setting, which says what it means that there is no value
+    """
     if value is None:
-        return "the package's"
+        return SETTINGS[name].none if name in SETTINGS else "none"
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, float):

@@ -60,6 +60,10 @@ class Setting:
     unit: str = ""
     names: tuple[str, ...] = ()
     """The keys of a table."""
+    none: str = ""
+    """What it means that there is no value, if that is the default: in the user's words."""
+    bare: Any = None
+    """The value of its option if none follows it; None requires one."""
     metavar: str = ""
     """Placeholder for the value in the command line's help."""
     why: str = ""
@@ -86,7 +90,9 @@ class Setting:
     def kind(self) -> Kind:
         """Return the kind of form field that suits it."""
         kinds: dict[Any, Kind] = {bool: "switch", int: "whole number", float: "number"}
-        return "choice" if self.choices else kinds.get(self.hint, "other")
+        hint, *others = [hint for hint in get_args(self.hint) if hint is not type(None)] or [self.hint]
+        optional = not others and type(None) in get_args(self.hint)
+        return "choice" if self.choices else kinds.get(hint if optional else self.hint, "other")
 
     def check(self, value: Any) -> None:
         """Raise SettingsError if the value is not allowed."""

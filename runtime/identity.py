@@ -1,0 +1,164 @@
+"""As much as possible, still the same person: how far a restoration moves a face, and where it has to stop.
+
+A recogniser measures the distance between a face in the photo and its restoration. If it exceeds the bound,
+the face stops earlier on the way from the photo to its full restoration. Hair, ears and the background hardly
+identify a person, but hold nearly half of what a restoration gains; so they go first, and brows, eyes, nose,
+mouth and skin follow as far as the bound allows.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from runtime.face_work import FaceWork
+from runtime.faces.align import AlignedFace, joined, similarity, warp
+from runtime.faces.close_up import POINTS, SIDE, cut_close_up
+from runtime.faces.face import Face
+from runtime.faces.recognise import Descriptor, Recogniser, distance
+from runtime.faces.regions import region_weights
+from runtime.faces.sharpness import close_up_sharpness
+from runtime.pixels import Crop, Map, Pixels, ramp
+
+POOR = 0.2
+"""Below this sharpness a photo is too poor to judge who it shows.
+
+Portraits blurred so much are as far from their sharp selves, 0.47, as some people from each other.
+"""
+SURE = (0.3, 0.5)
+"""Range of sharpness over which a face becomes well known. One that is may change half as much."""
+AROUND = {"hair": 1.0, "ear": 1.0, "other": 1.0, "face": 0.0}
+"""The regions that hardly identify a person."""
+AHEAD = 8.0
+"""How much further these are than the rest of the face when it stops early."""
+LOOKS = 5
+"""Number of stops that are tried for a face; the last that is within the bound counts."""
+NEAR = 0.95
+"""Share of the bound that is near enough to stop the search."""
+ROUNDS = 4
+"""How often a face is pasted again if what was pasted, with its neighbours, is beyond the bound."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """How far a face is from the photo's, as a recogniser sees it."""
+
+    distance: float | None
+    """0 is the same picture; from 0.6 on, the faces pass for two people. None if the photo is too poor."""
+    limit: float | None
+    """The largest distance that was allowed; None if there was no bound."""
+    share: float
+    """The share of the restoration at which the face stopped, 0…1; hair and background are further."""
+
+
+@dataclass(frozen=True, eq=False)
+class KnownFace:
+    """A face as the photo shows it."""
+
+    close_up: Crop
+    descriptor: Descriptor
+    sharpness: float
+
+    @property
+    def is_poor(self) -> bool:
+        """Whether the photo is too poor to judge who it shows."""
+        return self.sharpness < POOR
+
+    def limit(self, bound: float) -> float:
+        """Return the largest distance allowed: less than the bound in a sharp photo."""
+        return bound * (1 - float(ramp(self.sharpness, *SURE)) / 2)
+
+
+def know(recogniser: Recogniser, photo: Pixels, face: Face) -> KnownFace:
+    """Return what a recogniser sees of a face in the photo, H×W×3 uint8 or uint16 RGB."""
+    close_up = cut_close_up(photo, face.landmarks)
+    return KnownFace(close_up, recogniser.describe([close_up])[0], close_up_sharpness(close_up))
+
+
+def share_map(aligned: AlignedFace, share: float) -> Map:
+    """Return how much of its restoration each pixel of a crop gets, S×S in [0, 1], at a stop on the way."""
+    around = np.clip(region_weights(aligned, AROUND), 0, 1)
+    return np.asarray(share + (min(1.0, AHEAD * share) - share) * around, np.float32)
+
+
+def within_bounds(
+    recogniser: Recogniser,
+    works: Mapping[int, FaceWork],
+    known: Mapping[int, KnownFace],
+    full: Pixels,
+    paste: Callable[[Mapping[int, float]], Pixels],
+) -> tuple[Pixels, dict[int, Identity]]:
+    """Stop each face where it is still within its bound; return the photo, and where each face is.
+
+    known  the faces as the photo shows them
+    full   the photo with all faces fully restored
+    paste  returns the photo with each face stopped at a share of its restoration, by index; 1 if unnamed
+    """
+    limits = {
+        i: known[i].limit(work.settings.same_person)
+        for i, work in works.items()
+        if work.settings.same_person is not None
+    }
+    shares: dict[int, float] = {}
+    pasted = full
+    found = _distances(recogniser, works, known, full)
+    beyond = [i for i in limits if found[i] > limits[i]]
+    for i in beyond:
+        shares[i] = _stop(recogniser, works[i], known[i], _close_up(full, works[i]), limits[i], found[i])
+    for rounds_left in reversed(range(ROUNDS)):
+        if not beyond:
+            break
+        pasted = paste(shares)
+        found |= _distances(recogniser, {i: works[i] for i in shares}, known, pasted)
+        beyond = [i for i in shares if found[i] > limits[i] and shares[i] > 0]
+        for i in beyond:  # neighbouring faces, rounding, and finishing steps that look around
+            shares[i] *= NEAR * limits[i] / found[i] if rounds_left > 1 else 0.0
+    return pasted, {
+        i: Identity(None if known[i].is_poor else found[i], limits.get(i), shares.get(i, 1.0)) for i in works
+    }
+
+
+def _stop(
+    recogniser: Recogniser, work: FaceWork, known: KnownFace, full: Crop, limit: float, far: float
+) -> float:
+    """Return the largest share of its restoration, of those tried, that leaves a face within a limit.
+
+    full  the close-up of the full restoration, which is further than the limit: at the distance `far`
+    """
+    aligned = work.seen.aligned
+    around = _onto_close_up(np.clip(region_weights(aligned, AROUND), 0, 1), aligned)[..., None]
+    low, high, distance_at_low = 0.0, 1.0, 0.0
+    for _ in range(LOOKS):
+        straight = low + (high - low) * (NEAR * limit - distance_at_low) / (far - distance_at_low)
+        share = float(np.clip(straight, low + 0.1 * (high - low), high - 0.1 * (high - low)))
+        ahead = min(1.0, AHEAD * share)
+        mixed = known.close_up + (share + (ahead - share) * around) * (full - known.close_up)
+        reached = distance(recogniser.describe([mixed])[0], known.descriptor)
+        if reached > limit:
+            high, far = share, reached
+        else:
+            low, distance_at_low = share, reached
+            if reached >= NEAR * limit:
+                break
+    return low
+
+
+def _onto_close_up(values: Map, aligned: AlignedFace) -> Map:
+    to_close_up = joined(similarity(aligned.face.landmarks, POINTS * SIDE), aligned.to_photo)
+    return warp(
+        values, to_close_up, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR, border=cv2.BORDER_REPLICATE
+    )
+
+
+def _distances(
+    recogniser: Recogniser, works: Mapping[int, FaceWork], known: Mapping[int, KnownFace], pasted: Pixels
+) -> dict[int, float]:
+    return {
+        i: distance(recogniser.describe([_close_up(pasted, work)])[0], known[i].descriptor)
+        for i, work in works.items()
+    }
+
+
+def _close_up(pasted: Pixels, work: FaceWork) -> Crop:
+    return cut_close_up(pasted, work.placed.face.landmarks)
