@@ -4,22 +4,24 @@ import hashlib
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from base.errors import GpenEdgeError, SettingsError
+from base.errors import GpenEdgeError
 from base.parallel import for_each
 from engines.package import Package, Template
-from runtime.face_warnings import face_warnings, is_tiny, not_parsed
+from runtime.chosen_faces import ChosenFaces, Judge, choose_faces
+from runtime.face_warnings import face_warnings, not_parsed
 from runtime.face_work import CutFace, FaceWork, SeenFace, see
 from runtime.faces.align import AlignedFace, align
 from runtime.faces.detect import Detector
 from runtime.faces.face import Face
 from runtime.faces.parsing import Parser
-from runtime.faces.recognise import Recogniser
+from runtime.faces.recognise import Descriptor, Recogniser
 from runtime.faces.regions import region_weights
 from runtime.finish.canvas import canvas_of, enlarged
 from runtime.finish.paste import face_rectangle, paste_all
@@ -34,6 +36,7 @@ from runtime.network.schedule import pass_schedule, progress
 from runtime.photo.array_check import check_pixels
 from runtime.pixels import Crop, Map, Pixels, eight_bit
 from runtime.result import FaceResult, RestoreResult
+from runtime.settings.face_rules import read_rules
 from runtime.settings.per_face import ByFace, check_by_face, in_common_batches, loop_settings
 from runtime.settings.settings import RestoreSettings
 from runtime.timing import Progress, StageClock
@@ -44,6 +47,7 @@ MOST_ANSWERS = 6
 Done = TypeVar("Done")
 RunOptions = Mapping[int, RestoreSettings]
 """The faces to restore, by index, each with its settings."""
+_Works = tuple[dict[int, FaceWork], Mapping[int, str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +62,8 @@ class Networks:
     """The pass threshold ε."""
     recogniser: Callable[[], Recogniser]
     """Returns the recogniser, which is opened when it is first needed."""
+    person: Callable[[Path], Descriptor]
+    """Returns the descriptor of the person in a photo."""
 
 
 class PreparedPhoto:
@@ -107,7 +113,7 @@ class PreparedPhoto:
     ) -> RestoreResult:
         """Restore the photo's faces; see `Restorer.restore`."""
         settings, by_face, clock = settings or RestoreSettings(), by_face or {}, StageClock(progress)
-        works = self._works(settings, by_face, clock)
+        works, notes = self._works(settings, by_face, clock)
         with clock.stage("paste", len(works)):
             pasted = self._pasted(works, settings)
         identities: dict[int, Identity] = {}
@@ -120,7 +126,7 @@ class PreparedPhoto:
                 )
         assert self._found is not None
         faces = tuple(
-            self._face_result(face, works.get(i), settings, identities.get(i))
+            self._face_result(face, works.get(i), settings, identities.get(i), notes.get(i, ""))
             for i, face in enumerate(self._found)
         )
         return RestoreResult(pasted, faces, clock.timings, settings)
@@ -151,14 +157,15 @@ class PreparedPhoto:
     ) -> None:
         self.close()
 
-    def _works(self, settings: RestoreSettings, by_face: ByFace, clock: StageClock) -> dict[int, FaceWork]:
-        """Return the faces to restore, each with the network's output."""
+    def _works(self, settings: RestoreSettings, by_face: ByFace, clock: StageClock) -> _Works:
+        """Return the faces to restore, each with the network's output, and what the rules say of faces."""
         check_by_face(settings, by_face)
         with self._turn:
             if self._closed:
                 raise GpenEdgeError("the prepared photo is closed: prepare it again")
             found = self._faces(clock)
-            wanted = choose_faces(found, settings, by_face)
+            chosen = self._choose(settings, by_face, clock)
+            wanted = chosen.settings
             template = settings.template or self._networks.package.manifest.template
             cuts = self._cut(found, wanted, template, clock)
             with clock.stage("regions", len(wanted)):
@@ -168,7 +175,8 @@ class PreparedPhoto:
             with clock.stage("network", len(wanted)) as done:
                 loops = self._ask(seen, rho, wanted, done)
                 restored = self._in_own_tone(seen, loops)
-        return {i: FaceWork(seen[i], wanted[i], rho[i], loops[i], restored[i]) for i in wanted}
+        works = {i: FaceWork(seen[i], wanted[i], rho[i], loops[i], restored[i]) for i in wanted}
+        return works, chosen.notes
 
     def _faces(self, clock: StageClock) -> tuple[Face, ...]:
         if self._found is None:
@@ -273,14 +281,29 @@ class PreparedPhoto:
         schedule = pass_schedule(settings.latent_step_decay, settings.iterations, self._networks.epsilon)
         return len(schedule.times) == 1
 
+    def choose(self, settings: RestoreSettings | None = None, by_face: ByFace | None = None) -> ChosenFaces:
+        """Return which faces would be restored, and with which settings, without restoring them."""
+        settings, by_face = settings or RestoreSettings(), by_face or {}
+        check_by_face(settings, by_face)
+        with self._turn:
+            return self._choose(settings, by_face, StageClock())
+
+    def _choose(self, settings: RestoreSettings, by_face: ByFace, clock: StageClock) -> ChosenFaces:
+        found, rules = self._faces(clock), read_rules(settings.face)
+        person = self._networks.person(rules.person) if rules.person else None
+        judge = Judge(self._photo, lambda face: self._known_face(found.index(face)).descriptor, person)
+        return choose_faces(found, settings, by_face, judge)
+
     def _know(self, works: Mapping[int, FaceWork]) -> dict[int, KnownFace]:
         """Return what the recogniser sees of these faces in the photo."""
-        recogniser = self._networks.recogniser()
         with self._turn:
-            for i, work in works.items():
-                if i not in self._known:
-                    self._known[i] = know(recogniser, self._photo, work.seen.cut.aligned.face)
-            return {i: self._known[i] for i in works}
+            return {i: self._known_face(i) for i in works}
+
+    def _known_face(self, i: int) -> KnownFace:
+        if i not in self._known:
+            face = self._faces(StageClock())[i]
+            self._known[i] = know(self._networks.recogniser(), self._photo, face)
+        return self._known[i]
 
     def _pasted(
         self,
@@ -317,10 +340,16 @@ class PreparedPhoto:
         )
 
     def _face_result(
-        self, face: Face, work: FaceWork | None, settings: RestoreSettings, identity: Identity | None
+        self,
+        face: Face,
+        work: FaceWork | None,
+        settings: RestoreSettings,
+        identity: Identity | None,
+        note: str,
     ) -> FaceResult:
         if work is None:
-            return FaceResult(face, None, None, 0.0, face_warnings(face, None, settings))
+            warnings = face_warnings(face, None, settings)
+            return FaceResult(face, None, None, 0.0, warnings, choice=note)
         aligned = work.seen.cut.aligned
         warnings = face_warnings(
             face,
@@ -336,28 +365,7 @@ class PreparedPhoto:
             warnings = (*warnings, not_parsed())
         done = work.settings.strength * progress(work.settings.latent_step_decay, work.loop.steps)
         done *= identity.share if identity else 1
-        return FaceResult(face, aligned, work.result, done, warnings, identity)
-
-
-def choose_faces(
-    found: tuple[Face, ...], settings: RestoreSettings, by_face: ByFace
-) -> dict[int, RestoreSettings]:
-    """Return the indices of the faces to restore, each with its settings; at strength 0 none is restored.
-
-    Raises SettingsError if the settings name a face that does not exist.
-    """
-    if settings.face == "all":
-        wanted = tuple(range(len(found)))
-    elif settings.face == "largest":
-        wanted = (0,) if found else ()
-    else:
-        wanted = settings.face
-        missing = next((i for i in wanted if i >= len(found)), None)
-        if missing is not None:
-            there = f"its faces are 0 to {len(found) - 1}" if found else "it has no face"
-            raise SettingsError(f"the photo has no face {missing}: {there}")
-    chosen = {i: by_face.get(i, settings) for i in wanted}
-    return {i: own for i, own in chosen.items() if own and own.strength > 0 and not is_tiny(found[i])}
+        return FaceResult(face, aligned, work.result, done, warnings, identity, note)
 
 
 def _kept(

@@ -99,7 +99,9 @@ def _show_choices(options: argparse.Namespace, wanted: RunOptions, restorer: Res
     (path,) = options.photos
     photo = read(path, options).pixels
     found = restorer.detect(photo)
-    shown = faces_to_show(found, wanted.resolved)
+    resolved = wanted.resolved
+    chosen = restorer.choose(photo, resolved.settings, resolved.by_face, found=found)
+    shown = faces_to_show(chosen.settings)
     if not shown:
         show(f"{one_line(path.name)}: no face found that would be restored")
     if options.list_faces:

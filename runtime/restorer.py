@@ -4,15 +4,20 @@ from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
+from base.errors import PhotoError, SettingsError
+from base.text import cause_of, one_line
 from engines.builder import Watch
 from engines.package import Package, open_package
+from runtime.chosen_faces import ChosenFaces
 from runtime.faces.detect import Detector, open_detector
 from runtime.faces.face import Face
 from runtime.faces.parsing import Parser, open_parser
-from runtime.faces.recognise import Recogniser, open_recogniser
+from runtime.faces.recognise import Descriptor, Recogniser, open_recogniser
+from runtime.identity import know
 from runtime.network.backends import MEMORY, Backend, BackendName, Provider, open_backend
 from runtime.network.schedule import epsilon_of
-from runtime.pixels import Pixels
+from runtime.photo.reader import read_photo
+from runtime.pixels import Pixels, eight_bit
 from runtime.prepared import Networks, PreparedPhoto
 from runtime.result import RestoreResult
 from runtime.settings.per_face import ByFace
@@ -34,6 +39,7 @@ class Restorer:
         threads: int | None = None,
     ) -> None:
         self._recogniser, self._threads = recogniser, threads
+        self._person: tuple[tuple[Path, int], Descriptor] | None = None
         self.package = package
         self.backend = backend
         self.detector = detector
@@ -98,12 +104,44 @@ class Restorer:
         """The face recogniser, opened when it is first needed. Raises SettingsError and BackendError."""
         return open_recogniser(self._recogniser, self._threads)
 
+    def person(self, path: Path) -> Descriptor:
+        """Return the descriptor of the largest face in a photo; it is read again if the file changes.
+
+        Raises SettingsError if there is none, or the photo shows too little of it.
+        """
+        name = one_line(path)
+        try:
+            seen = (path, path.stat().st_mtime_ns)
+            if self._person is None or self._person[0] != seen:
+                pixels = read_photo(path).pixels
+                found = self.detector.detect(eight_bit(pixels))
+                if not found:
+                    raise SettingsError(f"person={name}: no face was found in it, give another photo")
+                known = know(self.recogniser, pixels, found[0])
+                if known.is_poor:
+                    raise SettingsError(f"person={name}: the face is too blurred, give a sharper photo")
+                self._person = (seen, known.descriptor)
+        except (OSError, PhotoError) as error:
+            raise SettingsError(f"person={name} cannot be read: {cause_of(error)}") from error
+        return self._person[1]
+
     def detect(self, photo: Pixels) -> tuple[Face, ...]:
         """Find the faces of a photo, H×W×3 uint8 or uint16 RGB; the largest comes first.
 
         Raises PixelsError for anything else.
         """
         return self._of(photo).faces
+
+    def choose(
+        self,
+        photo: Pixels,
+        settings: RestoreSettings | None = None,
+        by_face: ByFace | None = None,
+        *,
+        found: tuple[Face, ...] | None = None,
+    ) -> ChosenFaces:
+        """Return which faces would be restored, and with which settings; arguments as for `restore`."""
+        return self._of(photo, found).choose(settings, by_face)
 
     def prepare(
         self,
@@ -164,7 +202,13 @@ class Restorer:
 
     def _of(self, photo: Pixels, found: tuple[Face, ...] | None = None) -> PreparedPhoto:
         networks = Networks(
-            self.package, self.backend, self.detector, self.parser, self.epsilon, lambda: self.recogniser
+            self.package,
+            self.backend,
+            self.detector,
+            self.parser,
+            self.epsilon,
+            lambda: self.recogniser,
+            self.person,
         )
         return PreparedPhoto(networks, photo, found)
 

@@ -27,6 +27,8 @@ class FaceResult:
     warnings: tuple[FaceWarning, ...]
     identity: Identity | None = None
     """Whether it is still the same person; None if that was not measured, or the face was left alone."""
+    choice: str = ""
+    """Why the rules of `face` leave it alone or restore it less; empty if they do not."""
     page: int = 1
     """The page of a TIFF that the face is on."""
 

@@ -15,6 +15,7 @@ from runtime.commands.build_progress import told_when_building
 from runtime.network.backends import AUTO, DEVICES, MEMORY, BackendName, Provider
 from runtime.restorer import Restorer
 from runtime.settings.config_file import Changes, Config, check_run, read_config
+from runtime.settings.face_rules import read_rules
 from runtime.settings.presets import PRESETS
 from runtime.settings.resolved import ResolvedSettings, resolve_settings, written
 from runtime.settings.setting import Setting
@@ -306,6 +307,8 @@ def open_restorer(wanted: RunOptions) -> Restorer:
         )
     try:
         check_package(wanted.config, restorer.package.manifest)
+        if person := read_rules(wanted.resolved.settings.face).person:
+            restorer.person(person)  # so that a wrong photo is refused before any work
     except BaseException:
         restorer.close()
         raise

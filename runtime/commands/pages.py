@@ -8,6 +8,7 @@ from base.errors import SettingsError
 from runtime.photo.reader import Photo
 from runtime.pixels import Pixels
 from runtime.result import RestoreResult
+from runtime.settings.face_rules import FaceChoice, fewer, read_rules
 from runtime.settings.resolved import ResolvedSettings
 
 Restore = Callable[[Pixels, ResolvedSettings], RestoreResult]
@@ -31,14 +32,14 @@ def _restore_page(restore: Restore, pixels: Pixels, resolved: ResolvedSettings, 
         result = restore(pixels, resolved)
     except SettingsError:
         wanted = resolved.settings.face
-        if not isinstance(wanted, tuple):
+        if not read_rules(wanted).numbers:
             raise
-        if fewer := tuple(sorted(wanted)[:-1]):
-            return _restore_page(restore, pixels, _of_faces(resolved, fewer), number)
+        if others := fewer(wanted):
+            return _restore_page(restore, pixels, _of_faces(resolved, others), number)
         return RestoreResult(pixels, (), {}, resolved.settings)
     return replace(result, faces=tuple(replace(face, page=number) for face in result.faces))
 
 
-def _of_faces(resolved: ResolvedSettings, faces: tuple[int, ...]) -> ResolvedSettings:
+def _of_faces(resolved: ResolvedSettings, faces: FaceChoice) -> ResolvedSettings:
     by_face = {i: own and replace(own, face=faces) for i, own in resolved.by_face.items()}
     return replace(resolved, settings=replace(resolved.settings, face=faces), by_face=by_face)

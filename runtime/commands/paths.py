@@ -10,6 +10,7 @@ from runtime.commands.options import RunOptions
 from runtime.commands.overwriting import Source, Target, check_targets
 from runtime.commands.restoring import is_photo_itself
 from runtime.photo.writer import check_output, check_place
+from runtime.settings.face_rules import read_rules
 
 
 def check_paths(jobs: list[Job], options: argparse.Namespace, wanted: RunOptions) -> None:
@@ -52,6 +53,7 @@ def _sources(jobs: list[Job], options: argparse.Namespace, wanted: RunOptions) -
         (options.config, "the config file"),
         (wanted.detector, "the detector"),
         (wanted.recogniser, "the recogniser"),
+        (read_rules(wanted.resolved.settings.face).person, "the photo of person=…"),
     )
     sources += [Source(path, what) for path, what in others if path]
     if wanted.package and Path(wanted.package).is_dir():

@@ -13,6 +13,7 @@ from base.near_names import near_or_all
 from base.text import one_line
 from runtime.network.backends import BackendName, Provider, parse_device
 from runtime.settings.config_values import in_short, read_table, typed
+from runtime.settings.face_rules import beside
 from runtime.settings.per_face import WHOLE_PHOTO
 from runtime.settings.presets import PRESETS
 from runtime.settings.settings import SETTINGS, RestoreSettings
@@ -78,6 +79,8 @@ def read_config(path: Path) -> Config:
         run = {name: typed(name, table.pop(name), RUN[name]) for name in RUN if name in table}
         _check_preset(run, presets)
         check_run(run.get("device"), run.get("threads"), run.get("memory"))
+        if "face" in table:
+            table["face"] = beside(typed("face", table["face"], SETTINGS["face"].hint), path.parent)
         run |= {name: _found_from(path.parent, name, run[name]) for name in PATHS if name in run}
         changes = _changes(table, beside=[*RUN, "presets", "faces"])
         return Config(changes, presets, _by_face(faces, presets), run, one_line(path))

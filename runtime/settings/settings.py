@@ -7,40 +7,18 @@ messages, `docs/options.md` and forms follow from it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from base.errors import SettingsError
-from base.text import one_line
 from engines.package import Template
 from runtime.faces.regions import WEIGHT_NAMES, WEIGHT_RANGE, check_weights, parse_weights
+from runtime.settings.face_rules import FaceChoice, check_face, parse_faces
 from runtime.settings.setting import Range, Scope, Setting, declared, setting
 
-FaceChoice = Literal["all", "largest"] | tuple[int, ...]
-"""Which faces: all, the largest, or indices in order of size, where 0 is the largest."""
 Upscale = Literal[1, 2, 4]
 
 SAME_PERSON = 0.2
 """The distance of `--same-person` without a number: with it, no portrait with heavy mixed damage moves away
 from the truth by more than 0.05, and more than eight tenths of the gain stay."""
-
-
-def parse_faces(text: str) -> FaceChoice:
-    """Read `all`, `largest` or `INDEX[,INDEX]`, as the command line gives it. Raises SettingsError."""
-    if text in ("all", "largest"):
-        return text  # type: ignore[return-value]
-    try:
-        return tuple(int(index) for index in text.split(","))
-    except ValueError:
-        raise SettingsError(f"--face {one_line(text)}: give all, largest, or indices such as 0,2") from None
-
-
-def _check_face(chosen: Any) -> None:
-    if chosen not in ("all", "largest") and not (
-        isinstance(chosen, tuple) and chosen and all(isinstance(i, int) and i >= 0 for i in chosen)
-    ):
-        raise SettingsError(
-            f"face is {one_line(repr(chosen))}: give all, largest, or indices from 0, the largest face"
-        )
 
 
 @dataclass(frozen=True)
@@ -139,10 +117,12 @@ class RestoreSettings:
     face: FaceChoice = setting(
         "all",
         "photo",
-        "Which faces are restored: all, largest, or numbers such as 0,2, where 0 is the largest face.",
+        "Which faces are restored: all, largest, centre, or numbers such as 0,2, where 0 is the largest "
+        "face; and rules, which all must hold: min=48px and max=400px for the width, sharper<0.6 for blurred "
+        "or noisy faces only, and, as the last, person=FILE for the person in another photo.",
         metavar="WHICH",
         parse=parse_faces,
-        validate=_check_face,
+        validate=check_face,
     )
     upscale: Upscale = setting(
         1, "photo", "Enlarge the photo by this factor (Lanczos); faces are restored at the larger size."

@@ -1,7 +1,7 @@
 """A labelled sheet of one photo restored in several ways, to choose from: presets, or model packages."""
 
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from math import inf
 from pathlib import Path
@@ -15,7 +15,7 @@ from base.text import one_line
 from runtime.faces.align import AlignedFace, cut_out, joined, resizing
 from runtime.faces.face import Face
 from runtime.pixels import Pixels
-from runtime.prepared import PreparedPhoto, choose_faces
+from runtime.prepared import PreparedPhoto
 from runtime.restorer import Restorer
 from runtime.result import RestoreResult
 from runtime.settings.config_file import Config
@@ -73,9 +73,9 @@ def for_comparison(resolved: ResolvedSettings, faces: tuple[int, ...]) -> Resolv
     return ResolvedSettings(replace(resolved.settings, **common), by_face)
 
 
-def faces_to_show(found: Sequence[Face], resolved: ResolvedSettings) -> tuple[int, ...]:
+def faces_to_show(chosen: Iterable[int]) -> tuple[int, ...]:
     """Return the indices of the faces that the sheet shows: the largest of those that are restored."""
-    return tuple(sorted(choose_faces(tuple(found), resolved.settings, resolved.by_face))[:MAX_FACES])
+    return tuple(sorted(chosen)[:MAX_FACES])
 
 
 _Way: TypeAlias = tuple[str, tuple[str, ...], RestoreResult]

@@ -115,8 +115,8 @@ def test_results_are_the_same_every_time(restorer: Restorer, group: Pixels) -> N
     [
         ({"upscale": 3}, "upscale is 3: give 1, 2 or 4"),
         ({"face": "some"}, "face is 'some'"),
-        ({"face": (-1,)}, "indices from 0"),
-        ({"face": ()}, "indices from 0"),
+        ({"face": (-1,)}, "0 is the largest face"),
+        ({"face": ()}, "0 is the largest face"),
         ({"template": "mine"}, "published, ffhq"),
     ],
 )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from runtime import Restorer, RestoreSettings, preset
+from runtime.chosen_faces import choose_faces
 from runtime.faces.face import Face
 from runtime.restore import main
 from runtime.settings.config_file import Config
@@ -81,10 +82,12 @@ def test_settings_that_are_no_preset_are_compared_too() -> None:
 
 def test_the_largest_of_the_chosen_faces_are_shown() -> None:
     crowd = [face(100 * i, 0, 100 - i) for i in range(9)] + [face(0, 0, 20)]
-    assert faces_to_show(crowd, ResolvedSettings()) == tuple(range(MAX_FACES))
-    chosen = ResolvedSettings(RestoreSettings(face=(8, 3, 9)), {3: None})
-    assert faces_to_show(crowd, chosen) == (8,)
-    assert faces_to_show([], ResolvedSettings()) == ()
+    assert faces_to_show(choose_faces(tuple(crowd), RestoreSettings(), {}).settings) == tuple(
+        range(MAX_FACES)
+    )
+    chosen = choose_faces(tuple(crowd), RestoreSettings(face=(8, 3, 9)), {3: None})
+    assert faces_to_show(chosen.settings) == (8,)
+    assert faces_to_show([]) == ()
 
 
 def test_the_sheet_shows_the_photo_beside_each_way_to_restore_it(
