@@ -9,7 +9,7 @@ from base.files import sweep
 from base.text import one_line
 from runtime.commands.batch import run_jobs, show, with_progress
 from runtime.commands.jobs import Job, plan, remaining
-from runtime.commands.options import RunOptions, checked_run_options, open_restorer, parser
+from runtime.commands.options import RunOptions, checked_run_options, open_restorer, parser, provenance_of
 from runtime.commands.paths import check_paths
 from runtime.commands.report import Header, describe_run
 from runtime.commands.report_journal import Earlier, read_earlier
@@ -40,6 +40,7 @@ def _restore(options: argparse.Namespace) -> int:
     earlier = read_earlier(options.report) if options.resume and options.report else Earlier()
     jobs = _planned(options, earlier)
     check_paths(jobs, options, wanted)
+    provenance = provenance_of(options, wanted.package)
     left = _left(jobs, options)
     with open_restorer(wanted) as restorer:
         if options.list_faces or options.compare_presets or options.compare_packages:
@@ -49,7 +50,7 @@ def _restore(options: argparse.Namespace) -> int:
         done = [job for job in jobs if job not in set(left)]
         header = _header(options, wanted, restorer)
         with RunRecord(jobs, done, options.report, header, earlier) as record:
-            run_jobs(left, Steps(options, wanted.resolved, restorer, record, len(jobs) > 1))
+            run_jobs(left, Steps(options, wanted.resolved, restorer, record, provenance, len(jobs) > 1))
     return SOME_FAILED if record.some_failed else DONE
 
 
@@ -90,6 +91,7 @@ def _header(options: argparse.Namespace, wanted: RunOptions, restorer: Restorer)
         detector=wanted.detector.name if wanted.detector else None,
         recogniser=wanted.recogniser.name if wanted.recogniser else None,
         strip_metadata=options.strip_metadata,
+        provenance=options.provenance or bool(options.sign),
         accept_damaged=options.accept_damaged,
     )
 

@@ -21,9 +21,11 @@ from runtime.commands.options import (
     add_machine,
     add_max_megapixels,
     add_privacy,
+    add_provenance,
     add_settings,
     given_settings,
     open_restorer,
+    provenance_of,
     run_options,
 )
 from runtime.hotfolder.folders import RESERVED, Originals, holding
@@ -89,6 +91,7 @@ def parser() -> CommandParser:
     add("--compare", type=Path, metavar="FOLDER", help="A folder for a before/after sheet of each photo.")
     add_accept_damaged(parser)
     add_privacy(parser)
+    add_provenance(parser)
     add_config(parser)
 
     group = parser.add_argument_group("when and how often")
@@ -145,6 +148,7 @@ def _watch(options: argparse.Namespace) -> int:
     presets = {
         name: resolve_settings(wanted.config, given_settings(options), name) for name in wanted.config.presets
     }
+    provenance = provenance_of(options, wanted.package)
     log, status = Log(options.log_format), Status()
     with ExitStack() as stack:
         folders = stack.enter_context(holding(options.photos, options.output, rules.originals))
@@ -153,7 +157,7 @@ def _watch(options: argparse.Namespace) -> int:
         journal = stack.enter_context(closing(Journal(folders.state / "journal.sqlite")))
         settings_for = preset_by_folder(presets, wanted.resolved, partial(_warn_of_folder, log))
         restorer = WarmRestorer(lambda: open_restorer(wanted), partial(_log_backend, log, status))
-        watcher = Watcher(Resources(folders, journal, rules, settings_for, restorer, status, log))
+        watcher = Watcher(Resources(folders, journal, rules, settings_for, restorer, status, log, provenance))
         stopped_by = stack.enter_context(_stopping_at_signals(watcher))
         file = options.heartbeat or folders.state / "heartbeat.json"
         stack.enter_context(closing(Heartbeat(file, status, every=rules.heartbeat_every)))

@@ -12,7 +12,9 @@ from base.text import one_line
 from engines.licences import without_grant
 from engines.package import Manifest, Package, open_package
 from runtime.commands.build_progress import told_when_building
+from runtime.content_credentials import open_key
 from runtime.network.backends import AUTO, DEVICES, MEMORY, BackendName, Provider
+from runtime.provenance import Provenance
 from runtime.restorer import Restorer
 from runtime.settings.config_file import Changes, Config, check_run, read_config
 from runtime.settings.face_rules import read_rules
@@ -90,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     add_max_megapixels(parser)
     add_accept_damaged(parser)
     add_privacy(parser)
+    add_provenance(parser)
     add_config(parser)
     add_settings(parser)
     _add_sheets(parser)
@@ -175,6 +178,30 @@ def add_privacy(parser: argparse.ArgumentParser) -> None:
         "Write no EXIF (with its GPS position), XMP, captions or comments. Colours and resolution are kept."
     )
     parser.add_argument("--strip-metadata", action="store_true", help=about)
+
+
+def add_provenance(parser: argparse.ArgumentParser) -> None:
+    """Add the options that write what was done into results."""
+    about = (
+        "Write what was done into the result: an entry in its XMP history with the program, the package and "
+        "its hash, the settings, and the faces. A photo in which nothing is restored stays as it is."
+    )
+    parser.add_argument("--provenance", action="store_true", help=about)
+    about = (
+        "Also sign it as a C2PA manifest (content credentials), with a private key and its chain of "
+        "certificates. Needs the extra `c2pa`."
+    )
+    parser.add_argument("--sign", nargs=2, type=Path, metavar=("KEY.pem", "CERTIFICATES.pem"), help=about)
+
+
+def provenance_of(options: argparse.Namespace, package: str | Path | None) -> Provenance | None:
+    """Return what writes the provenance into results; None if it was not asked for.
+
+    Raises PackageError, SettingsError for a key that does not sign, and GpenEdgeError without the extra.
+    """
+    if not (options.provenance or options.sign):
+        return None
+    return Provenance(open_package(package), open_key(*options.sign) if options.sign else None)
 
 
 def _add_sheets(parser: argparse.ArgumentParser) -> None:

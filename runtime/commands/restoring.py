@@ -20,6 +20,7 @@ from runtime.commands.restored_photo import check_size, restored
 from runtime.commands.run_record import RunRecord
 from runtime.photo.reader import Photo, read_photo
 from runtime.photo.writer import write_photo
+from runtime.provenance import Provenance
 from runtime.restorer import Restorer
 from runtime.result import RestoreResult
 from runtime.settings.resolved import ResolvedSettings
@@ -55,6 +56,8 @@ class Steps:
     settings: ResolvedSettings
     restorer: Restorer
     record: RunRecord
+    provenance: Provenance | None
+    """Writes what was done into results; None writes nothing."""
     several: bool
     """Whether the run has more than one photo."""
     shown: set[str] = field(default_factory=set)
@@ -86,6 +89,8 @@ class Steps:
         """
         result, timings = restoration.result, dict(restoration.timings)
         photo = restored(restoration.original, result, strip_metadata=self.options.strip_metadata)
+        if self.provenance:
+            photo = self.provenance.written(photo, restoration.original, result, self.settings)
         if job.copy and keeps_name(photo):
             job = replace(job, output=job.copy)
         self.record.begin(job, describe_photo(job.photo, job.output, result.every_face, timings))

@@ -147,6 +147,8 @@ class Processor:
         result = restore_pages(self._resources.restorer.restore, photo, resolved)
         timings |= result.timings
         whole = restored(photo, result, strip_metadata=self._rules.strip_metadata)
+        if self._resources.provenance:
+            whole = self._resources.provenance.written(whole, photo, result, resolved)
         codes = tuple(warning.code for face in result.every_face for warning in face.warnings)
         output = Path(result_name(entry.path, whole))
         sentences = [*remarks(result, resolved), *file_remarks(whole, output)]

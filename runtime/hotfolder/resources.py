@@ -10,6 +10,7 @@ from runtime.hotfolder.log import Log
 from runtime.hotfolder.preset_folders import SettingsFor
 from runtime.hotfolder.rules import Rules
 from runtime.hotfolder.status import Status
+from runtime.provenance import Provenance
 from runtime.warm_restorer import WarmRestorer
 
 
@@ -24,5 +25,7 @@ class Resources:
     restorer: WarmRestorer
     status: Status
     log: Log
+    provenance: Provenance | None = None
+    """Writes what was done into results; None writes nothing."""
     clock: Clock = field(default_factory=Clock)
     disk: Disk = field(default_factory=Disk)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 from PIL.BmpImagePlugin import BmpImageFile
@@ -64,6 +64,10 @@ _OTHER_BYTES = 64_000_000
 """Bytes for metadata, thumbnails and the further images of an MPO."""
 
 
+Seal: TypeAlias = Callable[[bytes, str], bytes]
+"""Returns a written file's bytes, signed; its arguments are the bytes and the suffix with its dot."""
+
+
 @dataclass(frozen=True, eq=False)
 class Photo:
     """A photo in memory; use `dataclasses.replace` to exchange its pixels for restored ones."""
@@ -78,6 +82,8 @@ class Photo:
     """Further pages of a TIFF."""
     content: bytes | None = None
     """The file's own bytes, written instead of the pixels if nothing was changed."""
+    seal: Seal | None = None
+    """Signs the written file; None signs nothing. It is not used for `content`."""
 
     def __post_init__(self) -> None:
         pixels, alpha = self.pixels, self.alpha

@@ -21,7 +21,7 @@ from PIL.TiffImagePlugin import (
 )
 from PIL.TiffTags import BYTE, UNDEFINED
 
-from base.errors import PhotoError
+from base.errors import GpenEdgeError, PhotoError
 from base.files import draft_beside, write_atomically, write_new
 from base.text import cause_of, one_line
 from runtime.photo.captions import (
@@ -196,7 +196,15 @@ def _encode(file: BinaryIO, photo: Photo, path: Path) -> None:
         file.write(photo.content)
         return
     try:
-        _WRITERS[path.suffix.lower()](file, photo)
+        suffix = path.suffix.lower()
+        if photo.seal is None:
+            _WRITERS[suffix](file, photo)
+            return
+        unsealed = io.BytesIO()
+        _WRITERS[suffix](unsealed, photo)
+        file.write(photo.seal(unsealed.getvalue(), suffix))
+    except GpenEdgeError:
+        raise
     except Exception as error:  # Pillow raises many kinds, such as ValueError for a side that is too long
         raise PhotoError(f"cannot write {one_line(path)}: {cause_of(error)}") from error
 

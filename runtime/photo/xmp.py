@@ -66,9 +66,7 @@ def without_parts(xmp: bytes, *, extended: bool = True) -> tuple[bytes | None, f
     """
     if not _MENTIONED.search(xmp) and (extended or b"HasExtendedXMP" not in xmp):
         return xmp, frozenset()
-    if len(xmp) > _LONGEST or b"<!DOCTYPE" in xmp or b"<!ENTITY" in xmp:
-        return None, frozenset({_FURTHER})
-    document = _parsed(xmp.rstrip(b"\0 \r\n\t"))
+    document = document_of(xmp, namespaces=(True, False))
     if document is None:
         return None, frozenset({_FURTHER})
     found: set[str] = set()
@@ -76,16 +74,24 @@ def without_parts(xmp: bytes, *, extended: bool = True) -> tuple[bytes | None, f
     if not found:
         return xmp, frozenset()
     _drop_declarations(document, _used_namespaces(document))
-    return "".join(node.toxml() for node in document.childNodes).encode(), frozenset(
-        found - {""} - ({_FURTHER} if found - {_FURTHER, ""} else set())
-    )
+    return packet_of(document), frozenset(found - {""} - ({_FURTHER} if found - {_FURTHER, ""} else set()))
 
 
-def _parsed(xmp: bytes) -> minidom.Document | None:
-    """Return a packet as a document; None if it is not XML. Some packets declare no namespaces."""
-    for namespaces in (True, False):
+def packet_of(document: minidom.Document) -> bytes:
+    """Return a document as a packet."""
+    return "".join(node.toxml() for node in document.childNodes).encode()
+
+
+def document_of(xmp: bytes, namespaces: tuple[bool, ...] = (True,)) -> minidom.Document | None:
+    """Return a packet as a document; None if it is not XML, too long, or declares entities.
+
+    namespaces  ways to read it, in order: some packets declare no namespaces
+    """
+    if len(xmp) > _LONGEST or b"<!DOCTYPE" in xmp or b"<!ENTITY" in xmp:
+        return None
+    for each in namespaces:
         try:
-            return expatbuilder.parseString(xmp, namespaces=namespaces)
+            return expatbuilder.parseString(xmp.rstrip(b"\0 \r\n\t"), namespaces=each)
         except (ExpatError, ValueError, LookupError):
             continue
     return None
