@@ -17,9 +17,11 @@ from engines.package import Package, Template
 from runtime.chosen_faces import ChosenFaces, Judge, choose_faces
 from runtime.face_warnings import face_warnings, not_parsed
 from runtime.face_work import CutFace, FaceWork, SeenFace, see
-from runtime.faces.align import AlignedFace, align
+from runtime.faces.align import AlignedFace, align, inverted
 from runtime.faces.detect import Detector
 from runtime.faces.face import Face
+from runtime.faces.mesh import FaceMesh
+from runtime.faces.mesh_network import MeshFinder, placed
 from runtime.faces.parsing import Parser
 from runtime.faces.recognise import Descriptor, Recogniser
 from runtime.faces.regions import region_weights
@@ -64,6 +66,7 @@ class Networks:
     """Returns the recogniser, which is opened when it is first needed."""
     person: Callable[[Path], Descriptor]
     """Returns the descriptor of the person in a photo."""
+    meshes: MeshFinder | None = None
 
 
 class PreparedPhoto:
@@ -187,11 +190,13 @@ class PreparedPhoto:
     def _cut(
         self, found: tuple[Face, ...], wanted: RunOptions, template: Template, clock: StageClock
     ) -> dict[int, CutFace]:
-        """Return the faces cut out of the photo and parsed."""
+        """Return the faces cut out of the photo, with their meshes, and parsed."""
         size, parser = self._networks.package.manifest.size, self._networks.parser
         new = [i for i in wanted if (template, i) not in self._cuts]
+        with clock.stage("mesh", len(new)) as done:
+            meshes = {i: self._mesh(found[i], done) for i in new}
         with clock.stage("align", len(new)):
-            aligned = for_each(new, lambda i: align(self._photo, found[i], size, template))
+            aligned = for_each(new, lambda i: self._aligned(found[i], meshes[i], size, template))
         if parser:
             with clock.stage("parsing", len(new)) as done:
                 for i in new:
@@ -203,6 +208,18 @@ class PreparedPhoto:
             others = found[:i] + found[i + 1 :]
             self._cuts[template, i] = CutFace(face, others, tonings.get(i))
         return {i: self._cuts[template, i] for i in wanted}
+
+    def _mesh(self, face: Face, done: Callable[[int], None]) -> FaceMesh | None:
+        """Return the mesh of a face, in photo pixels."""
+        finder = self._networks.meshes
+        mesh = finder.find(self._photo, face.landmarks) if finder else None
+        done(1)
+        return mesh
+
+    def _aligned(self, face: Face, mesh: FaceMesh | None, size: int, template: Template) -> AlignedFace:
+        """Return a face cut out of the photo, by its mesh if that is more precise."""
+        aligned = align(self._photo, placed(face, mesh), size, template)
+        return replace(aligned, mesh=mesh.moved(inverted(aligned.to_photo))) if mesh else aligned
 
     def _see(
         self, cuts: dict[int, CutFace], wanted: RunOptions, template: Template, clock: StageClock

@@ -11,6 +11,7 @@ from engines.package import Package, open_package
 from runtime.chosen_faces import ChosenFaces
 from runtime.faces.detect import Detector, open_detector
 from runtime.faces.face import Face
+from runtime.faces.mesh_network import MeshFinder, MeshNetwork
 from runtime.faces.parsing import Parser, open_parser
 from runtime.faces.recognise import Descriptor, Recogniser, open_recogniser
 from runtime.identity import know
@@ -34,6 +35,7 @@ class Restorer:
         backend: Backend,
         detector: Detector,
         parser: Parser | None = None,
+        meshes: MeshFinder | None = None,
         *,
         recogniser: Path | None = None,
         threads: int | None = None,
@@ -44,6 +46,7 @@ class Restorer:
         self.backend = backend
         self.detector = detector
         self.parser = parser
+        self.meshes = meshes
         self.epsilon = epsilon_of(package)
         """The pass threshold ε, which decides how many passes of the network a face takes."""
 
@@ -92,6 +95,7 @@ class Restorer:
             networks,
             open_detector(detector, threads=threads),
             parser,
+            MeshNetwork(threads),
             recogniser=recogniser,
             threads=threads,
         )
@@ -198,7 +202,7 @@ class Restorer:
     def close(self) -> None:
         """Release the networks' memory; prepared photos can no longer be restored."""
         self.backend.close()
-        self.parser = None
+        self.parser = self.meshes = None
 
     def _of(self, photo: Pixels, found: tuple[Face, ...] | None = None) -> PreparedPhoto:
         networks = Networks(
@@ -209,6 +213,7 @@ class Restorer:
             self.epsilon,
             lambda: self.recogniser,
             self.person,
+            self.meshes,
         )
         return PreparedPhoto(networks, photo, found)
 

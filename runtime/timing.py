@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 Stage: TypeAlias = Literal[
     "read",
     "detect",
+    "mesh",
     "align",
     "parsing",
     "tone",

@@ -152,4 +152,6 @@ def _drawn_by(face: FaceResult) -> str | None:
     """Return what the regions of a face were made from; None for a face that was left alone."""
     if face.aligned is None:
         return None
-    return "parsing" if face.aligned.parsed else "landmarks"
+    if face.aligned.parsed:
+        return "parsing"
+    return "mesh" if face.aligned.mesh else "landmarks"

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from base.errors import PhotoError
 from engines.package import Template
 from runtime.faces.face import Face
+from runtime.faces.mesh import FaceMesh
 from runtime.faces.parsed import ParsedFace
 from runtime.pixels import Matrix, Pixels, as_float
 
@@ -64,6 +65,9 @@ class AlignedFace:
 
     parsed: ParsedFace | None = None
     """What a face-parsing network sees in the crop, if it was run and its result is plausible."""
+
+    mesh: FaceMesh | None = None
+    """The mesh on the face, in crop pixels, if one was found."""
 
     @property
     def scale(self) -> float:

@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from runtime.faces.align import AlignedFace
-from runtime.faces.regions import GRID, HEAD, Ellipsoid, cover, crop_landmarks, enlarged, head_pose
+from runtime.faces.ellipsoids import HEAD, Ellipsoid, cover, head_pose
+from runtime.faces.regions import GRID, crop_landmarks, enlarged
 from runtime.pixels import Map
 
 NECK = Ellipsoid("other", "eyes", (0.0, 1.75, -0.80), (0.62, 0.75, 0.62))

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from base.files import write_atomically
 from runtime.faces.align import AlignedFace
+from runtime.faces.mesh import LEFT_BROW, LEFT_EYE, LIPS, OVAL, RIGHT_BROW, RIGHT_EYE
 from runtime.faces.regions import crop_landmarks, edge_mask, region_masks_of
 from runtime.sheets.before_after import FACE, INK, LABEL, MARGIN, MAX_FACES, PAPER, Tile, face_tile
 
@@ -25,6 +26,8 @@ COLOURS = {
 """RGB of each region."""
 TINT = 0.4
 """Opacity of a region's colour over the crop."""
+CONTOURS = (OVAL, LEFT_EYE, RIGHT_EYE, LEFT_BROW, RIGHT_BROW, LIPS)
+"""Outlines of the mesh that are drawn over the regions."""
 DOT = 3
 """Radius of a landmark."""
 
@@ -41,7 +44,9 @@ def write_masks_sheet(path: Path, faces: Sequence[AlignedFace]) -> None:
 
 
 def _drawn_by(face: AlignedFace) -> str:
-    return "regions, by face parsing" if face.parsed else "regions, by the landmarks"
+    if face.parsed:
+        return "regions, by face parsing"
+    return "regions, by the mesh" if face.mesh else "regions, by five landmarks"
 
 
 def _drawn(rows: list[tuple[Tile, Tile, Tile]], by: list[str]) -> Image.Image:
@@ -72,6 +77,10 @@ def _tiles(face: AlignedFace) -> tuple[Tile, Tile, Tile]:
     )
     regions = Image.fromarray(face_tile((1 - TINT) * face.crop + TINT * tints))
     pen = ImageDraw.Draw(regions)
+    if face.mesh:
+        for points in CONTOURS:
+            outline = (face.mesh.outline(points) + 0.5) * FACE / size - 0.5
+            pen.line([*map(tuple, outline.tolist()), tuple(outline[0].tolist())], "white")
     for x, y in (landmarks + 0.5) * FACE / size - 0.5:
         pen.ellipse((x - DOT, y - DOT, x + DOT, y + DOT), "red", "white")
     edges = np.repeat(edge_mask(face.crop)[:, :, None], 3, axis=2)

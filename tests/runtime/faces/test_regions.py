@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from base.errors import SettingsError
 from runtime.faces.align import TEMPLATES, AlignedFace, align
+from runtime.faces.ellipsoids import SOFTNESS
 from runtime.faces.face import Face
 from runtime.faces.regions import (
     REGIONS,
-    SOFTNESS,
     check_weights,
     crop_landmarks,
     edge_mask,

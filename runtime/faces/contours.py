@@ -1,0 +1,76 @@
+"""Regions of a face that follow the contours of its mesh.
+
+Eyes, brows, lips, nose, forehead and cheeks are polygons of the mesh, with soft edges. The mesh ends at the
+face's outline; ears and skull are the ellipsoids of `ellipsoids`, in the pose of the mesh.
+"""
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.faces import mesh
+from runtime.faces.ellipsoids import HEAD, SOFTNESS, cover, head_pose
+from runtime.faces.mesh import FaceMesh
+from runtime.pixels import Map
+
+CONTOURS = (
+    ("cheek", (mesh.OVAL,), 0.04),
+    ("forehead", (mesh.FOREHEAD,), 0.04),
+    ("nose", (mesh.NOSE,), 0.02),
+    ("lip", (mesh.LIPS,), 0.03),
+    ("brow", (mesh.LEFT_BROW, mesh.RIGHT_BROW), 0.05),
+    ("eye", (mesh.LEFT_LID, mesh.RIGHT_LID), 0.02),
+)
+"""Region, outlines, and how far the region extends beyond them, in face units; each covers those above it."""
+SUBPIXELS = 4  # bits of the fraction of a pixel in polygons
+
+
+def painted_contours(
+    face: FaceMesh, grid: int, colours: Mapping[str, NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Paint a head over `other`, in C values per region: C×G×G.
+
+    face  in pixels of the grid
+    """
+    pose = head_pose(face.landmarks)
+    canvas = np.tile(colours["other"][:, None, None], (1, grid, grid))
+    for part in HEAD:
+        if part.region in ("hair", "ear"):
+            rows, columns, covered = cover(part, pose, grid)
+            under = canvas[:, rows, columns]
+            under += covered * (colours[part.region][:, None, None] - under)
+    for region, outlines, grown in CONTOURS:
+        covered = soft_outlines(face, outlines, grid, grown * pose.unit, SOFTNESS * pose.unit)
+        canvas += covered * (colours[region][:, None, None] - canvas)
+    return canvas
+
+
+def soft_outlines(
+    face: FaceMesh, outlines: tuple[tuple[int, ...], ...], grid: int, grown: float, softness: float
+) -> Map:
+    """Return the coverage of each pixel by some outlines of a mesh: G×G in [0, 1].
+
+    face      in pixels of the grid
+    grown     how far the area extends beyond them, in pixels
+    softness  width of the soft edge, in pixels
+    """
+    inside = np.zeros((grid, grid), np.uint8)
+    polygons = [
+        np.rint(face.outline(points).clip(-grid, 2 * grid) * (1 << SUBPIXELS)).astype(np.int32)
+        for points in outlines
+    ]
+    for polygon in polygons:
+        cv2.fillPoly(inside, [polygon], 255, cv2.LINE_AA, SUBPIXELS)
+    if wide := round(2 * grown):
+        cv2.polylines(inside, polygons, True, 255, wide, cv2.LINE_AA, SUBPIXELS)
+    return _softened(inside, softness)
+
+
+def _softened(inside: NDArray[np.uint8], width: float) -> Map:
+    """Return an area with an edge of some width, half of it outside: a box blur, twice."""
+    side = 2 * max(1, round(width / 4)) + 1
+    once = cv2.blur(inside.astype(np.float32), (side, side))
+    # A little more, so that the inside is exactly 1 in spite of rounding.
+    return np.asarray(np.clip(cv2.blur(once, (side, side)) / np.float32(254.9), 0, 1), np.float32)
