@@ -172,7 +172,7 @@ def _slow(settings: RestoreSettings, epsilon: float) -> FaceWarning:
 def not_parsed() -> FaceWarning:
     """Return the warning for a face in which the face-parsing network found none."""
     sentence = (
-        "the face-parsing network finds no plausible face here: the regions follow the five landmarks "
+        "the face-parsing network finds no plausible face here: the regions follow the face's landmarks "
         "instead, so hair and background are separated only roughly"
     )
     return FaceWarning("not-parsed", sentence)

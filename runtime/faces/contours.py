@@ -21,9 +21,10 @@ CONTOURS = (
     ("nose", (mesh.NOSE,), 0.02),
     ("lip", (mesh.LIPS,), 0.03),
     ("brow", (mesh.LEFT_BROW, mesh.RIGHT_BROW), 0.05),
-    ("eye", (mesh.LEFT_LID, mesh.RIGHT_LID), 0.02),
+    ("eye", (mesh.LEFT_LID, mesh.RIGHT_LID), 0.05),
 )
 """Region, outlines, and how far the region extends beyond them, in face units; each covers those above it."""
+EDGE = 0.3  # σ of a blur over the width of the edge that it makes
 SUBPIXELS = 4  # bits of the fraction of a pixel in polygons
 
 
@@ -69,8 +70,7 @@ def soft_outlines(
 
 
 def _softened(inside: NDArray[np.uint8], width: float) -> Map:
-    """Return an area with an edge of some width, half of it outside: a box blur, twice."""
-    side = 2 * max(1, round(width / 4)) + 1
-    once = cv2.blur(inside.astype(np.float32), (side, side))
+    """Return an area with a soft edge of some width, half of it outside."""
+    soft = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), EDGE * max(width, 1))
     # A little more, so that the inside is exactly 1 in spite of rounding.
-    return np.asarray(np.clip(cv2.blur(once, (side, side)) / np.float32(254.9), 0, 1), np.float32)
+    return np.asarray(np.clip(soft / np.float32(254.9), 0, 1), np.float32)

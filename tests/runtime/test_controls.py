@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from base.errors import SettingsError
 from runtime import Restorer, RestoreSettings, preset
-from runtime.faces.regions import crop_landmarks, region_masks
+from runtime.faces.regions import region_masks_of
 from runtime.finish.paste import face_rectangle
 from runtime.settings.presets import PRESETS
 from runtime.settings.settings import Upscale
@@ -127,7 +127,7 @@ def test_a_region_of_weight_zero_keeps_its_pixels_bit_for_bit(restorer: Restorer
         (face,) = result.faces
         assert face.aligned is not None
         # The photo's pixels that lie well inside an eye, so that no neighbour outside has a part in them.
-        eye = region_masks(crop_landmarks(face.aligned), len(face.aligned.crop))["eye"] > 0.999
+        eye = region_masks_of(face.aligned)["eye"] > 0.999
         rows, columns = np.nonzero(cv2.erode(eye.astype(np.uint8), np.ones((3, 3))))
         places = np.stack([columns, rows, np.ones_like(rows)]).T @ face.aligned.to_photo.T
         x, y = np.rint(places).astype(int).T
@@ -247,7 +247,7 @@ def test_a_region_of_weight_zero_stays_bit_identical_under_all_repairs(
     result = restorer.restore(photo, settings)
     face = result.faces[0]
     assert face.aligned is not None
-    lip = region_masks(crop_landmarks(face.aligned), len(face.aligned.crop))["lip"] > 0.999
+    lip = region_masks_of(face.aligned)["lip"] > 0.999
     rows, columns = np.nonzero(cv2.erode(lip.astype(np.uint8), np.ones((3, 3))))
     places = np.stack([columns, rows, np.ones_like(rows)]).T @ face.aligned.to_photo.T
     x, y = np.rint(places).astype(int).T

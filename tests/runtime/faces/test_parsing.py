@@ -240,7 +240,7 @@ def test_the_command_line_goes_by_the_network(seeing, portrait, portrait_file, t
     assert masks.read_bytes() != (tmp_path / "plain.png").read_bytes()
 
 
-def test_a_network_that_sees_no_face_gives_way_to_the_landmarks(
+def test_a_network_that_sees_no_face_gives_way_to_the_mesh(
     blind, tiny_package, portrait_file, tmp_path, capsys
 ):
     photos = {}
@@ -250,7 +250,7 @@ def test_a_network_that_sees_no_face_gives_way_to_the_landmarks(
         assert main([*map(str, arguments), "--face-mask-weights", "eye=0.5", "--budget", "600"]) == 0
         photos[name] = np.asarray(Image.open(out))
         (face,) = json.loads(report.read_text())["photos"][0]["faces"]
-        assert face["regions"] == "landmarks"
+        assert face["regions"] == "mesh"
         codes = [warning["code"] for warning in face["warnings"]]
         assert ("not-parsed" in codes) == (name == "blind")
         said = capsys.readouterr().err
