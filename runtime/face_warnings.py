@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from runtime.faces.face import Face
 from runtime.faces.no_information import Missing
 from runtime.faces.recognise import ANOTHER
+from runtime.finish.covered import Covered
 from runtime.finish.fine_detail import Above
 from runtime.identity import Identity
 from runtime.network.loop import LoopResult
@@ -16,6 +17,8 @@ TINY = 24
 """Faces narrower than this many photo pixels hold too little detail to restore."""
 INVENTS = 1.1
 """Above this degradation scale the prior starts to invent moles and scars."""
+TURNED = 40.0
+"""Degrees from which on a face counts as turned away; networks have seen few such faces."""
 HALFWAY = 0.5
 """Below this progress the latent has hardly moved away from the photo."""
 
@@ -52,6 +55,8 @@ def face_warnings(
     settings: RestoreSettings,
     *,
     missing: Missing | None = None,
+    covered: Covered | None = None,
+    yaw: float = 0.0,
     above: Above | None = None,
     far: bool = False,
     identity: Identity | None = None,
@@ -61,6 +66,8 @@ def face_warnings(
 
     loop     None for a face that was left alone
     missing  its areas without information, if any
+    covered  what lies before it, if anything
+    yaw      degrees by which it is turned
     above    its detail above the crop's resolution, if the photo is finer
     far      whether the network's colours are far from the photo's
     identity whether it is still the same person, if that was measured
@@ -71,6 +78,10 @@ def face_warnings(
     found = []
     if missing is not None:
         found.append(_missing(missing, filled=settings.fill_missing))
+    if covered is not None:
+        found.append(_CLOSED_EYES if covered.opened else _covered(covered))
+    if abs(yaw) >= TURNED:
+        found.append(_turned(yaw))
     if above and above.is_much:
         found.append(_LARGER_THAN_MODEL)
     if far:
@@ -113,9 +124,7 @@ _IDENTITY_UNKNOWN = FaceWarning(
 
 def _missing(missing: Missing, *, filled: bool) -> FaceWarning:
     """Report in a photographer's words where information is missing, how much, and what was done."""
-    names = [NAMES[region] for region in missing.regions]
-    where = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-    share = "under 1%" if missing.share < 0.01 else f"{missing.share:.0%}"
+    where, share = _where(missing.regions), _percent(missing.share)
     done = (
         "it was filled from its surroundings, and the result is a guess" if filled else "it was left as it is"
     )
@@ -138,6 +147,38 @@ def _about_identity(identity: Identity) -> Iterable[FaceWarning]:
         )
         sentence = f"{done} was applied to the face, because more would change the person (--same-person)"
         yield FaceWarning("identity-limited", sentence)
+
+
+def _covered(covered: Covered) -> FaceWarning:
+    """Report where something lies before the face."""
+    where, share = _where(covered.regions), _percent(covered.share)
+    sentence = (
+        f"something lies before {share} of the face ({where}), which the network would have drawn over: the "
+        "photo's own pixels were kept there"
+    )
+    return FaceWarning("covered", sentence)
+
+
+_CLOSED_EYES = FaceWarning(
+    "closed-eyes", "the eyes are closed, and the network would have opened them: they were left as they are"
+)
+
+
+def _turned(yaw: float) -> FaceWarning:
+    sentence = (
+        f"the face is turned by about {abs(yaw):.0f}°, and the network has seen few such faces: compare the "
+        "result with the photo"
+    )
+    return FaceWarning("turned-away", sentence)
+
+
+def _where(regions: tuple[str, ...]) -> str:
+    names = [NAMES[region] for region in regions]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _percent(share: float) -> str:
+    return "under 1%" if share < 0.01 else f"{share:.0%}"
 
 
 def _hallucination(scale: float) -> FaceWarning:

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace, scaled
 from runtime.faces.face import Face
-from runtime.faces.no_information import Missing, fill_missing, find_missing, keep_missing
+from runtime.faces.no_information import Missing, fill_missing, find_missing, keep_missing, left_alone
 from runtime.faces.regions import crop_landmarks
+from runtime.finish.covered import Covered, find_covered
 from runtime.finish.fine_detail import WHOLE, Above, Bands, enlarged_noise, find_above
 from runtime.finish.grain import face_grain
 from runtime.finish.hand_back import HandBack
@@ -139,6 +140,14 @@ class FaceWork:
         """The face in the coordinates of the enlarged photo."""
         return scaled(self.seen.aligned, self.settings.upscale)
 
+    @cached_property
+    def covered(self) -> Covered | None:
+        """What lies before the face and would be drawn over."""
+        missing = self.seen.cut.missing
+        return find_covered(
+            self.seen.aligned, self.restored, self.seen.noise, missing.hole if missing else None
+        )
+
     @property
     def colours_are_far(self) -> bool:
         """Whether the network's colours are far from the photo's."""
@@ -155,6 +164,8 @@ class FaceWork:
             seen.cut.missing,
             filled=seen.filled is not None,
         )
+        if self.covered:
+            left = left_alone(left, self.covered.area)
         steps = steps_of(settings)
         finish = steps or settings.grain or settings.multiscale_blend or settings.strength < 1
         if not (left.any() or seen.above or seen.filled is not None or finish or share is not None):

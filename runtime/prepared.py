@@ -373,6 +373,8 @@ class PreparedPhoto:
             work.loop,
             work.settings,
             missing=work.seen.cut.missing,
+            covered=work.covered,
+            yaw=aligned.mesh.yaw if aligned.mesh else 0.0,
             above=work.seen.above,
             far=work.colours_are_far,
             identity=identity,

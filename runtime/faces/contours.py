@@ -20,8 +20,9 @@ CONTOURS = (
     ("forehead", (mesh.FOREHEAD,), 0.04),
     ("nose", (mesh.NOSE,), 0.02),
     ("lip", (mesh.LIPS,), 0.03),
-    ("brow", (mesh.LEFT_BROW, mesh.RIGHT_BROW), 0.05),
     ("eye", (mesh.LEFT_LID, mesh.RIGHT_LID), 0.05),
+    ("brow", (mesh.LEFT_OVER_EYE, mesh.RIGHT_OVER_EYE), 0.055),
+    ("eye", (mesh.LEFT_EYE, mesh.RIGHT_EYE), 0.0),
 )
 """Region, outlines, and how far the region extends beyond them, in face units; each covers those above it."""
 EDGE = 0.3  # σ of a blur over the width of the edge that it makes

@@ -19,14 +19,12 @@ from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace
 from runtime.faces.face import Face
-from runtime.faces.regions import GRID, crop_landmarks, region_masks
+from runtime.faces.regions import FACE, GRID, crop_landmarks, region_masks
 from runtime.pixels import Map
 
 Area = NDArray[np.bool_]
 """G×G."""
 
-FACE = ("eye", "brow", "nose", "lip", "cheek", "forehead")
-"""The regions of the face proper."""
 FEATURES = ("eye", "brow", "nose", "lip")
 """Regions that filling cannot reconstruct."""
 SMOOTH = 1.0  # σ in grid pixels: evens out the noise of a scan before flatness is judged
@@ -124,8 +122,12 @@ def keep_missing(kappa: Map, missing: Missing | None, *, filled: bool = False) -
     """Return κ with all missing areas left to the photo, except those that are filled."""
     if missing is None:
         return kappa
-    kept = np.maximum(missing.hole - missing.fillable, 0) if filled else missing.hole
-    return np.asarray(1 - (1 - kappa) * (1 - kept), np.float32)
+    return left_alone(kappa, np.maximum(missing.hole - missing.fillable, 0) if filled else missing.hole)
+
+
+def left_alone(kappa: Map, area: Map) -> Map:
+    """Return κ, S×S, with an area, S×S in [0, 1], left to the photo."""
+    return np.asarray(1 - (1 - kappa) * (1 - area), np.float32)
 
 
 def fill_missing(crop: NDArray[np.float32], missing: Missing) -> NDArray[np.float32]:

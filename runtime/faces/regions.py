@@ -27,6 +27,8 @@ REGIONS = ("eye", "brow", "nose", "lip", "cheek", "forehead", "ear", "hair", "ot
 jaw; `forehead` includes the temples; `hair` is the skull outside the face, `other` neck, clothes and
 background.
 """
+FACE = ("eye", "brow", "nose", "lip", "cheek", "forehead")
+"""The regions of the face proper."""
 WEIGHT_NAMES = (*REGIONS, "edge", "face")
 """Names that take a weight: a region, strong edges in any region, or all regions at once."""
 WEIGHT_RANGE = (0.0, 2.0)
