@@ -24,7 +24,8 @@ from runtime.provenance import Provenance
 from runtime.restorer import Restorer
 from runtime.result import RestoreResult
 from runtime.settings.resolved import ResolvedSettings
-from runtime.sheets.before_after import write_sheet
+from runtime.sheets.before_after import FACE, write_sheet
+from runtime.sheets.labelled_faces import labelled_faces
 from runtime.sheets.regions import write_masks_sheet
 from runtime.timing import timed
 
@@ -99,7 +100,7 @@ class Steps:
                 write_sheet(job.sheet, restoration.original.pixels, result)
                 unless_failed.enter_context(vanishing(Path(os.path.realpath(job.sheet))))
             if self._is_missing(self.options.masks):
-                faces = [face.aligned for face in result.faces if face.aligned]
+                faces = labelled_faces(restoration.original.pixels, result, FACE)
                 write_masks_sheet(self.options.masks, faces)
                 unless_failed.enter_context(vanishing(Path(os.path.realpath(self.options.masks))))
             with timed(timings, "write"):

@@ -1,7 +1,6 @@
 """A labelled before/after sheet of a photo and its faces."""
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -11,8 +10,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from base.files import write_atomically
 from runtime.faces.align import cut_out, scaled
-from runtime.pixels import Crop, Pixels, eight_bit
+from runtime.pixels import Pixels, eight_bit
 from runtime.result import RestoreResult
+from runtime.sheets.labelled_faces import labelled_faces
 
 PHOTO = 720
 """Longest side of the two pictures of the whole photo."""
@@ -29,22 +29,17 @@ Tile = NDArray[np.uint8]
 def write_sheet(path: Path, before: Pixels, result: RestoreResult) -> None:
     """Write a PNG with the photo before and after side by side, and its largest faces below in the same way.
 
+    Faces that were left out are shown too, and marked.
+
     before  H×W×3 uint8 or uint16 RGB, the input of the restoration
     """
     pairs = [("photo", fitted(before, PHOTO), fitted(result.photo, PHOTO))]
-    for i, (crop, after) in itertools.islice(_face_crops(result), MAX_FACES):
-        pairs.append((f"face {i}", face_tile(crop), face_tile(after)))
+    factor = result.settings.upscale
+    for label, face in itertools.islice(labelled_faces(before, result, FACE).items(), MAX_FACES):
+        after = cut_out(result.photo, scaled(face, factor).to_photo, len(face.crop))
+        pairs.append((label, face_tile(face.crop), face_tile(after)))
     with write_atomically(path) as file:
         _draw(pairs).save(file, "PNG")
-
-
-def _face_crops(result: RestoreResult) -> Iterator[tuple[int, tuple[Crop, Crop]]]:
-    """Yield each restored face's index and its crops before and after, both cut out of the photos."""
-    factor = result.settings.upscale
-    for i, face in enumerate(result.faces):
-        if face.aligned is not None:
-            crop = face.aligned.crop
-            yield i, (crop, cut_out(result.photo, scaled(face.aligned, factor).to_photo, len(crop)))
 
 
 def _draw(pairs: list[tuple[str, Tile, Tile]]) -> Image.Image:

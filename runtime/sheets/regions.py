@@ -1,6 +1,7 @@
 """A labelled sheet of the regions of each face."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +33,15 @@ DOT = 3
 """Radius of a landmark."""
 
 
-def write_masks_sheet(path: Path, faces: Sequence[AlignedFace]) -> None:
+def write_masks_sheet(path: Path, faces: Mapping[str, AlignedFace]) -> None:
     """Write a PNG that shows each face's crop, its regions in colour with the landmarks, and strong edges.
 
     The order is kept; if there are more than MAX_FACES faces, the first are shown.
+
+    faces  by label, see `labelled_faces`
     """
-    shown = faces[:MAX_FACES]
-    sheet = _drawn([_tiles(face) for face in shown], [_drawn_by(face) for face in shown])
+    shown = list(itertools.islice(faces.items(), MAX_FACES))
+    sheet = _drawn([_tiles(face) for _, face in shown], [(label, _drawn_by(face)) for label, face in shown])
     with write_atomically(path) as file:
         sheet.save(file, "PNG")
 
@@ -49,7 +52,7 @@ def _drawn_by(face: AlignedFace) -> str:
     return "regions, by the mesh" if face.mesh else "regions, by five landmarks"
 
 
-def _drawn(rows: list[tuple[Tile, Tile, Tile]], by: list[str]) -> Image.Image:
+def _drawn(rows: list[tuple[Tile, Tile, Tile]], names: list[tuple[str, str]]) -> Image.Image:
     """Arrange one row for each face, below a row that names the colours."""
     font = ImageFont.load_default(17)
     column, row = FACE + MARGIN, LABEL + FACE + MARGIN
@@ -61,7 +64,7 @@ def _drawn(rows: list[tuple[Tile, Tile, Tile]], by: list[str]) -> Image.Image:
         pen.rectangle((x, MARGIN, x + LABEL - 6, MARGIN + LABEL - 6), colour)
         pen.text((x + LABEL, MARGIN), region, INK, font)
     for i, tiles in enumerate(rows):
-        for k, (label, tile) in enumerate(zip((f"face {i}", by[i], "edges"), tiles, strict=True)):
+        for k, (label, tile) in enumerate(zip((*names[i], "edges"), tiles, strict=True)):
             pen.text((MARGIN + k * column, top + i * row), label, INK, font)
             sheet.paste(Image.fromarray(tile), (MARGIN + k * column, top + i * row + LABEL))
     return sheet

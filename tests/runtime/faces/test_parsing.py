@@ -236,7 +236,7 @@ def test_the_command_line_goes_by_the_network(seeing, portrait, portrait_file, t
     assert (hair == 1).all(0).sum() > 500
     np.testing.assert_array_equal(restored[kept], portrait[kept])
     assert (restored[~kept & inside] != portrait[~kept & inside]).mean() > 0.3
-    write_masks_sheet(tmp_path / "plain.png", [replace(found.aligned, parsed=None)])
+    write_masks_sheet(tmp_path / "plain.png", {"face 0": replace(found.aligned, parsed=None)})
     assert masks.read_bytes() != (tmp_path / "plain.png").read_bytes()
 
 

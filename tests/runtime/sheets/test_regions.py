@@ -21,7 +21,7 @@ def astronaut():
 
 
 def drawn(path, faces):
-    write_masks_sheet(path, faces)
+    write_masks_sheet(path, {f"face {i}": face for i, face in enumerate(faces)})
     return np.asarray(Image.open(path))
 
 
@@ -59,4 +59,4 @@ def test_the_sheet_grows_with_the_faces_up_to_a_limit(tmp_path, astronaut):
 
 def test_a_sheet_that_cannot_be_written_is_an_error_that_says_so(tmp_path, astronaut):
     with pytest.raises(PhotoError, match="cannot write"):
-        write_masks_sheet(tmp_path / "nowhere" / "masks.png", [astronaut])
+        write_masks_sheet(tmp_path / "nowhere" / "masks.png", {"face 0": astronaut})
