@@ -1,12 +1,9 @@
 """Find parts of a face without any information, covered or blown out, so that they can be kept.
 
-A patch counts if it is large and one of four: clipped at white; flatter and more sharply bordered than
-anything in a photographed face; of nearly one colour, still more sharply bordered and over the mouth, like a
-pleated mask; or perfectly uniform in a noisy face, like a bar drawn on the photo. Flatness and sharpness are
-judged by the face's own range, so that dark and faded photos are treated like others.
-Shadows have soft ends and do not count; hair, hats and backgrounds are recognised because they reach into the
-face from outside. Whatever the patch is (sunglasses, a mask, a bar drawn for privacy), it belongs to the
-photo and its pixels are kept, unless the user asks for it to be filled from the rest of the face.
+A small network recognises covers (`covered.py`); blown-out areas are large and clipped at white. Hair, hats
+and backgrounds reach into the face from outside and do not count. Whatever a cover is (sunglasses, a mask, a
+bar or a mosaic for privacy, a hand), it belongs to the photo and its pixels are kept, unless the user asks
+for it to be filled from the rest of the face.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace
+from runtime.faces.covered import covered_map
 from runtime.faces.face import Face
 from runtime.faces.regions import FACE, GRID, crop_landmarks, region_masks
 from runtime.pixels import Map
@@ -28,39 +26,26 @@ Area = NDArray[np.bool_]
 FEATURES = ("eye", "brow", "nose", "lip")
 """Regions that filling cannot reconstruct."""
 SMOOTH = 1.0  # σ in grid pixels: evens out the noise of a scan before flatness is judged
-WINDOW = 5  # size in grid pixels of the window in which flatness is judged
-FLAT = 6.0  # largest span of a flat window in each channel, in levels of 255
-EVEN = 8.0  # largest deviation of a constant patch from its own median, in levels
 WHITE = 250.0  # lowest level of all channels at which film or sensor is blown out
 NEARLY_WHITE = 225.0  # lowest level of all channels at the soft edge of a blown-out area
 BRIGHT = 200.0  # lowest level of all channels of a possible highlight that is not quite blown out
-LEAST_CONSTANT = 0.015  # smallest share of the face: a pupil or nostril is below 0.005
+LEAST_COVER = 0.015  # smallest share of the face: a pupil or nostril is below 0.005
 LEAST_WHITE = 0.03  # a flash's highlight on a forehead is below this
 LEAST_GLARE = 0.045  # of eyes and brows: glare fills a spectacle lens
-STEP = 30.0  # least difference in levels between a constant patch and its surroundings
-CLOTH = 10.0  # largest span of a smooth window between the folds of a mask, in levels, with a photo's noise
-CLOTH_EDGE = 45.0  # STEP around a mask, whose own folds and shading lie within STEP
-FOLD = 2  # half the width in grid pixels of a fold that is darker than that
-LIPS = 0.9  # share of the lips that a mask must cover
-FREE = 0.1  # share of the forehead that it may cover at most: a face in the dark is of one colour as a whole
-USUAL = 180.0  # levels from dark to light in a usual portrait; the level thresholds are for this range
+USUAL = 180.0  # levels from dark to light in a usual portrait
 FAINTEST = (
     0.2  # lowest share of that range; in a fainter face contrast is no larger than the rounding to levels
 )
-STILL = 0.6  # largest difference between a still pixel and its neighbours, in levels
-AROUND = 25  # size in grid pixels of the window in which still pixels are counted
-MOSTLY = 0.65  # share of still pixels in a drawn area: more than in a JPEG block; a mosaic has edges
-SELDOM = 0.05  # share of still pixels in the smooth parts of a noisy face
-PLAIN = 24.0  # largest span of a smooth part of a face, in levels
-LEAST_PLAIN = 0.25  # share of the face that must be smooth for its noise to be measurable
-OUTSIDE = 4  # distance in grid pixels from a patch's edge to its surroundings
-BRIDGE = 16  # distance in grid pixels within which pixels of the patch's colour are added to it
-BORDERED = 0.7  # share of its outline that must be sharp
+SURE = 0.9  # probability of being covered in the core of a cover,
+LIKELY = 0.8  # on average in its inner part,
+HALF = 0.5  # which has at least this,
+POSSIBLE = 0.1  # and at its edge
+GAP = 4  # half the width in grid pixels of a gap in a cover that is closed
 INNER = 0.18  # share of the face's width; a patch that touches the outside must reach in farther
 SPILL = 0.25  # if this share of a patch lies outside the face, it may have come from there
 DARK = 60.0  # highest level of all channels of possible hair, a hat or a beard
 DARK_SPILL = 0.02  # the same share for a dark patch; it counts if it covers eyes, nose or mouth
-MARGIN = 3  # grid pixels by which a hole exceeds its patch, to include the patch's soft edge
+MARGIN = 4  # grid pixels by which a hole exceeds its patch, to include the patch's soft edge
 SOFT = 2.0  # σ in grid pixels of the transition around a hole
 ELSEWHERE = 0.01  # weight of a pixel outside the face as a source for filling
 SPECK = 2e-4  # smallest share of the crop that is examined
@@ -97,20 +82,22 @@ def find_missing(aligned: AlignedFace, others: Iterable[Face] = ()) -> Missing |
     others  the photo's other faces
     """
     scene = _scene(aligned)
-    white, constant = _white(scene), _constant(scene)
-    patch = white | constant
+    covered = _covered(scene)
+    white = _white(scene, covered)
+    patch = white | covered
     if not patch.any():
         return None
     size, unit = len(aligned.crop), scene.pixel
     hole = _softened(_grown(patch, MARGIN * unit), unit)
-    fillable, sources = _fillable(scene, white, constant, _heads(aligned, others, len(patch)))
-    parts = {region: float((mask * patch).sum()) for region, mask in scene.masks.items()}
+    seen = patch & (white | (scene.covered >= HALF))
+    fillable, sources = _fillable(scene, white, seen & covered, _heads(aligned, others, len(patch)))
+    parts = {region: float((mask * seen).sum()) for region, mask in scene.masks.items()}
     most = sorted(FACE, key=lambda region: -parts[region])
     total = sum(parts.values())
-    causes = [name for name, there in (("covered", constant), ("blown out", white)) if there.any()]
+    causes = [name for name, there in (("covered", covered), ("blown out", white)) if there.any()]
     return Missing(
         hole=np.clip(_resized(hole, size), 0, 1),
-        share=float((patch & scene.face).sum() / scene.face.sum()),
+        share=float((seen & scene.face).sum() / scene.face.sum()),
         regions=tuple(r for r in most if parts[r] > TELLING * total) or (most[0],),
         cause=" and ".join(causes),
         fillable=np.clip(_resized(fillable, size), 0, 1),
@@ -161,8 +148,8 @@ class _Scene:
     """Eyes, nose and mouth, where no hair grows."""
     lenses: Area
     """Where spectacles lie."""
-    still: Map
-    """Local share of still pixels."""
+    covered: Map
+    """Probability of being covered."""
     pixel: float
     """1, or less for a crop smaller than GRID."""
     darkest: float
@@ -192,19 +179,11 @@ def _scene(aligned: AlignedFace) -> _Scene:
         inner=depth > INNER * width,
         features=masks["eye"] + masks["nose"] + masks["lip"] > 0.5,
         lenses=from_eyes <= LENS * width,
-        still=_still(aligned.crop, grid),
+        covered=covered_map(aligned.crop, grid),
         pixel=grid / GRID,
         darkest=dark,
         contrast=min(max((light - dark) / USUAL, FAINTEST), 1.0),
     )
-
-
-def _still(crop: NDArray[np.float32], grid: int) -> Map:
-    """Return the local share of still pixels, G×G."""
-    window = np.ones((3, 3), np.uint8)
-    span = _greatest(cv2.dilate(crop, window) - cv2.erode(crop, window))
-    still = (span <= np.float32(STILL / 255)).astype(np.float32)
-    return np.asarray(cv2.resize(still, (grid, grid), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _heads(aligned: AlignedFace, others: Iterable[Face], grid: int) -> Area:
@@ -217,12 +196,12 @@ def _heads(aligned: AlignedFace, others: Iterable[Face], grid: int) -> Area:
     return found
 
 
-def _fillable(scene: _Scene, white: Area, constant: Area, heads: Area) -> tuple[Map, Map]:
+def _fillable(scene: _Scene, white: Area, covered: Area, heads: Area) -> tuple[Map, Map]:
     """Return the soft mask of what may be filled, and each pixel's weight as a source: G×G both."""
     unit = scene.pixel
     # A cover is filled with its soft edge; in blown-out areas the features are dark islands, which stay.
     bright = -_greatest(-scene.picture) >= NEARLY_WHITE
-    hole = _grown(constant, MARGIN * unit) | (_grown(white, MARGIN * unit) & bright)
+    hole = _grown(covered, MARGIN * unit) | (_grown(white, MARGIN * unit) & bright)
     hole &= scene.face & ~heads
     features = np.asarray(sum(scene.masks[name] for name in FEATURES) > np.float32(0.5))
     beside = _grown(hole, 2 * SOFT * unit) | _grown(features, 2 * SOFT * unit) | heads
@@ -243,73 +222,26 @@ def _softened(area: Area, unit: float) -> Map:
     return np.maximum(_blurred(_grown(area, 2 * SOFT * unit), SOFT * unit), area.astype(np.float32))
 
 
-def _white(scene: _Scene) -> Area:
-    """Return the blown-out areas."""
+def _white(scene: _Scene, covered: Area) -> Area:
+    """Return the blown-out areas that are not a white cover."""
     found = np.zeros_like(scene.face)
     for patch in _pieces(-_greatest(-scene.picture) >= WHITE):
         glare = (patch & scene.lenses).sum() > 0.6 * (patch & scene.face).sum()
-        if _is_large(patch, LEAST_GLARE if glare else LEAST_WHITE, scene):
+        if covered[patch].mean() < HALF and _is_large(patch, LEAST_GLARE if glare else LEAST_WHITE, scene):
             found |= patch
     return found
 
 
-def _constant(scene: _Scene) -> Area:
-    """Return the areas covered by one colour with a sharp border, by a mask, or drawn on the photo."""
-    reach = max(1, round(WINDOW * scene.pixel)) // 2 or 1
-    window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-    span = _greatest(cv2.dilate(scene.picture, window) - cv2.erode(scene.picture, window))
-    flat, even, step = (scene.contrast * levels for levels in (FLAT, EVEN, STEP))
-    found = _drawn(scene, span) | _cloth(scene, span)
-    for piece in _pieces(span <= flat):
-        if (_grown(piece, reach) & scene.face).sum() < LEAST_CONSTANT * scene.face.sum():
-            continue
-        colour = np.median(scene.picture[piece], axis=0)
-        if colour.min() >= WHITE:
-            continue
-        off = _greatest(np.abs(scene.picture - colour))
-        # The edge of a flat window lies slightly inside the patch.
-        patch = _grown(piece & (off <= even), reach) & (off <= even)
-        least = LEAST_WHITE if colour.min() >= BRIGHT else LEAST_CONSTANT
-        if _is_large(patch, least, scene) and _is_bordered(patch, off, step, scene):
-            found |= _grown(patch, reach) & (off <= step)
-            found |= _grown(patch, BRIDGE * scene.pixel) & (off <= even)
-    return found
-
-
-def _cloth(scene: _Scene, span: Map) -> Area:
-    """Return the mask over the mouth: cloth of nearly one colour, with folds and shading.
-
-    span  of the colours around each pixel
-    """
+def _covered(scene: _Scene) -> Area:
+    """Return the covers that the network recognises."""
     found = np.zeros_like(scene.face)
-    lips, forehead = (scene.masks[region] > 0.5 for region in ("lip", "forehead"))
-    smooth, step, edge = (scene.contrast * levels for levels in (CLOTH, STEP, CLOTH_EDGE))
-    for piece in _pieces(span <= smooth):
-        if (piece & scene.face).sum() < LEAST_CONSTANT * scene.face.sum():
-            continue
-        off = _greatest(np.abs(scene.picture - np.median(scene.picture[piece], axis=0)))
-        patch = _around(piece, _closed(off <= step, FOLD * scene.pixel))
-        worn = (patch & lips).sum() >= LIPS * max(lips.sum(), 1)
-        worn &= (patch & forehead).sum() <= FREE * forehead.sum()
-        if worn and _is_bordered(patch, off, edge, scene):
-            found |= patch
-    return found
-
-
-def _drawn(scene: _Scene, span: Map) -> Area:
-    """Return the still areas, if the other smooth parts of the face are not still.
-
-    span  of the colours around each pixel
-    """
-    found = np.zeros_like(scene.face)
-    reach = round(AROUND * scene.pixel / 2)
-    still = cv2.blur(scene.still, (2 * reach + 1, 2 * reach + 1)) >= MOSTLY
-    plain = scene.face & ~_grown(still, reach) & (span <= PLAIN * scene.contrast)
-    if plain.sum() < LEAST_PLAIN * scene.face.sum() or scene.still[plain].mean() > SELDOM:
-        return found
-    for piece in _pieces(still & ~(-_greatest(-scene.picture) >= WHITE)):
-        if _is_large(piece, LEAST_WHITE, scene):
-            found |= piece | (_grown(piece, reach) & (scene.still > 0))
+    least = LEAST_COVER * scene.face.sum()
+    possible = _closed(scene.covered >= POSSIBLE, GAP * scene.pixel)
+    for cover in _pieces(possible):
+        inner = cover & (scene.covered >= HALF)
+        core = inner & scene.face & (scene.covered >= SURE)
+        if core.sum() >= least and scene.covered[inner].mean() >= LIKELY:
+            found |= cover
     return found
 
 
@@ -322,13 +254,6 @@ def _is_large(patch: Area, least: float, scene: _Scene) -> bool:
     spill, unlikely = (DARK_SPILL, scene.features) if dark else (SPILL, scene.inner)
     comes_from_outside = (patch & ~scene.face).sum() > spill * patch.sum()
     return not comes_from_outside or bool((patch & unlikely).sum() >= enough)
-
-
-def _is_bordered(patch: Area, off: Map, step: float, scene: _Scene) -> bool:
-    """Return whether the colour changes abruptly at the patch's border within the face."""
-    outside = OUTSIDE * scene.pixel
-    ring = _grown(patch, outside + 1) & ~_grown(patch, outside) & scene.face
-    return bool(ring.any() and (off[ring] >= step).mean() >= BORDERED)
 
 
 def _pieces(area: Area) -> Iterator[Area]:
@@ -376,12 +301,6 @@ def _grown(area: Area, radius: float) -> Area:
 def _closed(area: Area, radius: float) -> Area:
     """Return an area with its gaps closed."""
     return ~_grown(~_grown(area, radius), radius)
-
-
-def _around(piece: Area, area: Area) -> Area:
-    """Return the connected part of an area in which most of a piece lies; empty if most lies outside."""
-    _, labels = cv2.connectedComponents(area.astype(np.uint8), connectivity=4)
-    return np.asarray(area & (labels == np.bincount(labels[piece]).argmax()))
 
 
 def _blurred(area: Area, sigma: float) -> Map:

@@ -1,0 +1,156 @@
+"""Train the network that sees covers, and write it as ONNX.
+
+    python -m training.covered.run PORTRAITS.npz OUT [MINUTES [WEIGHTS]]
+
+PORTRAITS.npz holds aligned portraits in `jpeg`, objects of bytes; the last ones are for validation. Processes
+draw samples into a pool on the GPU; from there each is used several times, in other light and noise. WEIGHTS
+are those of an earlier run to go on from. The bundled weights had 4 minutes on an H200, before moustaches,
+eye sockets in shadow and old prints were added to the samples.
+"""
+
+import multiprocessing
+import os
+import queue
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from runtime.faces.covered import INPUT
+from training.covered.network import CoveredNet
+from training.covered.samples import sample
+
+POOL, BATCH, CHUNK = 60_000, 512, 32
+FASTEST = 4e-3
+HELD_OUT = 36
+
+
+def read(path: Path) -> list[NDArray[np.uint8]]:
+    """Return the portraits."""
+    stored = np.load(path, allow_pickle=True)["jpeg"]
+    return [
+        np.asarray(cv2.imdecode(np.frombuffer(one, np.uint8), cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
+        for one in stored
+    ]
+
+
+def _draw(
+    portraits: list[NDArray[np.uint8]],
+    seed: int,
+    out: "multiprocessing.Queue[tuple[NDArray[np.uint8], NDArray[np.uint8]]]",
+) -> None:
+    cv2.setNumThreads(1)
+    random = np.random.default_rng(seed)
+    while True:
+        pictures, labels = zip(*(sample(portraits, random) for _ in range(CHUNK)), strict=True)
+        out.put((np.stack(pictures), np.stack(labels)))
+
+
+def loss_of(odds: Tensor, label: Tensor) -> Tensor:
+    """Return the mean cross entropy over the judged pixels, the face's middle counting most."""
+    small = label[:, ::2, ::2]
+    target = (small == 1).float()
+    y, x = torch.meshgrid(*[torch.linspace(-1, 1, odds.shape[-1], device=odds.device)] * 2, indexing="ij")
+    near = 0.15 + torch.exp(-((x / 0.75) ** 4) - ((y / 0.85) ** 4))
+    weight = (small != 2).float() * near
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(odds[:, 0], target, reduction="none")
+    return (loss * weight).sum() / weight.sum()
+
+
+def train(
+    portraits: list[NDArray[np.uint8]], minutes: float, device: str, weights: Path | None
+) -> CoveredNet:
+    """Return a network that was trained for so long."""
+    torch.backends.cudnn.benchmark = True
+    chunks: multiprocessing.Queue[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = multiprocessing.Queue(256)
+    drawers = [
+        multiprocessing.Process(target=_draw, args=(portraits, seed, chunks), daemon=True)
+        for seed in range(max(1, (os.cpu_count() or 2) - 1))
+    ]
+    for drawer in drawers:
+        drawer.start()
+    network = CoveredNet().to(device)
+    if weights:
+        network.load_state_dict(torch.load(weights, map_location=device, weights_only=True))
+    fastest = FASTEST / 2 if weights else FASTEST
+    optimiser = torch.optim.AdamW(network.parameters(), lr=FASTEST, weight_decay=0.02)
+    pool = torch.zeros(POOL, 3, INPUT, INPUT, dtype=torch.uint8, device=device)
+    labels = torch.full((POOL, INPUT, INPUT), 2, dtype=torch.uint8, device=device)
+    filled = made = steps = 0
+    begun = time.monotonic()
+    while (done := (time.monotonic() - begun) / (60 * minutes)) < 1:
+        try:
+            while True:
+                pictures, label = (
+                    chunks.get(block=filled < 4 * BATCH, timeout=60)
+                    if filled < 4 * BATCH
+                    else chunks.get_nowait()
+                )
+                where = torch.arange(made, made + len(label)) % POOL
+                pool[where] = torch.from_numpy(pictures).permute(0, 3, 1, 2).to(device)
+                labels[where] = torch.from_numpy(label).to(device)
+                made += len(label)
+                filled = min(made, POOL)
+        except queue.Empty:
+            pass
+        for group in optimiser.param_groups:
+            group["lr"] = fastest * min(1, steps / 100) * (0.5 + 0.5 * np.cos(np.pi * done))
+        chosen = torch.randint(filled, (BATCH,), device=device)
+        picture = pool[chosen].float() / 255
+        gain = torch.exp(0.15 * torch.randn(BATCH, 3, 1, 1, device=device))
+        noise = torch.randn_like(picture) * 0.03 * torch.rand(BATCH, 1, 1, 1, device=device) ** 2
+        picture = (picture * gain + noise).clamp(0, 1)
+        with torch.autocast(device, dtype=torch.bfloat16):
+            odds = network(picture)
+        loss = loss_of(odds.float(), labels[chosen])
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        steps += 1
+        if steps % 200 == 0:
+            sys.stdout.write(f"{done:.0%} step {steps} samples {made} loss {loss.item():.4f}\n")
+    for drawer in drawers:
+        drawer.terminate()
+    return network.eval()
+
+
+def export(network: CoveredNet, path: Path) -> None:
+    """Write the network with its sigmoid as ONNX."""
+    whole = torch.nn.Sequential(network, torch.nn.Sigmoid()).cpu().eval()
+    example = torch.zeros(1, 3, INPUT, INPUT)
+    torch.onnx.export(
+        whole,
+        (example,),
+        str(path),
+        input_names=["window"],
+        output_names=["covered"],
+        dynamo=False,
+        opset_version=17,
+    )
+
+
+def main() -> None:
+    """Train, say how well validation portraits are judged, and write the files."""
+    portraits, out = read(Path(sys.argv[1])), Path(sys.argv[2])
+    minutes = float(sys.argv[3]) if len(sys.argv) > 3 else 4.0
+    weights = Path(sys.argv[4]) if len(sys.argv) > 4 else None
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = train(portraits[:-HELD_OUT], minutes, device, weights)
+    out.mkdir(parents=True, exist_ok=True)
+    torch.save(network.state_dict(), out / "covered.pt")
+    random = np.random.default_rng(1)
+    pictures, labels = zip(*(sample(portraits[-HELD_OUT:], random) for _ in range(512)), strict=True)
+    with torch.no_grad():
+        odds = network(torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).to(device).float() / 255)
+    judged = torch.from_numpy(np.stack(labels)).to(device)
+    sys.stdout.write(f"validation loss {loss_of(odds, judged).item():.4f}\n")
+    export(network, out / "covered.onnx")
+
+
+if __name__ == "__main__":
+    main()
