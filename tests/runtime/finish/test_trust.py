@@ -135,7 +135,7 @@ def test_noise_and_coarse_grain_are_damage_and_pores_are_none(side: int) -> None
 
 
 @pytest.mark.parametrize("side", [256, 400])
-def test_without_colour_weaker_texture_is_grain(side: int) -> None:
+def test_texture_is_grain_if_it_is_everywhere_or_without_colour(side: int) -> None:
     def finest(picture: Picture) -> float:
         photo = rounded(picture)
         return 255 * float(damage(photo / np.float32(255), aligned(photo), np.ones(3, np.float32))[0].mean())
@@ -143,8 +143,20 @@ def test_without_colour_weaker_texture_is_grain(side: int) -> None:
     colour = head(side)
     grey = np.repeat(colour.mean(axis=2, keepdims=True), 3, axis=2)
     pores, film = grain(0.8, 5, side=side), grain(1, 9, side=side)
-    assert finest(grey + pores) < 1.8
-    assert finest(grey + film) > 2 * max(1.2, finest(colour + film))
+    skin = cv2.ellipse(
+        np.zeros((side, side, 1), np.float32), (side // 2,) * 2, (side // 3,) * 2, 0, 0, 360, 1, -1
+    )
+    for face in (colour, grey):
+        assert finest(face + pores) < 1.8
+        assert finest(face + film) > 3
+    assert finest(colour + skin * film) < 1.8
+
+
+def test_grain_everywhere_in_a_colour_photo_is_removed(bundled: Restorer) -> None:
+    truth = head()
+    photo = rounded(truth + grain(1, 10))
+    result = bundled.restore(photo, preset("standard", budget=600)).photo
+    assert error(result, truth) < 0.9 * error(photo, truth)
 
 
 def test_blocks_are_seen_where_jpeg_left_them() -> None:
