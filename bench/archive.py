@@ -96,7 +96,7 @@ def measure(settings: ArchiveSettings, tick: Tick) -> Report:
             place_of(f"{folder}/photos"),
             place_of(f"{folder}/results"),
             RunOptions(
-                Config(), ResolvedSettings(), None, "auto", None, None, None, threads=1, memory=MEMORY
+                Config(), ResolvedSettings(), None, "auto", None, None, None, None, threads=1, memory=MEMORY
             ),
         )
         open_worker = partial(opened, settings.faster)
