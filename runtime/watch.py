@@ -157,7 +157,9 @@ def _watch(options: argparse.Namespace) -> int:
         journal = stack.enter_context(closing(Journal(folders.state / "journal.sqlite")))
         settings_for = preset_by_folder(presets, wanted.resolved, partial(_warn_of_folder, log))
         restorer = WarmRestorer(lambda: open_restorer(wanted), partial(_log_backend, log, status))
-        watcher = Watcher(Resources(folders, journal, rules, settings_for, restorer, status, log, provenance))
+        watcher = Watcher(
+            Resources(folders, journal, rules, settings_for, restorer, status, log, provenance=provenance)
+        )
         stopped_by = stack.enter_context(_stopping_at_signals(watcher))
         file = options.heartbeat or folders.state / "heartbeat.json"
         stack.enter_context(closing(Heartbeat(file, status, every=rules.heartbeat_every)))

@@ -25,7 +25,7 @@ class Resources:
     restorer: WarmRestorer
     status: Status
     log: Log
-    provenance: Provenance | None = None
-    """Writes what was done into results; None writes nothing."""
     clock: Clock = field(default_factory=Clock)
     disk: Disk = field(default_factory=Disk)
+    provenance: Provenance | None = None
+    """Writes what was done into results; None writes nothing."""

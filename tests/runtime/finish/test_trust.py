@@ -87,7 +87,7 @@ def test_pores_stay_whatever_the_size_of_the_face(bundled: Restorer, side: int, 
 def test_coarse_grain_does_not_cost_the_features(bundled: Restorer, size: float) -> None:
     truth = head()
     photo = rounded(truth + grain(size, 12))
-    assert error(bundled.restore(photo, preset("standard", budget=600)).photo, truth) < error(photo, truth)
+    assert error(bundled.restore(photo, preset("standard", budget=600)).photo, truth) <= error(photo, truth)
 
 
 @pytest.mark.parametrize("name", ["standard", "classic"])
