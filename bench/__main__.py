@@ -10,6 +10,7 @@ COMMANDS = {
     "latency": "one face through the network, against the published form in eager PyTorch",
     "paste": "the same face in a small photo and in a large one",
     "quality": "degraded portraits, restored, against the truth",
+    "identity": "whether restored portraits are still the same person, against the truth",
     "loop": "the passes of the latent loop: time and nearness, by ε and N",
     "scenarios": "sheets of the kinds of photo that presets are meant for, to look at",
     "kills": "the hot folder, killed at every step and at any moment",
