@@ -5,7 +5,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,7 +17,8 @@ from base.text import one_line
 from runtime.commands.options import add_detector, add_max_megapixels, add_setting
 from runtime.commands.overwriting import Source, Target, check_targets
 from runtime.commands.restored_photo import check_megapixels
-from runtime.faces.align import align, cut_out, scaled
+from runtime.faces.align import align, cut_out, inverted, joined, scaled
+from runtime.faces.iris import IrisNetwork
 from runtime.network.backends import BackendName
 from runtime.photo.reader import read_photo
 from runtime.pixels import Pixels
@@ -145,14 +146,18 @@ def check_photo(
     """
     result = restorer.restore(before, settings)
     template = settings.template or restorer.package.manifest.template
-    faces = []
+    faces, eyes = [], IrisNetwork()
     for i, face in enumerate(result.faces):
         if face.aligned is None:
             continue
-        aligned = align(before, face.face, SIDE, template)
+        aligned = align(before, face.aligned.face, SIDE, template)
         large = scaled(aligned, settings.upscale).to_photo
         crops = (aligned.crop, cut_out(after, large, SIDE), cut_out(result.photo, large, SIDE))
-        places = find_places(aligned)
+        irises = None
+        if face.aligned.mesh:
+            mesh = face.aligned.mesh.moved(joined(inverted(aligned.to_photo), face.aligned.to_photo))
+            aligned, irises = replace(aligned, mesh=mesh), eyes.find(aligned.crop, mesh)
+        places = find_places(aligned, irises)
         findings = check_face(places, crops, aligned.scale)
         faces.append(CheckedFace(i, crops, places, findings))
     return faces

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from runtime.faces.face import Face
 from runtime.faces.no_information import Missing
 from runtime.faces.recognise import ANOTHER
-from runtime.finish.covered import Covered
+from runtime.finish.drawn_over import Covered
 from runtime.finish.fine_detail import Above
 from runtime.identity import Identity
 from runtime.network.loop import LoopResult

@@ -10,7 +10,7 @@ from runtime.faces.align import AlignedFace, scaled
 from runtime.faces.face import Face
 from runtime.faces.no_information import Missing, fill_missing, find_missing, keep_missing, left_alone
 from runtime.faces.regions import crop_landmarks
-from runtime.finish.covered import Covered, find_covered
+from runtime.finish.drawn_over import Covered, find_covered
 from runtime.finish.fine_detail import WHOLE, Above, Bands, enlarged_noise, find_above
 from runtime.finish.grain import face_grain
 from runtime.finish.hand_back import HandBack

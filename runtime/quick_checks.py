@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace
-from runtime.faces.regions import crop_landmarks, region_masks
+from runtime.faces.regions import crop_landmarks, region_masks_of
 from runtime.finish.noise import noise_sigma
 from runtime.pixels import Crop, Map
 
@@ -88,11 +88,14 @@ class Places:
     """Of the irises."""
 
 
-def find_places(aligned: AlignedFace) -> Places:
-    """Find the places in a face that was aligned with S = SIDE."""
+def find_places(aligned: AlignedFace, irises: tuple[Points, float] | None = None) -> Places:
+    """Find the places in a face that was aligned with S = SIDE.
+
+    irises  their centres, 2×2, and radius, in crop pixels; None looks for the darkest discs at the landmarks
+    """
     grey = _grey(aligned.crop)
     landmarks = crop_landmarks(aligned)
-    masks = region_masks(landmarks, SIDE)
+    masks = region_masks_of(aligned)
     edges, normals = _edges(grey, masks["hair"])
     smooth = cv2.GaussianBlur(grey, (0, 0), SHEEN)
     spots = np.zeros(grey.shape, bool)
@@ -100,9 +103,10 @@ def find_places(aligned: AlignedFace) -> Places:
         there = cv2.erode((masks[region] > 0.9).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
         if there.any():
             spots |= there & (smooth >= np.quantile(smooth[there], 1 - SPOT))
-    radius = IRIS * float(np.hypot(*(landmarks[1] - landmarks[0])))
-    irises = np.array([_darkest(grey, eye, radius) for eye in landmarks[:2]])
-    return Places(edges, normals, spots, irises, radius)
+    if irises is None:
+        radius = IRIS * float(np.hypot(*(landmarks[1] - landmarks[0])))
+        irises = np.array([_darkest(grey, eye, radius) for eye in landmarks[:2]]), radius
+    return Places(edges, normals, spots, *irises)
 
 
 def check_face(places: Places, crops: tuple[Crop, Crop, Crop], scale: float) -> dict[str, Finding]:

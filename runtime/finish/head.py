@@ -1,4 +1,4 @@
-"""The outline of a head, estimated from five landmarks: the part of a crop that is pasted into its photo.
+"""The outline of a head, by its mesh and five landmarks: the part of a crop that is pasted into its photo.
 
 In a noisy photo the pasted area is visible, because its noise is gone. It is therefore limited to the head
 with hair and neck, with some room, and has a wide soft border.
@@ -8,8 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from runtime.faces.align import AlignedFace
+from runtime.faces.align import AlignedFace, resizing
+from runtime.faces.contours import soft_outlines
 from runtime.faces.ellipsoids import HEAD, Ellipsoid, cover, head_pose
+from runtime.faces.mesh import OVAL
 from runtime.faces.regions import GRID, crop_landmarks, enlarged
 from runtime.pixels import Map
 
@@ -33,6 +35,9 @@ def head_shape(aligned: AlignedFace) -> Map:
     for part in (*(part for part in HEAD if part.region in OUTLINE), NECK):
         rows, columns, inside = cover(_grown(part), pose, grid, softness=BORDER)
         outside[rows, columns] *= 1 - inside
+    if aligned.mesh:
+        mesh = aligned.mesh.moved(resizing(grid / size, grid / size))
+        outside *= 1 - soft_outlines(mesh, (OVAL,), grid, GENEROUS * pose.unit, BORDER * pose.unit)
     return enlarged(1 - outside, size)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace, align, inverted, joined
 from runtime.faces.face import Face
+from runtime.faces.iris import IrisNetwork
 from runtime.faces.mesh import CLOSED, FaceMesh
 from runtime.faces.mesh_network import MeshNetwork, misplaced, placed
 from runtime.faces.regions import region_masks_of, region_weights
@@ -175,3 +176,11 @@ def test_the_head_that_is_pasted_contains_the_face_of_the_mesh(network, photo):
     face = masks["cheek"] + masks["forehead"] + masks["nose"] + masks["lip"] + masks["eye"] > 0.9
     assert head_shape(aligned)[face].min() > 0.9
     assert head_shape(aligned)[:8, :8].max() < 0.1
+
+
+def test_irises_are_found(network, photo):
+    aligned = meshed(network, photo, moved(LANDMARKS, SHIFT))
+    centres, radius = IrisNetwork(threads=1).find(aligned.crop, aligned.mesh)
+    on_photo = moved(moved(centres, aligned.to_photo), np.array([[1, 0, 96], [0, 1, 0]], float))
+    np.testing.assert_allclose(on_photo, [(203, 101), (247, 103)], atol=1.5)
+    assert 3 < radius * aligned.scale < 5

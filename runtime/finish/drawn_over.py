@@ -1,4 +1,4 @@
-"""Find what lies before a face: a hand, a microphone, hair, food. The network may draw a face over it.
+"""Find what lies before a face (a hand, a microphone, hair, food) and would be drawn over by the network.
 
 A network removes damage: noise, blur, blocks. Blur can only move a pixel's colour within the range of colours
 around it, and noise only by its measured strength. Where the photo and the network's output differ by more

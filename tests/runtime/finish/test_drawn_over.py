@@ -10,7 +10,7 @@ from runtime.faces.align import AlignedFace, align, cut_out, inverted
 from runtime.faces.face import Face
 from runtime.faces.mesh import LEFT_EYE, RIGHT_EYE, FaceMesh
 from runtime.faces.mesh_network import MeshNetwork
-from runtime.finish.covered import closed_lids, find_covered
+from runtime.finish.drawn_over import closed_lids, find_covered
 from runtime.restorer import Restorer
 from runtime.settings.settings import RestoreSettings
 
