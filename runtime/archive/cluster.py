@@ -25,8 +25,9 @@ from base.errors import GpenEdgeError
 from base.text import cause_of, one_line
 from runtime.archive.listing import OWN, Listed
 from runtime.archive.place import Place
+from runtime.archive.progress import Told
 from runtime.archive.status import Row, table_of
-from runtime.archive.tally import Counts, RemoteTally, TallyKeeper
+from runtime.archive.tally import RemoteTally, TallyKeeper
 from runtime.archive.worker import Work, Worker
 
 STATUS, LISTS, CHECKPOINT = f"{OWN}/status", f"{OWN}/photos", f"{OWN}/checkpoint"
@@ -64,7 +65,6 @@ class Restoring(Protocol):
 
 
 OpenWorker = Callable[[Work, RemoteTally], Restoring]
-Told = Callable[[Counts], None]
 
 
 @contextmanager

@@ -1,16 +1,28 @@
 """The progress of an archive's run on standard error: a bar on a terminal, else a line from time to time."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from runtime.archive.cluster import Told
 from runtime.archive.estimate import written_time
-from runtime.archive.tally import Counts
 from runtime.commands.batch import show
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How far a run is."""
+
+    done: int
+    failed: int
+    faces: int
+
+
+Told = Callable[[Counts], None]
+"""Called now and then with how far a run is."""
 
 EVERY = 60.0
 """Seconds between two lines."""

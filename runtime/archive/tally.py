@@ -8,16 +8,8 @@ from typing import Any
 
 import ray
 
+from runtime.archive.progress import Counts
 from runtime.archive.status import Row
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How far a run is."""
-
-    done: int
-    failed: int
-    faces: int
 
 
 class TallyKeeper:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import engines.__main__
 from base.command_parser import help_of
 from runtime import check, watch
+from runtime.archive import options as archive_options
 from runtime.commands import options
 from runtime.settings.presets import PRESETS, PURPOSES
 from runtime.settings.resolved import written
@@ -37,7 +38,8 @@ PRESETS_HEAD = """
 def page() -> str:
     """Return the page as Markdown."""
     parts = [HEAD, SETTINGS_HEAD, *_settings(), PRESETS_HEAD, *_presets()]
-    for parser in (options.parser(), watch.parser(), check.parser(), *_subparsers(engines.__main__.parser())):
+    commands = (options.parser(), watch.parser(), archive_options.parser(), check.parser())
+    for parser in (*commands, *_subparsers(engines.__main__.parser())):
         parts += [f"\n## {parser.prog}\n", f"{parser.description}\n", *_options(parser)]
     return "\n".join(parts)
 

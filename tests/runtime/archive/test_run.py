@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from runtime.archive.status import Row
 from runtime.archive.worker import NoTally, Worker
 from tests.runtime.archive.stand_ins import Interrupted, Pretending
 
-ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'gpen-edge[archive]'")
+pytestmark = pytest.mark.skipif(
+    find_spec("ray") is None, reason="Ray is not installed: pip install 'gpen-edge[archive]'"
+)
 
 NAMES = (
     "00.jpg",
