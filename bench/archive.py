@@ -42,10 +42,15 @@ _LARGEST = 12_000_000
 class ArchiveSettings:
     """The size of the archive, and who restores it."""
 
-    photos: int = option(100_000, "Photos that are listed.", type=positive)
+    photos: int = option(6000, "Photos that are listed.", type=positive)
     actors: int = option(8, "Actors that sleep at once.", type=positive)
-    faster: float = option(100.0, "How many times faster than real they are.", type=float)
-    sample: int = option(64, "Photos of which the estimate is made.", type=positive)
+    faster: float = option(
+        5.0,
+        "How many times faster than real they are. Where Ray's own work is no longer small beside their sleep, "
+        "the estimate is too low.",
+        type=float,
+    )
+    sample: int = option(200, "Photos of which the estimate is made.", type=positive)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def parser() -> CommandParser:
         action="store_true",
         help="Write nothing: count the photos, restore a sample, and estimate how long all take.",
     )
-    add("--sample", type=int, default=64, metavar="N", help="Photos in the sample of --dry-run.")
+    add("--sample", type=int, default=200, metavar="N", help="Photos in the sample of --dry-run.")
     group = parser.add_argument_group("on what it runs")
     group.add_argument(
         "--address",
