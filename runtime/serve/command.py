@@ -1,0 +1,94 @@
+"""`python -m runtime.serve`: the kiosk's server."""
+
+import argparse
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from platformdirs import user_state_path
+
+from base.command_line import DONE, needs_extra, run
+from base.command_parser import CommandParser
+from base.text import one_line
+from runtime.commands.options import add_config, add_detector, add_machine, run_options
+from runtime.hotfolder.log import Log
+from runtime.serve.kiosk_config import check_kiosk_config, read_kiosk_config
+
+LOOPBACK = "127.0.0.1"
+RAM = Path("/dev/shm/gpen-edge-kiosk")
+"""Where everything is kept with --ram, unless --folder names another tmpfs."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return its exit status."""
+    return run(lambda: _serve(parser().parse_args(arguments)))
+
+
+def parser() -> CommandParser:
+    """Return the parser of the command line."""
+    parser = CommandParser(
+        prog="python -m runtime.serve",
+        description="Serve the page of a kiosk, for customers on this machine.",
+    )
+    add = parser.add_argument
+    add(
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="The folder for customers' photos, which are deleted by the clock. (default: in the user's "
+        "state folder)",
+    )
+    add("--kiosk", type=Path, metavar="kiosk.toml", help="The operator's settings, see docs/kiosk.md.")
+    add("--port", type=int, default=8080, metavar="PORT", help="The port of the kiosk's page.")
+    add(
+        "--host",
+        default=LOOPBACK,
+        metavar="ADDRESS",
+        help="The address of the kiosk's page. Whoever reaches it can use the kiosk; phones have a listener "
+        "of their own.",
+    )
+    add(
+        "--ram",
+        action="store_true",
+        help="Keep everything of customers in memory; nothing of them reaches a disk.",
+    )
+    add(
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        metavar="text|json",
+        help="The form of log lines on stderr.",
+    )
+    add_config(parser)
+    add_detector(parser)
+    add_machine(parser)
+    parser.set_defaults(preset=None)
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    with needs_extra("serve", "python -m runtime.serve"):
+        import segno  # noqa: F401
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    from runtime.serve.opening import opened_kiosk
+    from runtime.serve.server import address_of, listen, phone_url, serve
+
+    config, wanted = read_kiosk_config(options.kiosk), run_options(options)
+    check_kiosk_config(config, one_line(options.kiosk or "kiosk.toml"), wanted.config.presets)
+    folder = options.folder or (RAM if options.ram else user_state_path("gpen-edge") / "kiosk")
+    log = Log(options.log_format)
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(closing(listen(options.host, options.port)))]
+        if config.phones:
+            listeners.append(stack.enter_context(closing(listen(*config.phones.address))))
+        hosts = frozenset() if options.host in ("0.0.0.0", "::") else frozenset({options.host})
+        kiosk = stack.enter_context(opened_kiosk(folder, config, wanted, log, ram=options.ram, hosts=hosts))
+        if phones := config.phones:
+            phone_port = listeners[1].getsockname()[1]
+            kiosk.desk.phone_url = lambda: phone_url(phones, phone_port)
+        log("serving", f"the kiosk is at http://{address_of(listeners[0])}")
+        for listener in listeners[1:]:
+            log("serving-phones", f"phones are served on {address_of(listener)}")
+        serve(kiosk, listeners)
+        log("stopped", "stopped; everything of customers is deleted")
+    return DONE

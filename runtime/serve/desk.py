@@ -1,0 +1,719 @@
+"""The front desk: who is here, what they have brought, what is made of it, and when it is deleted.
+
+    empty → queued → working → ready          a photo has come, waits, is prepared, can be chosen for
+                        ↓
+                     failed                   it cannot be restored; another one may be sent
+
+    result: queued → working → done | failed  once a photo is ready, as often as the customer chooses
+
+Only `store.py` and `visit_folder.py` outlive the process. After a crash each visit within its time is queued
+again with its photo, and so is a result that was asked for; nothing half done is ever shown.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from base.errors import PhotoError
+from base.text import cause_of
+from runtime.commands.failure_cause import cause_behind
+from runtime.hotfolder.log import Log
+from runtime.serve.errors import Code, KioskError
+from runtime.serve.kiosk_config import KioskConfig
+from runtime.serve.line import Job, Line
+from runtime.serve.store import Store, TakeRow, VisitRow
+from runtime.serve.studio import Found, Made, Studio
+from runtime.serve.tokens import digest, new_token
+from runtime.serve.visit_folder import VisitFolder
+from runtime.serve.wire import (
+    Choice,
+    ErrorAbout,
+    LinkAbout,
+    PhotoAbout,
+    PrintAbout,
+    ResultAbout,
+    Status,
+    VisitState,
+)
+from runtime.timing import Stage
+
+Done = TypeVar("Done")
+
+MOST_ATTEMPTS = 2
+"""How many times the program may crash while it works on a photo before the photo is refused."""
+
+
+class _GoneError(Exception):
+    """The visit has ended while its photo was worked on."""
+
+
+@dataclass(eq=False)
+class Visit:
+    """A customer. Changed only by the desk, under its lock."""
+
+    id: str
+    token: str | None
+    """None after a restart: only its digest is stored."""
+    began: float
+    """Monotonic seconds, as `ends`."""
+    ends: float
+    state: VisitState = "empty"
+    number: int = 0
+    """Counts photos."""
+    attempts: int = 0
+    found: Found | None = None
+    error: ErrorAbout | None = None
+    choice: Choice | None = None
+    result: ResultAbout | None = None
+    results: int = 0
+    """Counts results."""
+    stage: str | None = None
+    done: int = 0
+    total: int = 0
+    prints: tuple[PrintAbout, ...] = ()
+    copies: int = 0
+    take: "Take | None" = None
+    phone: "Phone | None" = None
+    is_gone: bool = False
+    watchers: list[Callable[[], None]] = field(default_factory=list)
+    """Called after each change, in any thread."""
+
+
+@dataclass(frozen=True)
+class Take:
+    """A result that may be taken home."""
+
+    id: str
+    visit: str
+    ends: float
+    about: ResultAbout
+    token: str | None = None
+
+
+@dataclass(eq=False)
+class Phone:
+    """A code with which a phone may upload one photo."""
+
+    id: str
+    token: str
+    visit: Visit
+    ends: float
+    used: bool = False
+
+
+class Desk:
+    """All visits of a server. Its methods may be called from any thread."""
+
+    def __init__(
+        self,
+        folder: VisitFolder,
+        store: Store,
+        studio: Studio,
+        config: KioskConfig,
+        log: Log,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.folder, self.config = folder, config
+        self._store, self._studio, self._log = store, studio, log
+        self._clock, self._wall_clock = clock, wall_clock
+        self._lock = threading.RLock()
+        self._visits: dict[str, Visit] = {}
+        self._takes: dict[str, Take] = {}
+        self._phones: dict[str, Phone] = {}
+        self._undeleted: set[str] = set()
+        self.phone_url: Callable[[], str] = str
+        """Returns where phones reach the kiosk; set once the server listens."""
+        self.line = Line(config.queue, self._moved)
+        self.broken = ""
+        """Why nothing can be restored any more, if so."""
+        self.working_since: float | None = None
+        """When the present job began."""
+
+    # Beginning and end
+
+    def recover(self) -> None:
+        """Take up the visits of an earlier run that are within their time, and delete all others."""
+        now, wall = self._clock(), self._wall_clock()
+        for row in self._store.visits():
+            left = _left(row.began, row.ends, wall)
+            file = self.folder.photo(row.id)
+            if left <= 0 or (row.number and not file.is_file()):
+                self._store.remove(row.id)
+                continue
+            self._visits[row.id] = self._of_row(row, now, left)
+        for take in self._store.takes():
+            left = _left(take.began, take.ends, wall)
+            if left <= 0:
+                self._store.remove_take(take.id)
+                continue
+            about = msgspec.json.decode(take.about, type=ResultAbout)
+            self._takes[take.id] = Take(take.id, take.visit, now + left, about)
+        swept = self.folder.sweep(self._visits, self._takes)
+        if swept:
+            self._log("swept", f"deleted at start-up: {swept} files and folders of customers", files=swept)
+        for visit in list(self._visits.values()):
+            if visit.number and visit.state == "queued":
+                self._queue_photo(visit)
+
+    def _of_row(self, row: VisitRow, now: float, left: float) -> Visit:
+        visit = Visit(row.id, None, now - (row.ends - row.began - left), now + left)
+        visit.number, visit.attempts, visit.copies = row.number, row.attempts, row.copies
+        if not row.number:
+            return visit
+        visit.state = "queued"
+        if row.attempts > MOST_ATTEMPTS:
+            visit.state = "failed"
+            times = f"the program ended {row.attempts} times while it worked on this photo"
+            visit.error = ErrorAbout("not-a-photo", f"{times}: bring another one")
+        elif row.choice:
+            visit.choice = msgspec.json.decode(row.choice, type=Choice)
+        if row.result and visit.state == "queued":
+            result = msgspec.json.decode(row.result, type=ResultAbout)
+            if self.folder.result(row.id, result.suffix).is_file():
+                visit.result, visit.results = result, result.number
+        return visit
+
+    def close(self) -> None:
+        """End all visits and delete everything of them."""
+        with self._lock:
+            for visit in list(self._visits.values()):
+                visit.is_gone = True
+        self.line.stop()
+        with self._lock:
+            for visit in list(self._visits.values()):
+                self.end(visit)
+            for take in list(self._takes):
+                self._end_take(take)
+        self._studio.close()
+
+    def tick(self) -> None:
+        """Delete what is past its time; called every second."""
+        with self._lock:
+            now = self._clock()
+            for visit in [each for each in self._visits.values() if each.ends <= now]:
+                self.end(visit, keep_take=True)
+            for take in [each.id for each in self._takes.values() if each.ends <= now]:
+                self._end_take(take)
+            for phone in [each for each in self._phones.values() if each.ends <= now]:
+                del self._phones[phone.id]
+                self._changed(phone.visit)
+            for name in list(self._undeleted):
+                if self.folder.delete(name) and self.folder.delete_take(name):
+                    self._undeleted.discard(name)
+
+    # Visits
+
+    def open(self) -> tuple[str, Visit]:
+        """Begin a visit; return its token too. Raises KioskError (`busy`)."""
+        with self._lock:
+            if len(self._visits) >= self.config.visits:
+                raise KioskError(
+                    "busy", f"busy: {len(self._visits)} customers are here; try again later", retry_after=30
+                )
+            token, now = new_token(), self._clock()
+            visit = Visit(digest(token), token, now, now + self.config.minutes * 60)
+            wall = self._wall_clock()
+            self._store.add(VisitRow(visit.id, wall, wall + self.config.minutes * 60))
+            self._visits[visit.id] = visit
+            return token, visit
+
+    def visit(self, token: str) -> Visit:
+        """Return the visit of a token. Raises KioskError (`not-found`)."""
+        with self._lock:
+            visit = self._visits.get(digest(token))
+            if visit is None or visit.is_gone:
+                raise KioskError("not-found", "this visit has ended: start again")
+            visit.token = token
+            return visit
+
+    def stay(self, visit: Visit) -> None:
+        """Prolong a visit, because the customer has touched something."""
+        with self._lock:
+            now, config = self._clock(), self.config
+            longest = visit.began + max(config.most_minutes, config.minutes) * 60
+            visit.ends = min(now + config.minutes * 60, longest)
+            self._store.update(visit.id, ends=self._wall_clock() + visit.ends - now)
+            self._changed(visit)
+
+    def end(self, visit: Visit, *, keep_take: bool = False) -> None:
+        """End a visit and delete everything of it.
+
+        keep_take  but for a result that may be taken home
+        """
+        with self._lock:
+            visit.is_gone = True
+            self.line.leave(visit.id)
+            self._visits.pop(visit.id, None)
+            for phone in [each for each in self._phones.values() if each.visit is visit]:
+                del self._phones[phone.id]
+            if not keep_take:
+                for take in [each.id for each in self._takes.values() if each.visit == visit.id]:
+                    self._end_take(take)
+            self._delete(visit.id)
+            self._store.remove(visit.id)
+            self._changed(visit)
+
+    def status(self, visit: Visit) -> Status:
+        """Return what the page shows of a visit."""
+        place = self.line.place(visit.id)
+        with self._lock:
+            now, found = self._clock(), visit.found
+            return Status(
+                state=visit.state,
+                place=place,
+                stage=visit.stage,
+                done=visit.done,
+                total=visit.total,
+                error=visit.error,
+                photo=PhotoAbout(visit.number, found.width, found.height) if found else None,
+                faces=found.faces if found else (),
+                remarks=found.remarks if found else (),
+                result=visit.result,
+                prints=visit.prints,
+                take_home=self._take_link(visit, now),
+                phone=self._phone_link(visit, now),
+                seconds_left=max(0, round(visit.ends - now)),
+            )
+
+    @property
+    def visits(self) -> int:
+        """How many customers are here."""
+        with self._lock:
+            return len(self._visits)
+
+    def everybody(self) -> list[Visit]:
+        """Return all visits."""
+        with self._lock:
+            return list(self._visits.values())
+
+    # Photos
+
+    def draft(self, visit: Visit) -> Path:
+        """Return where an upload is written until it is complete. Raises KioskError."""
+        self.line.check_room()
+        with self._lock:
+            self._check_here(visit)
+            try:
+                return self.folder.new_draft(visit.id)
+            except OSError as error:
+                raise _disk_error(error) from error
+
+    def take_in(self, visit: Visit, draft: Path) -> None:
+        """Take in a photo that was uploaded whole; it replaces an earlier one. Raises KioskError."""
+        with self._lock:
+            try:
+                self._check_here(visit)
+                self.line.check_room()
+                self.line.leave(visit.id)
+                self.folder.delete_results(visit.id)
+                draft.replace(self.folder.photo(visit.id))
+            except OSError as error:
+                raise _disk_error(error) from error
+            finally:
+                draft.unlink(missing_ok=True)
+            visit.number += 1
+            visit.attempts = 0
+            visit.found = visit.error = visit.choice = visit.result = visit.stage = None
+            visit.state = "queued"
+            self._store.update(visit.id, number=visit.number, attempts=0, choice=None, result=None)
+            self.stay(visit)
+            self._queue_photo(visit)
+
+    def _queue_photo(self, visit: Visit) -> None:
+        number = visit.number
+        self.line.put(Job(visit.id, lambda: self._prepare(visit, number)))
+        self._changed(visit)
+
+    def _prepare(self, visit: Visit, number: int) -> None:
+        """Prepare a photo, in the line's thread."""
+        with self._lock:
+            if visit.is_gone or visit.number != number:
+                return
+            visit.state = "working"
+            self._begin(visit)
+        found: Found | None = None
+        error: KioskError | None = None
+        try:
+            found = self._twice(
+                lambda: self._studio.prepare(
+                    visit.id, self.folder.photo(visit.id), self._progress_of(visit, number)
+                )
+            )
+        except _GoneError:
+            pass
+        except Exception as raised:
+            error = self._as_error(raised)
+        with self._lock:
+            self._finish(visit)
+            if visit.is_gone or visit.number != number:
+                self._studio.forget(visit.id)
+                self._clean_up(visit)
+                return
+            visit.found, visit.error = found, ErrorAbout(error.code, str(error)) if error else None
+            visit.state = "ready" if found else "failed"
+            if found and visit.choice and visit.result is None:
+                self._queue_result(visit)
+            self._changed(visit)
+
+    # Results
+
+    def choose(self, visit: Visit, choice: Choice) -> None:
+        """Ask for a result at full size. Raises KioskError."""
+        with self._lock:
+            self._check_here(visit)
+            choice = self.checked(visit, choice)
+            if visit.result and visit.result.state in ("queued", "working"):
+                raise KioskError("wrong-state", "the result is being made: wait until it is done")
+            before = visit.choice
+            visit.choice = choice
+            try:
+                self._queue_result(visit)
+            except KioskError:
+                visit.choice = before
+                raise
+            self._store.update(visit.id, choice=_json(choice), result=None)
+            self.stay(visit)
+
+    def checked(self, visit: Visit, choice: Choice) -> Choice:
+        """Return a choice in a standard form. Raises KioskError if there is nothing to choose for."""
+        if visit.state != "ready" or visit.found is None:
+            raise KioskError("wrong-state", f"the photo is {visit.state}: wait until it is ready")
+        if choice.preset not in self.config.presets:
+            offered = ", ".join(self.config.presets)
+            raise KioskError("bad-request", f"no such preset is offered here: give one of {offered}")
+        faces = len(visit.found.faces)
+        if any(index >= faces for index in choice.leave_out):
+            raise KioskError("bad-request", f"leave_out names a face that the photo lacks: it has {faces}")
+        return msgspec.structs.replace(choice, leave_out=tuple(sorted(set(choice.leave_out))))
+
+    def _queue_result(self, visit: Visit) -> None:
+        choice, number = visit.choice, visit.number
+        assert choice is not None
+        self.line.put(Job(visit.id, lambda: self._make(visit, number, choice)))
+        visit.results += 1
+        visit.result = ResultAbout(visit.results, "queued", choice.preset, choice.strength, choice.leave_out)
+        self._changed(visit)
+
+    def _make(self, visit: Visit, number: int, choice: Choice) -> None:
+        """Make a result, in the line's thread."""
+        with self._lock:
+            if visit.is_gone or visit.number != number or visit.result is None:
+                return
+            visit.result = msgspec.structs.replace(visit.result, state="working")
+            self._begin(visit)
+        made: Made | None = None
+        error: KioskError | None = None
+        try:
+            made = self._twice(
+                lambda: self._studio.make(
+                    visit.id,
+                    self.folder.photo(visit.id),
+                    choice,
+                    lambda suffix: self.folder.result(visit.id, suffix),
+                    self._progress_of(visit, number),
+                )
+            )
+        except _GoneError:
+            pass
+        except Exception as raised:
+            error = self._as_error(raised)
+        with self._lock:
+            self._finish(visit)
+            if visit.is_gone or visit.number != number or visit.result is None:
+                self._clean_up(visit)
+                return
+            if made is None:
+                about = ErrorAbout(error.code, str(error)) if error else None
+                visit.result = msgspec.structs.replace(visit.result, state="failed", error=about)
+            else:
+                size = self.folder.result(visit.id, made.suffix).stat().st_size
+                visit.result = msgspec.structs.replace(
+                    visit.result,
+                    state="done",
+                    width=made.width,
+                    height=made.height,
+                    suffix=made.suffix,
+                    bytes=size,
+                    faces=made.faces,
+                )
+                self._store.update(visit.id, result=_json(visit.result))
+            self._changed(visit)
+
+    def result_file(self, visit: Visit) -> Path:
+        """Return the file of a finished result. Raises KioskError."""
+        with self._lock:
+            if visit.result is None or visit.result.state != "done":
+                raise KioskError("wrong-state", "there is no finished result: choose first, and wait for it")
+            return self.folder.result(visit.id, visit.result.suffix)
+
+    # Pictures to look at
+
+    def preview(self, visit: Visit, choice: Choice, size: int) -> "bytes | Future[bytes]":
+        """Return a preview as JPEG: at once, or as soon as the restorer has time. Raises KioskError."""
+        choice = self.checked(visit, choice)
+        if (shown := self._studio.shown(visit.id, choice, size)) is not None:
+            return shown
+        future: Future[bytes] = Future()
+
+        def work() -> None:
+            if visit.is_gone:
+                future.set_exception(KioskError("not-found", "this visit has ended: start again"))
+                return
+            with self._lock:
+                self.working_since = self._clock()
+            try:
+                file = self.folder.photo(visit.id)
+                shown = self._studio.shown(visit.id, choice, size)  # another request may have asked for it
+                future.set_result(shown or self._studio.preview(visit.id, file, choice, size))
+            except Exception as error:
+                future.set_exception(self._as_error(error))
+            finally:
+                self.working_since = None
+            if visit.is_gone:
+                self._studio.forget(visit.id)
+
+        self.line.put(Job(visit.id, work, future.set_exception), behind=True)
+        return future
+
+    def photo(self, visit: Visit, size: int | None) -> bytes:
+        """Return the photo as it came, as JPEG. Raises KioskError."""
+        self._check_ready(visit)
+        return self._studio.photo(visit.id, self.folder.photo(visit.id), size)
+
+    def face(self, visit: Visit, index: int, size: int) -> bytes:
+        """Return the square around a face, as JPEG. Raises KioskError."""
+        self._check_ready(visit)
+        square = self._studio.face(visit.id, index, size)
+        if square is None:
+            raise KioskError("not-found", "the photo has no such face")
+        return square
+
+    # Phones
+
+    def invite_phone(self, visit: Visit) -> Phone:
+        """Return a new code for one upload from a phone; earlier ones end. Raises KioskError."""
+        if self.config.phones is None:
+            raise KioskError("wrong-state", "phones are not set up here: add [phones] to kiosk.toml")
+        with self._lock:
+            self._check_here(visit)
+            for earlier in [each for each in self._phones.values() if each.visit is visit]:
+                del self._phones[earlier.id]
+            token = new_token()
+            ends = self._clock() + self.config.phones.minutes * 60
+            visit.phone = Phone(digest(token), token, visit, ends)
+            self._phones[visit.phone.id] = visit.phone
+            self.stay(visit)
+            return visit.phone
+
+    def phone(self, token: str) -> Phone | None:
+        """Return the code of a phone; None if it is unknown or has ended."""
+        with self._lock:
+            return self._phones.get(digest(token))
+
+    def claim(self, phone: Phone) -> Visit:
+        """Use a code, so that no second upload begins with it. Raises KioskError."""
+        with self._lock:
+            if phone.used or phone.id not in self._phones:
+                raise KioskError("wrong-state", "this code has been used: ask for a new one at the kiosk")
+            phone.used = True
+            self._changed(phone.visit)
+            return phone.visit
+
+    def release(self, phone: Phone) -> None:
+        """Let a code be used again after an upload that failed."""
+        with self._lock:
+            phone.used = False
+            self._changed(phone.visit)
+
+    # Taking home
+
+    def offer_take(self, visit: Visit) -> Take:
+        """Return a new link under which the result can be taken home; an earlier one ends."""
+        file = self.result_file(visit)
+        with self._lock:
+            assert visit.result is not None
+            for earlier in [each.id for each in self._takes.values() if each.visit == visit.id]:
+                self._end_take(earlier)
+            token, wall = new_token(), self._wall_clock()
+            seconds = self.config.take_home_minutes * 60
+            take = Take(digest(token), visit.id, self._clock() + seconds, visit.result, token)
+            self._store.add_take(TakeRow(take.id, visit.id, wall, wall + seconds, _json(visit.result)))
+            try:
+                self.folder.keep(file, self.folder.take(take.id, visit.result.suffix))
+            except OSError as error:
+                self._store.remove_take(take.id)
+                raise _disk_error(error) from error
+            self._takes[take.id] = visit.take = take
+            self.stay(visit)
+            return take
+
+    def take(self, token: str) -> Take | None:
+        """Return a result that may be taken home; None if it is unknown or has ended."""
+        with self._lock:
+            take = self._takes.get(digest(token))
+            return take if take and take.ends > self._clock() else None
+
+    def seconds_left(self, ends: float) -> int:
+        """Return how many seconds are left until a moment of the desk's clock."""
+        return max(0, round(ends - self._clock()))
+
+    # Prints
+
+    def set_prints(self, visit: Visit, prints: tuple[PrintAbout, ...], copies: int | None = None) -> None:
+        """Note what becomes of a visit's prints, and how many copies it has had."""
+        with self._lock:
+            if visit.is_gone:
+                return
+            visit.prints = prints
+            if copies is not None:
+                visit.copies = copies
+                self._store.update(visit.id, copies=copies)
+            self._changed(visit)
+
+    # Watching
+
+    def watch(self, visit: Visit, watcher: Callable[[], None]) -> None:
+        """Call `watcher` after each change of a visit, in any thread."""
+        with self._lock:
+            visit.watchers.append(watcher)
+
+    def unwatch(self, visit: Visit, watcher: Callable[[], None]) -> None:
+        """Stop calling `watcher`."""
+        with self._lock, suppress(ValueError):
+            visit.watchers.remove(watcher)
+
+    def _changed(self, visit: Visit) -> None:
+        for watcher in list(visit.watchers):
+            watcher()
+
+    def _moved(self, visit_id: str) -> None:
+        with self._lock:
+            if (visit := self._visits.get(visit_id)) is not None:
+                self._changed(visit)
+
+    # Parts
+
+    def _begin(self, visit: Visit) -> None:
+        """Count an attempt, so that a photo that crashes the program is not tried for ever."""
+        visit.attempts += 1
+        self._store.update(visit.id, attempts=visit.attempts)
+        self.working_since = self._clock()
+        self._changed(visit)
+
+    def _finish(self, visit: Visit) -> None:
+        visit.attempts, visit.stage, visit.done, visit.total = 0, None, 0, 0
+        self.working_since = None
+        if not visit.is_gone:
+            self._store.update(visit.id, attempts=0)
+
+    def _progress_of(self, visit: Visit, number: int) -> Callable[[Stage, int, int], None]:
+        def progress(stage: Stage, done: int, total: int) -> None:
+            with self._lock:
+                if visit.is_gone or visit.number != number:
+                    raise _GoneError
+                visit.stage, visit.done, visit.total = stage, done, total
+                self._changed(visit)
+
+        return progress
+
+    def _twice(self, work: Callable[[], Done]) -> Done:
+        """Do some work, and once more after reopening the networks if they or the memory failed."""
+        try:
+            return work()
+        except _GoneError:
+            raise
+        except Exception as error:
+            if cause_behind(error, "restore") not in ("engine", "memory"):
+                raise
+            self._log("retry", f"the networks are opened again: {cause_of(error)}")
+            self._studio.reopen()
+            return work()
+
+    def _as_error(self, error: Exception) -> KioskError:
+        """Return an error as the page shows it, and log what is not the photo's fault."""
+        if isinstance(error, KioskError):
+            return error
+        cause = cause_behind(error, "write" if _is_of_disk(error) else "restore")
+        codes: dict[str, Code] = {"photo": "not-a-photo", "disk-full": "disk-full", "output": "disk-full"}
+        code: Code = codes.get(cause, "internal")
+        if code != "not-a-photo":
+            self._log("failed", f"a photo was not restored: {cause_of(error)}", cause=cause)
+        if cause == "engine" and not self._studio.is_well():
+            self.broken = cause_of(error)
+        if cause == "unexpected":
+            return KioskError(
+                "internal", "something went wrong with this photo: ask the staff, or try another"
+            )
+        return KioskError(code, cause_of(error))
+
+    def _check_here(self, visit: Visit) -> None:
+        if visit.is_gone:
+            raise KioskError("not-found", "this visit has ended: start again")
+
+    def _check_ready(self, visit: Visit) -> None:
+        if visit.state != "ready":
+            raise KioskError("wrong-state", f"the photo is {visit.state}: wait until it is ready")
+
+    def _clean_up(self, visit: Visit) -> None:
+        """Delete what was written for a visit that has ended in the meantime."""
+        if visit.is_gone:
+            self._delete(visit.id)
+
+    def _delete(self, visit_id: str) -> None:
+        if self.working_since is None:
+            self._studio.forget(visit_id)
+        if not self.folder.delete(visit_id):
+            self._undeleted.add(visit_id)
+            self._log("not-deleted", "a customer's files could not be deleted: trying again")
+
+    def _end_take(self, take_id: str) -> None:
+        self._takes.pop(take_id, None)
+        self._store.remove_take(take_id)
+        if not self.folder.delete_take(take_id):
+            self._undeleted.add(take_id)
+
+    def _take_link(self, visit: Visit, now: float) -> LinkAbout | None:
+        take = visit.take
+        if take is None or take.id not in self._takes or take.token is None:
+            return None
+        return LinkAbout(self.link("t", take.token), max(0, round(take.ends - now)))
+
+    def _phone_link(self, visit: Visit, now: float) -> LinkAbout | None:
+        phone = visit.phone
+        if phone is None or phone.id not in self._phones:
+            return None
+        return LinkAbout(self.link("p", phone.token), max(0, round(phone.ends - now)), phone.used)
+
+    def link(self, kind: str, token: str) -> str:
+        """Return the address of a phone's page."""
+        return f"{self.phone_url()}/{kind}/{token}"
+
+
+def _left(began: float, ends: float, wall: float) -> float:
+    """Return how many seconds are left by a clock that may have been wrong before or be wrong now."""
+    if wall < began - 1:  # the clock has gone back: nobody knows for how long this has been here
+        return 0
+    return min(ends - wall, ends - began)
+
+
+def _is_of_disk(error: Exception) -> bool:
+    return isinstance(error, OSError) or (
+        isinstance(error, PhotoError) and isinstance(error.__cause__, OSError)
+    )
+
+
+def _disk_error(error: OSError) -> KioskError:
+    return KioskError("disk-full", f"the photo cannot be kept here ({cause_of(error)}): ask the staff")
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

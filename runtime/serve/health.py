@@ -1,0 +1,31 @@
+"""Whether the kiosk works, for monitors, for systemd's watchdog and for the page."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runtime.serve.desk import Desk
+from runtime.serve.wire import Health
+
+STUCK = 180.0
+"""Seconds that work on one photo may take before the kiosk counts as stuck."""
+
+
+@dataclass(frozen=True)
+class HealthCheck:
+    """Looks at the desk and its line."""
+
+    desk: Desk
+    backend: Callable[[], str]
+    """Returns what runs the networks."""
+    clock: Callable[[], float] = time.monotonic
+
+    def __call__(self) -> Health:
+        """Return the present health."""
+        desk, since = self.desk, self.desk.working_since
+        state, message = "ok", ""
+        if desk.broken:
+            state, message = "failed", f"nothing can be restored any more: {desk.broken}"
+        elif since is not None and self.clock() - since > STUCK:
+            state, message = "stuck", f"one photo has taken more than {STUCK:g} seconds"
+        return Health(state, len(desk.line), desk.visits, self.backend(), message)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""HTTP: routes, guards, uploads, events, and the description of the API."""

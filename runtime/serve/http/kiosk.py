@@ -1,0 +1,42 @@
+"""What the routes work with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+from starlette.requests import Request
+
+from runtime.hotfolder.log import Log
+from runtime.serve.desk import Desk, Visit
+from runtime.serve.health import HealthCheck
+from runtime.serve.http.limits import Limits
+from runtime.serve.http.page_files import PageFiles
+from runtime.serve.kiosk_config import KioskConfig
+from runtime.serve.media import Media
+
+
+@dataclass(frozen=True)
+class Kiosk:
+    """The parts of a running server."""
+
+    config: KioskConfig
+    desk: Desk
+    health: HealthCheck
+    media: Media
+    log: Log
+    limits: Limits = field(default_factory=Limits)
+    pages: PageFiles = field(default_factory=PageFiles)
+    password: Callable[[], str | None] = lambda: None
+    """Returns the password of the admin page; None if it is off."""
+    hosts: frozenset[str] = frozenset()
+    """Further names by which the kiosk's own page may be asked for."""
+
+
+def kiosk_of(request: Request) -> Kiosk:
+    """Return the server that a request came to."""
+    return cast(Kiosk, request.app.state.kiosk)
+
+
+def visit_of(request: Request) -> Visit:
+    """Return the visit that a request is about. Raises KioskError."""
+    return kiosk_of(request).desk.visit(request.path_params["visit"])

@@ -1,0 +1,97 @@
+"""Receive an upload: bounded in size and time, and complete, or nothing is kept."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from starlette.requests import ClientDisconnect, Request
+
+from base.files import for_its_owner
+from base.text import cause_of
+from runtime.serve.errors import KioskError
+
+SILENCE = 10.0
+"""Seconds without a byte after which an upload is given up."""
+SLOWEST = 20_000
+"""Bytes a second that an upload must keep up after its first seconds."""
+GRACE = 20.0
+"""Seconds that every upload may take."""
+DRAIN = 5.0
+"""Seconds for which a refused upload is read on, so that its sender can read the answer."""
+
+
+async def receive(request: Request, draft: Path, max_megabytes: float) -> None:
+    """Write the body of a request to a new file. Raises KioskError; then no file is left."""
+    most = round(max_megabytes * 1e6)
+    _check_announced(request, most)
+    try:
+        with open(draft, "xb", opener=for_its_owner) as file:
+            length = 0
+            async for chunk in _chunks(request):
+                length += len(chunk)
+                if length > most:
+                    raise _too_large(max_megabytes)
+                file.write(chunk)
+        announced = request.headers.get("content-length")
+        if length == 0:
+            raise KioskError("bad-request", "the upload is empty: send the bytes of a photo")
+        if announced is not None and int(announced) != length:
+            raise KioskError("bad-request", "the upload was cut off: send it again")
+    except ClientDisconnect:
+        draft.unlink(missing_ok=True)
+        raise KioskError("bad-request", "the upload was cut off: send it again") from None
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        message = f"the photo cannot be kept here ({cause_of(error)}): ask the staff"
+        raise KioskError("disk-full", message) from error
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+async def drain(request: Request) -> None:
+    """Read on for a while what a refused client still sends, unless it waits to be asked."""
+    if request.headers.get("expect", "").lower() == "100-continue":
+        return
+    ends = time.monotonic() + DRAIN
+    while (left := ends - time.monotonic()) > 0:
+        try:
+            message = await asyncio.wait_for(request.receive(), left)
+        except (TimeoutError, asyncio.TimeoutError):
+            return
+        if message["type"] == "http.disconnect" or not message.get("more_body"):
+            return
+
+
+def _check_announced(request: Request, most: int) -> None:
+    announced = request.headers.get("content-length")
+    if announced is not None and int(announced) > most:
+        raise _too_large(most / 1e6)
+
+
+def _too_large(max_megabytes: float) -> KioskError:
+    return KioskError(
+        "too-large", f"the file has more than {max_megabytes:g} megabytes: send a smaller photo"
+    )
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    """Yield a body as it comes. Raises KioskError if it comes too slowly, and ClientDisconnect."""
+    began, length = time.monotonic(), 0
+    stream = request.stream().__aiter__()
+    while True:
+        try:
+            chunk = await asyncio.wait_for(stream.__anext__(), SILENCE)
+        except StopAsyncIteration:
+            return
+        except (TimeoutError, asyncio.TimeoutError):
+            raise _too_slow() from None
+        length += len(chunk)
+        if time.monotonic() - began > GRACE + length / SLOWEST:
+            raise _too_slow()
+        yield chunk
+
+
+def _too_slow() -> KioskError:
+    return KioskError("too-slow", "the upload came too slowly: move closer to the kiosk and send it again")

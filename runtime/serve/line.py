@@ -1,0 +1,125 @@
+"""The one queue in front of the one restorer: bounded, first come first served, with places."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runtime.serve.errors import KioskError
+
+SECONDS_EACH = 3
+"""Rough time for one photo, for telling customers when to try again."""
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Some work for a visit."""
+
+    visit: str
+    work: Callable[[], None]
+    """Called in the line's thread; it deals with its own errors."""
+    drop: Callable[[KioskError], None] = lambda error: None
+    """Called instead of `work` if the visit or the server ends first."""
+
+
+class Line:
+    """Jobs that wait, and the thread that does them.
+
+    Photos and results are in front; pictures to look at come behind, and are done when nobody waits in front.
+    """
+
+    def __init__(self, capacity: int, moved: Callable[[str], None] = lambda visit: None) -> None:
+        """Create it without starting its thread.
+
+        capacity  the most jobs that wait in front
+        moved     called with each visit whose place may have changed
+        """
+        self._capacity, self._moved = capacity, moved
+        self._front: deque[Job] = deque()
+        self._behind: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._running: Job | None = None
+        self._thread = threading.Thread(target=self._run, name="kiosk-line", daemon=True)
+
+    def start(self) -> None:
+        """Start to work."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the present job; all others are dropped."""
+        with self._changed:
+            self._stopped = True
+            dropped = [*self._front, *self._behind]
+            self._front.clear()
+            self._behind.clear()
+            self._changed.notify_all()
+        for job in dropped:
+            job.drop(_stopping())
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def put(self, job: Job, *, behind: bool = False, always: bool = False) -> None:
+        """Add a job. Raises KioskError (`busy`) if too many wait, unless it has to be taken `always`."""
+        with self._changed:
+            waiting = self._behind if behind else self._front
+            if self._stopped:
+                raise _stopping()
+            if len(waiting) >= self._capacity * (2 if behind else 1) and not always:
+                raise self._busy()
+            waiting.append(job)
+            self._changed.notify_all()
+
+    def check_room(self) -> None:
+        """Raise KioskError (`busy`) if a photo could not wait, before it is uploaded in vain."""
+        with self._changed:
+            if len(self._front) >= self._capacity:
+                raise self._busy()
+
+    def _busy(self) -> KioskError:
+        waiting = len(self._front)
+        seconds = SECONDS_EACH * waiting + 1
+        return KioskError(
+            "busy",
+            f"busy, place {waiting + 1}: {waiting} photos wait already; try again in {seconds} seconds",
+            retry_after=seconds,
+        )
+
+    def place(self, visit: str) -> int | None:
+        """Return the place of a visit among those that wait in front, from 1; None if it does not wait."""
+        with self._changed:
+            return next((i for i, job in enumerate(self._front, 1) if job.visit == visit), None)
+
+    def __len__(self) -> int:
+        """Return how many wait in front."""
+        with self._changed:
+            return len(self._front)
+
+    def leave(self, visit: str) -> None:
+        """Remove the jobs of a visit that wait."""
+        with self._changed:
+            dropped = [job for job in (*self._front, *self._behind) if job.visit == visit]
+            self._front = deque(job for job in self._front if job.visit != visit)
+            self._behind = deque(job for job in self._behind if job.visit != visit)
+            moved = [job.visit for job in self._front]
+        for job in dropped:
+            job.drop(KioskError("not-found", "this visit has ended: start again"))
+        for each in moved:
+            self._moved(each)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not (self._stopped or self._front or self._behind):
+                    self._changed.wait()
+                if self._stopped:
+                    return
+                job = self._front.popleft() if self._front else self._behind.popleft()
+                moved = [each.visit for each in self._front]
+            for each in moved:
+                self._moved(each)
+            job.work()
+
+
+def _stopping() -> KioskError:
+    return KioskError("unavailable", "the kiosk is being stopped: try again in a minute")

@@ -1,0 +1,194 @@
+"""Photos on sticks and cards that are put in, and in folders that a scanner fills.
+
+A medium and its photos are known outside by random identifiers, which are looked up here. Links are never
+followed, so a hostile stick shows nothing but itself.
+"""
+
+import os
+import secrets
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from base.files import for_its_owner
+from base.text import cause_of, one_line
+from runtime.photo.reader import SUPPORTED_SUFFIXES
+from runtime.serve import kiosk_config
+from runtime.serve.errors import KioskError
+from runtime.serve.pictures import thumbnail
+from runtime.serve.wire import FoundPhoto, FoundPhotos, MediaAbout, MediumAbout
+
+ON_A_PAGE = 24
+_MOST_PHOTOS = 5000
+_MOST_SECONDS = 2.0
+"""For searching one medium."""
+_DEEPEST = 6
+_FRESH = 3.0
+"""Seconds for which a list of photos is used again."""
+
+
+@dataclass(frozen=True)
+class _Photo:
+    path: Path
+    modified: float
+
+
+@dataclass(eq=False)
+class _Medium:
+    id: str
+    kind: Literal["stick", "scans"]
+    path: Path
+    photos: tuple[_Photo, ...] = ()
+    searched: float = float("-inf")
+
+
+class Media:
+    """The media of a kiosk. Its methods may be called from any thread."""
+
+    def __init__(
+        self,
+        config: kiosk_config.Media,
+        *,
+        max_megabytes: float,
+        max_megapixels: float,
+        is_mount: Callable[[Path], bool] = os.path.ismount,
+    ) -> None:
+        self._config, self._is_mount = config, is_mount
+        self._most_bytes, self._max_megapixels = round(max_megabytes * 1e6), max_megapixels
+        self._lock = threading.Lock()
+        self._media: dict[Path, _Medium] = {}
+        self._ids: dict[Path, str] = {}
+        self._paths: dict[str, tuple[Path, _Medium]] = {}
+
+    def about(self) -> MediaAbout:
+        """Return the media that are there now."""
+        with self._lock:
+            here = dict(self._places())
+            for path in [path for path in self._media if path not in here]:
+                self._forget(self._media.pop(path))
+            for path, kind in here.items():
+                if path not in self._media:
+                    self._media[path] = _Medium(secrets.token_hex(16), kind, path)
+            media = list(self._media.values())
+            for medium in media:
+                self._search(medium)
+            return MediaAbout(
+                tuple(
+                    MediumAbout(each.id, each.kind, one_line(each.path.name), len(each.photos))
+                    for each in media
+                    if each.photos or each.kind == "stick"
+                )
+            )
+
+    def photos(self, medium_id: str, page: int) -> FoundPhotos:
+        """Return a page of a medium's photos, the newest first. Raises KioskError."""
+        with self._lock:
+            medium = next((each for each in self._media.values() if each.id == medium_id), None)
+            if medium is None:
+                raise KioskError("not-found", "the stick or card is gone: put it in again")
+            self._search(medium)
+            shown = medium.photos[page * ON_A_PAGE : (page + 1) * ON_A_PAGE]
+            found = []
+            for photo in shown:
+                taken = datetime.fromtimestamp(photo.modified).isoformat(timespec="seconds")
+                found.append(FoundPhoto(self._id_of(photo.path, medium), taken))
+            return FoundPhotos(tuple(found), max(1, -(-len(medium.photos) // ON_A_PAGE)))
+
+    def copy(self, photo_id: str, draft: Path) -> None:
+        """Copy a photo to a new file. Raises KioskError."""
+        content = self._read(photo_id)
+        try:
+            with open(draft, "xb", opener=for_its_owner) as file:
+                file.write(content)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            message = f"the photo cannot be kept here ({cause_of(error)}): ask the staff"
+            raise KioskError("disk-full", message) from error
+
+    def thumbnail(self, photo_id: str, size: int) -> bytes:
+        """Return a photo at a small size, as JPEG. Raises KioskError and PhotoError."""
+        return thumbnail(self._read(photo_id), size, self._max_megapixels)
+
+    def _places(self) -> Iterator[tuple[Path, Literal["stick", "scans"]]]:
+        for below in self._config.sticks:
+            for path in _folders(below):
+                if self._is_mount(path):
+                    yield path, "stick"
+                    continue
+                for deeper in _folders(path):
+                    if self._is_mount(deeper):
+                        yield deeper, "stick"
+        for path in self._config.scans:
+            if path.is_dir():
+                yield path, "scans"
+
+    def _search(self, medium: _Medium) -> None:
+        if time.monotonic() - medium.searched < _FRESH:
+            return
+        photos = sorted(_photos_in(medium.path), key=lambda photo: (-photo.modified, photo.path))
+        medium.photos, medium.searched = tuple(photos), time.monotonic()
+
+    def _id_of(self, path: Path, medium: _Medium) -> str:
+        if path not in self._ids:
+            self._ids[path] = secrets.token_hex(16)
+            self._paths[self._ids[path]] = path, medium
+        return self._ids[path]
+
+    def _forget(self, medium: _Medium) -> None:
+        for name, (path, of) in list(self._paths.items()):
+            if of is medium:
+                del self._paths[name], self._ids[path]
+
+    def _read(self, photo_id: str) -> bytes:
+        """Return the bytes of a photo; only of a plain file that really lies on its medium."""
+        with self._lock:
+            path, medium = self._paths.get(photo_id, (None, None))
+        if path is None or medium is None:
+            raise KioskError("not-found", "the photo is gone: put the stick or card in again")
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        try:
+            if not path.parent.resolve().is_relative_to(medium.path.resolve()):
+                raise KioskError("not-found", "the photo is gone: put the stick or card in again")
+            with os.fdopen(os.open(path, flags), "rb") as file:
+                about = os.fstat(file.fileno())
+                if not stat.S_ISREG(about.st_mode):
+                    raise KioskError("not-a-photo", "this is not a photo file: choose another one")
+                content = file.read(self._most_bytes + 1)
+        except OSError as error:
+            message = f"the photo cannot be read ({cause_of(error)}): put the stick or card in again"
+            raise KioskError("not-found", message) from error
+        if len(content) > self._most_bytes:
+            most = self._most_bytes / 1e6
+            raise KioskError("too-large", f"the file has more than {most:g} megabytes: choose another one")
+        return content
+
+
+def _folders(path: Path) -> list[Path]:
+    with suppress(OSError), os.scandir(path) as entries:
+        return sorted(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
+    return []
+
+
+def _photos_in(top: Path) -> Iterator[_Photo]:
+    """Yield the photos of a medium, as far as it can be searched in a short time."""
+    ends, count, deepest = time.monotonic() + _MOST_SECONDS, 0, len(top.parts) + _DEEPEST
+    for place, folders, names in os.walk(top):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if len(Path(place).parts) >= deepest:
+            folders.clear()
+        for name in names:
+            if name.startswith(".") or Path(name).suffix.lower() not in SUPPORTED_SUFFIXES:
+                continue
+            with suppress(OSError):
+                about = Path(place, name).lstat()
+                if stat.S_ISREG(about.st_mode):
+                    count += 1
+                    yield _Photo(Path(place, name), about.st_mtime)
+            if count >= _MOST_PHOTOS or time.monotonic() > ends:
+                return

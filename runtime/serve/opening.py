@@ -1,0 +1,65 @@
+"""Put the parts of the server together."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from runtime.commands.options import RunOptions, open_restorer
+from runtime.hotfolder.log import Log
+from runtime.restorer import Restorer
+from runtime.serve.desk import Desk
+from runtime.serve.health import HealthCheck
+from runtime.serve.http.kiosk import Kiosk
+from runtime.serve.kiosk_config import KioskConfig
+from runtime.serve.media import Media
+from runtime.serve.shared_restorer import SharedRestorer
+from runtime.serve.store import Store
+from runtime.serve.studio import Studio
+from runtime.serve.visit_folder import holding_folder
+from runtime.settings.resolved import resolve_settings
+
+
+@contextmanager
+def opened_kiosk(
+    folder: Path,
+    config: KioskConfig,
+    wanted: RunOptions,
+    log: Log,
+    *,
+    ram: bool = False,
+    hosts: frozenset[str] = frozenset(),
+) -> Iterator[Kiosk]:
+    """Open a kiosk; at the end everything of customers is deleted. Raises GpenEdgeError.
+
+    folder  for customers' files
+    wanted  the package and what runs it, and the presets of the config file
+    ram     the folder must be in memory, and is removed at the end
+    hosts   further names by which the kiosk's page may be asked for
+    """
+    presets = {name: resolve_settings(wanted.config, {}, name).settings for name in config.presets}
+    backend = ""
+
+    def opened(restorer: Restorer) -> None:
+        nonlocal backend
+        backend = f"{restorer.backend.name} on {restorer.backend.device}"
+        log("backend", f"backend: {backend} ({restorer.backend.why})")
+
+    with holding_folder(folder, ram=ram) as own, closing(Store(own.store)) as store:
+        shared = SharedRestorer(lambda: open_restorer(wanted), opened)
+        studio = Studio(
+            shared,
+            presets,
+            prepared=config.prepared,
+            max_megapixels=config.max_megapixels,
+            strip_metadata=config.strip_metadata,
+        )
+        desk = Desk(own, store, studio, config, log)
+        media = Media(config.media, max_megabytes=config.max_megabytes, max_megapixels=config.max_megapixels)
+        desk.recover()
+        with closing(desk):
+            shared.warm()
+            desk.line.start()
+            yield Kiosk(config, desk, HealthCheck(desk, lambda: backend), media, log, hosts=hosts)
+    if ram:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,133 @@
+"""Both listeners in one process, and the clock by which everything is deleted."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from base.text import cause_of, one_line
+from runtime.hotfolder.log import Log
+from runtime.serve.desk import Desk
+from runtime.serve.errors import ServeError
+from runtime.serve.health import HealthCheck
+from runtime.serve.http.app import kiosk_app, phone_app
+from runtime.serve.http.kiosk import Kiosk
+from runtime.serve.kiosk_config import Phones
+from runtime.serve.notify import notify, watchdog_seconds
+
+_MOST_CONNECTIONS = 400
+_TICK = 1.0
+_BACKLOG = 256
+
+
+class _Server(uvicorn.Server):
+    """A server whose signals are handled for both listeners together."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        with nullcontext():
+            yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens. Raises ServeError."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise ServeError(
+            f"cannot listen on {one_line(host)}, port {port}: {cause_of(error)}; give another --port"
+        ) from error
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the address of a listener as it stands in a URL."""
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def own_address() -> str:
+    """Return this machine's address in its network; nothing is sent for that."""
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("10.255.255.255", 9))
+        return str(probe.getsockname()[0])
+    return "127.0.0.1"
+
+
+def phone_url(phones: Phones, port: int) -> str:
+    """Return the address under which phones reach the kiosk."""
+    host, _ = phones.address
+    if host in ("0.0.0.0", "::"):
+        host = own_address()
+    return phones.url.rstrip("/") or f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def serve(kiosk: Kiosk, listeners: list[socket.socket]) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    listeners  the kiosk's own, and perhaps the one for phones
+    """
+    apps: list[ASGIApp] = [kiosk_app(kiosk), phone_app(kiosk)]
+    asyncio.run(_serve(list(zip(apps, listeners)), kiosk.desk, kiosk.health, kiosk.log))  # noqa: B905
+
+
+async def _serve(
+    pairs: list[tuple[ASGIApp, socket.socket]], desk: Desk, health: HealthCheck, log: Log
+) -> None:
+    servers = [_Server(_config(app)) for app, _ in pairs]
+
+    def stop() -> None:
+        for server in servers:
+            server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with suppress(NotImplementedError):  # on Windows
+            loop.add_signal_handler(number, stop)
+    clock = asyncio.create_task(_tick(desk, health, log))
+    notify("READY=1")
+    try:
+        await asyncio.gather(
+            *(server.serve(sockets=[listener]) for server, (_, listener) in zip(servers, pairs, strict=True))
+        )
+    finally:
+        notify("STOPPING=1")
+        clock.cancel()
+
+
+async def _tick(desk: Desk, health: HealthCheck, log: Log) -> None:
+    """Delete what is past its time, and show systemd that the server is alive, while it is."""
+    every, last = watchdog_seconds(), 0.0
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            await asyncio.to_thread(desk.tick)
+        except Exception as error:  # a full disk, for example: the next second tries again
+            log("not-deleted", f"customers' files could not be deleted: {cause_of(error)}")
+        if every and loop.time() - last >= every and health().state == "ok":
+            notify("WATCHDOG=1")
+            last = loop.time()
+        await asyncio.sleep(_TICK if every is None else min(_TICK, every))
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    options: dict[str, Any] = {
+        "http": "h11",
+        "ws": "none",
+        "lifespan": "off",
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "date_header": False,
+        "proxy_headers": False,
+        "limit_concurrency": _MOST_CONNECTIONS,
+        "timeout_keep_alive": 15,
+        "timeout_graceful_shutdown": 2,
+        "backlog": _BACKLOG,
+    }
+    return uvicorn.Config(app, **options)
