@@ -82,6 +82,8 @@ class Visit:
     take: "Take | None" = None
     phone: "Phone | None" = None
     is_gone: bool = False
+    is_deleted: bool = False
+    """The customer has asked for everything to be deleted at once."""
     watchers: list[Callable[[], None]] = field(default_factory=list)
     """Called after each change, in any thread."""
 
@@ -250,7 +252,7 @@ class Desk:
         keep_take  but for a result that may be taken home
         """
         with self._lock:
-            visit.is_gone = True
+            visit.is_gone, visit.is_deleted = True, not keep_take
             self.line.leave(visit.id)
             self._visits.pop(visit.id, None)
             for phone in [each for each in self._phones.values() if each.visit is visit]:

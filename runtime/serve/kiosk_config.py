@@ -58,6 +58,8 @@ class Printing(Table, frozen=True):
     """A printer of CUPS."""
 
     printer: str
+    server: str = ""
+    """Socket or host of CUPS; empty: the usual one."""
     copies: int = 3
     """The most copies that one customer may print."""
     resume_seconds: float = 15

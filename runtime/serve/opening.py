@@ -11,8 +11,10 @@ from runtime.restorer import Restorer
 from runtime.serve.desk import Desk
 from runtime.serve.health import HealthCheck
 from runtime.serve.http.kiosk import Kiosk
-from runtime.serve.kiosk_config import KioskConfig
+from runtime.serve.kiosk_config import KioskConfig, Printing
 from runtime.serve.media import Media
+from runtime.serve.printing.cups_queue import CupsQueue
+from runtime.serve.printing.printer import Printer
 from runtime.serve.shared_restorer import SharedRestorer
 from runtime.serve.store import Store
 from runtime.serve.studio import Studio
@@ -60,6 +62,19 @@ def opened_kiosk(
         with closing(desk):
             shared.warm()
             desk.line.start()
-            yield Kiosk(config, desk, HealthCheck(desk, lambda: backend), media, log, hosts=hosts)
+            with _printing(config.printing, desk, log) as printer:
+                health = HealthCheck(desk, lambda: backend)
+                yield Kiosk(config, desk, health, media, printer, log, hosts=hosts)
     if ram:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _printing(settings: Printing | None, desk: Desk, log: Log) -> Iterator[Printer | None]:
+    """Open the printer, if there is one to be; at the end CUPS keeps nothing of customers."""
+    if settings is None:
+        yield None
+        return
+    with closing(Printer(CupsQueue(settings), settings, desk, log)) as printer:
+        printer.start()
+        yield printer

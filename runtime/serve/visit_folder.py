@@ -4,6 +4,7 @@
     FOLDER/visits/VISIT/photo  the photo as it came
     FOLDER/visits/VISIT/result.jpg
     FOLDER/takes/TAKE.jpg      a result that may be taken home
+    FOLDER/prints/PRINT.jpg    what waits for the printer
 
 The names are digests of tokens or made here; no name from outside is ever part of a path.
 """
@@ -22,7 +23,8 @@ from base.text import cause_of, one_line
 from runtime.serve.errors import ServeError
 
 STORE = "kiosk.sqlite"
-_OWN = re.compile(r"kiosk\.sqlite(-wal|-shm|-journal)?|visits|takes|\.lock")
+_OWN = re.compile(r"kiosk\.sqlite(-wal|-shm|-journal)?|visits|takes|prints|\.lock")
+BELOW = ("visits", "takes", "prints")
 _TMPFS = ("tmpfs", "ramfs")
 
 
@@ -31,7 +33,7 @@ class VisitFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._visits, self._takes = folder / "visits", folder / "takes"
+        self._visits, self._takes, self._prints = (folder / name for name in BELOW)
 
     @property
     def store(self) -> Path:
@@ -50,9 +52,9 @@ class VisitFolder:
         """Return a result that may be taken home."""
         return self._takes / f"{take}{suffix}"
 
-    def print_file(self, visit: str, number: str) -> Path:
-        """Return the picture that is sent to the printer."""
-        return self._visits / visit / f"print-{number}.jpg"
+    def print_file(self, number: str) -> Path:
+        """Return a picture that waits for the printer; it may outlast its visit by minutes."""
+        return self._prints / f"{number}.jpg"
 
     def new_draft(self, visit: str) -> Path:
         """Make the folder of a visit, and return an unused name in it for an upload. Raises OSError."""
@@ -74,10 +76,10 @@ class VisitFolder:
         return not os.path.lexists(folder)
 
     def delete_results(self, visit: str) -> None:
-        """Delete the result of a visit and what was printed, because another photo has come."""
+        """Delete the result of a visit, because another photo has come."""
         with suppress(OSError):
             for path in (self._visits / visit).iterdir():
-                if path.name.startswith(("result", "print-", ".gpen-edge-")):
+                if path.name.startswith(("result", ".gpen-edge-")):
                     path.unlink(missing_ok=True)
 
     def delete_take(self, take: str) -> bool:
@@ -96,8 +98,9 @@ class VisitFolder:
             path
             for visit in known
             for path in (self._visits / visit).glob("*")
-            if path.name != "photo" and not path.name.startswith(("result", "print-"))
+            if path.name != "photo" and not path.name.startswith("result")
         ]
+        stale += self._prints.iterdir()
         for path in stale:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -128,7 +131,7 @@ def holding_folder(folder: Path, *, ram: bool = False) -> Iterator[VisitFolder]:
         if ram and not is_in_memory(folder):
             raise ServeError(f"{name} is not in memory: give a folder of a tmpfs, such as /dev/shm/kiosk")
         opened = VisitFolder(folder.resolve())
-        for below in ("visits", "takes"):
+        for below in BELOW:
             (opened.folder / below).mkdir(mode=0o700, exist_ok=True)
         lock = filelock.FileLock(opened.folder / ".lock", timeout=0)
         with lock:

@@ -14,10 +14,11 @@ from runtime.serve.http.guard import Guard, refuse
 from runtime.serve.http.kiosk import Kiosk
 from runtime.serve.http.openapi import api_page, openapi_json
 from runtime.serve.http.phones import INVITING, PHONES, phone_page, take_page
+from runtime.serve.http.prints import PRINTS
 from runtime.serve.http.routes import Api
 from runtime.serve.http.visits import VISITS
 
-API: tuple[Api, ...] = (*BOX, *VISITS, *INVITING, *PHONES)
+API: tuple[Api, ...] = (*BOX, *VISITS, *PRINTS, *INVITING, *PHONES)
 """Everything that the description of the API lists."""
 
 

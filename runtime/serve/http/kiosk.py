@@ -13,6 +13,7 @@ from runtime.serve.http.limits import Limits
 from runtime.serve.http.page_files import PageFiles
 from runtime.serve.kiosk_config import KioskConfig
 from runtime.serve.media import Media
+from runtime.serve.printing.printer import Printer
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Kiosk:
     desk: Desk
     health: HealthCheck
     media: Media
+    printer: Printer | None
     log: Log
     limits: Limits = field(default_factory=Limits)
     pages: PageFiles = field(default_factory=PageFiles)

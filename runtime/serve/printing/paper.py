@@ -1,0 +1,50 @@
+"""Fit a result to a paper: turned if that wastes less, filled to the edges, in sRGB."""
+
+import io
+from pathlib import Path
+
+from PIL import Image, ImageCms, ImageOps
+
+from runtime.serve.kiosk_config import Paper
+
+DPI = 300
+_QUALITY = 95
+
+
+def on_paper(result: Path, paper: Paper, dpi: float = DPI) -> Image.Image:
+    """Return what is printed of a result: the middle of it, in the paper's shape, as sRGB.
+
+    A result that is not the paper's shape loses a part of its longer sides; nothing is stretched.
+    """
+    width, height = (round(side / 25.4 * dpi) for side in (paper.width_mm, paper.height_mm))
+    with Image.open(result) as image:
+        image.draft("RGB", (max(width, height), max(width, height)))
+        picture = _srgb(ImageOps.exif_transpose(image))
+    if (picture.width > picture.height) != (width > height):
+        width, height = height, width
+    return ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
+
+
+def encoded(picture: Image.Image, dpi: int = DPI) -> bytes:
+    """Return a picture as JPEG for a printer, or for the screen."""
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=_QUALITY, dpi=(dpi, dpi))
+    return file.getvalue()
+
+
+def _srgb(image: Image.Image) -> Image.Image:
+    """Return a picture as RGB on white, in sRGB, which printers expect."""
+    profile = image.info.get("icc_profile")
+    if image.mode not in ("RGB", "L"):
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    if profile:
+        try:
+            own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(
+                image, own, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+            return converted or image.convert("RGB")
+        except (ImageCms.PyCMSError, OSError):  # a profile that does not fit its picture
+            pass
+    return image.convert("RGB")

@@ -1,0 +1,268 @@
+"""The prints of all customers: one job at a time, watched until the paper is out.
+
+waiting → printing → done | failed | cancelled
+             ↕
+   paper-out, stopped    CUPS keeps the job; when the paper is filled it goes on, and a queue that CUPS
+                         has stopped is started again every few seconds
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from base.text import cause_of
+from runtime.hotfolder.log import Log
+from runtime.serve.desk import Desk, Visit
+from runtime.serve.errors import KioskError
+from runtime.serve.kiosk_config import Paper, Printing
+from runtime.serve.printing.cups_queue import SENTENCES, QueueState
+from runtime.serve.printing.paper import encoded, on_paper
+from runtime.serve.tokens import new_token
+from runtime.serve.wire import PrintAbout, PrinterAbout, PrintState
+
+_LOOK = 1.0
+"""Seconds between two looks at the printer while something is printed, and three times that otherwise."""
+_TROUBLES = ("paper-out", "ink-out", "jam", "open", "offline")
+_ENDED = ("done", "failed", "cancelled")
+
+
+class Queue(Protocol):
+    """What a print queue does; see `cups_queue.CupsQueue`."""
+
+    def state(self) -> QueueState: ...  # noqa: D102
+    def print(self, file: Path, media: str, copies: int) -> int: ...  # noqa: D102
+    def job(self, number: int) -> PrintState | None: ...  # noqa: D102
+    def resume(self) -> None: ...  # noqa: D102
+    def purge(self, numbers: list[int]) -> None: ...  # noqa: D102
+    def left_over(self) -> list[int]: ...  # noqa: D102
+
+
+@dataclass(eq=False)
+class _Print:
+    visit: Visit
+    about: PrintAbout
+    paper: Paper
+    file: Path
+    began: float
+    job: int | None = None
+    is_unwanted: bool = False
+
+
+class Printer:
+    """A printer and the thread that watches it. Its methods may be called from any thread."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        settings: Printing,
+        desk: Desk,
+        log: Log,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._queue, self._settings, self._desk, self._log, self._clock = queue, settings, desk, log, clock
+        self._papers = {paper.name: paper for paper in settings.papers}
+        self._waiting: deque[_Print] = deque()
+        self._present: _Print | None = None
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._seen = QueueState("offline", False)
+        self._resumed = float("-inf")
+        self._wants_resume = False
+        self._thread = threading.Thread(target=self._run, name="kiosk-printer", daemon=True)
+
+    def start(self) -> None:
+        """Delete what CUPS keeps of an earlier run, and begin to watch."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Cancel everything, and delete what CUPS keeps."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def about(self) -> PrinterAbout:
+        """Return the state of the printer."""
+        with self._changed:
+            waiting = len(self._waiting) + (self._present is not None)
+            return PrinterAbout(self._seen.state, SENTENCES[self._seen.state], waiting)
+
+    def paper(self, name: str) -> Paper:
+        """Return a paper that is offered. Raises KioskError."""
+        if name not in self._papers:
+            raise KioskError(
+                "bad-request", f"no such paper is offered: give one of {', '.join(self._papers)}"
+            )
+        return self._papers[name]
+
+    def preview(self, visit: Visit, paper: str, size: int) -> bytes:
+        """Return what lands on a paper, as JPEG. Raises KioskError."""
+        on = self.paper(paper)
+        dpi = size / (max(on.width_mm, on.height_mm) / 25.4)
+        return encoded(on_paper(self._desk.result_file(visit), on, dpi))
+
+    def add(self, visit: Visit, paper: str, copies: int) -> None:
+        """Print the finished result of a visit. Raises KioskError."""
+        on, result = self.paper(paper), self._desk.result_file(visit)
+        if visit.copies + copies > self._settings.copies:
+            left = max(0, self._settings.copies - visit.copies)
+            raise KioskError(
+                "wrong-state",
+                f"{self._settings.copies} copies are the most for one customer: {left} are left",
+            )
+        name = new_token()
+        file = self._desk.folder.print_file(name)
+        try:
+            file.write_bytes(encoded(on_paper(result, on)))
+        except OSError as error:
+            raise KioskError(
+                "disk-full", f"the picture cannot be printed ({cause_of(error)}): ask the staff"
+            ) from error
+        about = PrintAbout(name, paper, copies, "waiting")
+        self._desk.set_prints(visit, (*visit.prints, about), visit.copies + copies)
+        self._desk.stay(visit)
+        with self._changed:
+            self._waiting.append(_Print(visit, about, on, file, self._clock()))
+            self._changed.notify_all()
+
+    def again(self, visit: Visit, name: str) -> None:
+        """Print once more what was printed. Raises KioskError."""
+        about = self._about(visit, name)
+        self.add(visit, about.paper, about.copies)
+
+    def cancel(self, visit: Visit, name: str) -> None:
+        """Cancel a print; copies that were not printed may be printed later. Raises KioskError."""
+        about = self._about(visit, name)
+        if about.state in _ENDED:
+            raise KioskError("wrong-state", f"this print is {about.state} already")
+        with self._changed:
+            for each in (*self._waiting, *([self._present] if self._present else [])):
+                if each.about.id == name:
+                    each.is_unwanted = True
+            self._changed.notify_all()
+
+    def resume(self) -> None:
+        """Start a queue that CUPS has stopped, at once."""
+        with self._changed:
+            self._wants_resume = True
+            self._changed.notify_all()
+
+    def cancel_all(self) -> None:
+        """Cancel all prints."""
+        with self._changed:
+            for each in (*self._waiting, *([self._present] if self._present else [])):
+                each.is_unwanted = True
+            self._changed.notify_all()
+
+    def _about(self, visit: Visit, name: str) -> PrintAbout:
+        about = next((each for each in visit.prints if each.id == name), None)
+        if about is None:
+            raise KioskError("not-found", "there is no such print")
+        return about
+
+    def _run(self) -> None:
+        is_swept = False
+        while not self._stopped:
+            try:
+                if not is_swept:
+                    self._queue.purge(self._queue.left_over())
+                    is_swept = True
+                self._look()
+            except KioskError as error:
+                self._note(QueueState("offline", False), str(error))
+            with self._changed:
+                busy = self._present is not None or self._waiting
+                if not self._stopped and not self._wants_resume:
+                    self._changed.wait(_LOOK if busy else 3 * _LOOK)
+        try:
+            if self._present and self._present.job is not None:
+                self._queue.purge([self._present.job])
+        except KioskError as error:
+            self._log("printer", str(error))
+
+    def _look(self) -> None:
+        """Take one step: look at the printer, resume it, and take the present print further."""
+        self._note(self._queue.state(), "")
+        self._resume_if_stopped()
+        with self._changed:
+            gone = [each for each in self._waiting if self._is_over(each)]
+            self._waiting = deque(each for each in self._waiting if each not in gone)
+            if self._present is None and self._waiting:
+                self._present = self._waiting.popleft()
+            present = self._present
+        for each in gone:
+            self._end(each, "cancelled")
+        if present is not None:
+            self._take_further(present)
+
+    def _is_over(self, each: _Print) -> bool:
+        """Return whether a print is to be cancelled: by the customer, or since its time is up."""
+        is_late = self._clock() - each.began > self._desk.config.minutes * 60
+        return each.is_unwanted or each.visit.is_deleted or (each.visit.is_gone and is_late)
+
+    def _resume_if_stopped(self) -> None:
+        every, now = self._settings.resume_seconds, self._clock()
+        due = every > 0 and self._present is not None and now - self._resumed >= every
+        if self._wants_resume or (self._seen.is_stopped and due):
+            self._wants_resume, self._resumed = False, now
+            self._queue.resume()
+            self._log("printer", "the printer's queue was started again")
+
+    def _take_further(self, present: _Print) -> None:
+        if self._is_over(present):
+            self._finish(present, "cancelled")
+            return
+        if present.job is None:
+            present.job = self._queue.print(present.file, present.paper.media, present.about.copies)
+            present.file.unlink(missing_ok=True)
+        state = self._queue.job(present.job)
+        if state is None or state in _ENDED:
+            self._finish(present, state or "cancelled")
+            return
+        if self._seen.state == "paper-out":
+            state = "paper-out"
+        elif self._seen.is_stopped or self._seen.state in _TROUBLES:
+            state = "stopped"
+        self._tell(present, state, SENTENCES[self._seen.state] if state != "printing" else "")
+
+    def _finish(self, present: _Print, state: PrintState) -> None:
+        """End the present print, and have CUPS delete its picture."""
+        if present.job is not None:
+            try:
+                self._queue.purge([present.job])
+            except KioskError:
+                if present.job in self._queue.left_over():
+                    raise
+        with self._changed:
+            self._present = None
+        self._end(present, state)
+
+    def _end(self, each: _Print, state: PrintState) -> None:
+        each.file.unlink(missing_ok=True)
+        message = "the printer has refused this picture: ask the staff" if state == "failed" else ""
+        copies = each.visit.copies - (each.about.copies if state != "done" else 0)
+        self._tell(each, state, message, copies)
+        self._log("print", f"a print is {state}", state=state, copies=each.about.copies)
+
+    def _tell(self, each: _Print, state: PrintState, message: str, copies: int | None = None) -> None:
+        if (state, message) == (each.about.state, each.about.message):
+            return
+        each.about = msgspec.structs.replace(each.about, state=state, message=message)
+        prints = tuple(each.about if old.id == each.about.id else old for old in each.visit.prints)
+        self._desk.set_prints(each.visit, prints, copies)
+
+    def _note(self, seen: QueueState, message: str) -> None:
+        with self._changed:
+            before, self._seen = self._seen, seen
+        if seen.state != before.state:
+            self._log(
+                "printer", f"printer: {seen.state}{f' ({message})' if message else ''}", state=seen.state
+            )
