@@ -71,7 +71,7 @@ def _serve(options: argparse.Namespace) -> int:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
     from runtime.serve.opening import opened_kiosk
-    from runtime.serve.server import address_of, listen, phone_url, serve
+    from runtime.serve.server import KioskServer, address_of, listen, phone_url
 
     config, wanted = read_kiosk_config(options.kiosk), run_options(options)
     check_kiosk_config(config, one_line(options.kiosk or "kiosk.toml"), wanted.config.presets)
@@ -89,6 +89,6 @@ def _serve(options: argparse.Namespace) -> int:
         log("serving", f"the kiosk is at http://{address_of(listeners[0])}")
         for listener in listeners[1:]:
             log("serving-phones", f"phones are served on {address_of(listener)}")
-        serve(kiosk, listeners)
+        KioskServer(kiosk, listeners).run()
         log("stopped", "stopped; everything of customers is deleted")
     return DONE

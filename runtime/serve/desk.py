@@ -12,6 +12,7 @@ again with its photo, and so is a result that was asked for; nothing half done i
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -135,6 +136,8 @@ class Desk:
         self.phone_url: Callable[[], str] = str
         """Returns where phones reach the kiosk; set once the server listens."""
         self.line = Line(config.queue, self._moved)
+        self.counts: Counter[str] = Counter()
+        """What has been done since the start, for the operator."""
         self.broken = ""
         """Why nothing can be restored any more, if so."""
         self.working_since: float | None = None
@@ -190,11 +193,7 @@ class Desk:
             for visit in list(self._visits.values()):
                 visit.is_gone = True
         self.line.stop()
-        with self._lock:
-            for visit in list(self._visits.values()):
-                self.end(visit)
-            for take in list(self._takes):
-                self._end_take(take)
+        self.end_all()
         self._studio.close()
 
     def tick(self) -> None:
@@ -263,6 +262,14 @@ class Desk:
             self._delete(visit.id)
             self._store.remove(visit.id)
             self._changed(visit)
+
+    def end_all(self) -> None:
+        """End all visits and delete everything of them."""
+        with self._lock:
+            for visit in list(self._visits.values()):
+                self.end(visit)
+            for take in list(self._takes):
+                self._end_take(take)
 
     def status(self, visit: Visit) -> Status:
         """Return what the page shows of a visit."""
@@ -362,6 +369,7 @@ class Desk:
                 return
             visit.found, visit.error = found, ErrorAbout(error.code, str(error)) if error else None
             visit.state = "ready" if found else "failed"
+            self.counts["photos prepared" if found else "photos refused"] += 1
             if found and visit.choice and visit.result is None:
                 self._queue_result(visit)
             self._changed(visit)
@@ -448,6 +456,7 @@ class Desk:
                     faces=made.faces,
                 )
                 self._store.update(visit.id, result=_json(visit.result))
+                self.counts["results made"] += 1
             self._changed(visit)
 
     def result_file(self, visit: Visit) -> Path:

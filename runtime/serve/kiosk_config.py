@@ -1,5 +1,6 @@
 """The operator's settings of a kiosk, from kiosk.toml."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from base.errors import SettingsError
 from base.near_names import nearest
 from base.text import cause_of, one_line
 from runtime.settings.presets import PRESETS
+
+SHORTEST_PASSWORD = 10
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -176,6 +179,23 @@ def check_kiosk_config(config: KioskConfig, name: str, presets: Any = PRESETS) -
             near = nearest(preset, presets)
             hint = f"did you mean {near}?" if near else f"there are {', '.join(presets)}"
             raise SettingsError(f"{name}: no preset {one_line(preset)!r}: {one_line(hint)}")
+
+
+def read_password(admin: Admin) -> str | None:
+    """Return the password of the admin page; None if none is set. Raises SettingsError."""
+    file = admin.password_file
+    if file is None:
+        return None
+    name = one_line(file)
+    try:
+        mode, password = file.stat().st_mode, file.read_text().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read the admin password in {name}: {cause_of(error)}") from error
+    if os.name == "posix" and mode & 0o007:
+        raise SettingsError(f"others may read the admin password in {name}: chmod 600 it")
+    if len(password) < SHORTEST_PASSWORD:
+        raise SettingsError(f"the admin password in {name} is too short: give {SHORTEST_PASSWORD} characters")
+    return password
 
 
 def _plain(message: str) -> str:

@@ -10,8 +10,9 @@ from runtime.hotfolder.log import Log
 from runtime.restorer import Restorer
 from runtime.serve.desk import Desk
 from runtime.serve.health import HealthCheck
+from runtime.serve.hot_folder import watching
 from runtime.serve.http.kiosk import Kiosk
-from runtime.serve.kiosk_config import KioskConfig, Printing
+from runtime.serve.kiosk_config import KioskConfig, Printing, read_password
 from runtime.serve.media import Media
 from runtime.serve.printing.cups_queue import CupsQueue
 from runtime.serve.printing.printer import Printer
@@ -39,6 +40,7 @@ def opened_kiosk(
     ram     the folder must be in memory, and is removed at the end
     hosts   further names by which the kiosk's page may be asked for
     """
+    password = read_password(config.admin)
     presets = {name: resolve_settings(wanted.config, {}, name).settings for name in config.presets}
     backend = ""
 
@@ -62,9 +64,9 @@ def opened_kiosk(
         with closing(desk):
             shared.warm()
             desk.line.start()
-            with _printing(config.printing, desk, log) as printer:
+            with _printing(config.printing, desk, log) as printer, watching(config, wanted, shared, log):
                 health = HealthCheck(desk, lambda: backend)
-                yield Kiosk(config, desk, health, media, printer, log, hosts=hosts)
+                yield Kiosk(config, desk, health, media, printer, log, hosts=hosts, password=password)
     if ram:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -67,37 +67,36 @@ def phone_url(phones: Phones, port: int) -> str:
     return phones.url.rstrip("/") or f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def serve(kiosk: Kiosk, listeners: list[socket.socket]) -> None:
-    """Serve until SIGTERM or SIGINT.
+class KioskServer:
+    """The listeners of a kiosk: its own, and perhaps one for phones."""
 
-    listeners  the kiosk's own, and perhaps the one for phones
-    """
-    apps: list[ASGIApp] = [kiosk_app(kiosk), phone_app(kiosk)]
-    asyncio.run(_serve(list(zip(apps, listeners)), kiosk.desk, kiosk.health, kiosk.log))  # noqa: B905
+    def __init__(self, kiosk: Kiosk, listeners: list[socket.socket]) -> None:
+        apps: list[ASGIApp] = [kiosk_app(kiosk), phone_app(kiosk)]
+        self._kiosk, self._listeners = kiosk, listeners
+        self._servers = [_Server(_config(app)) for app, _ in zip(apps, listeners, strict=False)]
 
+    def run(self) -> None:
+        """Serve until stopped, or until SIGTERM or SIGINT comes."""
+        asyncio.run(self._run())
 
-async def _serve(
-    pairs: list[tuple[ASGIApp, socket.socket]], desk: Desk, health: HealthCheck, log: Log
-) -> None:
-    servers = [_Server(_config(app)) for app, _ in pairs]
-
-    def stop() -> None:
-        for server in servers:
+    def stop(self) -> None:
+        """End, from any thread."""
+        for server in self._servers:
             server.should_exit = True
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        with suppress(NotImplementedError):  # on Windows
-            loop.add_signal_handler(number, stop)
-    clock = asyncio.create_task(_tick(desk, health, log))
-    notify("READY=1")
-    try:
-        await asyncio.gather(
-            *(server.serve(sockets=[listener]) for server, (_, listener) in zip(servers, pairs, strict=True))
-        )
-    finally:
-        notify("STOPPING=1")
-        clock.cancel()
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with suppress(NotImplementedError, ValueError, RuntimeError):  # Windows, or not the main thread
+                loop.add_signal_handler(number, self.stop)
+        clock = asyncio.create_task(_tick(self._kiosk.desk, self._kiosk.health, self._kiosk.log))
+        notify("READY=1")
+        try:
+            pairs = zip(self._servers, self._listeners, strict=True)
+            await asyncio.gather(*(server.serve(sockets=[listener]) for server, listener in pairs))
+        finally:
+            notify("STOPPING=1")
+            clock.cancel()
 
 
 async def _tick(desk: Desk, health: HealthCheck, log: Log) -> None:

@@ -9,6 +9,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from base.errors import GpenEdgeError
+from runtime.serve.http.admin import ADMIN
 from runtime.serve.http.box import BOX, first_page, health, page_file
 from runtime.serve.http.guard import Guard, refuse
 from runtime.serve.http.kiosk import Kiosk
@@ -29,6 +30,7 @@ def kiosk_app(kiosk: Kiosk) -> ASGIApp:
         Route("/api", api_page(API)),
         Route("/api/openapi.json", openapi_json(API)),
         *_page_routes(),
+        *ADMIN,
         *_routes(API),
     ]
     return _guarded(kiosk, routes, kiosk.hosts)

@@ -11,7 +11,7 @@ from base.errors import GpenEdgeError
 from base.text import cause_of, one_line
 from runtime.hotfolder.log import Log
 from runtime.serve.errors import Code, KioskError
-from runtime.serve.http.uploads import drain
+from runtime.serve.http.uploads import BODY_ENDED, drain
 from runtime.serve.wire import ErrorAbout, ErrorAnswer
 
 POLICY = (
@@ -57,9 +57,15 @@ class Guard:
                 headers.setdefault("cache-control", "no-store")
             await send(message)
 
+        async def noted() -> Message:
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body"):
+                scope[BODY_ENDED] = True
+            return message
+
         refused = self._refusal(scope)
         app = self._app if refused is None else error_response(refused)
-        await app(scope, receive, protected)
+        await app(scope, noted, protected)
 
     def _refusal(self, scope: Scope) -> KioskError | None:
         headers = Headers(scope=scope)

@@ -1,6 +1,5 @@
 """What the routes work with."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -28,8 +27,8 @@ class Kiosk:
     log: Log
     limits: Limits = field(default_factory=Limits)
     pages: PageFiles = field(default_factory=PageFiles)
-    password: Callable[[], str | None] = lambda: None
-    """Returns the password of the admin page; None if it is off."""
+    password: str | None = None
+    """Of the admin page; None if that is off."""
     hosts: frozenset[str] = frozenset()
     """Further names by which the kiosk's own page may be asked for."""
 

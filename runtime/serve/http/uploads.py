@@ -17,6 +17,8 @@ SLOWEST = 20_000
 """Bytes a second that an upload must keep up after its first seconds."""
 GRACE = 20.0
 """Seconds that every upload may take."""
+BODY_ENDED = "gpen_edge.body_ended"
+"""Whether the body of a request has been read to its end, in its scope."""
 DRAIN = 5.0
 """Seconds for which a refused upload is read on, so that its sender can read the answer."""
 
@@ -52,7 +54,7 @@ async def receive(request: Request, draft: Path, max_megabytes: float) -> None:
 
 async def drain(request: Request) -> None:
     """Read on for a while what a refused client still sends, unless it waits to be asked."""
-    if request.headers.get("expect", "").lower() == "100-continue":
+    if request.scope.get(BODY_ENDED) or request.headers.get("expect", "").lower() == "100-continue":
         return
     ends = time.monotonic() + DRAIN
     while (left := ends - time.monotonic()) > 0:
