@@ -47,6 +47,11 @@ class Limits:
         if self._take(rate, client, 0) < 1:
             self._refuse(rate)
 
+    def forget(self) -> None:
+        """Begin anew, as if nobody had asked."""
+        with self._lock:
+            self._left.clear()
+
     def _take(self, rate: Rate, client: str, count: int) -> float:
         """Return what is left after a request; below 0 it was not counted."""
         key, now = (rate, _network(client)), self._clock()

@@ -4,8 +4,8 @@ import io
 import json
 import re
 import threading
-from pathlib import Path
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from runtime.serve.kiosk_config import KioskConfig
 from tests.runtime.serve.conftest import Customer, Server, pixels_of, plain_jpeg
 
 PRESETS = KioskConfig().presets
+MORE = ("preset=standard&size=99999", "preset=standard&leave_out=5")
 
 
 @pytest.fixture
@@ -198,8 +199,7 @@ def test_a_wrong_choice_is_refused(ready: Customer, body: bytes) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["", "preset=no-such", "preset=standard&strength=nan", "preset=standard&leave_out=x"]
-    + ["preset=standard&size=99999", "preset=standard&leave_out=5"],
+    ["", "preset=no-such", "preset=standard&strength=nan", "preset=standard&leave_out=x", *MORE],
 )
 def test_a_wrong_preview_is_refused(ready: Customer, query: str) -> None:
     answer = ready.client.get(f"{ready.path}/preview?{query}")

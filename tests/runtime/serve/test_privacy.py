@@ -1,0 +1,425 @@
+"""Everything of a customer is deleted in time: by the clock, by a button, and after a crash at any moment."""
+
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from runtime.commands.options import RunOptions
+from runtime.hotfolder.log import Log
+from runtime.serve.desk import MOST_ATTEMPTS, Desk
+from runtime.serve.errors import KioskError, ServeError
+from runtime.serve.opening import opened_kiosk
+from runtime.serve.store import Store, VisitRow
+from runtime.serve.studio import Found, Made
+from runtime.serve.tokens import digest, new_token
+from runtime.serve.visit_folder import VisitFolder, holding_folder
+from runtime.serve.wire import Choice, FaceWarnings
+from tests.runtime.serve.conftest import Customer, config, plain_jpeg, serving
+
+ROOT = Path(__file__).parents[3]
+MINUTE = 60.0
+
+
+class Times:
+    """A clock that a test moves: the time since the start, and the time of day."""
+
+    def __init__(self) -> None:
+        self.now, self.wall = 1000.0, 1.7e9
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+        self.wall += seconds
+
+
+class Slow:
+    """A studio that works as long as a test wants, and then writes what the real one would write."""
+
+    default = "standard"
+
+    def __init__(self) -> None:
+        self.may_go_on = threading.Event()
+        self.is_working = threading.Event()
+        self.may_go_on.set()
+        self.forgotten: list[str] = []
+
+    def prepare(self, visit: str, file: Path, progress: Callable[[str, int, int], None]) -> Found:
+        self._work(progress, "detect")
+        return Found(64, 48, (), ())
+
+    def make(
+        self,
+        visit: str,
+        file: Path,
+        choice: Choice,
+        result: Callable[[str], Path],
+        progress: Callable[[str, int, int], None],
+    ) -> Made:
+        self._work(progress, "paste")
+        result(".jpg").write_bytes(file.read_bytes())
+        return Made(64, 48, ".jpg", (FaceWarnings(0, ()),))
+
+    def _work(self, progress: Callable[[str, int, int], None], stage: str) -> None:
+        self.is_working.set()
+        assert self.may_go_on.wait(30)
+        progress(stage, 1, 1)
+
+    def forget(self, visit: str) -> None:
+        self.forgotten.append(visit)
+
+    def close(self) -> None:
+        pass
+
+
+class Box:
+    """A desk with its folder, whose time and work a test controls."""
+
+    def __init__(self, folder: Path, times: Times) -> None:
+        folder.mkdir(exist_ok=True)
+        for name in ("visits", "takes", "prints"):
+            (folder / name).mkdir(exist_ok=True)
+        self.folder, self.times, self.studio = folder, times, Slow()
+        self.store = Store(folder / "kiosk.sqlite")
+        self.desk = Desk(
+            VisitFolder(folder),
+            self.store,
+            self.studio,  # type: ignore[arg-type]
+            config(),
+            Log("text"),
+            clock=lambda: times.now,
+            wall_clock=lambda: times.wall,
+        )
+        self.desk.recover()
+        self.desk.line.start()
+
+    def bring(self, token: str) -> None:
+        visit = self.desk.visit(token)
+        draft = self.desk.draft(visit)
+        draft.write_bytes(plain_jpeg(100))
+        self.desk.take_in(visit, draft)
+
+    def state(self, token: str) -> str:
+        return self.desk.visit(token).state
+
+    def wait(self, until: Callable[[], bool]) -> None:
+        ends = time.monotonic() + 20
+        while not until():
+            assert time.monotonic() < ends
+            time.sleep(0.005)
+
+    def ready(self) -> str:
+        token, _ = self.desk.open()
+        self.bring(token)
+        self.wait(lambda: self.state(token) == "ready")
+        return token
+
+    def done(self) -> str:
+        token = self.ready()
+        self.desk.choose(self.desk.visit(token), Choice("standard"))
+        self.wait(lambda: self.result(token) == "done")
+        return token
+
+    def result(self, token: str) -> str | None:
+        result = self.desk.visit(token).result
+        return result.state if result else None
+
+    @property
+    def files(self) -> list[str]:
+        return sorted(
+            path.relative_to(self.folder).as_posix()
+            for name in ("visits", "takes", "prints")
+            for path in (self.folder / name).rglob("*")
+        )
+
+
+@pytest.fixture
+def times() -> Times:
+    return Times()
+
+
+@pytest.fixture
+def box(tmp_path: Path, times: Times) -> Iterator[Box]:
+    found = Box(tmp_path / "box", times)
+    yield found
+    found.studio.may_go_on.set()
+    found.desk.close()
+    found.store.close()
+
+
+def test_a_visit_is_deleted_minutes_after_the_last_touch(box: Box, times: Times) -> None:
+    token = box.done()
+    times.pass_by(9 * MINUTE)
+    box.desk.tick()
+    assert len(box.files) == 3
+    box.desk.stay(box.desk.visit(token))
+    times.pass_by(9 * MINUTE)
+    box.desk.tick()
+    assert len(box.files) == 3
+    times.pass_by(MINUTE)
+    box.desk.tick()
+    assert box.files == []
+    assert box.store.visits() == []
+    with pytest.raises(KioskError, match="has ended"):
+        box.desk.visit(token)
+
+
+def test_nobody_stays_for_ever(box: Box, times: Times) -> None:
+    token = box.done()
+    for _ in range(12):
+        times.pass_by(5 * MINUTE)
+        box.desk.tick()
+        if not box.files:
+            return
+        box.desk.stay(box.desk.visit(token))
+    pytest.fail("an hour has passed")
+
+
+def test_a_visit_that_ends_while_its_photo_is_worked_on_leaves_nothing(box: Box) -> None:
+    box.studio.may_go_on.clear()
+    token, visit = box.desk.open()
+    box.bring(token)
+    box.studio.is_working.wait(20)
+    box.desk.end(visit)
+    box.studio.may_go_on.set()
+    box.wait(lambda: visit.id in box.studio.forgotten)
+    assert box.files == []
+
+
+def test_a_result_that_is_written_after_the_end_is_deleted_too(box: Box) -> None:
+    token = box.ready()
+    visit = box.desk.visit(token)
+    box.studio.may_go_on.clear()
+    box.studio.is_working.clear()
+    box.desk.choose(visit, Choice("standard"))
+    box.studio.is_working.wait(20)
+    before = box.desk.counts["results made"]
+    box.desk.end(visit)
+    (box.folder / "visits" / visit.id).mkdir()  # the work has begun to write
+    box.studio.may_go_on.set()
+    box.wait(lambda: box.desk.working_since is None)
+    box.wait(lambda: box.files == [])
+    assert box.desk.counts["results made"] == before
+
+
+def test_what_is_taken_home_outlasts_the_visit_and_then_goes(box: Box, times: Times) -> None:
+    token = box.done()
+    visit = box.desk.visit(token)
+    take = box.desk.offer_take(visit)
+    assert take.token is not None
+    box.desk.end(visit, keep_take=True)
+    assert box.files == [f"takes/{take.id}.jpg"]
+    assert box.desk.take(take.token) == take
+    times.pass_by(10 * MINUTE)
+    assert box.desk.take(take.token) is None
+    box.desk.tick()
+    assert box.files == []
+    assert box.store.takes() == []
+
+
+def test_a_second_link_ends_the_first(box: Box) -> None:
+    visit = box.desk.visit(box.done())
+    first, second = box.desk.offer_take(visit), box.desk.offer_take(visit)
+    assert first.token is not None
+    assert box.desk.take(first.token) is None
+    assert [name for name in box.files if name.startswith("takes")] == [f"takes/{second.id}.jpg"]
+    box.desk.end(visit)
+    assert box.files == []
+
+
+def in_each_state(box: Box) -> Iterator[tuple[str, str]]:
+    """Take a visit through all states; yield each with the visit's token."""
+    token, visit = box.desk.open()
+    yield "empty", token
+    draft = box.desk.draft(visit)
+    draft.write_bytes(b"half of a pho")
+    yield "uploading", token
+    draft.unlink()
+    box.studio.may_go_on.clear()
+    other, _ = box.desk.open()
+    box.bring(other)
+    box.studio.is_working.wait(20)
+    box.bring(token)
+    yield "queued", token
+    box.desk.end(box.desk.visit(other))
+    box.studio.may_go_on.set()
+    box.wait(lambda: box.state(token) == "ready")
+    yield "ready", token
+    for state in ("making", "done"):
+        box.studio.is_working.clear()
+        box.studio.may_go_on.clear()
+        box.desk.choose(visit, Choice("standard", 0.5))
+        box.studio.is_working.wait(20)
+        if state == "making":
+            (box.folder / "visits" / visit.id / ".gpen-edge-1234.tmp").write_bytes(b"half")
+        yield state, token
+        box.studio.may_go_on.set()
+        box.wait(lambda: box.result(token) == "done")
+    yield "made", token
+    box.desk.offer_take(visit)
+    yield "take-home", token
+
+
+def test_a_crash_in_any_state_leaves_nothing_half_done_and_nothing_too_long(
+    box: Box, times: Times, tmp_path: Path
+) -> None:
+    seen = []
+    for i, (state, token) in enumerate(in_each_state(box)):
+        seen.append(state)
+        for late in (False, True):
+            left = tmp_path / f"crash-{i}-{late}"
+            shutil.copytree(box.folder, left)  # what `kill -9` would leave
+            then = Times()
+            then.wall = times.wall + (11 * MINUTE if late else MINUTE)
+            again = Box(left, then)
+            try:
+                if late:
+                    assert again.files == [], state
+                    assert again.store.visits() == again.store.takes() == [], state
+                    continue
+                again.wait(lambda: again.desk.visit(token).state in ("empty", "ready"))  # noqa: B023
+                visit = again.desk.visit(token)
+                assert visit.state == ("empty" if state in ("empty", "uploading") else "ready")
+                if state in ("making", "done", "made", "take-home"):
+                    again.wait(lambda: again.result(token) == "done")  # noqa: B023
+                    assert again.desk.result_file(visit).read_bytes() == plain_jpeg(100)
+                allowed = ("photo", "result.jpg", visit.id)
+                names = [Path(name).name for name in again.files if not name.startswith("takes")]
+                assert all(name in allowed for name in names if visit.id in name or "." in name), names
+                assert not any("upload" in name or ".tmp" in name for name in again.files)
+                then.pass_by(11 * MINUTE)
+                again.desk.tick()
+                assert again.files == [], state
+            finally:
+                again.desk.close()
+                again.store.close()
+    assert seen == ["empty", "uploading", "queued", "ready", "making", "done", "made", "take-home"]
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0 * 24 * 365])
+def test_a_clock_that_jumps_during_a_crash_deletes_rather_than_keeps(
+    box: Box, times: Times, tmp_path: Path, jump: float
+) -> None:
+    box.done()
+    left = tmp_path / "crash"
+    shutil.copytree(box.folder, left)
+    then = Times()
+    then.wall = times.wall + jump
+    again = Box(left, then)
+    assert again.files == []
+    again.desk.close()
+    again.store.close()
+
+
+def test_a_photo_that_crashes_the_program_is_not_tried_for_ever(tmp_path: Path, times: Times) -> None:
+    folder, token = tmp_path / "box", new_token()
+    (folder / "visits" / digest(token)).mkdir(parents=True)
+    (folder / "visits" / digest(token) / "photo").write_bytes(plain_jpeg(1))
+    store = Store(folder / "kiosk.sqlite")
+    row = VisitRow(digest(token), times.wall, times.wall + 600, 1, MOST_ATTEMPTS + 1)
+    store.add(row)
+    store.close()
+    box = Box(folder, times)
+    visit = box.desk.visit(token)
+    assert visit.state == "failed"
+    assert visit.error is not None
+    assert visit.error.message.startswith("the program ended 3 times while it worked on this photo")
+    box.bring(token)
+    box.wait(lambda: box.state(token) == "ready")
+    box.desk.close()
+    box.store.close()
+
+
+def test_the_end_of_the_server_deletes_everything(
+    wanted: RunOptions, tmp_path: Path, portrait_jpeg: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "own"
+    with opened_kiosk(folder, config(), wanted, Log("json")) as kiosk, serving(kiosk) as server:
+        customer = server.customer()
+        customer.bring(portrait_jpeg)
+        customer.choose()
+        take = customer.post("/take-home").json()
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert len(server.files) == 4
+        stored = b"".join(path.read_bytes() for path in folder.glob("kiosk.sqlite*"))
+    assert server.files == []
+    token = take["url"].rpartition("/")[2]
+    for secret in (customer.visit, token):
+        assert secret.encode() not in stored, "tokens are stored as digests"
+    logged = capfd.readouterr().err
+    for secret in (customer.visit, token, "127.0.0.1", "somebody's name"):
+        assert secret not in logged
+    after = b"".join(path.read_bytes() for path in folder.glob("kiosk.sqlite*"))
+    assert digest(customer.visit).encode() not in after
+
+
+def test_a_folder_with_other_files_is_never_used(tmp_path: Path) -> None:
+    (tmp_path / "holiday.jpg").write_bytes(b"x")
+    with pytest.raises(ServeError, match="holds other files, such as holiday"), holding_folder(tmp_path):
+        pass
+    assert (tmp_path / "holiday.jpg").exists()
+
+
+def test_a_second_server_is_refused(tmp_path: Path) -> None:
+    with (
+        holding_folder(tmp_path / "own"),
+        pytest.raises(ServeError, match="another server uses"),
+        holding_folder(tmp_path / "own"),
+    ):
+        pass
+
+
+@pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="there is no tmpfs at /dev/shm")  # noqa: PTH
+def test_ram_is_memory_and_no_disk(tmp_path: Path) -> None:
+    with pytest.raises(ServeError, match="is not in memory"), holding_folder(tmp_path / "own", ram=True):
+        pass
+    folder = Path("/dev/shm") / f"gpen-edge-test-{os.getpid()}"
+    try:
+        with holding_folder(folder, ram=True):
+            pass
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_killed_server_goes_on_where_it_was(tiny_package: Path, tmp_path: Path) -> None:
+    """A real process, a real `kill -9`; the states are those of the test above."""
+
+    def started() -> tuple[subprocess.Popen[str], str]:
+        command = [sys.executable, "-m", "runtime.serve", "--folder", str(tmp_path / "own"), "--port", "0"]
+        command += ["--model", str(tiny_package), "--threads", "1", "--backend", "onnxruntime"]
+        command += ["--log-format", "json"]
+        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        for line in process.stderr:
+            if (said := json.loads(line))["event"] == "serving":
+                return process, said["message"].rpartition(" ")[2]
+        raise AssertionError("the server has not started")
+
+    process, url = started()
+    with httpx.Client(base_url=url, timeout=60) as client:
+        customer = Customer(client)
+        customer.bring(plain_jpeg(77))
+        customer.post("/result", {"preset": "standard"})
+        process.kill()
+        process.wait()
+    process, url = started()
+    try:
+        with httpx.Client(base_url=url, timeout=60) as client:
+            customer.client = client
+            status = customer.wait(lambda status: (status["result"] or {}).get("state") == "done")
+            assert status["state"] == "ready"
+            assert customer.get("/result/file").content == plain_jpeg(77)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    left = [path.name for path in (tmp_path / "own").rglob("*")]
+    assert sorted(left) == [".lock", "kiosk.sqlite", "prints", "takes", "visits"]
