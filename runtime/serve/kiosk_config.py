@@ -141,7 +141,9 @@ def read_kiosk_config(path: Path | None) -> KioskConfig:
         return KioskConfig()
     name = one_line(path)
     try:
-        config = msgspec.toml.decode(path.read_bytes(), type=KioskConfig)
+        config = msgspec.toml.decode(
+            path.read_bytes(), type=KioskConfig, dec_hook=lambda kind, value: kind(value)
+        )
     except OSError as error:
         raise SettingsError(f"cannot read {name}: {cause_of(error)}") from error
     except msgspec.ValidationError as error:
@@ -200,7 +202,7 @@ def read_password(admin: Admin) -> str | None:
 
 def _plain(message: str) -> str:
     """Return msgspec's message with the key as it stands in the file, and a near name for an unknown one."""
-    found = re.fullmatch(r"Object contains unknown field `(.*)`(?: - at `(.*)`)?", message)
+    found = re.fullmatch(r"Object contains unknown field `(.*?)`(?: - at `(.*)`)?", message)
     if not found:
         return one_line(message.replace("`$.", "`").replace("`", ""))
     key, place = found[1], (found[2] or "$").removeprefix("$").removeprefix(".")

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -28,6 +29,8 @@ from runtime.serve.wire import PrintAbout, PrinterAbout, PrintState
 
 _LOOK = 1.0
 """Seconds between two looks at the printer while something is printed, and three times that otherwise."""
+_ENDING = 5.0
+"""Seconds that CUPS has at the end to delete what it keeps."""
 _TROUBLES = ("paper-out", "ink-out", "jam", "open", "offline")
 _ENDED = ("done", "failed", "cancelled")
 
@@ -71,6 +74,8 @@ class Printer:
         self._waiting: deque[_Print] = deque()
         self._present: _Print | None = None
         self._changed = threading.Condition()
+        self._kept: list[int] = []
+        """Jobs that have ended, of which CUPS may still keep the picture."""
         self._stopped = False
         self._seen = QueueState("offline", False)
         self._resumed = float("-inf")
@@ -173,18 +178,26 @@ class Printer:
         while not self._stopped:
             try:
                 if not is_swept:
-                    self._queue.purge(self._queue.left_over())
-                    is_swept = True
+                    self._kept, is_swept = self._queue.left_over(), True
+                self._purge()
                 self._look()
             except KioskError as error:
                 self._note(QueueState("offline", False), str(error))
             with self._changed:
-                busy = self._present is not None or self._waiting
+                busy = self._present is not None or self._waiting or self._kept
                 if not self._stopped and not self._wants_resume:
                     self._changed.wait(_LOOK if busy else 3 * _LOOK)
+        self._purge_at_the_end()
+
+    def _purge_at_the_end(self) -> None:
+        if self._present and self._present.job is not None:
+            self._kept.append(self._present.job)
+        ends = self._clock() + _ENDING
         try:
-            if self._present and self._present.job is not None:
-                self._queue.purge([self._present.job])
+            self._purge()
+            while self._kept and self._clock() < ends:
+                time.sleep(0.2)
+                self._purge()
         except KioskError as error:
             self._log("printer", str(error))
 
@@ -235,14 +248,10 @@ class Printer:
 
     def _finish(self, present: _Print, state: PrintState) -> None:
         """End the present print, and have CUPS delete its picture."""
-        if present.job is not None:
-            try:
-                self._queue.purge([present.job])
-            except KioskError:
-                if present.job in self._queue.left_over():
-                    raise
         with self._changed:
             self._present = None
+            self._kept += [present.job] if present.job is not None else []
+        self._purge()
         self._end(present, state)
 
     def _end(self, each: _Print, state: PrintState) -> None:
@@ -251,6 +260,15 @@ class Printer:
         copies = each.visit.copies - (each.about.copies if state != "done" else 0)
         self._tell(each, state, message, copies)
         self._log("print", f"a print is {state}", state=state, copies=each.about.copies)
+
+    def _purge(self) -> None:
+        """Have CUPS delete the pictures of jobs that have ended; it refuses while it still ends them."""
+        for job in self._kept:
+            with suppress(KioskError):
+                self._queue.purge([job])
+        if self._kept:
+            left = self._queue.left_over()
+            self._kept = [job for job in self._kept if job in left]
 
     def _tell(self, each: _Print, state: PrintState, message: str, copies: int | None = None) -> None:
         if (state, message) == (each.about.state, each.about.message):
