@@ -14,6 +14,7 @@ COMMANDS = {
     "loop": "the passes of the latent loop: time and nearness, by ε and N",
     "scenarios": "sheets of the kinds of photo that presets are meant for, to look at",
     "kills": "the hot folder, killed at every step and at any moment",
+    "kiosk": "the kiosk: a large photo, many customers at once, memory, and kills in every state",
     "soak": "continuous restores: memory, file handles and threads",
     "roofline": "how near each graph comes to what the machine can do",
     "gpu": "a GPU through PyTorch: its ceilings, and each form's precision and speed",

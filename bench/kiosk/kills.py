@@ -1,0 +1,125 @@
+"""Kill the server in every state of a visit, and look at what the next start makes of it."""
+
+import random
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.kiosk.process import Customer, ServerProcess
+
+STATES = ("empty", "uploading", "queued", "preparing", "ready", "making", "done", "take-home")
+_WITHIN, _BEYOND = 10.0, 0.05
+"""Minutes after which everything is deleted: long after the next start, and before it."""
+_TOML = """minutes = {minutes}
+take_home_minutes = {minutes}
+[media]
+sticks = []
+[phones]
+listen = "127.0.0.1:0"
+"""
+
+
+@dataclass
+class Killed:
+    """Kills in one state, and what was wrong after them."""
+
+    state: str
+    kills: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Killing:
+    """What all kills have in common."""
+
+    photo: bytes
+    package: str | None
+    threads: int | None
+    rng: random.Random
+
+    def run(self, killed: Killed, *, beyond: bool) -> None:
+        """Kill the server in a state, start it again, and note what is wrong.
+
+        beyond  the next start comes after the customer's time
+        """
+        killed.kills += 1
+        toml = _TOML.format(minutes=_BEYOND if beyond else _WITHIN)
+        with tempfile.TemporaryDirectory() as folder:
+            server = self._server(Path(folder), toml)
+            customers = self._in_state(server, killed.state)
+            server.kill()
+            time.sleep(_BEYOND * 60 if beyond else 0)
+            again = self._server(Path(folder), toml)
+            try:
+                if beyond and again.files():
+                    killed.wrong.append(f"after their time: {again.files()}")
+                for customer in customers if not beyond else ():
+                    self._look(killed, again, customer)
+            finally:
+                if (status := again.stop()) != 0:
+                    killed.wrong.append(f"the server ended with {status}")
+            if again.files():
+                killed.wrong.append(f"after the end: {again.files()}")
+
+    def _server(self, folder: Path, toml: str) -> ServerProcess:
+        return ServerProcess(folder, package=self.package, threads=self.threads, toml=toml)
+
+    def _in_state(self, server: ServerProcess, state: str) -> list[Customer]:
+        """Bring customers into a state; at random moments of it where it lasts."""
+        customers = [Customer(server.url) for _ in range(3 if state == "queued" else 1)]
+        customer = customers[-1]
+        if state == "uploading":
+            half = self.photo[: len(self.photo) // 2]
+            host, _, port = server.url.rpartition("/")[2].rpartition(":")
+            head = f"POST {customer.path}/photo HTTP/1.1\r\nHost: {host}\r\n"
+            sender = socket.create_connection((host, int(port)))
+            sender.sendall(f"{head}Content-Length: {len(self.photo)}\r\n\r\n".encode() + half)
+            time.sleep(0.2)
+        if state in ("empty", "uploading"):
+            return customers
+        for each in customers:
+            each.bring(self.photo)
+        if state in ("queued", "preparing"):
+            time.sleep(self.rng.uniform(0, 0.5))
+            return customers
+        customer.wait(lambda status: status["state"] == "ready")
+        if state == "ready":
+            return customers
+        customer.choose("standard", 0.5)
+        if state == "making":
+            time.sleep(self.rng.uniform(0, 0.3))
+            return customers
+        customer.wait(lambda status: status["result"]["state"] == "done")
+        if state == "take-home":
+            customer.client.post(f"{customer.path}/take-home")
+        return customers
+
+    def _look(self, killed: Killed, server: ServerProcess, customer: Customer) -> None:
+        """Check that a customer goes on where the kill was."""
+        customer.client.base_url = server.url
+        brought = killed.state not in ("empty", "uploading")
+        status = customer.wait(lambda status: status["state"] in ("empty", "ready", "failed"))
+        if (status["state"] == "ready") != brought:
+            killed.wrong.append(f"the visit is {status['state']}: {status['error']}")
+        if killed.state in ("making", "done", "take-home"):
+            status = customer.wait(lambda status: (status["result"] or {}).get("state") in ("done", "failed"))
+            size = len(customer.get("/result/file").content)
+            if size != status["result"]["bytes"]:
+                killed.wrong.append(f"the result has {size} bytes of {status['result']['bytes']}")
+        if left := [name for name in server.files() if "upload" in name or ".tmp" in name]:
+            killed.wrong.append(f"half of something is left: {left}")
+
+
+def kill_in_each_state(killing: Killing, times: int, tick: Callable[[], None]) -> list[Killed]:
+    """Kill the server so many times in each state, within the customers' time and beyond it."""
+    found = []
+    for state in STATES:
+        killed = Killed(state)
+        for i in range(times):
+            killing.run(killed, beyond=i % 2 == 1)
+            tick()
+        found.append(killed)
+    return found
