@@ -72,6 +72,11 @@ $(VENV)/.fuzz: $(VENV)/.dev
 	$(PIP) -e '.[dev,fuzz]'
 	touch $@
 
+# Compiled when it is installed, which takes libcups2-dev; without it the tests of printing are skipped.
+$(VENV)/.print: $(VENV)/.dev
+	$(PIP) -e '.[dev,print]'
+	touch $@
+
 # Apart from the rest, so that the list of what is installed does not name them.
 $(TOOLS)/.made:
 	$(PYTHON) -m venv $(TOOLS)

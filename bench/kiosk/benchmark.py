@@ -222,8 +222,8 @@ def _report(
     summary = (
         f"A photo of {size} with one face is finished {best['result']:.2f} s after its upload. "
         f"Of {crowd.customers} customers at once {crowd.done} were served, {crowd.mixed_up} with somebody "
-        f"else's photo; there were {len(crowd.errors)} errors. Over {settings.photos} photos the memory changed by "
-        f"{growth:+.0f} MiB. After {kills} kills in {len(killed)} states {len(wrong)} things were wrong."
+        f"else's photo; {len(crowd.errors)} errors. Over {settings.photos} photos memory changed "
+        f"by {growth:+.0f} MiB. After {kills} kills in {len(killed)} states {len(wrong)} things were wrong."
     )
     return Report(
         name="kiosk",

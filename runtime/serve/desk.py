@@ -294,6 +294,13 @@ class Desk:
             )
 
     @property
+    def scans_since(self) -> float:
+        """The time of day from which on scans may be shown: when the present customer has come."""
+        with self._lock:
+            began = max((visit.began for visit in self._visits.values()), default=None)
+            return float("inf") if began is None else self._wall_clock() - (self._clock() - began)
+
+    @property
     def visits(self) -> int:
         """How many customers are here."""
         with self._lock:

@@ -28,6 +28,8 @@ class Phones(Table, frozen=True):
     """How a phone reaches that address, such as `http://192.168.4.1:8081`; empty: this machine's address."""
     minutes: float = 5
     """For how long an upload code is valid."""
+    wifi: str = ""
+    """The name of the network that phones must join first, for the screen."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -42,7 +44,9 @@ class Media(Table, frozen=True):
     sticks: tuple[Path, ...] = (Path("/media"), Path("/run/media"))
     """Folders below which sticks and cards are mounted."""
     scans: tuple[Path, ...] = ()
-    """Folders into which a scanner writes."""
+    """Folders into which a scanner writes. A customer sees only what came in during the own visit."""
+    delete_scans: bool = False
+    """Delete scans `minutes` after they came in."""
 
 
 class Paper(Table, frozen=True):
@@ -115,6 +119,8 @@ class KioskConfig(Table, frozen=True):
     max_megapixels: float = 60
     strip_metadata: bool = False
     """Write results without EXIF with its GPS position, XMP and captions."""
+    files: bool = True
+    """Customers may open a file dialog on this machine; browsers in kiosk mode show its folders."""
     phones: Phones | None = None
     media: Media = Media()
     printing: Printing | None = None

@@ -29,7 +29,9 @@ _MOST_PHOTOS = 5000
 _MOST_SECONDS = 2.0
 """For searching one medium."""
 _DEEPEST = 6
-_FRESH = 3.0
+_WRITING = 1.0
+"""Seconds by which the clocks of a file system and of the day may differ."""
+_FRESH = 1.5
 """Seconds for which a list of photos is used again."""
 
 
@@ -57,9 +59,15 @@ class Media:
         *,
         max_megabytes: float,
         max_megapixels: float,
+        since: Callable[[], float] = lambda: 0.0,
         is_mount: Callable[[Path], bool] = os.path.ismount,
     ) -> None:
-        self._config, self._is_mount = config, is_mount
+        """Create it.
+
+        since     returns the time of day from which on scans may be shown: earlier ones are other customers'
+        is_mount  returns whether a folder is the top of a stick or card
+        """
+        self._config, self._since, self._is_mount = config, since, is_mount
         self._most_bytes, self._max_megapixels = round(max_megabytes * 1e6), max_megapixels
         self._lock = threading.Lock()
         self._media: dict[Path, _Medium] = {}
@@ -80,9 +88,8 @@ class Media:
                 self._search(medium)
             return MediaAbout(
                 tuple(
-                    MediumAbout(each.id, each.kind, one_line(each.path.name), len(each.photos))
+                    MediumAbout(each.id, each.kind, one_line(each.path.name), len(self._shown(each)))
                     for each in media
-                    if each.photos or each.kind == "stick"
                 )
             )
 
@@ -93,12 +100,13 @@ class Media:
             if medium is None:
                 raise KioskError("not-found", "the stick or card is gone: put it in again")
             self._search(medium)
-            shown = medium.photos[page * ON_A_PAGE : (page + 1) * ON_A_PAGE]
+            photos = self._shown(medium)
+            shown = photos[page * ON_A_PAGE : (page + 1) * ON_A_PAGE]
             found = []
             for photo in shown:
                 taken = datetime.fromtimestamp(photo.modified).isoformat(timespec="seconds")
                 found.append(FoundPhoto(self._id_of(photo.path, medium), taken))
-            return FoundPhotos(tuple(found), max(1, -(-len(medium.photos) // ON_A_PAGE)))
+            return FoundPhotos(tuple(found), max(1, -(-len(photos) // ON_A_PAGE)))
 
     def copy(self, photo_id: str, draft: Path) -> None:
         """Copy a photo to a new file. Raises KioskError."""
@@ -114,6 +122,21 @@ class Media:
     def thumbnail(self, photo_id: str, size: int) -> bytes:
         """Return a photo at a small size, as JPEG. Raises KioskError and PhotoError."""
         return thumbnail(self._read(photo_id), size, self._max_megapixels)
+
+    def delete_scans(self, before: float) -> None:
+        """Delete scans that came in before a time of day, if the operator wants that."""
+        if not self._config.delete_scans:
+            return
+        for folder in self._config.scans:
+            for photo in _photos_in(folder):
+                if photo.modified < before:
+                    photo.path.unlink(missing_ok=True)
+
+    def _shown(self, medium: _Medium) -> tuple[_Photo, ...]:
+        """Return the photos of a medium that the present customer may see."""
+        if medium.kind == "stick":
+            return medium.photos
+        return tuple(photo for photo in medium.photos if photo.modified >= self._since() - _WRITING)
 
     def _places(self) -> Iterator[tuple[Path, Literal["stick", "scans"]]]:
         for below in self._config.sticks:
@@ -157,6 +180,8 @@ class Media:
                 raise KioskError("not-found", "the photo is gone: put the stick or card in again")
             with os.fdopen(os.open(path, flags), "rb") as file:
                 about = os.fstat(file.fileno())
+                if medium.kind == "scans" and about.st_mtime < self._since() - _WRITING:
+                    raise KioskError("not-found", "this scan is another customer's: scan again")
                 if not stat.S_ISREG(about.st_mode):
                     raise KioskError("not-a-photo", "this is not a photo file: choose another one")
                 content = file.read(self._most_bytes + 1)

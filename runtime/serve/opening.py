@@ -59,7 +59,12 @@ def opened_kiosk(
             strip_metadata=config.strip_metadata,
         )
         desk = Desk(own, store, studio, config, log)
-        media = Media(config.media, max_megabytes=config.max_megabytes, max_megapixels=config.max_megapixels)
+        media = Media(
+            config.media,
+            max_megabytes=config.max_megabytes,
+            max_megapixels=config.max_megapixels,
+            since=lambda: desk.scans_since,
+        )
         desk.recover()
         with closing(desk):
             shared.warm()

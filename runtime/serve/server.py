@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
@@ -11,10 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from base.text import cause_of, one_line
-from runtime.hotfolder.log import Log
-from runtime.serve.desk import Desk
 from runtime.serve.errors import ServeError
-from runtime.serve.health import HealthCheck
 from runtime.serve.http.app import kiosk_app, phone_app
 from runtime.serve.http.kiosk import Kiosk
 from runtime.serve.kiosk_config import Phones
@@ -89,7 +87,7 @@ class KioskServer:
         for number in (signal.SIGTERM, signal.SIGINT):
             with suppress(NotImplementedError, ValueError, RuntimeError):  # Windows, or not the main thread
                 loop.add_signal_handler(number, self.stop)
-        clock = asyncio.create_task(_tick(self._kiosk.desk, self._kiosk.health, self._kiosk.log))
+        clock = asyncio.create_task(_tick(self._kiosk))
         notify("READY=1")
         try:
             pairs = zip(self._servers, self._listeners, strict=True)
@@ -99,16 +97,17 @@ class KioskServer:
             clock.cancel()
 
 
-async def _tick(desk: Desk, health: HealthCheck, log: Log) -> None:
+async def _tick(kiosk: Kiosk) -> None:
     """Delete what is past its time, and show systemd that the server is alive, while it is."""
     every, last = watchdog_seconds(), 0.0
     loop = asyncio.get_running_loop()
     while True:
         try:
-            await asyncio.to_thread(desk.tick)
+            await asyncio.to_thread(kiosk.desk.tick)
+            await asyncio.to_thread(kiosk.media.delete_scans, time.time() - kiosk.config.minutes * 60)
         except Exception as error:  # a full disk, for example: the next second tries again
-            log("not-deleted", f"customers' files could not be deleted: {cause_of(error)}")
-        if every and loop.time() - last >= every and health().state == "ok":
+            kiosk.log("not-deleted", f"customers' files could not be deleted: {cause_of(error)}")
+        if every and loop.time() - last >= every and kiosk.health().state == "ok":
             notify("WATCHDOG=1")
             last = loop.time()
         await asyncio.sleep(_TICK if every is None else min(_TICK, every))

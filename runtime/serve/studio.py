@@ -15,12 +15,13 @@ from runtime.restorer import Restorer
 from runtime.result import FaceResult, RestoreResult
 from runtime.serve.pictures import SCREEN, Look, Pictures, Small, between, jpeg, small, squares
 from runtime.serve.shared_restorer import SharedRestorer
-from runtime.serve.wire import Choice, FaceAbout, FaceWarnings, WarningAbout
+from runtime.serve.wire import Choice, FaceAbout, FaceWarnings, RemarkAbout, WarningAbout
 from runtime.settings.per_face import ByFace
 from runtime.settings.resolved import ResolvedSettings
 from runtime.settings.settings import RestoreSettings
 from runtime.timing import Progress
 
+_DEFAULTS = ResolvedSettings()
 _KEPT_FORMATS = {"PNG": ".png", "WEBP": ".webp"}
 """Formats of photos that their results keep; others become JPEGs, which every phone shows."""
 
@@ -32,7 +33,7 @@ class Found:
     width: int
     height: int
     faces: tuple[FaceAbout, ...]
-    remarks: tuple[str, ...]
+    remarks: tuple[RemarkAbout, ...]
 
 
 @dataclass(frozen=True)
@@ -216,11 +217,14 @@ def _like(look: Look, photo: Photo, result: RestoreResult) -> Small:
     return small(result.photo, photo.alpha, max(look.photo.shape[:2]))
 
 
-def _remarks(ready: _Ready, result: RestoreResult) -> list[str]:
-    found = [] if result.faces else list(remarks(result, ResolvedSettings()))
-    found += file_remarks(ready.photo, Path("result.jpg"))
+def _remarks(ready: _Ready, result: RestoreResult) -> list[RemarkAbout]:
+    found = [] if result.faces else [RemarkAbout("no-face", each) for each in remarks(result, _DEFAULTS)]
+    source = ready.photo.source
+    code = "damaged" if source.damaged else "animation" if "an animation" in source.parts else "file"
+    found += [RemarkAbout(code, each) for each in file_remarks(ready.photo, Path("result.jpg"))]
     if ready.further:
-        found.append(f"the file has {ready.further + 1} pages: only the first one is restored")
+        sentence = f"the file has {ready.further + 1} pages: only the first one is restored"
+        found.append(RemarkAbout("pages", sentence))
     return found
 
 

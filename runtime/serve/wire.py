@@ -45,6 +45,14 @@ class WarningAbout(Answer, frozen=True):
     sentence: str
 
 
+class RemarkAbout(Answer, frozen=True):
+    """A remark about a photo or its file."""
+
+    code: str
+    """`no-face`, `pages`, `animation`, `damaged` or `file`."""
+    sentence: str
+
+
 class PhotoAbout(Answer, frozen=True):
     """A photo: which one of the visit, and its size upright, in pixels."""
 
@@ -118,7 +126,7 @@ class Status(Answer, frozen=True):
     error: ErrorAbout | None
     photo: PhotoAbout | None
     faces: tuple[FaceAbout, ...]
-    remarks: tuple[str, ...]
+    remarks: tuple[RemarkAbout, ...]
     result: ResultAbout | None
     prints: tuple[PrintAbout, ...]
     take_home: LinkAbout | None
@@ -175,7 +183,11 @@ class KioskAbout(Answer, frozen=True):
     minutes: float
     idle_seconds: float
     max_megabytes: float
+    files: bool
+    """Customers may open a file dialog on this machine."""
     phones: bool
+    wifi: str | None
+    """The network that phones must join first."""
     take_home: bool
     media: bool
     printing: PrintingAbout | None

@@ -253,6 +253,30 @@ def test_a_hostile_stick_shows_nothing_but_itself(tmp_path: Path) -> None:
         media.thumbnail(photo.id, 64)
 
 
+def test_a_customer_sees_the_own_scans_only(tmp_path: Path) -> None:
+    now = time.time()
+    for name, age in (("earlier.jpg", 300), ("own.jpg", 20)):
+        (tmp_path / name).write_bytes(plain_jpeg(age % 256))
+        os.utime(tmp_path / name, (now - age, now - age))
+    began = now - 60
+    media = Media(
+        kiosk_config.Media(sticks=(), scans=(tmp_path,), delete_scans=True),
+        max_megabytes=1,
+        max_megapixels=1,
+        since=lambda: began,
+    )
+    (medium,) = media.about().media
+    assert (medium.kind, medium.photos) == ("scans", 1)
+    (photo,) = media.photos(medium.id, 0).photos
+    media.thumbnail(photo.id, 64)
+    began = now  # the next customer has come, and still knows the photo's number
+    assert media.photos(medium.id, 0).photos == ()
+    with pytest.raises(KioskError, match="another customer's"):
+        media.thumbnail(photo.id, 64)
+    media.delete_scans(now - 100)
+    assert [path.name for path in tmp_path.iterdir()] == ["own.jpg"]
+
+
 def head(method: str, path: str, headers: str = "", host: str = "127.0.0.1") -> bytes:
     return f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{headers}Connection: close\r\n\r\n".encode()
 

@@ -82,7 +82,7 @@ def test_a_photo_without_a_face_is_given_back_byte_for_byte(customer: Customer) 
     photo = plain_jpeg(120)
     status = customer.bring(photo)
     assert status["faces"] == []
-    assert status["remarks"] == ["no face found; nothing was restored"]
+    assert status["remarks"] == [{"code": "no-face", "sentence": "no face found; nothing was restored"}]
     customer.choose()
     assert customer.get("/result/file").content == photo
 
