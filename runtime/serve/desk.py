@@ -60,8 +60,7 @@ class Visit:
     """A customer. Changed only by the desk, under its lock."""
 
     id: str
-    token: str | None
-    """None after a restart: only its digest is stored."""
+    """The digest of its token, which is known to the customer alone."""
     began: float
     """Monotonic seconds, as `ends`."""
     ends: float
@@ -170,7 +169,7 @@ class Desk:
                 self._queue_photo(visit)
 
     def _of_row(self, row: VisitRow, now: float, left: float) -> Visit:
-        visit = Visit(row.id, None, now - (row.ends - row.began - left), now + left)
+        visit = Visit(row.id, now - (row.ends - row.began - left), now + left)
         visit.number, visit.attempts, visit.copies = row.number, row.attempts, row.copies
         if not row.number:
             return visit
@@ -221,7 +220,7 @@ class Desk:
                     "busy", f"busy: {len(self._visits)} customers are here; try again later", retry_after=30
                 )
             token, now = new_token(), self._clock()
-            visit = Visit(digest(token), token, now, now + self.config.minutes * 60)
+            visit = Visit(digest(token), now, now + self.config.minutes * 60)
             wall = self._wall_clock()
             self._store.add(VisitRow(visit.id, wall, wall + self.config.minutes * 60))
             self._visits[visit.id] = visit
@@ -233,7 +232,6 @@ class Desk:
             visit = self._visits.get(digest(token))
             if visit is None or visit.is_gone:
                 raise KioskError("not-found", "this visit has ended: start again")
-            visit.token = token
             return visit
 
     def stay(self, visit: Visit) -> None:
@@ -376,6 +374,7 @@ class Desk:
                 return
             visit.found, visit.error = found, ErrorAbout(error.code, str(error)) if error else None
             visit.state = "ready" if found else "failed"
+            self.broken = "" if found else self.broken
             self.counts["photos prepared" if found else "photos refused"] += 1
             if found and visit.choice and visit.result is None:
                 self._queue_result(visit)

@@ -10,6 +10,7 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from base.text import cause_of, one_line
 from runtime.serve.errors import ServeError
@@ -19,8 +20,26 @@ from runtime.serve.kiosk_config import Phones
 from runtime.serve.notify import notify, watchdog_seconds
 
 _MOST_CONNECTIONS = 400
+"""Of one listener, so that phones cannot keep the kiosk's own page from being reached."""
+FIRST_REQUEST = 10.0
+"""Seconds within which the first request of a connection must have come."""
 _TICK = 1.0
 _BACKLOG = 256
+
+
+class _Protocol(H11Protocol):
+    """Closes connections that are too many, or over which no request comes."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection."""
+        super().connection_made(transport)
+        if len(self.connections) > _MOST_CONNECTIONS:
+            transport.close()
+        self.loop.call_later(FIRST_REQUEST, self._close_if_silent)
+
+    def _close_if_silent(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
 
 
 class _Server(uvicorn.Server):
@@ -115,7 +134,7 @@ async def _tick(kiosk: Kiosk) -> None:
 
 def _config(app: ASGIApp) -> uvicorn.Config:
     options: dict[str, Any] = {
-        "http": "h11",
+        "http": _Protocol,
         "ws": "none",
         "lifespan": "off",
         "log_config": None,

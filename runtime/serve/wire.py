@@ -196,7 +196,7 @@ class KioskAbout(Answer, frozen=True):
 class Health(Answer, frozen=True):
     """Whether the kiosk works."""
 
-    state: Literal["ok", "starting", "stuck", "failed"]
+    state: Literal["ok", "stuck", "failed"]
     queue: int
     visits: int
     backend: str

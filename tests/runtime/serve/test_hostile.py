@@ -298,3 +298,13 @@ def wait_for(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < ends
         time.sleep(0.02)
+
+
+def test_a_connection_over_which_no_request_comes_is_closed(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.serve.server.FIRST_REQUEST", 0.2)
+    with socket.create_connection(("127.0.0.1", server.phone_port), timeout=20) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        assert connection.recv(100) == b""
+    assert server.client.get("/health").status_code == 200
