@@ -1,0 +1,200 @@
+// The kiosk's page: one customer after the other, from the attract screen back to it.
+
+import { dialog } from "./parts/dialog.js";
+import { watchIdle } from "./parts/idle.js";
+import { ask, follow, Visit } from "./parts/server.js";
+import { say, sayCode, speak } from "./parts/words.js";
+import { adjust } from "./screens/adjust.js";
+import { attract } from "./screens/attract.js";
+import { bring } from "./screens/bring.js";
+import { goodbye } from "./screens/goodbye.js";
+import { print } from "./screens/print.js";
+import { result } from "./screens/result.js";
+import { takeHome } from "./screens/take-home.js";
+import { working } from "./screens/working.js";
+
+const SCREENS = { attract, bring, working, adjust, result, print, takeHome, goodbye };
+const REMEMBERED = "visit";
+const SINCE = "since";
+
+// Prints that are on their way.
+const openPrints = (status) =>
+  (status?.prints ?? []).filter((one) => ["waiting", "printing", "paper-out", "stopped"].includes(one.state));
+
+// The customer waits for the machine, not the machine for the customer.
+const isBusy = (status) =>
+  ["queued", "working"].includes(status?.state) ||
+  ["queued", "working"].includes(status?.result?.state) ||
+  openPrints(status).length > 0;
+
+const place = document.getElementById("screen");
+const lost = document.getElementById("lost");
+
+const app = {
+  kiosk: null,
+  visit: null,
+  status: null,
+  choice: null,
+  since: 0, // when this customer came, in milliseconds
+  idle: null,
+  current: null,
+  stopFollowing: () => {},
+
+  show(name, ...details) {
+    this.current?.leave?.();
+    const screen = SCREENS[name](this, ...details);
+    this.current = { name, ...screen };
+    document.body.dataset.screen = name;
+    place.replaceChildren(screen.element);
+    this.idle?.patient(screen.patience ?? 1);
+    screen.entered?.();
+    if (this.status) screen.update?.(this.status);
+    place.querySelector("h1")?.focus({ preventScroll: true });
+  },
+
+  async begin() {
+    const [visit, status] = await Visit.begin();
+    this.take(visit, status);
+  },
+
+  take(visit, status) {
+    this.visit = visit;
+    if (sessionStorage.getItem(REMEMBERED) !== visit.token) sessionStorage.setItem(SINCE, String(Date.now()));
+    sessionStorage.setItem(REMEMBERED, visit.token);
+    this.since = Number(sessionStorage.getItem(SINCE)) - 1000; // a scan's time is in whole seconds
+    this.choose(status);
+    this.status = status;
+    this.idle = watchIdle({
+      seconds: this.kiosk.idle_seconds,
+      touched: () => visit.stay().catch(() => {}),
+      idle: () => this.end({ keepTakeHome: true, quietly: true }),
+      waits: () => isBusy(this.status),
+    });
+    this.stopFollowing = follow(visit, {
+      status: (news) => this.visit === visit && this.hear(news),
+      deleted: () => this.visit === visit && this.forget("attract"),
+      lost: () => this.unreachable(true),
+      found: () => this.unreachable(false),
+    });
+    this.show(status.state === "ready" ? "adjust" : ["queued", "working"].includes(status.state) ? "working" : "bring");
+  },
+
+  // What the customer has chosen; the defaults for a photo that is new.
+  choose(status) {
+    const photo = status.photo?.number ?? null;
+    if (this.choice && this.choice.photo === photo) return;
+    this.choice = { photo, preset: this.kiosk.presets[0].name, strength: 1, leaveOut: new Set() };
+  },
+
+  hear(status) {
+    this.choose(status);
+    this.status = status;
+    const { name } = this.current;
+    const busy = status.state === "queued" || status.state === "working";
+    if (busy && name !== "working") return this.show("working");
+    const isNew = status.photo?.number !== this.current.photo;
+    if (status.state === "ready" && (name === "working" || (name === "bring" && isNew))) return this.show("adjust");
+    if (status.state === "failed" && name === "working") {
+      return this.show("bring", this.sentence(status.error));
+    }
+    return this.current.update?.(status);
+  },
+
+  sentence: (error) => sayCode("error", error.code, error.message),
+
+  // Tell the customer why something did not work.
+  fail(error) {
+    if (error.status === 404 && this.visit) {
+      this.visit.status().catch((gone) => gone.status === 404 && this.forget("attract"));
+    }
+    dialog({
+      title: say("error.title"),
+      text: this.sentence(error),
+      choices: [{ look: "primary", words: say("ok"), work: () => {} }],
+    });
+  },
+
+  unreachable(yes) {
+    lost.textContent = say("lost");
+    lost.hidden = !yes;
+  },
+
+  askToEnd() {
+    if (!this.status.photo) return this.end({ quietly: true });
+    const kept = this.status.take_home;
+    const prints = openPrints(this.status);
+    const gone = { look: "danger", words: say("end.delete"), work: () => this.end() };
+    const keep = {
+      look: "primary",
+      words: say(prints.length ? "end.keep-printing" : "end.keep"),
+      work: () => this.end({ keepTakeHome: true }),
+    };
+    dialog({
+      title: say("end.title"),
+      text: prints.length
+        ? say("end.text-printing")
+        : kept ? say("end.text-link", { n: Math.ceil(kept.seconds_left / 60) }) : say("end.text"),
+      choices: [...(kept || prints.length ? [keep] : []), gone, { look: "plain", words: say("end.back"), work: () => {} }],
+      oncancel: () => {},
+    });
+  },
+
+  async end({ keepTakeHome = false, quietly = false } = {}) {
+    const { visit } = this;
+    const { take_home: link } = this.status;
+    this.forget(quietly ? "attract" : "goodbye", keepTakeHome && link);
+    for (let wait = 1000; ; wait = Math.min(2 * wait, 10_000)) {
+      try {
+        await visit.end({ keepTakeHome });
+        return;
+      } catch (error) {
+        if (error.status === 404) return;
+        await new Promise((later) => setTimeout(later, wait));
+      }
+    }
+  },
+
+  forget(next, ...details) {
+    this.stopFollowing();
+    this.idle?.stop();
+    sessionStorage.clear();
+    this.visit = this.status = this.choice = this.idle = null;
+    document.querySelectorAll("dialog").forEach((open) => open.remove());
+    this.unreachable(false);
+    if (next === "attract") this.home();
+    else this.show(next, ...details);
+  },
+
+  // The next customer finds the kiosk's own language.
+  async home() {
+    await speak(this.kiosk.language).catch(() => {});
+    this.show("attract");
+  },
+};
+
+async function start() {
+  for (;;) {
+    try {
+      app.kiosk = await ask("GET", "/api/kiosk");
+      await speak(app.kiosk.language);
+      break;
+    } catch {
+      await new Promise((later) => setTimeout(later, 1500));
+    }
+  }
+  document.title = app.kiosk.name;
+  addEventListener("contextmenu", (event) => event.preventDefault());
+  addEventListener("dragstart", (event) => event.preventDefault());
+  const token = sessionStorage.getItem(REMEMBERED);
+  if (token) {
+    const visit = new Visit(token);
+    try {
+      return app.take(visit, await visit.status());
+    } catch {
+      sessionStorage.removeItem(REMEMBERED);
+    }
+  }
+  app.show("attract");
+}
+
+start();

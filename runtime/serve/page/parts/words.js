@@ -1,0 +1,33 @@
+// The words of one language, from lang/XX.json.
+
+let words = {};
+let language = "en";
+let plural = new Intl.PluralRules("en");
+
+export async function speak(wanted) {
+  const answer = await fetch(`/page/lang/${wanted}.json`);
+  if (!answer.ok) throw new Error(`no words for ${wanted}`);
+  words = await answer.json();
+  language = wanted;
+  plural = new Intl.PluralRules(wanted);
+  document.documentElement.lang = wanted === "zh" ? "zh-Hans" : wanted;
+}
+
+export const spoken = () => language;
+export const has = (key) => key in words;
+
+// say("photos", { n: 2 }) takes "photos.other"; {n} in the sentence becomes 2.
+export function say(key, values = {}) {
+  const sentence = words[key] ?? words[`${key}.${plural.select(values.n ?? 0)}`] ?? words[`${key}.other`] ?? key;
+  return sentence.replace(/\{(\w+)\}/g, (all, name) => (name in values ? String(values[name]) : all));
+}
+
+// A sentence that belongs to a code of the server, else the server's own sentence.
+export const sayCode = (group, code, otherwise, values = {}) =>
+  has(`${group}.${code}`) ? say(`${group}.${code}`, values) : otherwise;
+
+// The best of the kiosk's languages for this reader.
+export function preferred(languages, fallback) {
+  const known = navigator.languages.map((name) => name.slice(0, 2).toLowerCase());
+  return known.find((name) => languages.includes(name)) ?? fallback;
+}

@@ -1,0 +1,89 @@
+// On the customer's phone: one photo goes to the kiosk.
+
+import { button, h, icon } from "./parts/dom.js";
+import { ask } from "./parts/server.js";
+import { preferred, say, sayCode, speak } from "./parts/words.js";
+
+const LANGUAGES = ["en", "de", "fr", "es", "zh", "ja"];
+const LOOK = 4000; // milliseconds between two looks whether the code still works
+const place = document.getElementById("screen");
+const path = location.pathname.replace(/\/$/, "");
+
+let most = Infinity;
+let looking;
+
+function show(drawing, title, text, ...more) {
+  place.replaceChildren(
+    h("div", { class: "phone-page" }, h("span", { class: `seal ${drawing}` }, icon(drawing)),
+      h("h1", { tabindex: "-1" }, title), h("p", { class: "lead" }, text), ...more));
+  place.querySelector("h1").focus();
+}
+
+function offer(trouble = "") {
+  const input = h("input", { type: "file", accept: "image/*", class: "hidden-input", id: "file" });
+  input.addEventListener("change", () => input.files[0] && send(input.files[0]));
+  show("phone", say("phone.title"), say("phone.text"),
+    h("p", { class: "note trouble", role: "alert" }, trouble),
+    h("label", { class: "button primary huge", for: "file" }, input, say("phone.choose")),
+    h("p", { class: "privacy" }, say("phone.privacy")));
+}
+
+function send(file) {
+  if (file.size > most) return offer(say("error.too-large"));
+  clearInterval(looking);
+  const bar = h("progress", { max: "1", value: "0", "aria-label": say("phone.sending") });
+  const text = h("p", { role: "status" }, "0 %");
+  const request = new XMLHttpRequest();
+  request.open("POST", `${path}/photo`);
+  request.upload.onprogress = (event) => {
+    if (!event.lengthComputable) return;
+    bar.value = event.loaded / event.total;
+    text.textContent = `${Math.round(100 * bar.value)} %`;
+  };
+  const fail = () => {
+    let error = {};
+    try {
+      error = JSON.parse(request.responseText).error;
+    } catch {
+      // The answer did not come from the server, or none came.
+    }
+    offer(error.code ? sayCode("error", error.code, error.message) : say("phone.lost"));
+    look();
+  };
+  request.onload = () => (request.status < 300 ? done() : fail());
+  request.onerror = request.onabort = request.ontimeout = fail;
+  show("phone", say("phone.sending"), say("phone.wait"), bar, text,
+    button("plain", say("phone.stop"), () => request.abort()));
+  request.send(file);
+}
+
+const done = () => {
+  clearInterval(looking);
+  show("check", say("phone.done"), say("phone.done.text"));
+};
+const gone = () => {
+  clearInterval(looking);
+  show("close", say("phone.gone"), say("phone.gone.text"));
+};
+
+async function look() {
+  clearInterval(looking);
+  looking = setInterval(async () => {
+    const { state } = await ask("GET", `${path}/status`).catch((error) => ({ state: error.status === 404 ? "gone" : "open" }));
+    if (state === "gone") gone();
+  }, LOOK);
+}
+
+async function start() {
+  const status = await ask("GET", `${path}/status`).catch((error) => ({ state: error.status ? "gone" : "lost" }));
+  await speak(preferred(LANGUAGES, status.language ?? "en"));
+  document.title = say("phone.title");
+  if (status.state === "used") return done();
+  if (status.state === "gone") return gone();
+  if (status.state === "lost") return show("close", say("phone.lost"), "", button("primary", say("phone.again"), () => location.reload()));
+  most = status.max_megabytes * 1e6;
+  offer();
+  look();
+}
+
+start();

@@ -1,0 +1,159 @@
+// Where the photo comes from: a phone, a stick or card, the scanner, a file.
+
+import { button, h, icon, picture } from "../parts/dom.js";
+import { page } from "../parts/page.js";
+import { ask } from "../parts/server.js";
+import { say } from "../parts/words.js";
+
+const LOOK = 2000; // milliseconds between two looks for sticks and scans
+
+export function bring(app, trouble = "") {
+  const { kiosk, visit } = app;
+  const earlier = app.status.state === "ready" ? app.status.photo.number : undefined;
+  const note = h("p", { class: "note trouble", role: "alert" }, trouble);
+  const sources = h("div", { class: "sources" });
+  const phone = kiosk.phones ? h("div", { class: "card phone-card" }) : null;
+  const shelf = h("div", { class: "shelf", hidden: true });
+  const choices = h("div", { class: "choices-of-source" }, phone, sources);
+  const back = () => (earlier ? app.show("adjust") : app.askToEnd());
+  const element = page(app, "bring", { title: say("bring.title"), back },
+    note, choices, shelf);
+
+  const send = async (work) => {
+    note.textContent = "";
+    try {
+      app.hear(await work());
+    } catch (error) {
+      note.textContent = app.sentence(error);
+    }
+  };
+
+  // The phone's code is renewed before it runs out.
+  let renewal;
+  async function showPhone() {
+    try {
+      const link = await visit.phone();
+      const code = h("img", { class: "qr", alt: say("bring.phone.code"), "data-url": link.url });
+      code.src = `${link.qr}?${Date.now()}`;
+      phone.replaceChildren(
+        code,
+        h("div", {},
+          h("h2", {}, icon("phone"), say("bring.phone")),
+          kiosk.wifi ? h("p", {}, say("bring.phone.wifi", { name: kiosk.wifi })) : null,
+          h("p", {}, say("bring.phone.text")),
+        ),
+      );
+      renewal = setTimeout(showPhone, Math.max(5, link.seconds_left - 20) * 1000);
+    } catch (error) {
+      if (app.visit === visit) renewal = setTimeout(showPhone, 3000);
+    }
+  }
+
+  const file = h("input", { type: "file", accept: "image/*,.heic,.heif,.tif,.tiff,.dng", class: "hidden-input", tabindex: "-1", "aria-hidden": "true" });
+  file.addEventListener("change", () => {
+    const [chosen] = file.files;
+    file.value = "";
+    if (!chosen) return;
+    if (chosen.size > kiosk.max_megabytes * 1e6) {
+      note.textContent = say("error.too-large");
+      return;
+    }
+    app.show("working", "upload");
+    visit.upload(chosen).then((status) => app.hear(status), (error) => app.show("bring", app.sentence(error)));
+  });
+
+  const source = (kind, drawing, title, text, work) =>
+    button(`card source ${kind}`, [icon(drawing), h("span", {}, h("strong", {}, title), h("small", {}, text)), work ? icon("onward") : null], work, {
+      disabled: !work,
+      "data-source": kind,
+    });
+
+  let shown = "";
+  function showSources(media) {
+    const now = JSON.stringify(media);
+    if (now === shown) return;
+    shown = now;
+    const open = (one) => () => showShelf(one);
+    const sticks = media.filter((one) => one.kind === "stick");
+    const scans = media.filter((one) => one.kind === "scans");
+    const count = (one) => say("photos", { n: one.photos });
+    sources.replaceChildren(
+      ...(kiosk.media && !sticks.length ? [source("stick", "card", say("bring.stick"), say("bring.stick.insert"))] : []),
+      ...sticks.map((one) => source("stick", "card", one.label || say("bring.stick"), count(one), open(one))),
+      ...scans.map((one) => source("scans", "scan", say("bring.scans"), say("bring.scans.text"), open(one))),
+      ...(kiosk.files === false ? [] : [source("file", "file", say("bring.file"), say("bring.file.text"), () => file.click())]),
+      file,
+    );
+  }
+
+  let showing = null;
+  async function look() {
+    const { media } = await ask("GET", "/api/media").catch(() => ({ media: [] }));
+    showSources(media);
+    if (!showing) return;
+    if (!media.some((one) => one.id === showing.id)) closeShelf();
+    else if (showing.kind === "scans") showShelf(showing);
+  }
+
+  // What the scanner wrote before this customer came is not theirs.
+  const isOwn = (one) => (photo) => one.kind !== "scans" || new Date(photo.taken) >= app.since;
+
+  function closeShelf() {
+    showing = null;
+    shelf.hidden = true;
+    choices.hidden = false;
+  }
+
+  async function showShelf(one, number = 0) {
+    const isNew = showing !== one;
+    showing = one;
+    try {
+      const answer = await ask("GET", `/api/media/${one.id}?page=${number}`);
+      const photos = answer.photos.filter(isOwn(one));
+      const pages = one.kind === "scans" ? 1 : answer.pages;
+      const now = photos.map((photo) => photo.id).join();
+      if (showing !== one || (!isNew && now === shelf.dataset.photos)) return;
+      shelf.dataset.photos = now;
+      const turn = (words, to) =>
+        button("plain", words, () => showShelf(one, to), { disabled: to < 0 || to >= pages });
+      shelf.replaceChildren(
+        h("div", { class: "shelf-head" },
+          button("plain", [icon("back"), say("bring.sources")], closeShelf),
+          h("h2", {}, one.kind === "scans" ? say("bring.scans") : one.label || say("bring.stick")),
+          pages > 1
+            ? h("div", { class: "turns" }, turn(say("bring.newer"), number - 1),
+                h("span", {}, `${number + 1} / ${pages}`), turn(say("bring.older"), number + 1))
+            : h("span"),
+        ),
+        photos.length ? null : h("p", { class: "lead waiting" }, say(one.kind === "scans" ? "bring.scans.text" : "bring.none")),
+        h("div", { class: "grid" }, photos.map((photo, i) =>
+          button("thumb", picture(`/api/media/photos/${photo.id}/thumbnail?size=320`), () => send(() => visit.take(photo.id)), {
+            "aria-label": say("bring.photo", { number: String(i + 1) }),
+            "data-photo": photo.id,
+          }),
+        )),
+      );
+      choices.hidden = true;
+      shelf.hidden = false;
+    } catch (error) {
+      closeShelf();
+      note.textContent = app.sentence(error);
+    }
+  }
+
+  const looking = setInterval(look, LOOK);
+  return {
+    element,
+    photo: earlier,
+    patience: 3,
+    entered: () => {
+      if (phone) showPhone();
+      showSources([]);
+      if (kiosk.media) look();
+    },
+    leave: () => {
+      clearInterval(looking);
+      clearTimeout(renewal);
+    },
+  };
+}

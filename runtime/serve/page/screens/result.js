@@ -1,0 +1,73 @@
+// The finished photo at full size, beside what it was; and where it goes.
+
+import { compare } from "../parts/compare.js";
+import { button, exchange, h, icon } from "../parts/dom.js";
+import { named, warningLines } from "../parts/faces.js";
+import { page } from "../parts/page.js";
+import { say } from "../parts/words.js";
+import { stageOf } from "./working.js";
+
+const LARGEST = 4096;
+
+const sameChoice = (made, choice) =>
+  made && made.state !== "failed" && made.preset === choice.preset && made.strength === choice.strength &&
+  made.leave_out.length === choice.leaveOut.size && made.leave_out.every((index) => choice.leaveOut.has(index));
+
+export function result(app) {
+  const { visit, status, choice, kiosk } = app;
+  const { photo } = status;
+  const view = compare({ before: visit.photoUrl(photo.number, LARGEST), after: "", description: say("restored-photo") });
+  const text = h("p", { class: "stage-text", role: "status" }, say("stage.queued"));
+  const cover = h("div", { class: "cover" }, text, h("div", { class: "bar", "aria-hidden": "true" }, h("i")));
+  const stage = h("div", { class: "stage" }, view.element);
+  const warnings = h("ul", { class: "warnings" });
+  const way = (name, drawing, work, look = "plain large") =>
+    button(look, [icon(drawing), say(`result.${name}`)], work, { "data-way": name });
+  const ways = h("div", { class: "ways" },
+    kiosk.printing ? way("print", "print", () => app.show("print"), "primary large") : null,
+    kiosk.take_home ? way("take-home", "phone", () => app.show("takeHome"), kiosk.printing ? "plain large" : "primary large") : null,
+    way("change", "change", () => app.show("adjust")),
+    way("end", "check", () => app.askToEnd()),
+  );
+  const element = page(app, "result", { title: say("result.title"), back: () => app.show("adjust") },
+    h("div", { class: "workbench" },
+      h("div", { class: "looking" }, stage, warnings),
+      h("div", { class: "controls" }, h("p", { class: "hint" }, say("result.hint")), ways)),
+    cover);
+
+  let asked = false;
+  const set = (ready) => {
+    element.classList.toggle("ready", ready);
+    for (const one of ways.children) one.disabled = !ready;
+  };
+  const fail = (error) => {
+    app.show("adjust");
+    app.fail(error);
+  };
+  return {
+    element,
+    entered: async () => {
+      set(false);
+      if (!sameChoice(app.status.result, choice)) {
+        try {
+          const news = await visit.restore(choice);
+          asked = true;
+          app.hear(news);
+        } catch (error) {
+          if (app.current.element === element) fail(error);
+        }
+      } else asked = true;
+      if (app.status && app.current.element === element) app.current.update(app.status);
+    },
+    update: async (news) => {
+      const made = news.result;
+      if (!asked || !made) return;
+      text.textContent = stageOf(news);
+      if (made.state === "failed") return fail(made.error);
+      if (made.state !== "done") return;
+      warnings.replaceChildren(...warningLines(made.faces).map(([index, words]) => h("li", {}, h("b", {}, named(index)), words)));
+      const [after] = view.layers;
+      if ((await exchange(after, visit.resultUrl(made.number, LARGEST))) === "shown") set(true);
+    },
+  };
+}
