@@ -22,6 +22,7 @@ _ACTIONS = {
     "cancel-prints": "Cancel all prints",
     "delete-everything": "Delete everything of all customers now",
 }
+_DANGEROUS = ("cancel-prints", "delete-everything")
 
 
 async def admin_page(request: Request) -> Response:
@@ -106,12 +107,16 @@ def _page(kiosk: Kiosk) -> str:
         rows["Prints waiting"] = printer.waiting
     lines = "".join(f"<tr><th>{_text(name)}<td>{_text(value)}" for name, value in rows.items())
     buttons = "".join(
-        f'<form method="post" action="/admin/{name}"><button>{_text(label)}</button></form>'
+        f'<form method="post" action="/admin/{name}">'
+        f'<button class="{"danger" if name in _DANGEROUS else "plain"}">{_text(label)}</button></form>'
         for name, label in _ACTIONS.items()
     )
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>gpen-edge kiosk</title>'
-        f'<h1>{_text(kiosk.config.name)}</h1><table border="1" cellpadding="6">{lines}</table>{buttons}'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<link rel="stylesheet" href="/page/style.css"><link rel="stylesheet" href="/page/admin.css">'
+        f'<main class="admin"><h1>{_text(kiosk.config.name)}</h1>'
+        f"<table>{lines}</table><div>{buttons}</div></main>"
     )
 
 
