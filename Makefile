@@ -14,6 +14,8 @@ demo: $(VENV)/.demo
 	$(BIN)/python -m runtime.demo
 
 test: $(VENV)/.dev
+	@command -v chromium chromium-browser google-chrome > /dev/null || \
+		echo "No Chromium: the kiosk's page will not be tried in a browser. (apt-get install chromium)"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.dev

@@ -1,0 +1,266 @@
+"""The whole way of a customer, in a real browser and against the real server."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.runtime.serve.page.conftest import IDLE, Kiosk, Watched
+from tests.runtime.serve.page.fingers import Fingers, middle
+
+
+def _begin(page: Any) -> None:
+    page.tap(".attract button.primary:enabled")
+    page.wait_for_selector(".bring")
+
+
+def _bring(page: Any, photo: Path) -> None:
+    with page.expect_file_chooser() as chooser:
+        page.tap("[data-source=file]")
+    chooser.value.set_files(photo)
+    page.wait_for_selector(".adjust .over.loaded")
+
+
+def _visit_of(page: Any) -> str:
+    return str(page.evaluate("sessionStorage.getItem('visit')"))
+
+
+def test_a_customer_goes_the_whole_way_by_touch(
+    kiosk: Kiosk, screen: Watched, phone: Watched, photo_of_three: Path, tmp_path: Path
+) -> None:
+    page, fingers = screen.page, Fingers(screen.page)
+    _begin(page)
+    visit = _visit_of(page)
+    _upload_by_phone(page, phone.page, photo_of_three)
+    _leave_the_second_face_out(page)
+    _choose_preset_and_strength(screen, fingers)
+    page.tap(".controls button.primary")
+    page.wait_for_selector(".result.ready")
+    _compare(page, fingers)
+    _print(page, kiosk)
+    kept = _take_home(page, phone.page, tmp_path)
+    _check_kept(photo_of_three, kept)
+    link = phone.page.url
+    page.tap("header .end")
+    page.tap("dialog .danger")
+    page.wait_for_selector(".goodbye")
+    kiosk.wait_until_gone(visit)
+    phone.page.goto(link)
+    phone.page.wait_for_selector(".seal.close")
+    left = [path for path in kiosk.folder.rglob("*") if path.is_file() and path.stat().st_size > 100_000]
+    assert [path.name for path in left if path.suffix not in (".sqlite", ".db")] == []
+    assert screen.errors == phone.errors == []
+    assert screen.elsewhere() == phone.elsewhere() == []
+
+
+def _upload_by_phone(page: Any, phone: Any, photo: Path) -> None:
+    phone.goto(page.get_attribute(".qr[data-url]", "data-url"))
+    phone.wait_for_selector("label.button")
+    assert phone.get_attribute("html", "lang") == "de"
+    with phone.expect_file_chooser() as chooser:
+        phone.tap("label.button")
+    chooser.value.set_files(photo)
+    phone.wait_for_selector(".seal.check")
+    page.wait_for_selector(".adjust .over.loaded")
+
+
+def _leave_the_second_face_out(page: Any) -> None:
+    assert page.locator(".ring").count() == page.locator("button.face").count() == 3
+    assert page.locator("button.face[data-face='2']").is_disabled()
+    assert page.locator(".warnings li").all_inner_texts()[-1].startswith("3")
+    second = page.locator("button.face[data-face='1']")
+    page.touchscreen.tap(*middle(page.locator(".ring[data-face='1']")))
+    assert second.get_attribute("aria-pressed") == "false"
+    second.tap()
+    assert second.get_attribute("aria-pressed") == "true"
+    second.tap()
+    page.wait_for_selector(".photo-frame:not(.busy)")
+    assert "leave_out=1&" in page.get_attribute(".over", "src")
+
+
+def _choose_preset_and_strength(screen: Watched, fingers: Fingers) -> None:
+    page = screen.page
+    page.wait_for_function(
+        "[...document.querySelectorAll('.preset img')].every((image) => image.naturalWidth)"
+    )
+    page.tap("[data-preset=low-light]")
+    page.wait_for_selector(".photo-frame:not(.busy)")
+    assert "preset=low-light" in page.get_attribute(".over", "src")
+    asked, slider = len(screen.requests), page.locator(".strength")
+    fingers.drag(middle(slider, 0.95), middle(slider, 0.6))
+    strength = int(slider.input_value())
+    assert 50 < strength < 70
+    assert float(page.locator(".over").evaluate("(image) => image.style.opacity")) == strength / 100
+    assert not [url for url in screen.requests[asked:] if "/preview" in url]  # a move needs no server
+
+
+def _compare(page: Any, fingers: Fingers) -> None:
+    line, frame = page.locator(".divider"), page.locator(".compare")
+    fingers.drag(middle(line), middle(frame, 0.25))
+    assert int(line.get_attribute("aria-valuenow")) == pytest.approx(25, abs=2)
+    fingers.pinch(middle(frame, 0.6), 80, 240)
+    assert float(frame.get_attribute("data-scale")) == pytest.approx(3, rel=0.05)
+    before = page.locator(".compare .layer img").first.bounding_box()
+    fingers.drag(middle(frame, 0.7), middle(frame, 0.6))
+    assert page.locator(".compare .layer img").first.bounding_box()["x"] < before["x"] - 20
+    page.tap(".tools button:nth-child(2)")
+    assert frame.get_attribute("data-scale") == "1.00"
+
+
+def _print(page: Any, kiosk: Kiosk) -> None:
+    (kiosk.printer / "no-paper").touch()
+    page.tap("[data-way=print]")
+    page.wait_for_selector(".paper-stage img.loaded")
+    page.tap("[data-paper='5x7']")
+    page.tap(".controls button.primary")
+    page.wait_for_selector(".job.paper-out")
+    assert "out of paper" in page.inner_text(".job")
+    (kiosk.printer / "no-paper").unlink()
+    page.wait_for_selector(".job.done")
+    (printed,) = kiosk.printer.glob("*.jpg")
+    with Image.open(printed) as paper:
+        assert max(paper.size) / min(paper.size) == pytest.approx(177.8 / 127, abs=0.01)
+    page.tap(".job button")
+    page.wait_for_selector(".job.done + .job.done")
+    assert page.locator(".controls button.primary").is_disabled()  # two copies are the most
+    page.tap("header .back")
+    page.wait_for_selector(".result.ready")
+
+
+def _take_home(page: Any, phone: Any, folder: Path) -> Path:
+    page.tap("[data-way=take-home]")
+    phone.goto(page.get_attribute(".qr.large[data-url]", "data-url"))
+    phone.wait_for_selector(".keepsake img.loaded")
+    with phone.expect_download() as download:
+        phone.tap("a.button")
+    kept = folder / download.value.suggested_filename
+    download.value.save_as(kept)
+    return kept
+
+
+def _check_kept(photo: Path, kept: Path) -> None:
+    """The large face is restored; the second was left out and the third is too small: they are as before."""
+    before, after = (np.asarray(Image.open(path).convert("RGB"), np.int16) for path in (photo, kept))
+    assert before.shape == after.shape
+    changed = np.abs(after - before).max(axis=2)
+    assert changed[60:180, 165:250].mean() > 3
+    assert not changed[:, 400:].any()
+
+
+def test_a_customer_goes_the_whole_way_by_keyboard(
+    kiosk: Kiosk, screen: Watched, photo_of_three: Path
+) -> None:
+    page, press = screen.page, screen.page.keyboard.press
+    page.wait_for_selector(".attract button.primary:enabled")
+    _tab_to(page, ".attract button.primary")
+    press("Enter")
+    page.wait_for_selector(".bring [data-source=file]")
+    _tab_to(page, "[data-source=file]")
+    with page.expect_file_chooser() as chooser:
+        press("Enter")
+    chooser.value.set_files(photo_of_three)
+    page.wait_for_selector(".adjust .over.loaded")
+    _tab_to(page, "button.face[data-face='1']")
+    press("Space")
+    assert page.get_attribute("button.face[data-face='1']", "aria-pressed") == "false"
+    _tab_to(page, ".preset[aria-checked=true]")
+    press("ArrowRight")
+    assert page.locator(".preset").nth(1).get_attribute("aria-checked") == "true"
+    _tab_to(page, ".strength")
+    press("ArrowLeft")
+    assert page.input_value(".strength") == "99"
+    _tab_to(page, ".controls button.primary")
+    press("Enter")
+    page.wait_for_selector(".result.ready")
+    _tab_to(page, ".divider")
+    for key in ("ArrowLeft", "ArrowLeft", "+"):
+        press(key)
+    assert page.get_attribute(".divider", "aria-valuenow") == "40"
+    assert page.get_attribute(".compare", "data-scale") == "1.50"
+    _tab_to(page, "header .end")
+    press("Enter")
+    page.wait_for_selector("dialog")
+    press("Escape")
+    assert page.locator("dialog").count() == 0
+    press("Enter")
+    _tab_to(page, "dialog .danger")
+    press("Enter")
+    page.wait_for_selector(".goodbye")
+    assert screen.errors == []
+
+
+def _tab_to(page: Any, wanted: str) -> None:
+    """Press Tab until an element has the focus, which must be visible."""
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("(wanted) => document.activeElement.matches(wanted)", wanted):
+            outline = page.evaluate(
+                "() => [document.activeElement, ...document.activeElement.children]"
+                ".map((one) => getComputedStyle(one).outlineStyle)"
+            )
+            assert "solid" in outline or "auto" in outline, wanted
+            return
+    raise AssertionError(f"the keyboard does not reach {wanted}")
+
+
+def test_a_print_comes_from_the_scanner_and_nobody_sees_scans_of_others(
+    kiosk: Kiosk, screen: Watched, photo_of_three: Path
+) -> None:
+    page = screen.page
+    _begin(page)
+    page.tap("[data-source=scans]:enabled")
+    page.wait_for_selector(".shelf .waiting")
+    assert page.locator(".thumb").count() == 0
+    (kiosk.scans / "new.png").write_bytes(photo_of_three.read_bytes())
+    page.tap(".thumb")
+    page.wait_for_selector(".adjust .over.loaded")
+    assert screen.errors == []
+
+
+def test_a_photo_that_cannot_be_read_is_refused_in_plain_words(screen: Watched, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no photo at all")
+    _begin(screen.page)
+    with screen.page.expect_file_chooser() as chooser:
+        screen.page.tap("[data-source=file]")
+    chooser.value.set_files(broken)
+    screen.page.wait_for_selector(".trouble:not(:empty)")
+    assert "cannot be read" in screen.page.inner_text(".trouble")
+
+
+def test_a_customer_who_walks_away_is_asked_and_then_deleted(
+    kiosk: Kiosk, screen: Watched, photo_of_three: Path
+) -> None:
+    page = screen.page
+    page.clock.install()
+    page.reload()
+    _begin(page)
+    _bring(page, photo_of_three)
+    visit = _visit_of(page)
+    page.clock.run_for((IDLE - 10) * 1000)
+    page.wait_for_selector("dialog")
+    page.tap("dialog .primary")
+    page.clock.run_for((IDLE - 20) * 1000)
+    assert page.locator("dialog").count() == 0
+    page.clock.run_for(25_000)
+    page.wait_for_selector(".attract")
+    page.clock.resume()
+    kiosk.wait_until_gone(visit)
+    assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_the_page_says_that_the_connection_is_lost_and_goes_on_when_it_is_back(
+    screen: Watched, photo_of_three: Path
+) -> None:
+    page = screen.page
+    _begin(page)
+    _bring(page, photo_of_three)
+    page.context.set_offline(True)
+    page.evaluate("window.stop()")  # what was open is cut as well
+    page.wait_for_selector("#lost:not([hidden])")
+    page.context.set_offline(False)
+    page.wait_for_selector("#lost", state="hidden")
+    page.reload()
+    page.wait_for_selector(".adjust .over.loaded")  # the same customer is where they were
