@@ -141,8 +141,8 @@ const app = {
 
   async end({ keepTakeHome = false, quietly = false } = {}) {
     const { visit } = this;
-    const { take_home: link } = this.status;
-    this.forget(quietly ? "attract" : "goodbye", keepTakeHome && link);
+    const kept = openPrints(this.status).length ? "printing" : this.status.take_home ? "link" : "";
+    this.forget(quietly ? "attract" : "goodbye", keepTakeHome ? kept : "");
     for (let wait = 1000; ; wait = Math.min(2 * wait, 10_000)) {
       try {
         await visit.end({ keepTakeHome });

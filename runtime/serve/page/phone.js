@@ -2,9 +2,8 @@
 
 import { button, h, icon } from "./parts/dom.js";
 import { ask } from "./parts/server.js";
-import { preferred, say, sayCode, speak } from "./parts/words.js";
+import { LANGUAGES, preferred, say, sayCode, speak } from "./parts/words.js";
 
-const LANGUAGES = ["en", "de", "fr", "es", "zh", "ja"];
 const LOOK = 4000; // milliseconds between two looks whether the code still works
 const place = document.getElementById("screen");
 const path = location.pathname.replace(/\/$/, "");
@@ -76,7 +75,7 @@ async function look() {
 
 async function start() {
   const status = await ask("GET", `${path}/status`).catch((error) => ({ state: error.status ? "gone" : "lost" }));
-  await speak(preferred(LANGUAGES, status.language ?? "en"));
+  await speak(preferred(Object.keys(LANGUAGES), status.language ?? "en"));
   document.title = say("phone.title");
   if (status.state === "used") return done();
   if (status.state === "gone") return gone();

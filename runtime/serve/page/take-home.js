@@ -2,9 +2,8 @@
 
 import { h, icon, picture } from "./parts/dom.js";
 import { ask } from "./parts/server.js";
-import { preferred, say, speak } from "./parts/words.js";
+import { LANGUAGES, preferred, say, speak } from "./parts/words.js";
 
-const LANGUAGES = ["en", "de", "fr", "es", "zh", "ja"];
 const LOOK = 5000; // milliseconds between two looks at the time that is left
 const place = document.getElementById("screen");
 const path = location.pathname.replace(/\/$/, "");
@@ -22,7 +21,7 @@ function gone() {
 
 async function start() {
   const news = await status();
-  await speak(preferred(LANGUAGES, news.language ?? "en"));
+  await speak(preferred(Object.keys(LANGUAGES), news.language ?? "en"));
   document.title = say("home.title");
   if (news.state !== "open") return gone();
   const left = h("p", { class: "note", role: "status" });

@@ -2,7 +2,7 @@
 
 import { dialog } from "./dialog.js";
 import { button, h, icon } from "./dom.js";
-import { say, speak, spoken } from "./words.js";
+import { LANGUAGES, say, speak, spoken } from "./words.js";
 
 export const heading = (text) => h("h1", { tabindex: "-1" }, text);
 
@@ -52,5 +52,3 @@ const offered = (app) => {
   const rank = (code) => (order.includes(code) ? order.indexOf(code) : order.length);
   return [...app.kiosk.languages].sort((a, b) => rank(a) - rank(b));
 };
-
-const LANGUAGES = { en: "English", de: "Deutsch", fr: "Français", es: "Español", zh: "中文", ja: "日本語" };

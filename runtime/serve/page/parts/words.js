@@ -1,5 +1,8 @@
 // The words of one language, from lang/XX.json.
 
+// The languages' own names, in the order in which they are offered.
+export const LANGUAGES = { en: "English", de: "Deutsch", fr: "Français", es: "Español", zh: "中文", ja: "日本語" };
+
 let words = {};
 let language = "en";
 let plural = new Intl.PluralRules("en");

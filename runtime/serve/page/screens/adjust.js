@@ -89,7 +89,7 @@ export function adjust(app) {
   });
 
   const shownFace = wanted[0]?.index;
-  const presets = h("div", { class: "presets", role: "radiogroup", "aria-label": say("adjust.presets") });
+  const presets = h("div", { class: kiosk.presets.length % 3 === 1 || kiosk.presets.length < 3 ? "presets pairs" : "presets", role: "radiogroup", "aria-label": say("adjust.presets") });
   const choosePreset = (name) => {
     choice.preset = name;
     for (const one of presets.children) one.setAttribute("aria-checked", String(one.dataset.preset === name));

@@ -6,7 +6,8 @@ import { say } from "../parts/words.js";
 
 const STAYS = 8000; // milliseconds
 
-export function goodbye(app, linkIsKept = false) {
+// kept: what goes on without the customer: "link", "printing" or nothing.
+export function goodbye(app, kept = "") {
   const home = () => app.home();
   const timer = setTimeout(home, STAYS);
   return {
@@ -14,7 +15,7 @@ export function goodbye(app, linkIsKept = false) {
       h("div", { class: "middle" },
         h("span", { class: "seal" }, icon("check")),
         heading(say("goodbye.title")),
-        h("p", { class: "lead" }, say(linkIsKept ? "goodbye.text-link" : "goodbye.text")),
+        h("p", { class: "lead" }, say({ link: "goodbye.text-link", printing: "goodbye.text-printing" }[kept] ?? "goodbye.text")),
         button("plain large", say("goodbye.again"), home))),
     leave: () => clearTimeout(timer),
   };

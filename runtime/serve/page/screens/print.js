@@ -80,7 +80,8 @@ export function print(app) {
     const printer = await ask("GET", "/api/printer").catch(() => null);
     if (!printer || app.current.element !== element) return;
     const well = ["ready", "printing"].includes(printer.state);
-    if (used() < most) state.textContent = well ? "" : sayCode("printer", printer.state, printer.message);
+    const isSaid = app.status.prints.some((one) => ["paper-out", "stopped"].includes(one.state));
+    if (used() < most) state.textContent = well || isSaid ? "" : sayCode("printer", printer.state, printer.message);
   }
   const looking = setInterval(look, LOOK);
   return {
