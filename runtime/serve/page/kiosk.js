@@ -15,7 +15,6 @@ import { working } from "./screens/working.js";
 
 const SCREENS = { attract, bring, working, adjust, result, print, takeHome, goodbye };
 const REMEMBERED = "visit";
-const SINCE = "since";
 
 // Prints that are on their way.
 const openPrints = (status) =>
@@ -35,7 +34,6 @@ const app = {
   visit: null,
   status: null,
   choice: null,
-  since: 0, // when this customer came, in milliseconds
   idle: null,
   current: null,
   stopFollowing: () => {},
@@ -59,9 +57,7 @@ const app = {
 
   take(visit, status) {
     this.visit = visit;
-    if (sessionStorage.getItem(REMEMBERED) !== visit.token) sessionStorage.setItem(SINCE, String(Date.now()));
     sessionStorage.setItem(REMEMBERED, visit.token);
-    this.since = Number(sessionStorage.getItem(SINCE)) - 1000; // a scan's time is in whole seconds
     this.choose(status);
     this.status = status;
     this.idle = watchIdle({
@@ -157,7 +153,7 @@ const app = {
   forget(next, ...details) {
     this.stopFollowing();
     this.idle?.stop();
-    sessionStorage.clear();
+    sessionStorage.removeItem(REMEMBERED);
     this.visit = this.status = this.choice = this.idle = null;
     document.querySelectorAll("dialog").forEach((open) => open.remove());
     this.unreachable(false);

@@ -5,9 +5,7 @@ import { say, sayCode } from "./words.js";
 
 export const named = (index) => String(index + 1);
 
-const sentence = (warning) =>
-  sayCode("warning", `${warning.code}.${(warning.cause ?? "").replaceAll(" ", "-")}`, null) ??
-  sayCode("warning", warning.code, warning.sentence);
+const sentence = (warning) => sayCode("warning", warning.code, warning.sentence);
 
 // One line for each warning, with the number of the face that it is about.
 export const warningLines = (faces, leftOut = new Set()) =>

@@ -75,8 +75,8 @@ export function adjust(app) {
   const tell = () => {
     showLeftOut(element, faces, choice.leaveOut);
     warnings.replaceChildren(
-      ...(wanted.length ? status.remarks : []).map((remark) =>
-        h("li", { class: "remark" }, sayCode("remark", remark.code, remark.sentence ?? remark))),
+      ...status.remarks.filter((remark) => remark.code !== "no-face").map((remark) =>
+        h("li", { class: "remark" }, sayCode("remark", remark.code, remark.sentence))),
       ...warningLines(faces, choice.leaveOut).map(([index, words]) => h("li", {}, h("b", {}, named(index)), words)),
     );
   };

@@ -87,16 +87,14 @@ export function bring(app, trouble = "") {
   }
 
   let showing = null;
+  let shownPage = 0;
   async function look() {
     const { media } = await ask("GET", "/api/media").catch(() => ({ media: [] }));
     showSources(media);
     if (!showing) return;
     if (!media.some((one) => one.id === showing.id)) closeShelf();
-    else if (showing.kind === "scans") showShelf(showing);
+    else if (showing.kind === "scans") showShelf(showing, shownPage);
   }
-
-  // What the scanner wrote before this customer came is not theirs.
-  const isOwn = (one) => (photo) => one.kind !== "scans" || new Date(photo.taken) >= app.since;
 
   function closeShelf() {
     showing = null;
@@ -105,14 +103,12 @@ export function bring(app, trouble = "") {
   }
 
   async function showShelf(one, number = 0) {
-    const isNew = showing !== one;
-    showing = one;
+    const isNew = showing !== one || shownPage !== number;
+    [showing, shownPage] = [one, number];
     try {
-      const answer = await ask("GET", `/api/media/${one.id}?page=${number}`);
-      const photos = answer.photos.filter(isOwn(one));
-      const pages = one.kind === "scans" ? 1 : answer.pages;
+      const { photos, pages } = await ask("GET", `/api/media/${one.id}?page=${number}`);
       const now = photos.map((photo) => photo.id).join();
-      if (showing !== one || (!isNew && now === shelf.dataset.photos)) return;
+      if (showing !== one || shownPage !== number || (!isNew && now === shelf.dataset.photos)) return;
       shelf.dataset.photos = now;
       const turn = (words, to) =>
         button("plain", words, () => showShelf(one, to), { disabled: to < 0 || to >= pages });

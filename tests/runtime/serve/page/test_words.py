@@ -80,6 +80,7 @@ def test_every_code_of_the_server_has_its_sentence() -> None:
     assert len(warnings) >= 7
     wanted = {f"warning.{code}" for code in warnings}
     wanted |= {f"preset.{name}" for name in PRESETS}
+    wanted |= {f"remark.{code}" for code in ("no-face", "pages", "animation", "damaged", "file")}
     wanted |= {f"print.state.{state}" for state in PrintState.__args__}
     wanted |= {f"printer.{state}" for state in set(PrinterState.__args__) - {"ready", "printing"}}
     wanted |= {f"stage.{stage}" for stage in Stage.__args__}
