@@ -46,8 +46,8 @@ class ArchiveSettings:
     actors: int = option(8, "Actors that sleep at once.", type=positive)
     faster: float = option(
         5.0,
-        "How many times faster than real they are. Where Ray's own work is no longer small beside their sleep, "
-        "the estimate is too low.",
+        "How many times faster than real they are. Where Ray's own work is no longer small beside their "
+        "sleep, the estimate is too low.",
         type=float,
     )
     sample: int = option(200, "Photos of which the estimate is made.", type=positive)
