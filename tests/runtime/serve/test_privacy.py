@@ -378,7 +378,7 @@ def test_a_second_server_is_refused(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="there is no tmpfs at /dev/shm")  # noqa: PTH118
+@pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="there is no tmpfs at /dev/shm")
 def test_ram_is_memory_and_no_disk(tmp_path: Path) -> None:
     with pytest.raises(ServeError, match="is not in memory"), holding_folder(tmp_path / "own", ram=True):
         pass
