@@ -9,7 +9,7 @@ from platformdirs import user_state_path
 from base.command_line import DONE, needs_extra, run
 from base.command_parser import CommandParser
 from base.text import one_line
-from runtime.commands.options import add_config, add_detector, add_machine, run_options
+from runtime.commands.options import add_config, add_detector, add_machine, add_recogniser, run_options
 from runtime.hotfolder.log import Log
 from runtime.serve.kiosk_config import check_kiosk_config, read_kiosk_config
 
@@ -60,6 +60,7 @@ def parser() -> CommandParser:
     )
     add_config(parser)
     add_detector(parser)
+    add_recogniser(parser)
     add_machine(parser)
     parser.set_defaults(preset=None)
     return parser
