@@ -1,10 +1,14 @@
 """Store weights in half the space: FP16 in the file, FP32 in the computation."""
 
+import math
+
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-SMALLEST = 16384
-"""Tensors with fewer values stay FP32: they save nothing, and biases are among them."""
+SMALLEST, SMALLEST_SHARE = 1024, 1 / 200
+"""Tensors with fewer values, or with a smaller share of the model's, stay FP32: they save nothing, and biases
+and an encoder's first, most sensitive weights are among them.
+"""
 
 STORED = "_fp16"
 """Suffix of a tensor's stored form; the graph keeps using the old name."""
@@ -24,11 +28,12 @@ def store_halved(model: ModelProto) -> ModelProto:
     halved.CopyFrom(model)
     graph = halved.graph
     casts = []
+    least = max(SMALLEST, SMALLEST_SHARE * sum(math.prod(tensor.dims) for tensor in graph.initializer))
     for tensor in graph.initializer:
         if tensor.data_type != TensorProto.FLOAT:
             continue
         values = numpy_helper.to_array(tensor)
-        if values.size < SMALLEST or not _fits(values):
+        if values.size < least or not _fits(values):
             continue
         name, stored = tensor.name, tensor.name + STORED
         tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))

@@ -67,7 +67,7 @@ def test_a_photo_is_restored_with_sheet_and_report(restore, portrait_file: Path,
     assert told["backend"] == "onnxruntime"
     assert told["settings"]["upscale"] == 1
     assert photo["output"] == str(out)
-    stages = {"read", "detect", "mesh", "align", "regions", "tone", "network", "paste", "write"}
+    stages = {"read", "detect", "mesh", "align", "regions", "tone", "network", "paste", "identity", "write"}
     assert set(photo["milliseconds"]) == stages
     assert (face["index"], face["passes"]) == (0, 5)
     assert [warning["code"] for warning in face["warnings"]] == ["face-larger-than-model"]

@@ -158,7 +158,7 @@ def test_a_summary_ends_a_run_and_the_report_has_it_too(
 ) -> None:
     status, said = restore(album, "-o", tmp_path / "out", "--recursive", "--report", tmp_path / "r.json")
     assert status == 3
-    assert said.splitlines()[-1] == "12 photos: 7 restored, 4 without a face, 1 failed"
+    assert "\n12 photos: 7 restored, 4 without a face, 1 failed" in said
     assert "more/plain 0.png: no face found" in said
     assert f"failed: {album}/damaged.jpg" in said
     summary = told(tmp_path / "r.json")["summary"]
@@ -226,7 +226,7 @@ def test_resume_merges_the_reports_and_fails_as_long_as_a_photo_does(
     status, said = restore(album, *options, "--resume")
     assert status == 3
     assert "11 of 12 photos are already restored\n" in said
-    assert said.splitlines()[-1] == "12 photos: 7 restored, 4 without a face, 1 failed"
+    assert "\n12 photos: 7 restored, 4 without a face, 1 failed" in said
     assert entries(report) == first
     Image.new("RGB", (30, 30)).save(album / "damaged.jpg")
     status, said = restore(album, *options, "--resume")
