@@ -124,8 +124,8 @@ def _case(
 ) -> Case:
     """Measure one portrait; its face is where it is found in the truth."""
     photo = degrade(truth, damage, number)
-    free = restorer.restore(photo, RestoreSettings(), found=found).photo
-    result = restorer.restore(photo, RestoreSettings(same_person=bound), found=found)
+    free = restorer.restore(photo, RestoreSettings(budget=math.inf), found=found).photo
+    result = restorer.restore(photo, RestoreSettings(same_person=bound, budget=math.inf), found=found)
     identity = result.faces[0].identity
     assert identity
     assert identity.limit is not None

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime.face_work import FaceWork
-from runtime.faces.align import AlignedFace, joined, similarity, warp
+from runtime.faces.align import AlignedFace, joined, resizing, similarity, warp
 from runtime.faces.close_up import POINTS, SIDE, cut_close_up
 from runtime.faces.face import Face
 from runtime.faces.recognise import Descriptor, Recogniser, distance
@@ -32,7 +33,7 @@ AROUND = {"hair": 1.0, "ear": 1.0, "other": 1.0, "face": 0.0}
 """The regions that hardly identify a person."""
 AHEAD = 8.0
 """How much further these are than the rest of the face when it stops early."""
-LOOKS = 5
+LOOKS = 7
 """Number of stops that are tried for a face; the last that is within the bound counts."""
 NEAR = 0.95
 """Share of the bound that is near enough to stop the search."""
@@ -56,6 +57,8 @@ class Identity:
 class KnownFace:
     """A face as the photo shows it."""
 
+    landmarks: NDArray[np.float32]
+    """As detected, 5×2 in photo pixels: where every picture of it is compared."""
     close_up: Crop
     descriptor: Descriptor
     sharpness: float
@@ -73,7 +76,9 @@ class KnownFace:
 def know(recogniser: Recogniser, photo: Pixels, face: Face) -> KnownFace:
     """Return what a recogniser sees of a face in the photo, H×W×3 uint8 or uint16 RGB."""
     close_up = cut_close_up(photo, face.landmarks)
-    return KnownFace(close_up, recogniser.describe([close_up])[0], close_up_sharpness(close_up))
+    return KnownFace(
+        face.landmarks, close_up, recogniser.describe([close_up])[0], close_up_sharpness(close_up)
+    )
 
 
 def share_map(aligned: AlignedFace, share: float) -> Map:
@@ -105,7 +110,9 @@ def within_bounds(
     found = _distances(recogniser, works, known, full)
     beyond = [i for i in limits if found[i] > limits[i]]
     for i in beyond:
-        shares[i] = _stop(recogniser, works[i], known[i], _close_up(full, works[i]), limits[i], found[i])
+        shares[i] = _stop(
+            recogniser, works[i], known[i], _close_up(full, works[i], known[i]), limits[i], found[i]
+        )
     for rounds_left in reversed(range(ROUNDS)):
         if not beyond:
             break
@@ -127,38 +134,39 @@ def _stop(
     full  the close-up of the full restoration, which is further than the limit: at the distance `far`
     """
     aligned = work.seen.aligned
-    around = _onto_close_up(np.clip(region_weights(aligned, AROUND), 0, 1), aligned)[..., None]
-    low, high, distance_at_low = 0.0, 1.0, 0.0
+    to_close_up = joined(similarity(known.landmarks, POINTS * SIDE), aligned.to_photo)
+    around = warp(
+        np.clip(region_weights(aligned, AROUND), 0, 1),
+        to_close_up,
+        (SIDE, SIDE),
+        interpolation=cv2.INTER_LINEAR,
+        border=cv2.BORDER_REPLICATE,
+    )[..., None]
+    low, high, distance_at_low, caution = 0.0, 1.0, 0.0, 1.0
     for _ in range(LOOKS):
-        straight = low + (high - low) * (NEAR * limit - distance_at_low) / (far - distance_at_low)
-        share = float(np.clip(straight, low + 0.1 * (high - low), high - 0.1 * (high - low)))
+        straight = low + caution * (high - low) * (NEAR * limit - distance_at_low) / (far - distance_at_low)
+        share = float(np.clip(straight, low + 0.01 * (high - low), high - 0.1 * (high - low)))
         ahead = min(1.0, AHEAD * share)
         mixed = known.close_up + (share + (ahead - share) * around) * (full - known.close_up)
         reached = distance(recogniser.describe([mixed])[0], known.descriptor)
-        if reached > limit:
-            high, far = share, reached
+        if reached > limit:  # distances rise steeply at first: each miss makes the next step bolder
+            high, far, caution = share, reached, caution / 2
         else:
-            low, distance_at_low = share, reached
+            low, distance_at_low, caution = share, reached, 1.0
             if reached >= NEAR * limit:
                 break
     return low
-
-
-def _onto_close_up(values: Map, aligned: AlignedFace) -> Map:
-    to_close_up = joined(similarity(aligned.face.landmarks, POINTS * SIDE), aligned.to_photo)
-    return warp(
-        values, to_close_up, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR, border=cv2.BORDER_REPLICATE
-    )
 
 
 def _distances(
     recogniser: Recogniser, works: Mapping[int, FaceWork], known: Mapping[int, KnownFace], pasted: Pixels
 ) -> dict[int, float]:
     return {
-        i: distance(recogniser.describe([_close_up(pasted, work)])[0], known[i].descriptor)
+        i: distance(recogniser.describe([_close_up(pasted, work, known[i])])[0], known[i].descriptor)
         for i, work in works.items()
     }
 
 
-def _close_up(pasted: Pixels, work: FaceWork) -> Crop:
-    return cut_close_up(pasted, work.placed.face.landmarks)
+def _close_up(pasted: Pixels, work: FaceWork, known: KnownFace) -> Crop:
+    enlarging = resizing(work.settings.upscale, work.settings.upscale)
+    return cut_close_up(pasted, known.landmarks @ enlarging[:, :2].T + enlarging[:, 2])

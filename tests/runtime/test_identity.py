@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -130,3 +131,15 @@ def test_the_command_takes_a_bound_and_reports_the_distance(
     assert "identity" in read["photos"][0]["milliseconds"]
     before, after = (np.asarray(Image.open(path)) for path in (portrait_file, tmp_path / "a.png"))
     assert (before != after).any()
+
+
+def test_a_face_is_compared_at_the_same_place_however_it_is_aligned(
+    restorer: Restorer, portrait: Pixels
+) -> None:
+    (face,) = restorer.detect(portrait)
+    off = replace(face, landmarks=face.landmarks + np.float32([[4, 3], [-3, 2], [3, -4], [-4, 0], [2, 4]]))
+    held = restorer.restore(portrait, preset("classic", same_person=0.2), found=(off,))
+    identity = held.faces[0].identity
+    assert identity
+    assert 0 < identity.share < 1
+    assert identity.distance == pytest.approx(moved(restorer, portrait, held.photo, held.faces[0]), abs=1e-3)
