@@ -20,13 +20,11 @@ from bench.options import option, positive
 from bench.report import Report, counted, table
 from runtime.archive.estimate import written_time
 from runtime.archive.listing import Listed, list_photos, sample_of
+from runtime.archive.options import parser
 from runtime.archive.place import place_of
 from runtime.archive.status import Row
 from runtime.archive.worker import Tally, Work
-from runtime.commands.options import RunOptions
-from runtime.network.backends import MEMORY
-from runtime.settings.config_file import Config
-from runtime.settings.resolved import ResolvedSettings
+from runtime.commands.options import run_options
 
 SECONDS = (0.23, 0.39, 0.46, 0.54, 0.58, 0.68, 0.83, 1.14, 1.95, 3.6, 7.6)
 """Seconds of photos without and with faces: quantiles of 300, restored by two actors on a busy machine."""
@@ -46,8 +44,8 @@ class ArchiveSettings:
     actors: int = option(8, "Actors that sleep at once.", type=positive)
     faster: float = option(
         5.0,
-        "How many times faster than real they are. Where Ray's own work is no longer small beside their "
-        "sleep, the estimate is too low.",
+        "How many times faster than real they are. Where Ray's own work is not small beside their sleep, the "
+        "estimate is too low.",
         type=float,
     )
     sample: int = option(200, "Photos of which the estimate is made.", type=positive)
@@ -100,9 +98,7 @@ def measure(settings: ArchiveSettings, tick: Tick) -> Report:
         work = Work(
             place_of(f"{folder}/photos"),
             place_of(f"{folder}/results"),
-            RunOptions(
-                Config(), ResolvedSettings(), None, "auto", None, None, None, None, threads=1, memory=MEMORY
-            ),
+            run_options(parser().parse_args([f"{folder}/photos", "-o", f"{folder}/results"])),
         )
         open_worker = partial(opened, settings.faster)
         actors = Actors(settings.actors, settings.actors, cpus=0.01)

@@ -89,19 +89,34 @@ class Restorer:
             memory=memory,
             watch=watch,
         )
-        parser = open_parser(opened, threads=threads)
-        restorer = cls(
-            opened,
-            networks,
+        restorer = cls.around(opened, networks, detector=detector, recogniser=recogniser, threads=threads)
+        if recogniser:
+            _ = restorer.recogniser  # so that a wrong file is refused now
+        return restorer
+
+    @classmethod
+    def around(
+        cls,
+        package: Package,
+        backend: Backend,
+        *,
+        detector: Path | None = None,
+        recogniser: Path | None = None,
+        threads: int | None = None,
+    ) -> "Restorer":
+        """Return a restorer with a backend that is already open, and everything else that `open` opens.
+
+        Arguments and errors are those of `open`.
+        """
+        return cls(
+            package,
+            backend,
             open_detector(detector, threads=threads),
-            parser,
+            open_parser(package, threads=threads),
             MeshNetwork(threads),
             recogniser=recogniser,
             threads=threads,
         )
-        if recogniser:
-            _ = restorer.recogniser  # so that a wrong file is refused now
-        return restorer
 
     @cached_property
     def recogniser(self) -> Recogniser:

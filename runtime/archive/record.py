@@ -30,7 +30,7 @@ def record_of(work: Work, package: Package) -> dict[str, Any]:
         "strip_metadata": work.strip_metadata,
         "max_megapixels": work.max_megapixels,
     }
-    return dict(msgspec.json.decode(msgspec.json.encode(record)))
+    return dict(msgspec.json.decode(msgspec.json.encode(record, enc_hook=str)))
 
 
 def check_record(work: Work, record: dict[str, Any]) -> bool:

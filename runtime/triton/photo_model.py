@@ -18,8 +18,6 @@ import triton_python_backend_utils as pb_utils
 from base.errors import PhotoError
 from runtime.commands.report import describe_faces
 from runtime.commands.restored_photo import check_size
-from runtime.faces.detect import open_detector
-from runtime.faces.parsing import open_parser
 from runtime.photo.reader import read_photo
 from runtime.photo.writer import encode_whole
 from runtime.restorer import Restorer
@@ -32,13 +30,12 @@ class TritonPythonModel:
     """The restoration of whole photos with one package."""
 
     def initialize(self, args: Mapping[str, str]) -> None:
-        """Open the detector and, if the package has one, the face-parsing network, in this process."""
+        """Open the detector and the other small networks in this process."""
         of = served(args)
         threads = int(of.parameters["threads"]) or None
         if threads:
             cv2.setNumThreads(threads)
-        parser = open_parser(of.package, threads=threads)
-        self._restorer = Restorer(of.package, of.backend, open_detector(threads=threads), parser)
+        self._restorer = Restorer.around(of.package, of.backend, threads=threads)
         self._max_megapixels = float(of.parameters["max_megapixels"])
 
     def execute(self, requests: list[Any]) -> list[Any]:

@@ -123,9 +123,12 @@ def test_a_bad_request_fails_alone_with_a_sentence(serve: Callable[..., Server],
         {"photo": empty, "settings": np.array([b"{"], np.object_)},
         {"photo": empty, "settings": text(strength=7)},
         {"photo": empty, "settings": np.array([b"[]"], np.object_)},
+        {"photo": empty, "settings": text(face="person=/etc/passwd")},
     ]
     *failed, good = server.ask_all("tiny64_photo", [*bad, {"photo": empty}])
-    for answer, part in zip(failed, ("is not a JPEG", "JSON", "strength", "JSON object"), strict=True):
+    for answer, part in zip(
+        failed, ("is not a JPEG", "JSON", "strength", "JSON object", "cannot name a file"), strict=True
+    ):
         error = answer.error()
         assert error is not None
         assert error.code() == triton.TritonError.INVALID_ARG
