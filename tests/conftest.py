@@ -138,6 +138,15 @@ def renewed_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Pa
 
 
 @pytest.fixture(scope="session")
+def gfpgan_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """A package of a tiny random GFPGAN (64×64 crops)."""
+    from export.__main__ import main
+
+    checkpoint = str(DATA / "gfpgan64-plain.pth")
+    return once("gfpgan64", lambda folder: main([checkpoint, "-o", str(folder), "--fused"]))
+
+
+@pytest.fixture(scope="session")
 def portrait() -> NDArray[np.uint8]:
     """A photo with one face, 512×512 RGB (NASA, public domain)."""
     return astronaut()

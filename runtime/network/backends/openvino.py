@@ -102,7 +102,10 @@ class OpenVinoBackend:
             self.precision = precision
         for graph in RESTORING:
             self._request(graph, manifest.batch or 1)
-        self.why = "; ".join(filter(None, [why, _format(self.precision, psnr, _SHORT[device.kind][1])]))
+        computed = _format(self.precision, psnr, _SHORT[device.kind][1])
+        if manifest.precision == "int8":
+            computed = f"INT8, and where the package has none {computed}"
+        self.why = "; ".join(filter(None, [why, computed]))
 
     def encode(self, crops: Batch, moves: Sequence[Move] = ()) -> State:
         """Take in B×3×S×S crops in [−1, 1], and what the steps to come will move."""

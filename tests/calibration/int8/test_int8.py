@@ -27,12 +27,12 @@ from calibration.int8.quantisable import Layer, all_macs, layers_of, same_layers
 from calibration.int8.ranges import Seen, best, candidates, error, rounded, rounded_weights
 from calibration.int8.trade_off import Quality, weigh
 from calibration.samples import samples
-from calibration.watching import in_pieces, shapes_of, watch
+from calibration.watching import in_pieces, run_through, shapes_of, watch
 from engines.__main__ import main as engines_main
 from engines.construction import BuildRequest, construct
 from engines.package import GraphName, Quantisation, Trial, open_package
 from runtime import RestoreSettings
-from runtime.network.backends import Move, open_backend
+from runtime.network.backends import BackendName, Move, open_backend
 from runtime.network.loop import restore_crops
 
 BAR = ("--psnr", "32", "--share", "0.8")
@@ -161,15 +161,25 @@ def test_the_manifest_says_what_was_traded(made: Path, tiny_package: Path) -> No
     assert sizes[0] < 0.4 * sizes[1]
 
 
-def test_the_runtime_takes_the_package_like_any_other(made: Path, tiny_package: Path, faces: Path) -> None:
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_the_runtime_takes_the_package_like_any_other(
+    name: BackendName,
+    made: Path,
+    tiny_package: Path,
+    faces: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GPEN_EDGE_CACHE", str(tmp_path))
     sample = next(samples(faces, 64, None, limit=8, seed=0))
     pictures = []
     for folder in (made, tiny_package):
-        backend = open_backend("onnxruntime", open_package(folder), device="cpu", threads=1)
+        backend = open_backend(name, open_package(folder), device="cpu", threads=1)
         state = backend.encode(sample, [Move(np.full((1, 1, 64, 64), 0.1, np.float32), 0.1)])
         backend.generate(state)
         assert backend.step(state, 0).shape == (1,)
         pictures.append(np.clip(backend.restored(state), -1, 1))
+        assert ("INT8" in backend.why) == (name == "openvino" and folder == made)
         backend.close()
     assert not (pictures[0] == pictures[1]).all()
     assert 10 * np.log10(4 / np.square(pictures[0] - pictures[1]).mean()) > 28
@@ -177,7 +187,12 @@ def test_the_runtime_takes_the_package_like_any_other(made: Path, tiny_package: 
 
 @pytest.mark.parametrize("target", ["gpu", "cpu"])
 def test_a_renewed_package_stays_one_and_its_step_is_copied(
-    target: str, renewed_package: Path, made: Path, faces: Path, tmp_path: Path
+    target: str,
+    renewed_package: Path,
+    made: Path,
+    faces: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     output = tmp_path / "int8"
     assert run(renewed_package, faces, output, "--aligned", *BAR, "--for", target) == 0
@@ -201,6 +216,16 @@ def test_a_renewed_package_stays_one_and_its_step_is_copied(
         backend.close()
     # Each pass of a random network magnifies what the one before was off.
     assert 10 * np.log10(1 / np.square(pictures[0] - pictures[1]).mean()) > 15
+    monkeypatch.setenv("GPEN_EDGE_CACHE", str(tmp_path / "cache"))
+    sample = next(samples(faces, 64, None, limit=8, seed=0))
+    once = []
+    for opened in (package, source):
+        backend = open_backend("openvino", opened, device="cpu", threads=1)
+        state = backend.encode(sample)
+        backend.generate(state)
+        once.append(np.clip(backend.restored(state), -1, 1))
+        backend.close()
+    assert 10 * np.log10(4 / np.square(once[0] - once[1]).mean()) > 28
 
 
 def test_on_a_cpu_every_quantised_convolution_runs_in_int8(tiny_package: Path, tmp_path: Path) -> None:
@@ -318,6 +343,34 @@ def test_layers_are_most_of_the_arithmetic_and_found_again_in_the_step(tiny_pack
     assert [layer for layer, _ in found] == encoder
     assert len({name for _, layer in found for name in layer.convolutions}) == 4
     assert same_layers(encoder, models["encoder"], models["generator"]) == []
+
+
+def test_nearly_all_of_a_gfpgan_is_found_in_each_graph_and_keeps_the_picture(
+    gfpgan_package: Path, faces: Path
+) -> None:
+    names: tuple[GraphName, ...] = ("encoder", "mapping", "generator", "fused")
+    models = {name: onnx.load(str(gfpgan_package / f"{name}.onnx")) for name in names}
+    layers = {name: layers_of(name, models[name]) for name in ("encoder", "generator")}  # type: ignore[arg-type]
+    macs = sum(layer.macs for each in layers.values() for layer in each)
+    assert 0.9 < macs / sum(all_macs(models[name]) for name in layers) < 1
+    sample = next(samples(faces, 64, None, limit=8, seed=0))
+    spans: dict[str, dict[str, float]] = {name: {} for name in names}
+
+    def see(graph: GraphName, name: str, value: NDArray[np.float32]) -> None:
+        spans[graph][name] = float(abs(value).max())
+
+    exact = run_through({name: in_pieces(models[name], threads=1) for name in names[:3]}, sample, see)
+    for graph, found in layers.items():
+        assert len(same_layers(found, models[graph], models["fused"])) == len(found)
+    values = {"crop": sample}
+    for name in names[:3]:
+        model = quantised(models[name], layers.get(name, []), spans[name], "gpu")
+        session = onnxruntime.InferenceSession(model.SerializeToString())
+        taken = {port.name: values.pop(port.name) for port in session.get_inputs()}
+        outputs = [port.name for port in session.get_outputs()]
+        values |= dict(zip(outputs, session.run(None, taken), strict=True))
+    error = np.square(np.clip(values["restored"], -1, 1) - np.clip(exact["restored"], -1, 1)).mean()
+    assert 30 < 10 * np.log10(4 / error) < 90
 
 
 def test_the_worst_layers_stay_in_floating_point() -> None:

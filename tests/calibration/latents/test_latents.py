@@ -74,6 +74,20 @@ def test_a_renewed_package_is_measured_and_never_becomes_held(
     assert manifest.latents.gain_of_moving == -9
 
 
+def test_a_gfpgan_package_is_measured_and_its_loop_follows(
+    gfpgan_package: Path, crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = Path(shutil.copytree(gfpgan_package, tmp_path / "gfpgan"))
+    assert open_package(package).manifest.loop_kind == "held"  # until it is measured
+    assert calibrate(package, crops, "--aligned") == 0
+    assert "updating the latent gains" in capsys.readouterr().out
+    manifest = open_package(package).manifest
+    assert manifest.latents is not None
+    assert manifest.latents.portraits == 10
+    assert manifest.latents.held == (manifest.latents.gain_of_moving < -TOLERATED)
+    assert manifest.loop_kind == ("held" if manifest.latents.held else "moved")
+
+
 def test_the_same_pictures_give_the_same_bytes_and_others_replace_them(package: Path, crops: Path) -> None:
     def content() -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in package.iterdir()}

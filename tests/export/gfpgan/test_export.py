@@ -10,7 +10,6 @@ import torch
 
 from base.errors import CheckpointError
 from engines.package import Package, open_package
-from export.__main__ import main
 from export.exporter import export_package, step_count
 from export.rounding import rounding_session
 from runtime import Restorer, RestoreSettings
@@ -19,11 +18,9 @@ DATA = Path(__file__).parents[2] / "data"
 PLAIN = DATA / "gfpgan64-plain.pth"
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
-    folder = tmp_path_factory.mktemp("gfpgan") / "package"
-    assert main([str(PLAIN), "-o", str(folder), "--fused"]) == 0
-    return open_package(folder)
+@pytest.fixture
+def package(gfpgan_package: Path) -> Package:
+    return open_package(gfpgan_package)
 
 
 def run(file: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
