@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from runtime.faces.align import AlignedFace, cut_out
 from runtime.finish.compose import in_colours
 from runtime.finish.fine_detail import LEAST, Bands, local_gain, noise_bands
-from runtime.finish.grain import grain_sigmas
-from runtime.finish.noise import BAND_NOISE, around_middle, wavelet
+from runtime.finish.grain import PLAIN, grain_sigmas
+from runtime.finish.noise import BAND_NOISE, MEDIAN, around_middle, wavelet
 from runtime.pixels import Picture, Pixels, ramp
 
 SOFT, SHARP = 0.90, 0.97
@@ -37,13 +37,17 @@ PORES = np.array([[5.6], [3.8], [2.5]], np.float32) / 255
 """Colourless texture up to this σ, in each wavelet band, is taken for pores."""
 
 FILM_PORES = 0.65
-"""Factor on PORES for monochrome photos, most of which are film, and for photos whose texture is everywhere:
-pores are in skin only."""
+"""Factor on PORES for monochrome photos, most of which are film, and for photos whose texture is grain-like:
+everywhere, since pores are in skin only, and of a normal distribution, since fine hairs stand out."""
 
 EVERYWHERE = (0.7, 0.85)
 """Finest texture in the quietest places of a crop, relative to that in its smooth parts: up to the first,
 some places have none, as the walls and clothes behind a portrait; from the second on it is everywhere. Clean
 portraits have 0.6 to 0.8 (median), the same with grain 0.9 and more."""
+
+STANDING_OUT = (1.18, 1.3)
+"""Standard deviation of the finest texture relative to that of the normal distribution with the same median:
+1.0 to 1.15 for grain of σ 8 and more, 1.36 to 1.9 for sharp photos with hairs of a pixel's width."""
 
 QUIETEST = 0.1
 """Share of a crop that counts as its quietest places."""
@@ -51,7 +55,7 @@ QUIETEST = 0.1
 PLACE = 15
 """Side of such a place in crop pixels."""
 
-GRAIN = 1.15
+GRAIN = 1.3
 """If one of the two finer bands exceeds PORES by this factor, texture in all bands is grain; in between, a
 share of it is. The third band is not used, because wrinkles in clean portraits are as strong there."""
 
@@ -129,23 +133,24 @@ def damage(own: Picture, aligned: AlignedFace, gain: NDArray[np.float32]) -> Ban
     noise = np.minimum(AMPLY * np.outer(units, white), PLAIN_SHARE * plain)
     texture = np.sqrt(np.maximum(plain**2 - noise**2, 0)) * gain
     pores = _rise(aligned.scale, *PORES_SEEN) * PORES + LEAST
-    film = everywhere(aligned.crop, float(plain[0].mean())) if np.ptp(own, axis=2).any() else 1.0
+    film = grain_like(aligned.crop) if np.ptp(own, axis=2).any() else 1.0
     pores *= 1 - film * (1 - FILM_PORES)
     most = float((texture / pores).mean(axis=1)[:2].max())
     return np.asarray(np.maximum(noise, _rise(most, 1, GRAIN) * UNEVEN * plain), np.float32)
 
 
-def everywhere(crop: Picture, plain: float) -> float:
-    """Return whether the finest texture is everywhere in a crop, like grain: 0 for no, 1 for yes.
-
-    plain  its σ in the crop's smooth parts
-    """
+def grain_like(crop: Picture) -> float:
+    """Return whether a crop's finest texture is everywhere and normally distributed: 0 for no, 1 for yes."""
+    finest, *_, rest = (band.mean(axis=2) for band in wavelet(crop))
     shown = cv2.erode(cv2.inRange(crop, (LEAST,) * 3, (1 - LEAST,) * 3), np.ones((PLACE, PLACE))) > 0
     if not shown.any():
         return 1.0
-    finest = wavelet(crop)[0].mean(axis=2)
-    power = cv2.blur(finest * finest, (PLACE, PLACE))[shown]
-    return _rise(float(np.sqrt(np.quantile(power, QUIETEST))) / max(plain, LEAST), *EVERYWHERE)
+    slope = cv2.blur(np.hypot(cv2.Sobel(rest, -1, 1, 0), cv2.Sobel(rest, -1, 0, 1)), (9, 9))
+    plain = finest[shown & (slope <= np.quantile(slope[shown], PLAIN))]
+    typical = max(float(np.median(np.abs(plain))) / MEDIAN, LEAST)
+    quiet = np.sqrt(np.quantile(cv2.blur(finest * finest, (PLACE, PLACE))[shown], QUIETEST)) / typical
+    spread = np.sqrt(np.mean(plain * plain)) / typical
+    return _rise(float(quiet), *EVERYWHERE) * (1 - _rise(float(spread), *STANDING_OUT))
 
 
 def blocks(picture: Picture) -> float:

@@ -12,7 +12,7 @@ from portraits.aligned import AlignedPortraits
 from portraits.damage import compressed
 from runtime import Restorer, preset
 from runtime.faces.align import AlignedFace, align
-from runtime.finish.trust import blocks, damage, sharpness, trusted
+from runtime.finish.trust import blocks, damage, grain_like, sharpness, trusted
 from runtime.settings.presets import PRESETS
 
 Pixels = NDArray[np.uint8]
@@ -150,6 +150,15 @@ def test_texture_is_grain_if_it_is_everywhere_or_without_colour(side: int) -> No
         assert finest(face + pores) < 1.8
         assert finest(face + film) > 3
     assert finest(colour + skin * film) < 1.8
+
+
+def test_fine_hairs_are_not_grain() -> None:
+    photo, random = np.ascontiguousarray(head(400) + grain(0.8, 5, side=400)), np.random.default_rng(5)
+    assert grain_like(aligned(rounded(photo + grain(1, 8, side=400))).crop) > 0.9
+    for x, y in random.integers(0, 400, (1500, 2)).tolist():
+        end = (x + int(random.integers(-2, 3)), y + 10)
+        cv2.line(photo, (x, y), end, (0.6 * photo[y, x]).tolist(), 1, cv2.LINE_AA)
+    assert grain_like(aligned(rounded(photo)).crop) < 0.1
 
 
 def test_grain_everywhere_in_a_colour_photo_is_removed(bundled: Restorer) -> None:
