@@ -148,7 +148,7 @@ def _crowd(server: ServerProcess, count: int, tick: Tick) -> Crowd:
                 busy, done, mixed_up = busy + waited, done + 1, mixed_up + (not is_own)
         except Exception as error:  # whatever it is, it is reported
             with lock:
-                errors.append(f"{type(error).__name__}: {error}"[:200])
+                errors.append(f"{type(error).__name__}: {error}"[:300])
         tick()
 
     start = time.perf_counter()
@@ -177,18 +177,19 @@ def _visit(url: str, number: int) -> tuple[int, bool]:
     photo[-20:] = shade
     content = _jpeg(photo)
     customer = Customer(url)
-    customer.bring(content)
-    status = customer.wait(lambda status: status["state"] in ("ready", "failed"))
-    size = (status["photo"]["width"], status["photo"]["height"])
-    preview = _pixels(customer.get("/preview?preset=standard&strength=0.7&size=256").content)
-    customer.choose()
-    customer.wait(lambda status: status["result"]["state"] in ("done", "failed"))
-    result = _pixels(customer.get("/result/file").content)
-    busy = customer.busy
-    customer.leave()
+    try:
+        customer.bring(content)
+        status = customer.wait(lambda status: status["state"] in ("ready", "failed"))
+        size = (status["photo"]["width"], status["photo"]["height"])
+        preview = _pixels(customer.get("/preview?preset=standard&strength=0.7&size=256").content)
+        customer.choose()
+        customer.wait(lambda status: status["result"]["state"] in ("done", "failed"))
+        result = _pixels(customer.get("/result/file").content)
+    finally:
+        customer.leave()
     own = size == (photo.shape[1], photo.shape[0]) and result.shape == photo.shape
     shades = (int(preview[-3, 20, 0]), int(result[-5, 20, 0]))
-    return busy, own and all(abs(seen - shade) <= 3 for seen in shades)
+    return customer.busy, own and all(abs(seen - shade) <= 3 for seen in shades)
 
 
 def _jpeg(photo: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> bytes:

@@ -86,7 +86,7 @@ def _serve(options: argparse.Namespace) -> int:
         kiosk = stack.enter_context(opened_kiosk(folder, config, wanted, log, ram=options.ram, hosts=hosts))
         if phones := config.phones:
             phone_port = listeners[1].getsockname()[1]
-            kiosk.desk.phone_url = lambda: phone_url(phones, phone_port)
+            kiosk.desk.links.address = lambda: phone_url(phones, phone_port)
         log("serving", f"the kiosk is at http://{address_of(listeners[0])}")
         for listener in listeners[1:]:
             log("serving-phones", f"phones are served on {address_of(listener)}")

@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,22 +25,22 @@ from base.errors import PhotoError
 from base.text import cause_of
 from runtime.commands.failure_cause import cause_behind
 from runtime.hotfolder.log import Log
-from runtime.serve.errors import Code, KioskError
+from runtime.serve.errors import Code, KioskError, disk_error
 from runtime.serve.kiosk_config import KioskConfig
 from runtime.serve.line import Job, Line
-from runtime.serve.store import Store, TakeRow, VisitRow
+from runtime.serve.links import Links
+from runtime.serve.store import Store, VisitRow, seconds_left
 from runtime.serve.studio import Found, Made, Studio
 from runtime.serve.tokens import digest, new_token
+from runtime.serve.visit import Visit
 from runtime.serve.visit_folder import VisitFolder
 from runtime.serve.wire import (
     Choice,
     ErrorAbout,
-    LinkAbout,
     PhotoAbout,
     PrintAbout,
     ResultAbout,
     Status,
-    VisitState,
 )
 from runtime.timing import Stage
 
@@ -53,61 +52,6 @@ MOST_ATTEMPTS = 2
 
 class _GoneError(Exception):
     """The visit has ended while its photo was worked on."""
-
-
-@dataclass(eq=False)
-class Visit:
-    """A customer. Changed only by the desk, under its lock."""
-
-    id: str
-    """The digest of its token, which is known to the customer alone."""
-    began: float
-    """Monotonic seconds, as `ends`."""
-    ends: float
-    state: VisitState = "empty"
-    number: int = 0
-    """Counts photos."""
-    attempts: int = 0
-    found: Found | None = None
-    error: ErrorAbout | None = None
-    choice: Choice | None = None
-    result: ResultAbout | None = None
-    results: int = 0
-    """Counts results."""
-    stage: str | None = None
-    done: int = 0
-    total: int = 0
-    prints: tuple[PrintAbout, ...] = ()
-    copies: int = 0
-    take: "Take | None" = None
-    phone: "Phone | None" = None
-    is_gone: bool = False
-    is_deleted: bool = False
-    """The customer has asked for everything to be deleted at once."""
-    watchers: list[Callable[[], None]] = field(default_factory=list)
-    """Called after each change, in any thread."""
-
-
-@dataclass(frozen=True)
-class Take:
-    """A result that may be taken home."""
-
-    id: str
-    visit: str
-    ends: float
-    about: ResultAbout
-    token: str | None = None
-
-
-@dataclass(eq=False)
-class Phone:
-    """A code with which a phone may upload one photo."""
-
-    id: str
-    token: str
-    visit: Visit
-    ends: float
-    used: bool = False
 
 
 class Desk:
@@ -129,11 +73,8 @@ class Desk:
         self._clock, self._wall_clock = clock, wall_clock
         self._lock = threading.RLock()
         self._visits: dict[str, Visit] = {}
-        self._takes: dict[str, Take] = {}
-        self._phones: dict[str, Phone] = {}
         self._undeleted: set[str] = set()
-        self.phone_url: Callable[[], str] = str
-        """Returns where phones reach the kiosk; set once the server listens."""
+        self.links = Links(folder, store, config, self._lock, clock, wall_clock)
         self.line = Line(config.queue, self._moved)
         self.counts: Counter[str] = Counter()
         """What has been done since the start, for the operator."""
@@ -148,20 +89,14 @@ class Desk:
         """Take up the visits of an earlier run that are within their time, and delete all others."""
         now, wall = self._clock(), self._wall_clock()
         for row in self._store.visits():
-            left = _left(row.began, row.ends, wall)
+            left = seconds_left(row.began, row.ends, wall)
             file = self.folder.photo(row.id)
             if left <= 0 or (row.number and not file.is_file()):
                 self._store.remove(row.id)
                 continue
             self._visits[row.id] = self._of_row(row, now, left)
-        for take in self._store.takes():
-            left = _left(take.began, take.ends, wall)
-            if left <= 0:
-                self._store.remove_take(take.id)
-                continue
-            about = msgspec.json.decode(take.about, type=ResultAbout)
-            self._takes[take.id] = Take(take.id, take.visit, now + left, about)
-        swept = self.folder.sweep(self._visits, self._takes)
+        self.links.recover(wall)
+        swept = self.folder.sweep(self._visits, self.links.takes)
         if swept:
             self._log("swept", f"deleted at start-up: {swept} files and folders of customers", files=swept)
         for visit in list(self._visits.values()):
@@ -201,13 +136,9 @@ class Desk:
             now = self._clock()
             for visit in [each for each in self._visits.values() if each.ends <= now]:
                 self.end(visit, keep_take=True)
-            for take in [each.id for each in self._takes.values() if each.ends <= now]:
-                self._end_take(take)
-            for phone in [each for each in self._phones.values() if each.ends <= now]:
-                del self._phones[phone.id]
-                self._changed(phone.visit)
+            self.links.tick()
             for name in list(self._undeleted):
-                if self.folder.delete(name) and self.folder.delete_take(name):
+                if self.folder.delete(name):
                     self._undeleted.discard(name)
 
     # Visits
@@ -241,7 +172,7 @@ class Desk:
             longest = visit.began + max(config.most_minutes, config.minutes) * 60
             visit.ends = min(now + config.minutes * 60, longest)
             self._store.update(visit.id, ends=self._wall_clock() + visit.ends - now)
-            self._changed(visit)
+            visit.changed()
 
     def end(self, visit: Visit, *, keep_take: bool = False) -> None:
         """End a visit and delete everything of it.
@@ -252,22 +183,17 @@ class Desk:
             visit.is_gone, visit.is_deleted = True, not keep_take
             self.line.leave(visit.id)
             self._visits.pop(visit.id, None)
-            for phone in [each for each in self._phones.values() if each.visit is visit]:
-                del self._phones[phone.id]
-            if not keep_take:
-                for take in [each.id for each in self._takes.values() if each.visit == visit.id]:
-                    self._end_take(take)
+            self.links.end_of(visit, keep_take=keep_take)
             self._delete(visit.id)
             self._store.remove(visit.id)
-            self._changed(visit)
+            visit.changed()
 
     def end_all(self) -> None:
         """End all visits and delete everything of them."""
         with self._lock:
             for visit in list(self._visits.values()):
                 self.end(visit)
-            for take in list(self._takes):
-                self._end_take(take)
+            self.links.end_all()
 
     def status(self, visit: Visit) -> Status:
         """Return what the page shows of a visit."""
@@ -286,8 +212,8 @@ class Desk:
                 remarks=found.remarks if found else (),
                 result=visit.result,
                 prints=visit.prints,
-                take_home=self._take_link(visit, now),
-                phone=self._phone_link(visit, now),
+                take_home=self.links.take_link(visit),
+                phone=self.links.phone_link(visit),
                 seconds_left=max(0, round(visit.ends - now)),
             )
 
@@ -315,23 +241,23 @@ class Desk:
         """Return where an upload is written until it is complete. Raises KioskError."""
         self.line.check_room()
         with self._lock:
-            self._check_here(visit)
+            visit.check_here()
             try:
                 return self.folder.new_draft(visit.id)
             except OSError as error:
-                raise _disk_error(error) from error
+                raise disk_error(error) from error
 
     def take_in(self, visit: Visit, draft: Path) -> None:
         """Take in a photo that was uploaded whole; it replaces an earlier one. Raises KioskError."""
         with self._lock:
             try:
-                self._check_here(visit)
+                visit.check_here()
                 self.line.check_room()
                 self.line.leave(visit.id)
                 self.folder.delete_results(visit.id)
                 draft.replace(self.folder.photo(visit.id))
             except OSError as error:
-                raise _disk_error(error) from error
+                raise disk_error(error) from error
             finally:
                 draft.unlink(missing_ok=True)
             visit.number += 1
@@ -345,7 +271,7 @@ class Desk:
     def _queue_photo(self, visit: Visit) -> None:
         number = visit.number
         self.line.put(Job(visit.id, lambda: self._prepare(visit, number)))
-        self._changed(visit)
+        visit.changed()
 
     def _prepare(self, visit: Visit, number: int) -> None:
         """Prepare a photo, in the line's thread."""
@@ -378,14 +304,14 @@ class Desk:
             self.counts["photos prepared" if found else "photos refused"] += 1
             if found and visit.choice and visit.result is None:
                 self._queue_result(visit)
-            self._changed(visit)
+            visit.changed()
 
     # Results
 
     def choose(self, visit: Visit, choice: Choice) -> None:
         """Ask for a result at full size. Raises KioskError."""
         with self._lock:
-            self._check_here(visit)
+            visit.check_here()
             choice = self.checked(visit, choice)
             if visit.result and visit.result.state in ("queued", "working"):
                 raise KioskError("wrong-state", "the result is being made: wait until it is done")
@@ -401,8 +327,8 @@ class Desk:
 
     def checked(self, visit: Visit, choice: Choice) -> Choice:
         """Return a choice in a standard form. Raises KioskError if there is nothing to choose for."""
-        if visit.state != "ready" or visit.found is None:
-            raise KioskError("wrong-state", f"the photo is {visit.state}: wait until it is ready")
+        visit.check_ready()
+        assert visit.found is not None
         if choice.preset not in self.config.presets:
             offered = ", ".join(self.config.presets)
             raise KioskError("bad-request", f"no such preset is offered here: give one of {offered}")
@@ -417,7 +343,7 @@ class Desk:
         self.line.put(Job(visit.id, lambda: self._make(visit, number, choice)))
         visit.results += 1
         visit.result = ResultAbout(visit.results, "queued", choice.preset, choice.strength, choice.leave_out)
-        self._changed(visit)
+        visit.changed()
 
     def _make(self, visit: Visit, number: int, choice: Choice) -> None:
         """Make a result, in the line's thread."""
@@ -463,7 +389,7 @@ class Desk:
                 )
                 self._store.update(visit.id, result=_json(visit.result))
                 self.counts["results made"] += 1
-            self._changed(visit)
+            visit.changed()
 
     def result_file(self, visit: Visit) -> Path:
         """Return the file of a finished result. Raises KioskError."""
@@ -503,85 +429,16 @@ class Desk:
 
     def photo(self, visit: Visit, size: int | None) -> bytes:
         """Return the photo as it came, as JPEG. Raises KioskError."""
-        self._check_ready(visit)
+        visit.check_ready()
         return self._studio.photo(visit.id, self.folder.photo(visit.id), size)
 
     def face(self, visit: Visit, index: int, size: int) -> bytes:
         """Return the square around a face, as JPEG. Raises KioskError."""
-        self._check_ready(visit)
+        visit.check_ready()
         square = self._studio.face(visit.id, index, size)
         if square is None:
             raise KioskError("not-found", "the photo has no such face")
         return square
-
-    # Phones
-
-    def invite_phone(self, visit: Visit) -> Phone:
-        """Return a new code for one upload from a phone; earlier ones end. Raises KioskError."""
-        if self.config.phones is None:
-            raise KioskError("wrong-state", "phones are not set up here: add [phones] to kiosk.toml")
-        with self._lock:
-            self._check_here(visit)
-            for earlier in [each for each in self._phones.values() if each.visit is visit]:
-                del self._phones[earlier.id]
-            token = new_token()
-            ends = self._clock() + self.config.phones.minutes * 60
-            visit.phone = Phone(digest(token), token, visit, ends)
-            self._phones[visit.phone.id] = visit.phone
-            self.stay(visit)
-            return visit.phone
-
-    def phone(self, token: str) -> Phone | None:
-        """Return the code of a phone; None if it is unknown or has ended."""
-        with self._lock:
-            return self._phones.get(digest(token))
-
-    def claim(self, phone: Phone) -> Visit:
-        """Use a code, so that no second upload begins with it. Raises KioskError."""
-        with self._lock:
-            if phone.used or phone.id not in self._phones:
-                raise KioskError("wrong-state", "this code has been used: ask for a new one at the kiosk")
-            phone.used = True
-            self._changed(phone.visit)
-            return phone.visit
-
-    def release(self, phone: Phone) -> None:
-        """Let a code be used again after an upload that failed."""
-        with self._lock:
-            phone.used = False
-            self._changed(phone.visit)
-
-    # Taking home
-
-    def offer_take(self, visit: Visit) -> Take:
-        """Return a new link under which the result can be taken home; an earlier one ends."""
-        file = self.result_file(visit)
-        with self._lock:
-            assert visit.result is not None
-            for earlier in [each.id for each in self._takes.values() if each.visit == visit.id]:
-                self._end_take(earlier)
-            token, wall = new_token(), self._wall_clock()
-            seconds = self.config.take_home_minutes * 60
-            take = Take(digest(token), visit.id, self._clock() + seconds, visit.result, token)
-            self._store.add_take(TakeRow(take.id, visit.id, wall, wall + seconds, _json(visit.result)))
-            try:
-                self.folder.keep(file, self.folder.take(take.id, visit.result.suffix))
-            except OSError as error:
-                self._store.remove_take(take.id)
-                raise _disk_error(error) from error
-            self._takes[take.id] = visit.take = take
-            self.stay(visit)
-            return take
-
-    def take(self, token: str) -> Take | None:
-        """Return a result that may be taken home; None if it is unknown or has ended."""
-        with self._lock:
-            take = self._takes.get(digest(token))
-            return take if take and take.ends > self._clock() else None
-
-    def seconds_left(self, ends: float) -> int:
-        """Return how many seconds are left until a moment of the desk's clock."""
-        return max(0, round(ends - self._clock()))
 
     # Prints
 
@@ -594,7 +451,7 @@ class Desk:
             if copies is not None:
                 visit.copies = copies
                 self._store.update(visit.id, copies=copies)
-            self._changed(visit)
+            visit.changed()
 
     # Watching
 
@@ -608,14 +465,10 @@ class Desk:
         with self._lock, suppress(ValueError):
             visit.watchers.remove(watcher)
 
-    def _changed(self, visit: Visit) -> None:
-        for watcher in list(visit.watchers):
-            watcher()
-
     def _moved(self, visit_id: str) -> None:
         with self._lock:
             if (visit := self._visits.get(visit_id)) is not None:
-                self._changed(visit)
+                visit.changed()
 
     # Parts
 
@@ -624,7 +477,7 @@ class Desk:
         visit.attempts += 1
         self._store.update(visit.id, attempts=visit.attempts)
         self.working_since = self._clock()
-        self._changed(visit)
+        visit.changed()
 
     def _finish(self, visit: Visit) -> None:
         visit.attempts, visit.stage, visit.done, visit.total = 0, None, 0, 0
@@ -638,7 +491,7 @@ class Desk:
                 if visit.is_gone or visit.number != number:
                     raise _GoneError
                 visit.stage, visit.done, visit.total = stage, done, total
-                self._changed(visit)
+                visit.changed()
 
         return progress
 
@@ -672,14 +525,6 @@ class Desk:
             )
         return KioskError(code, cause_of(error))
 
-    def _check_here(self, visit: Visit) -> None:
-        if visit.is_gone:
-            raise KioskError("not-found", "this visit has ended: start again")
-
-    def _check_ready(self, visit: Visit) -> None:
-        if visit.state != "ready":
-            raise KioskError("wrong-state", f"the photo is {visit.state}: wait until it is ready")
-
     def _clean_up(self, visit: Visit) -> None:
         """Delete what was written for a visit that has ended in the meantime."""
         if visit.is_gone:
@@ -692,44 +537,11 @@ class Desk:
             self._undeleted.add(visit_id)
             self._log("not-deleted", "a customer's files could not be deleted: trying again")
 
-    def _end_take(self, take_id: str) -> None:
-        self._takes.pop(take_id, None)
-        self._store.remove_take(take_id)
-        if not self.folder.delete_take(take_id):
-            self._undeleted.add(take_id)
-
-    def _take_link(self, visit: Visit, now: float) -> LinkAbout | None:
-        take = visit.take
-        if take is None or take.id not in self._takes or take.token is None:
-            return None
-        return LinkAbout(self.link("t", take.token), max(0, round(take.ends - now)))
-
-    def _phone_link(self, visit: Visit, now: float) -> LinkAbout | None:
-        phone = visit.phone
-        if phone is None or phone.id not in self._phones:
-            return None
-        return LinkAbout(self.link("p", phone.token), max(0, round(phone.ends - now)), phone.used)
-
-    def link(self, kind: str, token: str) -> str:
-        """Return the address of a phone's page."""
-        return f"{self.phone_url()}/{kind}/{token}"
-
-
-def _left(began: float, ends: float, wall: float) -> float:
-    """Return how many seconds are left by a clock that may have been wrong before or be wrong now."""
-    if wall < began - 1:  # the clock has gone back: nobody knows for how long this has been here
-        return 0
-    return min(ends - wall, ends - began)
-
 
 def _is_of_disk(error: Exception) -> bool:
     return isinstance(error, OSError) or (
         isinstance(error, PhotoError) and isinstance(error.__cause__, OSError)
     )
-
-
-def _disk_error(error: OSError) -> KioskError:
-    return KioskError("disk-full", f"the photo cannot be kept here ({cause_of(error)}): ask the staff")
 
 
 def _json(value: object) -> str:

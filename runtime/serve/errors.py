@@ -3,6 +3,7 @@
 from typing import Literal
 
 from base.errors import GpenEdgeError
+from base.text import cause_of
 
 Code = Literal[
     "bad-request",
@@ -60,3 +61,8 @@ class KioskError(GpenEdgeError):
 
 class ServeError(GpenEdgeError):
     """The server cannot start: its folder, port or configuration cannot be used."""
+
+
+def disk_error(error: OSError) -> KioskError:
+    """Return the answer to a photo that cannot be written."""
+    return KioskError("disk-full", f"the photo cannot be kept here ({cause_of(error)}): ask the staff")

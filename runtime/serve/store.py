@@ -99,3 +99,13 @@ class Store:
     def _do(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock:
             return self._database.execute(statement, values).fetchall()
+
+
+def seconds_left(began: float, ends: float, wall: float) -> float:
+    """Return how many seconds are left by a clock that may have been wrong before, or be wrong now.
+
+    began, ends, wall  seconds since 1970; `wall` is the present time
+    """
+    if wall < began - 1:  # the clock has gone back: nobody knows for how long this has been here
+        return 0
+    return min(ends - wall, ends - began)

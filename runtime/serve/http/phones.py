@@ -4,7 +4,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runtime.serve.desk import Take
 from runtime.serve.errors import KioskError
 from runtime.serve.http.box import page_response
 from runtime.serve.http.guard import json_response
@@ -15,24 +14,26 @@ from runtime.serve.http.routes import Api, size_of
 from runtime.serve.http.uploads import receive
 from runtime.serve.pictures import jpeg_of_file
 from runtime.serve.qr import qr_svg
+from runtime.serve.visit import Take
 from runtime.serve.wire import Link, LinkAbout, PhoneAbout, PhoneDone, TakeAbout
 
 
 async def invite(request: Request) -> Response:
     """Make a code with which a phone may upload."""
     desk, visit = kiosk_of(request).desk, visit_of(request)
-    phone = desk.invite_phone(visit)
+    phone = desk.links.invite(visit)
+    desk.stay(visit)
     qr = f"/api/visits/{request.path_params['visit']}/phone.svg"
-    return json_response(Link(desk.link("p", phone.token), desk.seconds_left(phone.ends), qr), 201)
+    return json_response(Link(desk.links.url(phone), desk.links.seconds_left(phone), qr), 201)
 
 
 async def offer(request: Request) -> Response:
     """Make a link under which the result can be taken home."""
     desk, visit = kiosk_of(request).desk, visit_of(request)
-    take = await run_in_threadpool(desk.offer_take, visit)
-    assert take.token is not None
+    take = await run_in_threadpool(desk.links.offer, visit, desk.result_file(visit))
+    desk.stay(visit)
     qr = f"/api/visits/{request.path_params['visit']}/take-home.svg"
-    return json_response(Link(desk.link("t", take.token), desk.seconds_left(take.ends), qr), 201)
+    return json_response(Link(desk.links.url(take), desk.links.seconds_left(take), qr), 201)
 
 
 async def invite_code(request: Request) -> Response:
@@ -66,7 +67,7 @@ async def take_page(request: Request) -> Response:
 async def phone_status(request: Request) -> Response:
     """Return whether a code is still valid."""
     kiosk = _asked(request)
-    phone = kiosk.desk.phone(request.path_params["token"])
+    phone = kiosk.desk.links.phone(request.path_params["token"])
     if phone is None:
         _count_wrong(kiosk, request)
     state = "gone" if phone is None else "used" if phone.used else "open"
@@ -76,17 +77,17 @@ async def phone_status(request: Request) -> Response:
 async def phone_upload(request: Request) -> Response:
     """Take in the bytes of a photo from a phone."""
     kiosk = _asked(request)
-    phone = kiosk.desk.phone(request.path_params["token"])
+    phone = kiosk.desk.links.phone(request.path_params["token"])
     if phone is None:
         _count_wrong(kiosk, request)
         raise KioskError("not-found", "this code has ended: ask for a new one at the kiosk")
-    visit = kiosk.desk.claim(phone)
+    visit = kiosk.desk.links.claim(phone)
     try:
         draft = kiosk.desk.draft(visit)
         await receive(request, draft, kiosk.config.max_megabytes)
         kiosk.desk.take_in(visit, draft)
     except BaseException:
-        kiosk.desk.release(phone)
+        kiosk.desk.links.release(phone)
         raise
     return json_response(PhoneDone("used"), 201)
 
@@ -94,12 +95,12 @@ async def phone_upload(request: Request) -> Response:
 async def take_status(request: Request) -> Response:
     """Return what can be taken home."""
     kiosk = _asked(request)
-    take = kiosk.desk.take(request.path_params["token"])
+    take = kiosk.desk.links.take(request.path_params["token"])
     language = kiosk.config.language
     if take is None:
         _count_wrong(kiosk, request)
         return json_response(TakeAbout("gone", 0, 0, 0, 0, "", language))
-    about, left = take.about, kiosk.desk.seconds_left(take.ends)
+    about, left = take.about, kiosk.desk.links.seconds_left(take)
     return json_response(
         TakeAbout("open", left, about.width, about.height, about.bytes, about.suffix, language)
     )
@@ -128,7 +129,7 @@ def _asked(request: Request) -> Kiosk:
 
 def _take_of(request: Request) -> tuple[Kiosk, Take]:
     kiosk = _asked(request)
-    take = kiosk.desk.take(request.path_params["token"])
+    take = kiosk.desk.links.take(request.path_params["token"])
     if take is None:
         _count_wrong(kiosk, request)
         raise KioskError("not-found", "this link has ended: the photo has been deleted")

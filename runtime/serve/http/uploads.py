@@ -11,11 +11,11 @@ from base.files import for_its_owner
 from base.text import cause_of
 from runtime.serve.errors import KioskError
 
-SILENCE = 10.0
+SILENCE = 20.0
 """Seconds without a byte after which an upload is given up."""
 SLOWEST = 20_000
 """Bytes a second that an upload must keep up after its first seconds."""
-GRACE = 20.0
+GRACE = 30.0
 """Seconds that every upload may take."""
 BODY_ENDED = "gpen_edge.body_ended"
 """Whether the body of a request has been read to its end, in its scope."""

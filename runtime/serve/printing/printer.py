@@ -19,12 +19,13 @@ import msgspec
 
 from base.text import cause_of
 from runtime.hotfolder.log import Log
-from runtime.serve.desk import Desk, Visit
+from runtime.serve.desk import Desk
 from runtime.serve.errors import KioskError
 from runtime.serve.kiosk_config import Paper, Printing
 from runtime.serve.printing.cups_queue import SENTENCES, QueueState
 from runtime.serve.printing.paper import encoded, on_paper
 from runtime.serve.tokens import new_token
+from runtime.serve.visit import Visit
 from runtime.serve.wire import PrintAbout, PrinterAbout, PrintState
 
 _LOOK = 1.0

@@ -90,7 +90,7 @@ def serving(kiosk: Kiosk) -> Iterator[Server]:
     with ExitStack() as stack:
         listeners = [stack.enter_context(closing(listen("127.0.0.1", 0))) for _ in range(2)]
         port, phone_port = (listener.getsockname()[1] for listener in listeners)
-        kiosk.desk.phone_url = lambda: f"http://127.0.0.1:{phone_port}"
+        kiosk.desk.links.address = lambda: f"http://127.0.0.1:{phone_port}"
         server = KioskServer(kiosk, listeners)
         thread = Thread(target=server.run)
         thread.start()

@@ -23,6 +23,7 @@ from runtime.serve.opening import opened_kiosk
 from runtime.serve.store import Store, VisitRow
 from runtime.serve.studio import Found, Made
 from runtime.serve.tokens import digest, new_token
+from runtime.serve.visit import Take, Visit
 from runtime.serve.visit_folder import VisitFolder, holding_folder
 from runtime.serve.wire import Choice, FaceWarnings
 from tests.runtime.serve.conftest import Customer, config, plain_jpeg, serving
@@ -129,6 +130,9 @@ class Box:
         self.wait(lambda: self.result(token) == "done")
         return token
 
+    def take(self, visit: Visit) -> Take:
+        return self.desk.links.offer(visit, self.desk.result_file(visit))
+
     def result(self, token: str) -> str | None:
         result = self.desk.visit(token).result
         return result.state if result else None
@@ -214,13 +218,13 @@ def test_a_result_that_is_written_after_the_end_is_deleted_too(box: Box) -> None
 def test_what_is_taken_home_outlasts_the_visit_and_then_goes(box: Box, times: Times) -> None:
     token = box.done()
     visit = box.desk.visit(token)
-    take = box.desk.offer_take(visit)
+    take = box.take(visit)
     assert take.token is not None
     box.desk.end(visit, keep_take=True)
     assert box.files == [f"takes/{take.id}.jpg"]
-    assert box.desk.take(take.token) == take
+    assert box.desk.links.take(take.token) == take
     times.pass_by(10 * MINUTE)
-    assert box.desk.take(take.token) is None
+    assert box.desk.links.take(take.token) is None
     box.desk.tick()
     assert box.files == []
     assert box.store.takes() == []
@@ -228,9 +232,9 @@ def test_what_is_taken_home_outlasts_the_visit_and_then_goes(box: Box, times: Ti
 
 def test_a_second_link_ends_the_first(box: Box) -> None:
     visit = box.desk.visit(box.done())
-    first, second = box.desk.offer_take(visit), box.desk.offer_take(visit)
+    first, second = (box.take(visit) for _ in range(2))
     assert first.token is not None
-    assert box.desk.take(first.token) is None
+    assert box.desk.links.take(first.token) is None
     assert [name for name in box.files if name.startswith("takes")] == [f"takes/{second.id}.jpg"]
     box.desk.end(visit)
     assert box.files == []
@@ -265,7 +269,7 @@ def in_each_state(box: Box) -> Iterator[tuple[str, str]]:
         box.studio.may_go_on.set()
         box.wait(lambda: box.result(token) == "done")
     yield "made", token
-    box.desk.offer_take(visit)
+    box.take(visit)
     yield "take-home", token
 
 
