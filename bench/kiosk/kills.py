@@ -2,20 +2,20 @@
 
 import random
 import socket
+import sqlite3
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.kiosk.process import Customer, ServerProcess
 
 STATES = ("empty", "uploading", "queued", "preparing", "ready", "making", "done", "take-home")
-_WITHIN, _BEYOND = 10.0, 0.05
-"""Minutes after which everything is deleted: long after the next start, and before it."""
-_TOML = """minutes = {minutes}
-take_home_minutes = {minutes}
-[media]
+_OFF = 3600.0
+"""Seconds for which the power is off, if the next start comes after the customers' time."""
+_TOML = """[media]
 sticks = []
 [phones]
 listen = "127.0.0.1:0"
@@ -46,13 +46,13 @@ class Killing:
         beyond  the next start comes after the customer's time
         """
         killed.kills += 1
-        toml = _TOML.format(minutes=_BEYOND if beyond else _WITHIN)
         with tempfile.TemporaryDirectory() as folder:
-            server = self._server(Path(folder), toml)
+            server = self._server(Path(folder))
             customers = self._in_state(server, killed.state)
             server.kill()
-            time.sleep(_BEYOND * 60 if beyond else 0)
-            again = self._server(Path(folder), toml)
+            if beyond:
+                _let_time_pass(server.own / "kiosk.sqlite")
+            again = self._server(Path(folder))
             try:
                 if beyond and again.files():
                     killed.wrong.append(f"after their time: {again.files()}")
@@ -64,8 +64,8 @@ class Killing:
             if again.files():
                 killed.wrong.append(f"after the end: {again.files()}")
 
-    def _server(self, folder: Path, toml: str) -> ServerProcess:
-        return ServerProcess(folder, package=self.package, threads=self.threads, toml=toml)
+    def _server(self, folder: Path) -> ServerProcess:
+        return ServerProcess(folder, package=self.package, threads=self.threads, toml=_TOML)
 
     def _in_state(self, server: ServerProcess, state: str) -> list[Customer]:
         """Bring customers into a state; at random moments of it where it lasts."""
@@ -111,6 +111,14 @@ class Killing:
                 killed.wrong.append(f"the result has {size} bytes of {status['result']['bytes']}")
         if left := [name for name in server.files() if "upload" in name or ".tmp" in name]:
             killed.wrong.append(f"half of something is left: {left}")
+
+
+def _let_time_pass(store: Path) -> None:
+    """Make everything that a killed server has stored as old as if the power had been off."""
+    with closing(sqlite3.connect(store)) as database:
+        for table in ("visits", "takes"):
+            database.execute(f"UPDATE {table} SET began = began - {_OFF}, ends = ends - {_OFF}")
+        database.commit()
 
 
 def kill_in_each_state(killing: Killing, times: int, tick: Callable[[], None]) -> list[Killed]:
