@@ -82,6 +82,7 @@ const app = {
     this.choice = { photo, preset: this.kiosk.presets[0].name, strength: 1, leaveOut: new Set() };
   },
 
+  // A status comes by events alone: the answer to a request may be older than the last event.
   hear(status) {
     this.choose(status);
     this.status = status;
@@ -89,7 +90,7 @@ const app = {
     const busy = status.state === "queued" || status.state === "working";
     if (busy && name !== "working") return this.show("working");
     const isNew = status.photo?.number !== this.current.photo;
-    if (status.state === "ready" && (name === "working" || (name === "bring" && isNew))) return this.show("adjust");
+    if (status.state === "ready" && isNew && (name === "working" || name === "bring")) return this.show("adjust");
     if (status.state === "failed" && name === "working") {
       return this.show("bring", this.sentence(status.error));
     }

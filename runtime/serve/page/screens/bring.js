@@ -22,7 +22,7 @@ export function bring(app, trouble = "") {
   const send = async (work) => {
     note.textContent = "";
     try {
-      app.hear(await work());
+      await work();
     } catch (error) {
       note.textContent = app.sentence(error);
     }
@@ -59,7 +59,7 @@ export function bring(app, trouble = "") {
       return;
     }
     app.show("working", "upload");
-    visit.upload(chosen).then((status) => app.hear(status), (error) => app.show("bring", app.sentence(error)));
+    visit.upload(chosen).catch((error) => app.visit === visit && app.show("bring", app.sentence(error)));
   });
 
   const source = (kind, drawing, title, text, work) =>

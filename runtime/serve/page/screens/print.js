@@ -43,7 +43,7 @@ export function print(app) {
   async function send() {
     start.disabled = true;
     try {
-      app.hear(await visit.print(paper, copies));
+      await visit.print(paper, copies);
     } catch (error) {
       app.fail(error);
     }
@@ -51,8 +51,7 @@ export function print(app) {
   }
   const again = async (work) => {
     try {
-      const news = await work();
-      if (news) app.hear(news);
+      await work();
     } catch (error) {
       app.fail(error);
     }

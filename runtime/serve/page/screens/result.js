@@ -35,7 +35,7 @@ export function result(app) {
       h("div", { class: "controls" }, h("p", { class: "hint" }, say("result.hint")), ways)),
     cover);
 
-  let asked = false;
+  let wanted = Infinity; // the number of the result that is waited for
   const set = (ready) => {
     element.classList.toggle("ready", ready);
     for (const one of ways.children) one.disabled = !ready;
@@ -50,18 +50,16 @@ export function result(app) {
       set(false);
       if (!sameChoice(app.status.result, choice)) {
         try {
-          const news = await visit.restore(choice);
-          asked = true;
-          app.hear(news);
+          wanted = (await visit.restore(choice)).result.number;
         } catch (error) {
           if (app.current.element === element) fail(error);
         }
-      } else asked = true;
+      } else wanted = app.status.result.number;
       if (app.status && app.current.element === element) app.current.update(app.status);
     },
     update: async (news) => {
       const made = news.result;
-      if (!asked || !made) return;
+      if (!made || made.number < wanted) return;
       text.textContent = stageOf(news);
       if (made.state === "failed") return fail(made.error);
       if (made.state !== "done") return;

@@ -20,6 +20,7 @@ export function working(app, uploading = "") {
     h("div", { class: "middle" }, frame, text, h("div", { class: "bar", "aria-hidden": "true" }, h("i"))));
   return {
     element,
+    photo: uploading ? app.status.photo?.number : undefined,
     update: (status) => {
       if (uploading && !["queued", "working"].includes(status.state)) return;
       text.textContent = stageOf(status);

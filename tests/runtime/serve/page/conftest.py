@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[4]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 IDLE = 600
 """Seconds without a touch until the page asks; tests turn its clock forward."""
-PATIENCE = 60_000
+PATIENCE = 120_000
 """Milliseconds that a test waits for the page, on a busy machine."""
 
 
