@@ -35,6 +35,8 @@ AHEAD = 8.0
 """How much further these are than the rest of the face when it stops early."""
 LOOKS = 7
 """Number of stops that are tried for a face; the last that is within the bound counts."""
+LEAST = 1e-3
+"""A smaller share is not worth pasting."""
 NEAR = 0.95
 """Share of the bound that is near enough to stop the search."""
 ROUNDS = 4
@@ -155,7 +157,7 @@ def _stop(
             low, distance_at_low, caution = share, reached, 1.0
             if reached >= NEAR * limit:
                 break
-    return low
+    return low if low >= LEAST else 0.0
 
 
 def _distances(
