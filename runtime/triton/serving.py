@@ -11,7 +11,7 @@ import triton_python_backend_utils as pb_utils
 from base.errors import BackendError, EngineError, GpenEdgeError, SettingsError
 from engines.package import Package, read_manifest
 from runtime.settings.config_file import read_settings
-from runtime.settings.face_rules import FaceRules
+from runtime.settings.face_rules import read_rules
 from runtime.settings.settings import RestoreSettings
 from runtime.triton.backend import TritonBackend, models_of
 
@@ -63,7 +63,7 @@ def settings_of(request: Any) -> RestoreSettings:
     if not isinstance(table, dict):
         raise SettingsError('settings are no JSON object: give, for example, {"preset": "film-scan"}')
     settings = read_settings(table)
-    if isinstance(settings.face, FaceRules) and settings.face.person:
+    if read_rules(settings.face).person:
         raise SettingsError("face is person=FILE: a request cannot name a file of the server")
     return settings
 

@@ -185,7 +185,7 @@ def test_a_covered_part_of_a_monochrome_photo_keeps_its_pixels(
     result = restorer.restore(photo, settings, found=(face,))
     assert "missing-information" in [warning.code for warning in result.faces[0].warnings]
     assert np.array_equal(result.photo[bar], photo[bar])
-    assert not np.array_equal(result.photo, photo)
+    assert settings.grain or not np.array_equal(result.photo, photo)
     assert name != "grey" or is_grey(result.photo)
 
 
