@@ -83,6 +83,11 @@ class OpenVinoBackend:
         """
         self.device = str(device)
         manifest = package.manifest
+        if manifest.quantisation is not None and manifest.quantisation.target == "cpu":
+            raise BackendError(
+                f"{package.folder} was made for ONNX Runtime, with scales that OpenVINO does not take: "
+                "leave --backend openvino out, or make one by python -m calibration int8 without --for cpu"
+            )
         self.max_batch = most_faces(package, memory, MAX_BATCH[device.kind])
         self.renews = manifest.loop_kind == "renewed"
         self._package, self._threads, self._cache = package, threads, cache
