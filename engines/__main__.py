@@ -170,7 +170,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _build(options: argparse.Namespace) -> int:
     package = open_package(options.package)
-    graphs = _graphs(options.graphs)
+    graphs = _graphs(options.graphs) or package.manifest.required
     for graph in graphs:
         package.graph(graph)
     resolved = resolve(
@@ -218,9 +218,10 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=200)
 
 
-def _graphs(names: str | None) -> tuple[GraphName, ...]:
+def _graphs(names: str | None) -> tuple[GraphName, ...] | None:
+    """Return the graphs that are named; None if none are, which is all that the package must have."""
     if names is None:
-        return REQUIRED
+        return None
     known: tuple[GraphName, ...] = get_args(GraphName)
     wanted = {name.strip() for name in names.split(",") if name.strip()}
     if strange := sorted(wanted - set(known)):

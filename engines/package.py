@@ -26,7 +26,11 @@ BUNDLED = Path(__file__).parent / "packages"
 DEFAULT = "default"
 """Name of the bundled package that is used by default."""
 
-GraphName = Literal["encoder", "mapping", "generator", "step", "fused", "parsing"]
+GraphName = Literal["encoder", "mapping", "generator", "step", "fused", "parsing", "photo"]
+Kind = Literal["face", "photo"]
+"""What a package restores: faces, or the rest of the photo."""
+PHOTO: Literal["photo"] = "photo"
+"""Kind, graph and bundled name of a photo network."""
 Number = int | float | bool
 Template = Literal["published", "ffhq"]
 """Where a network expects eyes, nose and mouth in its crops: as published with GPEN, or as in FFHQ."""
@@ -40,6 +44,7 @@ renewed  everything: each pass encodes the current estimate
 RESTORING: tuple[GraphName, ...] = ("encoder", "mapping", "generator")
 """In the order in which a crop passes through them; `step` and `fused` combine the same layers."""
 REQUIRED: tuple[GraphName, ...] = (*RESTORING, "step")
+"""The graphs that a package for faces must have."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +184,16 @@ class Manifest:
             raise ValueError("`network` has no `kind`")
 
     @property
+    def kind(self) -> Kind:
+        """Return what the package restores."""
+        return PHOTO if self.network["kind"] == PHOTO else "face"
+
+    @property
+    def required(self) -> tuple[GraphName, ...]:
+        """Return the graphs that a package of this kind must have."""
+        return (PHOTO,) if self.kind == PHOTO else REQUIRED
+
+    @property
     def restoring_graphs(self) -> dict[GraphName, Graph]:
         """Return the graphs of the restoring network, without face parsing."""
         return {name: graph for name, graph in self.graphs.items() if name != "parsing"}
@@ -235,17 +250,20 @@ class Package:
         return self.folder / self.manifest.graphs[name].file
 
 
-def open_package(where: str | Path | None = None) -> Package:
+def open_package(where: str | Path | None = None, *, kind: Kind | None = None) -> Package:
     """Open a package and check every file against its hash.
 
     where   the folder, or the name of a bundled package; None selects the bundled default
+    kind    what it must restore; None accepts any
 
     Raises PackageError if the folder, its manifest or a graph is missing, truncated, changed or foreign.
     """
     try:
         folder = _find(where)
         manifest = read_manifest(folder)
-        for name in REQUIRED:
+        if kind not in (None, manifest.kind):
+            raise PackageError(_wrong_kind(folder, manifest))
+        for name in manifest.required:
             if name not in manifest.graphs:
                 raise PackageError(
                     f"package {folder}: {MANIFEST} names no {name} graph: export the checkpoint again"
@@ -259,9 +277,22 @@ def open_package(where: str | Path | None = None) -> Package:
     return Package(folder, manifest)
 
 
+def has_photo_network() -> bool:
+    """Return whether a network for the rest of a photo is bundled."""
+    return (BUNDLED / PHOTO / MANIFEST).is_file()
+
+
+def _wrong_kind(folder: Path, manifest: Manifest) -> str:
+    if manifest.kind == PHOTO:
+        return f"package {folder} restores the rest of a photo, not faces: give it as --photo-network"
+    return f"package {folder} restores faces, not the rest of a photo: give it as --model"
+
+
 def bundled_packages() -> tuple[str, ...]:
-    """Return the names of the bundled packages."""
-    return tuple(sorted(path.parent.name for path in BUNDLED.glob(f"*/{MANIFEST}")))
+    """Return the names of the bundled packages for faces."""
+    return tuple(
+        sorted(path.parent.name for path in BUNDLED.glob(f"*/{MANIFEST}") if path.parent.name != PHOTO)
+    )
 
 
 @contextmanager
@@ -354,7 +385,7 @@ def _put_in_place(filled: Path, folder: Path, replaced: Path) -> None:
 
 def _find(where: str | Path | None) -> Path:
     folder = BUNDLED / DEFAULT if where is None else Path(where)
-    if not folder.is_dir() and str(where) in bundled_packages():
+    if not folder.is_dir() and str(where) in (*bundled_packages(), PHOTO):
         folder = BUNDLED / str(where)
     if folder.is_file():
         raise PackageError(

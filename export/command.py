@@ -1,6 +1,7 @@
 """Make a model package of ONNX graphs from a checkpoint: `python -m export CHECKPOINT -o PACKAGE`.
 
 `python -m export parsing CHECKPOINT -o PACKAGE` adds a face-parsing network to a package;
+`python -m export photo WEIGHTS -o PACKAGE` makes a package for the rest of the photo;
 `python -m export triton PACKAGE -o REPOSITORY` writes a model repository for Triton Inference Server.
 """
 
@@ -21,6 +22,7 @@ from engines.package import GraphName, Loop, Package
 from export import parsing
 from export.exporter import export_package, step_count
 from export.parity import Parity
+from export.photo import exporter
 
 
 def export(arguments: list[str]) -> int:
@@ -31,7 +33,10 @@ def export(arguments: list[str]) -> int:
     parsing.add_arguments(
         commands.add_parser("parsing", description="Add a face-parsing network to a model package.")
     )
-    if arguments[:1] != ["parsing"]:
+    exporter.add_arguments(
+        commands.add_parser("photo", description="Make the package of a network for the rest of the photo.")
+    )
+    if arguments[:1] not in (["parsing"], ["photo"]):
         arguments = ["package", *arguments]  # the command that is meant if none is named
     options = parser.parse_args(arguments)
     return int(options.run(options))

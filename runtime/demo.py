@@ -1,14 +1,21 @@
-"""`python -m runtime.demo`: restore a real portrait that was visibly degraded by a fixed amount."""
+"""`python -m runtime.demo`: restore a real portrait that was visibly degraded by a fixed amount.
+
+Once only its face and, if a network for the rest of a photo is bundled, once the whole photo.
+"""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 from base.command_line import run
+from engines.package import has_photo_network
 from runtime import restore
+from runtime.sheets.before_after import INK, LABEL, MARGIN, PAPER
 
 FOLDER = Path("demo-out")
 BLUR = 0.7
@@ -16,10 +23,12 @@ BLUR = 0.7
 NOISE = 16.0
 """σ in 8-bit levels."""
 JPEG_QUALITY = 80
+SHEETS = {"faces": "before-after.png", "photo": "before-after-photo.png"}
+"""The sheet of each scope."""
 
 
 def main() -> int:
-    """Write the degraded portrait, restore it, and print the path of the before/after picture."""
+    """Write the degraded portrait, restore it in each scope that has a network, and print where they are."""
     return run(_demo)
 
 
@@ -27,13 +36,33 @@ def _demo() -> int:
     from skimage.data import astronaut  # Eileen Collins, NASA, public domain
 
     FOLDER.mkdir(exist_ok=True)
-    photo, restored, sheet = (FOLDER / name for name in ("degraded.jpg", "restored.jpg", "before-after.png"))
+    photo = FOLDER / "degraded.jpg"
     degraded = degrade(astronaut())  # type: ignore[no-untyped-call]
     cv2.imwrite(str(photo), degraded[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    status = restore.main([str(photo), "-o", str(restored), "--compare", str(sheet), "--overwrite"])
-    if status == 0:
-        print(f"before/after picture: {sheet.resolve()}")  # noqa: T201
-    return status
+    pictures = {"before": photo}
+    sheets = {scope: sheet for scope, sheet in SHEETS.items() if scope == "faces" or has_photo_network()}
+    for scope, sheet in sheets.items():
+        restored = pictures[scope] = FOLDER / f"restored-{scope}.jpg"
+        command = [str(photo), "-o", str(restored), "--scope", scope, "--compare", str(FOLDER / sheet)]
+        if status := restore.main([*command, "--overwrite"]):
+            return status
+    side_by_side(pictures, FOLDER / "before-faces-photo.png")
+    for name in (*sheets.values(), "before-faces-photo.png"):
+        print(f"before/after picture: {(FOLDER / name).resolve()}")  # noqa: T201
+    return 0
+
+
+def side_by_side(pictures: Mapping[str, Path], output: Path) -> None:
+    """Write pictures of one size beside each other, each under its name."""
+    opened = {name: Image.open(path) for name, path in pictures.items()}
+    width, height = next(iter(opened.values())).size
+    sheet = Image.new("RGB", (len(opened) * (width + MARGIN) + MARGIN, height + LABEL + MARGIN), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for i, (name, picture) in enumerate(opened.items()):
+        left = MARGIN + i * (width + MARGIN)
+        pen.text((left, 4), name, INK, ImageFont.load_default(17))
+        sheet.paste(picture, (left, LABEL))
+    sheet.save(output)
 
 
 def degrade(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -25,7 +25,7 @@ from runtime.faces.mesh_network import MeshFinder, placed
 from runtime.faces.parsing import Parser
 from runtime.faces.recognise import Descriptor, Recogniser
 from runtime.faces.regions import region_weights
-from runtime.finish.canvas import canvas_of, enlarged
+from runtime.finish.canvas import enlarged
 from runtime.finish.paste import face_rectangle, paste_all
 from runtime.finish.patch import Patch
 from runtime.finish.rounding import keep_rounding
@@ -37,6 +37,11 @@ from runtime.network.monochrome import find_tonings, in_grey, put_back
 from runtime.network.schedule import pass_schedule, progress
 from runtime.photo.array_check import check_pixels
 from runtime.pixels import Crop, Map, Pixels, eight_bit
+from runtime.rest.enhance import enhanced, restores_rest
+from runtime.rest.matching import match_noise
+from runtime.rest.network import PhotoNetwork
+from runtime.rest.scratches import without_scratches
+from runtime.rest.tones import with_restored_tones
 from runtime.result import FaceResult, RestoreResult
 from runtime.settings.face_rules import read_rules
 from runtime.settings.per_face import ByFace, check_by_face, in_common_batches, loop_settings
@@ -66,6 +71,8 @@ class Networks:
     """Returns the recogniser, which is opened when it is first needed."""
     person: Callable[[Path], Descriptor]
     """Returns the descriptor of the person in a photo."""
+    photo: Callable[[], PhotoNetwork]
+    """Opens the photo network, or returns it if it is open."""
     meshes: MeshFinder | None = None
 
 
@@ -117,17 +124,18 @@ class PreparedPhoto:
         """Restore the photo's faces; see `Restorer.restore`."""
         settings, by_face, clock = settings or RestoreSettings(), by_face or {}, StageClock(progress)
         works, notes = self._works(settings, by_face, clock)
-        with clock.stage("paste", len(works)):
-            pasted = self._pasted(works, settings)
+        pasted = self._pasted(works, settings, clock)
         identities: dict[int, Identity] = {}
         measured = {i: work for i, work in works.items() if identify or work.settings.same_person is not None}
         if measured:
             with clock.stage("identity", len(measured)):
                 pasted, identities = within_bounds(
                     *(self._networks.recogniser(), measured, self._know(measured), pasted),
-                    lambda shares: self._pasted(works, settings, shares),
+                    lambda shares: self._pasted(works, settings, clock, shares),
                 )
         assert self._found is not None
+        if settings.restore_tones:
+            pasted = with_restored_tones(pasted, self._photo, self._found)
         faces = tuple(
             self._face_result(face, works.get(i), settings, identities.get(i), notes.get(i, ""))
             for i, face in enumerate(self._found)
@@ -326,17 +334,39 @@ class PreparedPhoto:
         self,
         works: Mapping[int, FaceWork],
         settings: RestoreSettings,
+        clock: StageClock,
         shares: Mapping[int, float] | None = None,
     ) -> Pixels:
-        """Return the photo with its restored faces.
+        """Return the photo, restored as a whole if requested, with its restored faces.
 
         shares  of their restorations, for faces that stop earlier
         """
         stops = {i: share_map(works[i].seen.aligned, share) for i, share in (shares or {}).items()}
         photo = next((work.seen.photo for work in works.values()), self._photo)
-        large = enlarged(photo, settings.upscale)
-        canvas = canvas_of(photo, settings)
-        pasted = large if canvas is None else canvas
+        canvas = self._rest(photo, settings, clock)
+        with clock.stage("paste", len(works)):
+            large = photo if settings.upscale == 1 else enlarged(photo, settings.upscale)
+            pasted = self._with_faces(canvas, large, works, stops)
+            if restores_rest(settings) and photo is self._photo:
+                match_noise(pasted, large, [work.placed for work in works.values()])
+            tonings = {i: toning for i, work in works.items() if (toning := work.seen.cut.toning)}
+            if not tonings:
+                return pasted
+            placed = {i: work.placed for i, work in works.items()}
+            return put_back(
+                pasted,
+                lambda: (self._rest(photo, settings, clock), self._rest(self._photo, settings, clock)),
+                *(placed, tonings),
+            )
+
+    def _with_faces(
+        self, canvas: Pixels, large: Pixels, works: Mapping[int, FaceWork], stops: Mapping[int, Map]
+    ) -> Pixels:
+        """Return the canvas with the faces pasted into it, in place.
+
+        large  the photo, enlarged, that is handed back to faces; not changed
+        stops  the shares of faces that stop earlier
+        """
         placed = {i: work.placed for i, work in works.items()}
         hand_backs = for_each(works, lambda i: works[i].hand_back(stops.get(i)))
         roundings = {
@@ -344,17 +374,22 @@ class PreparedPhoto:
             for i, work in works.items()
             if (rounding := work.seen.rounding) is not None
         }
-        before = {(x0, y0, x1, y1): large[y0:y1, x0:x1].copy() for x0, y0, x1, y1 in roundings}
         faces = [(placed[i], work.restored) for i, work in works.items()]
-        paste_all(pasted, faces, hand_backs.values(), photo=large)
+        paste_all(canvas, faces, hand_backs.values(), photo=large)
         for (x0, y0, x1, y1), rounding in roundings.items():
-            keep_rounding(pasted[y0:y1, x0:x1], before[x0, y0, x1, y1], rounding)
-        tonings = {i: toning for i, work in works.items() if (toning := work.seen.cut.toning)}
-        if not tonings:
-            return pasted
-        return put_back(
-            pasted, lambda: (_rest(photo, settings), _rest(self._photo, settings)), placed, tonings
-        )
+            keep_rounding(canvas[y0:y1, x0:x1], large[y0:y1, x0:x1], rounding)
+        return canvas
+
+    def _rest(self, photo: Pixels, settings: RestoreSettings, clock: StageClock) -> Pixels:
+        """Return a writable copy of the photo, enlarged, and restored as a whole if requested."""
+        if not restores_rest(settings):
+            return enlarged(photo, settings.upscale)
+        if settings.soften_scratches:
+            with clock.stage("scratches"):
+                photo = without_scratches(photo, self._found or ())
+        network = self._networks.photo()
+        with clock.stage("photo", len(photo)) as done:
+            return enhanced(photo, network, settings, done)
 
     def _face_result(
         self,
@@ -399,9 +434,3 @@ def _kept(
 def _forget_oldest(cache: dict[Hashable, Any], most: int) -> None:
     for key in list(cache)[: max(0, len(cache) - most)]:
         del cache[key]
-
-
-def _rest(photo: Pixels, settings: RestoreSettings) -> Pixels:
-    """Return a writable copy of the photo, enlarged, into which the faces are pasted."""
-    canvas = canvas_of(photo, settings)
-    return enlarged(photo, settings.upscale) if canvas is None else canvas

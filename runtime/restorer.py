@@ -1,5 +1,7 @@
 """An open model package that restores the faces of photos."""
 
+import threading
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -16,10 +18,13 @@ from runtime.faces.parsing import Parser, open_parser
 from runtime.faces.recognise import Descriptor, Recogniser, open_recogniser
 from runtime.identity import know
 from runtime.network.backends import MEMORY, Backend, BackendName, Provider, open_backend
+from runtime.network.backends.fastest import may_measure
 from runtime.network.schedule import epsilon_of
 from runtime.photo.reader import read_photo
 from runtime.pixels import Pixels, eight_bit
 from runtime.prepared import Networks, PreparedPhoto
+from runtime.rest.network import PhotoNetwork
+from runtime.rest.opening import open_photo_network
 from runtime.result import RestoreResult
 from runtime.settings.per_face import ByFace
 from runtime.settings.settings import RestoreSettings
@@ -38,6 +43,7 @@ class Restorer:
         meshes: MeshFinder | None = None,
         *,
         recogniser: Path | None = None,
+        photo_network: Callable[[], PhotoNetwork] | None = None,
         threads: int | None = None,
     ) -> None:
         self._recogniser, self._threads = recogniser, threads
@@ -49,6 +55,9 @@ class Restorer:
         self.meshes = meshes
         self.epsilon = epsilon_of(package)
         """The pass threshold ε, which decides how many passes of the network a face takes."""
+        self._open_photo_network = photo_network or (lambda: open_photo_network(None, backend))
+        self._photo_network: PhotoNetwork | None = None
+        self._opening = threading.Lock()
 
     @classmethod
     def open(
@@ -60,6 +69,7 @@ class Restorer:
         provider: Provider | None = None,
         detector: Path | None = None,
         recogniser: Path | None = None,
+        photo_network: str | Path | None = None,
         threads: int | None = None,
         memory: float = MEMORY,
         watch: Watch | None = None,
@@ -72,6 +82,9 @@ class Restorer:
         provider  what ONNX Runtime uses on a GPU; None is `cuda`
         detector  a YuNet .onnx file; None is the bundled CenterFace
         recogniser  an SFace .onnx file; None is the bundled descriptor of dlib
+        photo_network  restores the rest of a photo: an .onnx file that takes and returns RGB in [0, 1], at
+                  1, 2 or 4 times the size, or a package of the kind `photo`; None is the bundled one, if
+                  there is one, which is opened when it is first needed
         threads   CPU threads for the networks; None is one per core
         memory    GB for the networks and a batch of faces: limits the faces in a batch, but never below
                   one; TensorRT goes by the memory of its GPU
@@ -79,7 +92,7 @@ class Restorer:
 
         Raises PackageError, BackendError, EngineError and SettingsError.
         """
-        opened = open_package(package)
+        opened = open_package(package, kind="face")
         networks = open_backend(
             backend,
             opened,
@@ -89,7 +102,17 @@ class Restorer:
             memory=memory,
             watch=watch,
         )
-        restorer = cls.around(opened, networks, detector=detector, recogniser=recogniser, threads=threads)
+        restorer = cls.around(
+            opened,
+            networks,
+            detector=detector,
+            recogniser=recogniser,
+            photo_network=photo_network,
+            threads=threads,
+            fastest=backend == "auto" and may_measure(),
+        )
+        if photo_network is not None:  # so that a bad one is refused before any photo
+            restorer.photo_network()
         if recogniser:
             _ = restorer.recogniser  # so that a wrong file is refused now
         return restorer
@@ -102,11 +125,15 @@ class Restorer:
         *,
         detector: Path | None = None,
         recogniser: Path | None = None,
+        photo_network: str | Path | None = None,
         threads: int | None = None,
+        fastest: bool = False,
     ) -> "Restorer":
         """Return a restorer with a backend that is already open, and everything else that `open` opens.
 
-        Arguments and errors are those of `open`.
+        fastest  measure once what runs the rest of a photo fastest
+
+        Other arguments and errors are those of `open`.
         """
         return cls(
             package,
@@ -115,6 +142,7 @@ class Restorer:
             open_parser(package, threads=threads),
             MeshNetwork(threads),
             recogniser=recogniser,
+            photo_network=lambda: open_photo_network(photo_network, backend, threads, fastest=fastest),
             threads=threads,
         )
 
@@ -143,6 +171,16 @@ class Restorer:
         except (OSError, PhotoError) as error:
             raise SettingsError(f"person={name} cannot be read: {cause_of(error)}") from error
         return self._person[1]
+
+    def photo_network(self) -> PhotoNetwork:
+        """Return the network that restores the rest of a photo; it is opened when it is first needed.
+
+        Raises PackageError and BackendError.
+        """
+        with self._opening:
+            if self._photo_network is None:
+                self._photo_network = self._open_photo_network()
+            return self._photo_network
 
     def detect(self, photo: Pixels) -> tuple[Face, ...]:
         """Find the faces of a photo, H×W×3 uint8 or uint16 RGB; the largest comes first.
@@ -196,7 +234,7 @@ class Restorer:
         identify: bool = False,
         progress: Progress | None = None,
     ) -> RestoreResult:
-        """Restore the faces of a photo; all other pixels are unchanged, bit for bit.
+        """Restore the faces of a photo; all other pixels are unchanged, bit for bit, in the scope `faces`.
 
         May be called from several threads at once.
 
@@ -217,7 +255,7 @@ class Restorer:
     def close(self) -> None:
         """Release the networks' memory; prepared photos can no longer be restored."""
         self.backend.close()
-        self.parser = self.meshes = None
+        self.parser = self.meshes = self._photo_network = None
 
     def _of(self, photo: Pixels, found: tuple[Face, ...] | None = None) -> PreparedPhoto:
         networks = Networks(
@@ -228,6 +266,7 @@ class Restorer:
             self.epsilon,
             lambda: self.recogniser,
             self.person,
+            self.photo_network,
             self.meshes,
         )
         return PreparedPhoto(networks, photo, found)

@@ -15,6 +15,7 @@ Stage: TypeAlias = Literal[
     "regions",
     "scratches",
     "network",
+    "photo",
     "paste",
     "identity",
     "write",
@@ -22,7 +23,8 @@ Stage: TypeAlias = Literal[
 """In order of execution; a run has only the stages that it needs."""
 
 Progress: TypeAlias = Callable[[Stage, int, int], None]
-"""Called with a stage, the number of faces done and the total; may raise to cancel."""
+"""Called with a stage, the number of faces done and the total (of rows, in the stage `photo`); may raise to
+cancel."""
 
 
 @contextmanager

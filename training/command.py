@@ -1,4 +1,7 @@
-"""The training recipe: `prepare` photos, `run` a training, `split` and `join` its checkpoint."""
+"""The training recipe: `prepare` photos, `run` a training, `split` and `join` its checkpoint.
+
+`pack-photos` and `photo` train the network for the rest of a photo.
+"""
 
 import argparse
 from pathlib import Path
@@ -36,6 +39,7 @@ def train(arguments: list[str] | None) -> int:
     pack.add_argument("--edge", type=int, default=288, help="Largest side in pixels.")
     pack.add_argument("--quality", type=int, default=90, help="Quality of the JPEG files.")
     pack.set_defaults(command=_pack)
+    _add_photo(commands)
     join = commands.add_parser("join", help="Join a checkpoint from its parts; `run` does so itself.")
     join.add_argument("folder", type=Path, metavar="RUN", help="Folder of the parts.")
     join.set_defaults(command=_join)
@@ -76,6 +80,21 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
         help="Smallest number of differing hash bits between two portraits.",
     )
     parser.set_defaults(command=_prepare)
+
+
+def _add_photo(commands: "argparse._SubParsersAction[CommandParser]") -> None:
+    packing = commands.add_parser("pack-photos", help="Pack crops of photos for the photo network.")
+    packing.add_argument("photos", type=Path, nargs="+", metavar="PHOTO", help="Photos.")
+    packing.add_argument("-o", "--output", type=Path, required=True, help="Folder of the pack.")
+    packing.add_argument("--quality", type=int, default=94, help="Quality of the JPEG files.")
+    packing.set_defaults(command=_pack_photos)
+    training = commands.add_parser("photo", help="Train the network for the rest of a photo.")
+    training.add_argument("pack", type=Path, help="Folder that `pack-photos` wrote.")
+    training.add_argument("-o", "--output", type=Path, required=True, help="Folder for weights and log.")
+    training.add_argument("--minutes", type=float, default=2.5, help="Time of the training.")
+    training.add_argument("--batch", type=int, default=192, help="Patches in a step.")
+    training.add_argument("--device", help="Where it runs: cuda or cpu. (default: cuda if there is one)")
+    training.set_defaults(command=_photo)
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -157,6 +176,24 @@ def _pack(options: argparse.Namespace) -> int:
 
     size = pack(options.portraits, options.output, options.edge, options.quality)
     Console().print(f"{options.output}: {size / 2**20:.1f} MiB", soft_wrap=True)
+    return command_line.DONE
+
+
+def _pack_photos(options: argparse.Namespace) -> int:
+    from training.photo.packing import pack_photos
+
+    size = pack_photos(options.photos, options.output, options.quality)
+    Console().print(f"{options.output}: {size / 2**20:.1f} MiB", soft_wrap=True)
+    return command_line.DONE
+
+
+def _photo(options: argparse.Namespace) -> int:
+    from training.photo.train import train as train_photo_network
+
+    file = train_photo_network(
+        options.pack, options.output, options.minutes, batch=options.batch, device=options.device
+    )
+    Console().print(f"weights: {file}", soft_wrap=True)
     return command_line.DONE
 
 

@@ -37,6 +37,8 @@ class RunOptions:
     provider: Provider | None
     detector: Path | None
     recogniser: Path | None
+    photo_network: Path | None
+    """Restores the rest of a photo; None is the bundled one."""
     threads: int | None
     memory: float
     commercial: bool = False
@@ -116,6 +118,11 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         add_setting(group, SETTINGS[name])
     add_detector(group)
     add_recogniser(group)
+    about = (
+        "The network that restores the rest of a photo with --scope photo; none is bundled yet. It takes and "
+        "returns RGB in [0, 1], at 1, 2 or 4 times the size. A package of the kind photo works too."
+    )
+    group.add_argument("--photo-network", type=Path, metavar="FILE.onnx", help=about)
 
 
 def add_detector(group: "argparse._ActionsContainer") -> None:
@@ -292,8 +299,17 @@ def run_options(options: argparse.Namespace) -> RunOptions:
     """Take the settings and the machine's options together with the config file. Raises GpenEdgeError."""
     config = read_config(options.config) if options.config else Config()
     run: dict[str, Any] = dict(config.run)
-    for name in ("backend", "device", "provider", "detector", "recogniser", "threads", "memory"):
-        if getattr(options, name) is not None:
+    for name in (
+        "backend",
+        "device",
+        "provider",
+        "detector",
+        "recogniser",
+        "photo_network",
+        "threads",
+        "memory",
+    ):
+        if getattr(options, name, None) is not None:
             run[name] = getattr(options, name)
     check_run(options.device, options.threads, options.memory)
     return RunOptions(
@@ -305,6 +321,7 @@ def run_options(options: argparse.Namespace) -> RunOptions:
         run.get("provider"),
         Path(run["detector"]) if "detector" in run else None,
         Path(run["recogniser"]) if "recogniser" in run else None,
+        Path(run["photo_network"]) if "photo_network" in run else None,
         run.get("threads"),
         run.get("memory", MEMORY),
         options.licence_check == "commercial",
@@ -328,6 +345,7 @@ def open_restorer(wanted: RunOptions) -> Restorer:
             provider=wanted.provider,
             detector=wanted.detector,
             recogniser=wanted.recogniser,
+            photo_network=wanted.photo_network,
             threads=wanted.threads,
             memory=wanted.memory,
             watch=watch,
@@ -336,6 +354,8 @@ def open_restorer(wanted: RunOptions) -> Restorer:
         check_package(wanted.config, restorer.package.manifest)
         if person := read_rules(wanted.resolved.settings.face).person:
             restorer.person(person)  # so that a wrong photo is refused before any work
+        if wanted.resolved.settings.scope == "photo":  # so that a missing one is noticed before any photo
+            restorer.photo_network()
     except BaseException:
         restorer.close()
         raise

@@ -9,7 +9,7 @@ from base.command_parser import help_of
 from runtime import check, watch
 from runtime.archive import options as archive_options
 from runtime.commands import options
-from runtime.settings.presets import PRESETS, PURPOSES
+from runtime.settings.presets import IN_THE_REST, PRESETS, PURPOSES
 from runtime.settings.resolved import written
 from runtime.settings.settings import SETTINGS
 
@@ -62,11 +62,12 @@ def _presets() -> Iterator[str]:
         (
             f"`{name}`",
             PURPOSES[name],
+            IN_THE_REST[name],
             ", ".join(f"`{key} = {written(value, key)}`" for key, value in changes.items()) or "the defaults",
         )
         for name, changes in PRESETS.items()
     ]
-    return _table(("preset", "for", "settings"), rows)
+    return _table(("preset", "for", "the rest of the photo, with `--scope photo`", "settings"), rows)
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[str]:

@@ -54,10 +54,12 @@ def _sources(jobs: list[Job], options: argparse.Namespace, wanted: RunOptions) -
         (wanted.detector, "the detector"),
         (wanted.recogniser, "the recogniser"),
         (read_rules(wanted.resolved.settings.face).person, "the photo of person=…"),
+        (wanted.photo_network, "the photo network"),
     )
     sources += [Source(path, what) for path, what in others if path]
-    if wanted.package and Path(wanted.package).is_dir():
-        sources += [Source(path, "the package's file") for path in Path(wanted.package).iterdir()]
+    for package in (wanted.package, wanted.photo_network):
+        if package and Path(package).is_dir():
+            sources += [Source(path, "the package's file") for path in Path(package).iterdir()]
     return sources
 
 

@@ -13,7 +13,8 @@ from runtime.settings.resolved import ResolvedSettings
 def remarks(result: RestoreResult, resolved: ResolvedSettings) -> Iterable[str]:
     """Yield remarks about the faces."""
     if not result.every_face:
-        yield "no face found; nothing was restored"
+        whole = result.settings.scope == "photo" and result.settings.strength > 0
+        yield f"no face found; {'only the rest of the photo' if whole else 'nothing'} was restored"
         return
     for number, page in enumerate((result, *result.pages), start=1):
         of_page = f"page {number}: " if result.pages else ""

@@ -1,41 +1,11 @@
-"""The rest of the photo, into which the restored faces are pasted.
+"""The photo enlarged: what the restored faces are pasted into, unless the rest of it is restored too."""
 
-It is the photo, enlarged if requested. To add an enhancer of the rest of the photo, write its module,
-add a row to ENHANCERS, and declare its switch as a field of RestoreSettings.
-"""
-
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import cast
 
 import cv2
 
 from runtime.network.monochrome import is_grey
 from runtime.pixels import Pixels
-from runtime.settings.settings import RestoreSettings
-
-
-@dataclass(frozen=True)
-class Enhancer:
-    """One way to enhance the rest of the photo."""
-
-    setting: str
-    """The field of RestoreSettings that switches it on."""
-    enhance: Callable[[Pixels, int], Pixels]
-    """Takes a photo, which it must not change, and a factor; returns the photo enhanced and enlarged by that
-    factor, with the same dtype."""
-
-
-ENHANCERS: tuple[Enhancer, ...] = ()
-"""The first one that is switched on is used."""
-
-
-def canvas_of(photo: Pixels, settings: RestoreSettings) -> Pixels | None:
-    """Return the photo enhanced and enlarged; None if no enhancer is switched on."""
-    for enhancer in ENHANCERS:
-        if getattr(settings, enhancer.setting):
-            return enhancer.enhance(photo, settings.upscale)
-    return None
 
 
 def enlarged(photo: Pixels, factor: int) -> Pixels:

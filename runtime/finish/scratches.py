@@ -8,6 +8,7 @@ scratch.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
@@ -92,19 +93,27 @@ def find_scratches(
         oval = cv2.resize(oval.astype(np.uint8), smaller, interpolation=cv2.INTER_NEAREST) > 0
     found = np.zeros(piece.shape[:2], np.float32)
     grey = as_float(np.asarray(cv2.cvtColor(eight_bit(piece), cv2.COLOR_RGB2GRAY), np.uint8))
-    for lines, length in zip(_fine_lines(piece, width * factor), (BRIGHT_LENGTH, DARK_LENGTH), strict=True):
-        scratches = _scratches_among(lines, grey, oval, eyes * factor, width * factor, length)
+    pairs = (eyes[:2] * factor, eyes[2:] * factor)
+    for lines, length in zip(fine_lines(piece, width * factor), (BRIGHT_LENGTH, DARK_LENGTH), strict=True):
+        scratches = scratches_among(
+            lines,
+            grey,
+            oval,
+            width * factor,
+            length,
+            lambda segment: not any(_joins(segment, pair, width * factor) for pair in pairs),
+        )
         np.maximum(found, scratches, out=found)
     if factor < 1:
         found = np.asarray(cv2.resize(found, shape, interpolation=cv2.INTER_LINEAR), np.float32)
     return found
 
 
-def _fine_lines(piece: Pixels, width: float) -> tuple[Map, Map]:
+def fine_lines(piece: Pixels, width: float) -> tuple[Map, Map]:
     """Return how much brighter, and how much darker, each pixel is than the sides of its line, of full
     scale."""
     smooth = cv2.GaussianBlur(eight_bit(piece), (3, 3), 0)
-    square = np.ones((_thickest(width), _thickest(width)), np.uint8)
+    square = np.ones((thickest(width), thickest(width)), np.uint8)
     bright = cv2.morphologyEx(smooth, cv2.MORPH_TOPHAT, square)
     dark = cv2.morphologyEx(smooth, cv2.MORPH_BLACKHAT, square)
     # A line in one channel suffices: a yellow line on light skin differs only in blue.
@@ -115,42 +124,30 @@ def _strongest(channels: NDArray[Any]) -> Map:
     return np.asarray(channels.max(axis=2) / 255, np.float32)
 
 
-def _thickest(width: float) -> int:
+def thickest(width: float) -> int:
+    """Return how many pixels thick a scratch is at most, an odd number, in a crop of this width."""
     return max(5, 2 * round(THICKEST * width / 2) + 1)
 
 
-def _scratches_among(
+def scratches_among(
     lines: Map,
     grey: Map,
     oval: NDArray[np.bool_],
-    eyes: NDArray[np.floating[Any]],
     width: float,
     length: float,
+    may_be: Callable[[Segment], bool],
 ) -> Map:
-    """Return which fine lines are scratches: those along long straight segments within the oval."""
-    nothing = np.zeros_like(lines)
-    if not oval.any():
-        return nothing
-    least = max(CONTRAST, OVER_TEXTURE * float(np.median(lines[oval])))
-    on = ((lines > least) & oval).astype(np.uint8)
-    shortest = length * width
-    segments = cv2.HoughLinesP(
-        on, 1, math.pi / 180, round(shortest / 3), minLineLength=shortest, maxLineGap=GAP * width
-    )
-    if segments is None:
-        return nothing
-    ends: list[Segment] = segments.reshape(-1, 4).tolist()  # type: ignore[assignment]
-    true = [
-        segment
-        for segment in ends
-        if _is_scratch(segment, lines, grey, least, width)
-        and not any(_joins(segment, pair, width) for pair in (eyes[:2], eyes[2:]))
-    ]
+    """Return which fine lines are scratches: those along long straight segments within the oval.
+
+    length  of the shortest ones, in widths
+    may_be  whether a segment may be one at all
+    """
+    true, least = straight_scratches(lines, grey, oval, width, length, width, may_be)
     if not true:
-        return nothing
+        return np.zeros_like(lines)
     # A scratch goes on beyond the face: what continues a segment, on its line, belongs to it.
-    seeds, ways = np.zeros_like(on), np.zeros_like(on)
-    thick = _thickest(width)
+    seeds, ways = np.zeros(lines.shape, np.uint8), np.zeros(lines.shape, np.uint8)
+    thick = thickest(width)
     for x0, y0, x1, y1 in true:
         along = np.array([x1 - x0, y1 - y0]) * (width / math.hypot(x1 - x0, y1 - y0))
         further = np.array([(x0, y0), (x1, y1)]) + np.outer((-1, 1), along)
@@ -164,6 +161,33 @@ def _scratches_among(
     # Include the softer pixels beside the brightest ones of a line.
     wide = cv2.dilate(belongs.astype(np.float32), np.ones((3, 3), np.uint8))
     return np.asarray(cv2.GaussianBlur(wide, (0, 0), 0.7), np.float32)
+
+
+def straight_scratches(
+    lines: Map,
+    grey: Map,
+    oval: NDArray[np.bool_],
+    width: float,
+    length: float,
+    crop: float,
+    may_be: Callable[[Segment], bool],
+) -> tuple[list[Segment], float]:
+    """Return the scratches among fine lines, and how strong a line is at least to be one.
+
+    width, length  the shortest ones are length·width long
+    crop           width of the crop of a face that would have scratches as thick
+    may_be         whether a segment may be one at all
+    """
+    if not oval.any():
+        return [], CONTRAST
+    least = max(CONTRAST, OVER_TEXTURE * float(np.median(lines[oval])))
+    on = ((lines > least) & oval).astype(np.uint8)
+    shortest = length * width
+    segments = cv2.HoughLinesP(
+        on, 1, math.pi / 180, round(shortest / 3), minLineLength=shortest, maxLineGap=GAP * width
+    )
+    ends: list[Segment] = [] if segments is None else segments.reshape(-1, 4).tolist()  # type: ignore[assignment]
+    return [end for end in ends if _is_scratch(end, lines, grey, least, crop) and may_be(end)], least
 
 
 def _joins(segment: Segment, eyes: NDArray[np.floating[Any]], width: float) -> bool:
@@ -184,7 +208,7 @@ def _is_scratch(segment: Segment, lines: Map, grey: Map, least: float, width: fl
     x0, y0, x1, y1 = segment
     long = math.hypot(x1 - x0, y1 - y0)
     t = np.linspace(0, 1, max(2, round(long)), dtype=np.float32)
-    thick = _thickest(width)
+    thick = thickest(width)
     offsets = np.arange(-2 * thick, 2 * thick + 1, dtype=np.float32)[:, None]
     x = x0 + (x1 - x0) * t + offsets * np.float32((y0 - y1) / long)
     y = y0 + (y1 - y0) * t + offsets * np.float32((x1 - x0) / long)
@@ -207,7 +231,7 @@ def soften(piece: Pixels, scratches: Map, width: float) -> Pixels:
     scratches  H×W in [0, 1], the degree to which each pixel belongs to one
     width      of the face's crop in pixels of the photo
     """
-    reach = _thickest(width) / 2
+    reach = thickest(width) / 2
     margin = math.ceil(3 * reach)
     mended = cast(Pixels, piece.copy())
     for rows, columns in _tiles(piece.shape):

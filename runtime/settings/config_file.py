@@ -32,12 +32,13 @@ RUN: dict[str, Any] = {
     "provider": Provider,
     "detector": str,
     "recogniser": str,
+    "photo_network": str,
     "threads": int,
     "memory": float,
 }
 """Keys that a file may have besides settings, each with its type."""
 
-PATHS = ("model_path", "detector", "recogniser")
+PATHS = ("model_path", "detector", "recogniser", "photo_network")
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,16 @@ PURPOSES = {
 }
 """What each preset is for."""
 
+IN_THE_REST = {
+    "standard": "noise and JPEG blocks go, nearly as far as the network takes them away",
+    "classic": "the network's result as it is",
+    "early-digital": "JPEG blocks and halos go by half, like everything but eyes, lips and cheeks",
+    "ai-generated": "a light touch: half of what the network would do",
+    "film-scan": "grain kept in full; blotches and JPEG blocks go; long scratches softened",
+    "low-light": "noise goes, colour specks with it; two fifths of the finer structure stay as they were",
+}
+"""What each preset does around the faces, with the scope `photo`."""
+
 
 def preset(name: str, **changes: Any) -> RestoreSettings:
     """Return a preset's settings with changes on top. Raises SettingsError for an unknown name or value."""

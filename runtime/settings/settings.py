@@ -15,6 +15,8 @@ from runtime.settings.face_rules import FaceChoice, check_face, parse_faces
 from runtime.settings.setting import Range, Scope, Setting, declared, setting
 
 Upscale = Literal[1, 2, 4]
+RestorationScope = Literal["faces", "photo"]
+"""What is restored: only faces, every other pixel staying as it is, or the whole photo."""
 
 SAME_PERSON = 0.2
 """The distance of `--same-person` without a number: with it, no portrait with heavy mixed damage moves away
@@ -114,6 +116,12 @@ class RestoreSettings:
         unit="seconds",
         metavar="SECONDS",
     )
+    scope: RestorationScope = setting(
+        "faces",
+        "photo",
+        "What is restored: faces leaves every pixel outside them as it is; photo also takes noise and JPEG "
+        "damage away around them, as far as from the faces.",
+    )
     face: FaceChoice = setting(
         "all",
         "photo",
@@ -126,6 +134,11 @@ class RestoreSettings:
     )
     upscale: Upscale = setting(
         1, "photo", "Enlarge the photo by this factor (Lanczos); faces are restored at the larger size."
+    )
+    restore_tones: bool = setting(
+        False,
+        "photo",
+        "Give faded and yellowed photos their range back, by one curve for each colour channel.",
     )
     template: Template | None = setting(
         None,

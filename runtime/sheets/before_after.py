@@ -1,6 +1,7 @@
 """A labelled before/after sheet of a photo and its faces."""
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -18,28 +19,82 @@ PHOTO = 720
 """Longest side of the two pictures of the whole photo."""
 FACE = 352
 """Side of a face."""
+DETAIL = 128
+"""Least side of a detail outside the faces, in pixels of the photo."""
+SURVEY = 1024
+"""Longest side of the picture in which details are looked for."""
 MAX_FACES = 12
 MARGIN = 16
 LABEL = 26
 PAPER, INK = "white", "black"
 
 Tile = NDArray[np.uint8]
+Part = tuple[float, float, float, float]
 
 
 def write_sheet(path: Path, before: Pixels, result: RestoreResult) -> None:
     """Write a PNG with the photo before and after side by side, and its largest faces below in the same way.
 
-    Faces that were left out are shown too, and marked.
+    Faces that were left out are shown too, and marked. If the whole photo was restored, two details outside
+    the faces come between.
 
     before  H×W×3 uint8 or uint16 RGB, the input of the restoration
     """
     pairs = [("photo", fitted(before, PHOTO), fitted(result.photo, PHOTO))]
+    if result.settings.scope == "photo":
+        for i, part in enumerate(details(before, result)):
+            pairs.append((f"detail {i}", _detail_tile(before, part), _detail_tile(result.photo, part)))
     factor = result.settings.upscale
     for label, face in itertools.islice(labelled_faces(before, result, FACE).items(), MAX_FACES):
         after = cut_out(result.photo, scaled(face, factor).to_photo, len(face.crop))
         pairs.append((label, face_tile(face.crop), face_tile(after)))
     with write_atomically(path) as file:
         _draw(pairs).save(file, "PNG")
+
+
+def details(before: Pixels, result: RestoreResult) -> Iterator[Part]:
+    """Yield the two most telling squares outside the faces, as shares of the photo: left, top, right, bottom.
+
+    The first has the finest structure, the second lies apart and was changed most. A photo that faces fill
+    has fewer.
+    """
+    height, width = before.shape[:2]
+    side = min(max(DETAIL, min(height, width) // 8), min(height, width))
+    factor = min(1.0, SURVEY / max(height, width))
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    small, after = (
+        cv2.cvtColor(cv2.resize(eight_bit(each), size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        for each in (before, result.photo)
+    )
+    square = max(1, min(*size, round(side * factor)))
+    fine = np.minimum(np.abs(cv2.Laplacian(cv2.blur(after, (3, 3)), cv2.CV_32F)), 20)
+    changed = cv2.absdiff(small, after).astype(np.float32)
+    free = np.ones((size[1], size[0]), np.float32)
+    for face in result.faces:
+        _cover(free, tuple(value * factor for value in face.box))
+    for measure in (fine, changed):
+        free_of = cv2.boxFilter(free, -1, (square, square), anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
+        score = cv2.boxFilter(measure, -1, (square, square), anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
+        score = np.where(free_of > 0.999, score, -1)[: size[1] - square + 1, : size[0] - square + 1]
+        y, x = map(int, np.unravel_index(int(score.argmax()), score.shape))
+        if score[y, x] < 0:
+            return
+        part = (x / size[0], y / size[1], (x + square) / size[0], (y + square) / size[1])
+        _cover(free, (x, y, x + square, y + square))
+        yield part
+
+
+def _cover(free: NDArray[np.float32], box: tuple[float, ...]) -> None:
+    x0, y0, x1, y1 = (max(0, round(side)) for side in box)
+    free[y0:y1, x0:x1] = 0
+
+
+def _detail_tile(photo: Pixels, part: Part) -> Tile:
+    height, width = photo.shape[:2]
+    x0, y0, x1, y1 = (round(share * of) for share, of in zip(part, (width, height) * 2, strict=True))
+    piece = eight_bit(photo[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)])
+    interpolation = cv2.INTER_AREA if len(piece) > FACE else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(piece, (FACE, FACE), interpolation=interpolation), np.uint8)
 
 
 def _draw(pairs: list[tuple[str, Tile, Tile]]) -> Image.Image:

@@ -1,0 +1,156 @@
+"""Give a restored face and what lies around it the same noise, so that neither looks pasted.
+
+Two networks rarely leave the same noise. The quieter part gets some of the photo's own noise back, as
+`grain` gives it back in full: at most as much as the photo had there.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from runtime.faces.align import AlignedFace
+from runtime.finish.compose import in_colours
+from runtime.finish.grain import grain_of, grain_sigmas
+from runtime.finish.head import head_shape
+from runtime.finish.noise import SUPPORT, noise_sigma
+from runtime.finish.paste import face_rectangle, warp_to_photo
+from runtime.pixels import Map, Pixels, Rectangle, as_float
+
+ALIKE = 1.2
+"""Noise that differs by this factor at most is alike."""
+NEAR = 0.5
+"""How far from a face its surroundings are measured, in sides of its crop."""
+SKIN = 0.35
+"""Side of the square in the middle of a crop that shows nothing but face, in sides of the crop."""
+CORNER = 0.2
+"""Side of the corners of a crop that show no head, in sides of the crop."""
+LEAST = 0.1 / 255
+"""Noise below this counts as this much."""
+ROWS = 256
+"""Rows of the photo that get noise back together."""
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """The noise of a face and of what lies around it, in units of full scale."""
+
+    face: float
+    around: float
+    photo_face: float
+    """In the photo before."""
+    photo_around: float
+
+
+def match_noise(restored: Pixels, photo: Pixels, faces: Iterable[AlignedFace]) -> None:
+    """Bring the noise of faces and of the rest of a restored photo together, in place.
+
+    restored  H×W×3 uint8 or uint16 RGB
+    photo     as it was, as large
+    faces     in that photo; the rest goes by the largest, every face by the rest
+    """
+    faces = sorted(faces, key=lambda face: -face.scale)
+    if not faces:
+        return
+    heads = [_head(face, restored.shape) for face in faces]
+    noise = noise_around(restored, photo, faces[0])
+    if noise.around * ALIKE < noise.face:
+        share = _share(noise.around, noise.face, noise.photo_around)
+        _give_back(restored, photo, (0, 0, restored.shape[1], restored.shape[0]), share, heads, inside=False)
+    for face, head in zip(faces, heads, strict=True):
+        noise = noise_around(restored, photo, face)
+        if noise.face * ALIKE < noise.around:
+            share = _share(noise.face, noise.around, noise.photo_face)
+            _give_back(restored, photo, head[0], share, [head], inside=True)
+
+
+def noise_around(restored: Pixels, photo: Pixels, face: AlignedFace) -> Noise:
+    """Measure the noise of a face and of what lies around it, before and after."""
+    beside = list(_beside(face, restored.shape))
+
+    def around(picture: Pixels) -> float:
+        noise = [noise_sigma(as_float(picture[y0:y1, x0:x1])) for x0, y0, x1, y1 in beside]
+        return max(LEAST, float(np.median(noise))) if noise else LEAST
+
+    def middle(picture: Pixels) -> float:
+        x0, y0, x1, y1 = _inner(face, picture.shape)
+        return max(LEAST, noise_sigma(as_float(picture[y0:y1, x0:x1])))
+
+    if not beside:  # a face that fills the photo
+        return Noise(middle(restored), middle(restored), middle(photo), middle(photo))
+    return Noise(middle(restored), around(restored), middle(photo), around(photo))
+
+
+def _inner(face: AlignedFace, shape: tuple[int, ...]) -> Rectangle:
+    """Return the middle of a face, which is skin, eyes, nose and mouth."""
+    size = len(face.crop)
+    x, y = face.to_photo @ ((size - 1) / 2, (size - 1) / 2, 1)
+    half = SKIN * size * face.scale / 2
+    x0, y0 = max(0, round(x - half)), max(0, round(y - half))
+    return x0, y0, max(x0, min(shape[1], round(x + half))), max(y0, min(shape[0], round(y + half)))
+
+
+def _share(has: float, wanted: float, photo: float) -> float:
+    """Return the share of the photo's noise that brings `has` near `wanted`, at most 1."""
+    return float(min(1.0, np.sqrt(max(0.0, (wanted / ALIKE) ** 2 - has**2)) / photo))
+
+
+def _beside(face: AlignedFace, shape: tuple[int, ...]) -> Iterator[Rectangle]:
+    """Yield squares beside a head, as far as the photo extends: in the upper corners of its crop, and left,
+    right and above of it."""
+    x0, y0, x1, _ = face_rectangle(face, shape)
+    corner, side = max(1, round(CORNER * (x1 - x0))), max(1, round(NEAR * (x1 - x0)))
+    middle = (x0 + x1 - side) // 2
+    for left, top, edge in (
+        *((x0, y0, corner), (x1 - corner, y0, corner)),
+        *((x0 - side, y0, side), (x1, y0, side), (middle, y0 - side, side)),
+    ):
+        x, y = max(0, left), max(0, top)
+        right, bottom = min(shape[1], left + edge), min(shape[0], top + edge)
+        if right - x >= edge // 2 and bottom - y >= edge // 2:
+            yield x, y, right, bottom
+
+
+Head = tuple[Rectangle, Map]
+"""Where a face's crop lies, and how much of each pixel is head."""
+
+
+def _head(face: AlignedFace, shape: tuple[int, ...]) -> Head:
+    rectangle = face_rectangle(face, shape)
+    if rectangle[2] <= rectangle[0] or rectangle[3] <= rectangle[1]:
+        return (0, 0, 0, 0), np.zeros((0, 0), np.float32)
+    mask = face.parsed.mask if face.parsed else head_shape(face)
+    return rectangle, np.clip(warp_to_photo(mask, face, rectangle), 0, 1)
+
+
+def _give_back(
+    restored: Pixels, photo: Pixels, part: Rectangle, share: float, heads: list[Head], *, inside: bool
+) -> None:
+    """Add a share of the photo's noise to the heads in a part of the photo, or to all but the heads."""
+    x0, y0, x1, y1 = part
+    weight = np.full((y1 - y0, x1 - x0), 0.0 if inside else share, np.float32)
+    for (left, top, right, bottom), mask in heads:
+        place = weight[top - y0 : bottom - y0, left - x0 : right - x0]
+        place[:] = share * mask if inside else np.minimum(place, share * (1 - mask))
+    top_level = np.iinfo(restored.dtype).max
+    sigmas = grain_sigmas(as_float(_middle(photo, part)))
+
+    waiting: tuple[int, Pixels] | None = None  # the next rows read those before them unchanged
+    for first in range(y0, y1, ROWS):
+        end = min(y1, first + ROWS)
+        above, left = max(0, first - SUPPORT), max(0, x0 - SUPPORT)
+        around = np.s_[above : end + SUPPORT, left : x1 + SUPPORT]
+        own, now = as_float(photo[around]), as_float(restored[around])
+        inside_of = np.s_[first - above : end - above, x0 - left : x1 - left]
+        grain = grain_of(own - now, sigmas)[inside_of]
+        new = now[inside_of] + in_colours(weight[first - y0 : end - y0]) * grain
+        if waiting:
+            restored[waiting[0] : first, x0:x1] = waiting[1]
+        waiting = first, np.rint(np.clip(new, 0, 1) * np.float32(top_level)).astype(restored.dtype)
+    if waiting:
+        restored[waiting[0] : y1, x0:x1] = waiting[1]
+
+
+def _middle(photo: Pixels, part: Rectangle, side: int = 512) -> Pixels:
+    x, y = (part[0] + part[2]) // 2, (part[1] + part[3]) // 2
+    return photo[max(0, y - side // 2) : y + side // 2, max(0, x - side // 2) : x + side // 2]
