@@ -37,12 +37,12 @@ class RunOptions:
     provider: Provider | None
     detector: Path | None
     recogniser: Path | None
-    photo_network: Path | None
-    """Restores the rest of a photo; None is the bundled one."""
     threads: int | None
     memory: float
     commercial: bool = False
     """Only a package whose licences grant commercial use will do."""
+    photo_network: Path | None = None
+    """Restores the rest of a photo; None is the bundled one."""
 
 
 class _Output(argparse.Action):
@@ -321,10 +321,10 @@ def run_options(options: argparse.Namespace) -> RunOptions:
         run.get("provider"),
         Path(run["detector"]) if "detector" in run else None,
         Path(run["recogniser"]) if "recogniser" in run else None,
-        Path(run["photo_network"]) if "photo_network" in run else None,
         run.get("threads"),
         run.get("memory", MEMORY),
         options.licence_check == "commercial",
+        photo_network=Path(run["photo_network"]) if "photo_network" in run else None,
     )
 
 
