@@ -123,12 +123,12 @@ def test_progress_says_how_far_it_went(restorer: Restorer, portrait: Pixels) -> 
 
 def test_a_region_of_weight_zero_keeps_its_pixels_bit_for_bit(restorer: Restorer, portrait: Pixels) -> None:
     for grain in (False, True):
-        result = restorer.restore(portrait, replace(PATIENT, face_mask_weights={"cheek": 0}, grain=grain))
+        result = restorer.restore(portrait, replace(PATIENT, face_mask_weights={"lip": 0}, grain=grain))
         (face,) = result.faces
         assert face.aligned is not None
-        # The photo's pixels that lie well inside a cheek, so that no neighbour outside has a part in them.
-        cheek = region_masks_of(face.aligned)["cheek"] > 0.999
-        rows, columns = np.nonzero(cv2.erode(cheek.astype(np.uint8), np.ones((3, 3))))
+        # The photo's pixels that lie well inside the lips, so that no neighbour outside has a part in them.
+        lip = region_masks_of(face.aligned)["lip"] > 0.999
+        rows, columns = np.nonzero(cv2.erode(lip.astype(np.uint8), np.ones((3, 3))))
         places = np.stack([columns, rows, np.ones_like(rows)]).T @ face.aligned.to_photo.T
         x, y = np.rint(places).astype(int).T
         assert len(x) > 3
