@@ -35,9 +35,9 @@ _PARITY = 1e-2  # landmarks and log sizes are of order 1; weights of half precis
 def make_dynamic(source: Path, target: Path) -> None:
     """Convert the published CenterFace file to one that accepts any batch, height and width.
 
-    The sides must remain multiples of 32. The batch norms are folded into the convolutions and the tensors
-    renamed as in `NAMES`; the weights are stored in half precision. The same source always gives the same bytes. Nothing is written unless the new
-    graph gives the old one's results at the old, fixed shape.
+    The sides must remain multiples of 32. The batch norms are folded into the convolutions, the tensors
+    renamed as in `NAMES`, and the weights stored in half precision. The same source always gives the same
+    bytes. Nothing is written unless the new graph gives the old one's results at the old, fixed shape.
 
     Raises CheckpointError if the source is not the published file, or the outputs differ.
     """

@@ -22,7 +22,7 @@ from training.prepare import REASONS, SIZE, Filter, Index, find_photos, prepare
 def train(arguments: list[str] | None) -> int:
     """Run the command; return its exit status. Raises GpenEdgeError."""
     parser = CommandParser(prog="python -m training", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_prepare(commands.add_parser("prepare", help="Make aligned portraits from a folder of photos."))
     _add_run(commands.add_parser("run", help="Train a network on a folder of aligned portraits."))
     split = commands.add_parser("split", help="Write a run's checkpoint in parts.")
