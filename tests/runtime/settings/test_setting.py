@@ -50,6 +50,7 @@ WORDS = {
     "face": "0,2",
     "upscale": "2",
     "template": "ffhq",
+    "scope": "photo",
 }
 
 
