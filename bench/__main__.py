@@ -18,6 +18,7 @@ COMMANDS = {
     "soak": "continuous restores: memory, file handles and threads",
     "roofline": "how near each graph comes to what the machine can do",
     "gpu": "a GPU through PyTorch: its ceilings, and each form's precision and speed",
+    "rest": "the rest of a photo, beside non-local means: gain, time and memory",
     "endtoend": "whole photos, from file to file, and a cold start",
     "archive": "a large archive on Ray, with actors that only sleep",
     "compare": "which figures changed between two results",

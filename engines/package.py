@@ -277,11 +277,6 @@ def open_package(where: str | Path | None = None, *, kind: Kind | None = None) -
     return Package(folder, manifest)
 
 
-def has_photo_network() -> bool:
-    """Return whether a network for the rest of a photo is bundled."""
-    return (BUNDLED / PHOTO / MANIFEST).is_file()
-
-
 def _wrong_kind(folder: Path, manifest: Manifest) -> str:
     if manifest.kind == PHOTO:
         return f"package {folder} restores the rest of a photo, not faces: give it as --photo-network"

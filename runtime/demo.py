@@ -1,6 +1,6 @@
 """`python -m runtime.demo`: restore a real portrait that was visibly degraded by a fixed amount.
 
-Once only its face and, if a network for the rest of a photo is bundled, once the whole photo.
+Once only its face, and once the whole photo.
 """
 
 import sys
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from base.command_line import run
-from engines.package import has_photo_network
 from runtime import restore
 from runtime.sheets.before_after import INK, LABEL, MARGIN, PAPER
 
@@ -28,7 +27,7 @@ SHEETS = {"faces": "before-after.png", "photo": "before-after-photo.png"}
 
 
 def main() -> int:
-    """Write the degraded portrait, restore it in each scope that has a network, and print where they are."""
+    """Write the degraded portrait, restore it in each scope, and print where they are."""
     return run(_demo)
 
 
@@ -40,14 +39,13 @@ def _demo() -> int:
     degraded = degrade(astronaut())  # type: ignore[no-untyped-call]
     cv2.imwrite(str(photo), degraded[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     pictures = {"before": photo}
-    sheets = {scope: sheet for scope, sheet in SHEETS.items() if scope == "faces" or has_photo_network()}
-    for scope, sheet in sheets.items():
+    for scope, sheet in SHEETS.items():
         restored = pictures[scope] = FOLDER / f"restored-{scope}.jpg"
         command = [str(photo), "-o", str(restored), "--scope", scope, "--compare", str(FOLDER / sheet)]
         if status := restore.main([*command, "--overwrite"]):
             return status
     side_by_side(pictures, FOLDER / "before-faces-photo.png")
-    for name in (*sheets.values(), "before-faces-photo.png"):
+    for name in (*SHEETS.values(), "before-faces-photo.png"):
         print(f"before/after picture: {(FOLDER / name).resolve()}")  # noqa: T201
     return 0
 

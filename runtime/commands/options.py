@@ -119,8 +119,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add_detector(group)
     add_recogniser(group)
     about = (
-        "The network that restores the rest of a photo with --scope photo; none is bundled yet. It takes and "
-        "returns RGB in [0, 1], at 1, 2 or 4 times the size. A package of the kind photo works too."
+        "Restore the rest of a photo with this network in place of the bundled one (--scope photo). It takes "
+        "and returns RGB in [0, 1], at 1, 2 or 4 times the size. A package of the kind photo works too."
     )
     group.add_argument("--photo-network", type=Path, metavar="FILE.onnx", help=about)
 

@@ -11,7 +11,7 @@ import numpy as np
 from base.errors import BackendError, PackageError
 from base.text import cause_of, one_line
 from engines.openvino_api import import_openvino
-from engines.package import PHOTO, Package, has_photo_network, open_package
+from engines.package import PHOTO, Package, open_package
 from engines.portrait import portraits
 from runtime.network.backends import Backend
 from runtime.onnx_session import CPU, import_onnxruntime, open_network
@@ -36,17 +36,12 @@ def open_photo_network(
     """Open a photo network on what runs the faces' networks, as far as it can.
 
     where    a package of the kind `photo`, or an ONNX file with one input and one output, RGB in [0, 1],
-             1×3×H×W to 1×3×fH×fW with f = 1, 2 or 4; None is the bundled network, if there is one
+             1×3×H×W to 1×3×fH×fW with f = 1, 2 or 4; None is the bundled network
     threads  number of CPU threads; None is one per core
     fastest  whether a package may run in OpenVINO instead, where the CPU has bf16
 
     Raises PackageError or BackendError, in one line, for anything else.
     """
-    if where is None and not has_photo_network():
-        raise PackageError(
-            "scope photo needs a network for the rest of the photo, and none is bundled yet: give one with "
-            "--photo-network, or train one (training/README.md)"
-        )
     if where is None or Path(where).is_dir() or str(where) == PHOTO:
         package = open_package(where or PHOTO, kind=PHOTO)
         in_openvino = backend.name == "openvino" or (fastest and backend.device == "cpu" and _has_bf16())

@@ -17,15 +17,16 @@ EDGE = 112
 """Edge of a patch in pixels. It is damaged with 16 more, so that blocks of JPEG start anywhere."""
 MARGIN = 12
 """Pixels at a patch's edge that do not count, because a convolution sees nothing beyond it."""
-RATE, SETTLING = 1e-3, 0.02
+RATE, SETTLING = 2e-3, 0.01
 """The learning rate, and the share of the time in which it rises to it; then it falls by a cosine."""
 DECAY = 0.999
 """Of the moving average of the weights, which is what is kept."""
-FLOOR = 2 / 255
-"""Added to a patch's damage where the loss is divided by it, so that every decibel counts the same."""
+FLOORS = (8 / 255, 1.5 / 255)
+"""First and last root mean square that is added to a patch's damage where the loss is divided by it. A low
+one makes every decibel count the same, but a network that starts with it learns to change nothing."""
 REPORT = 10.0
 """Seconds between two lines of the log."""
-POOL, REUSED = 16, 3
+POOL, REUSED = 16, 2
 """On a CPU, where damaging a patch takes longer than learning from it: patches are drawn from the last POOL
 batches, and each is used about REUSED times."""
 
@@ -57,7 +58,7 @@ def train(
             done = gone / (60 * minutes)
             for group in optimiser.param_groups:
                 group["lr"] = _rate(done)
-            sums += _step(network, optimiser, *patches.draw())
+            sums += _step(network, optimiser, *patches.draw(), FLOORS[0] ** (1 - done) * FLOORS[1] ** done)
             steps, since = steps + 1, since + 1
             _average(averaged, network, min(DECAY, (1 + steps) / (10 + steps)))
             if gone - reported > REPORT:
@@ -102,7 +103,9 @@ class _Patches:
         return clean, damaged(clean)
 
 
-def _step(network: nn.Module, optimiser: torch.optim.Optimizer, clean: Tensor, shown: Tensor) -> Tensor:
+def _step(
+    network: nn.Module, optimiser: torch.optim.Optimizer, clean: Tensor, shown: Tensor, floor: float
+) -> Tensor:
     """Train one step; return the loss and the gain over the damaged patches in dB."""
     dy, dx = torch.randint(16, (2,)).tolist()
     if torch.rand(()) < 0.4:  # as in most photos, the blocks begin at the edge
@@ -113,15 +116,14 @@ def _step(network: nn.Module, optimiser: torch.optim.Optimizer, clean: Tensor, s
     with torch.autocast(shown.device.type, torch.bfloat16):
         change = network(shown)
     after = before + change.float()[..., inner, inner]
-    wrong = (before - target).square().mean(dim=(1, 2, 3))
-    left = after - target
-    loss = ((left.square() + 1e-6).sqrt().mean(dim=(1, 2, 3)) / (wrong.sqrt() + FLOOR)).mean()
+    wrong, left = ((each - target).square().mean(dim=(1, 2, 3)) for each in (before, after))
+    loss = (left / (wrong + floor**2)).mean()
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), 1.0, foreach=True)
     optimiser.step()
     with torch.no_grad():
-        gain = 10 * torch.log10(wrong.clamp_min(1e-6) / left.square().mean(dim=(1, 2, 3)).clamp_min(1e-6))
+        gain = 10 * torch.log10(wrong.clamp_min(1e-6) / left.clamp_min(1e-6))
         return torch.stack([loss.detach(), gain.mean()])
 
 

@@ -112,13 +112,6 @@ def test_a_bad_one_is_refused_in_one_line(tmp_path: Path, fault: str) -> None:
     assert "own.onnx" in str(error.value)
 
 
-def test_without_a_bundled_network_one_line_says_what_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.rest.opening.has_photo_network", lambda: False)
-    with pytest.raises(PackageError, match="give one with --photo-network") as error:
-        open_photo_network(None, CPU, 1)
-    assert "\n" not in str(error.value)
-
-
 def test_what_is_no_photo_network_is_refused(tmp_path: Path, tiny_package: Path) -> None:
     with pytest.raises(PackageError, match="no photo network"):
         opened(tmp_path / "missing.onnx")

@@ -1,0 +1,47 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from bench.__main__ import main
+from bench.rest import DAMAGES, Damage
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """One clean photo: part of a portrait."""
+    from skimage.data import astronaut
+
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "portrait.png"), astronaut()[:128, 100:260, ::-1])
+    return folder
+
+
+def test_gain_time_and_memory_are_measured(folder, tmp_path, capsys):
+    assert main(["rest", str(folder), "--megapixels", "0.1", "--runs", "1", "-o", str(tmp_path)]) == 0
+    gains = {g["damage"]: g for g in json.loads((tmp_path / "rest-quality.json").read_text())["gains"]}
+    assert list(gains) == [damage.name for damage in DAMAGES]
+    noisy = gains["noise 15"]
+    assert noisy["before"] == pytest.approx(20 * np.log10(255 / 15), abs=0.4)
+    assert noisy["restored"] > noisy["before"] + 3
+    assert noisy["non_local_means"] > noisy["before"] + 1
+    figures = json.loads((tmp_path / "rest.json").read_text())
+    assert "ONNX Runtime on cpu" in figures["seconds"]
+    assert min(min(times) for times in figures["seconds"].values()) > 0
+    assert figures["peak_mib"]["0.1"] > 50
+
+
+def test_damage_repeats_for_the_same_photo_only():
+    photo = np.full((16, 16, 3), 128, np.uint8)
+    damage = Damage(10, 50)
+    assert damage.name == "noise 10, JPEG 50"
+    np.testing.assert_array_equal(damage(photo, 1), damage(photo, 1))
+    assert (damage(photo, 1) != damage(photo, 2)).any()
+    np.testing.assert_array_equal(Damage()(photo, 1), photo)
+
+
+def test_a_folder_without_photos_is_refused(tmp_path, capsys):
+    assert main(["rest", str(tmp_path)]) == 2
+    assert "photos" in capsys.readouterr().err
