@@ -9,6 +9,7 @@ from numpy.random import Generator
 from torch import Tensor
 
 from training.adversary import balanced, fooling_loss, judging_loss, r1_penalty
+from training.averaging import move_average
 from training.config import Phase, TrainingConfig
 from training.crops import Batch
 from training.losses import level_difference, reconstruction_loss
@@ -54,10 +55,7 @@ class Steps:
         losses = self._update[penalised](given, batch.target, freedom)
         state.step, state.phase_step = state.step + 1, state.phase_step + 1
         state.crops += len(given)
-        # The average forgets a phase's beginning quickly at first, slowly later.
-        decay = min(self.config.ema, (1 + state.phase_step) / (10 + state.phase_step))
-        with torch.no_grad():
-            torch._foreach_lerp_(self._averaged, self._learning, 1 - decay)
+        move_average(self._averaged, self._learning, state.phase_step, self.config.ema)
         return losses
 
     @torch.no_grad()

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from export.photo.network import PhotoNetwork
+from training.averaging import move_average
 from training.photo.damage import damaged
 from training.photo.patches import draw_patches, load_crops
 
@@ -60,7 +61,7 @@ def train(
                 group["lr"] = _rate(done)
             sums += _step(network, optimiser, *patches.draw(), FLOORS[0] ** (1 - done) * FLOORS[1] ** done)
             steps, since = steps + 1, since + 1
-            _average(averaged, network, min(DECAY, (1 + steps) / (10 + steps)))
+            move_average([*averaged.values()], [*network.state_dict().values()], steps, DECAY)
             if gone - reported > REPORT:
                 loss, gain = (sums / since).tolist()
                 writer.writerow([f"{gone:.1f}", steps, f"{_rate(done):.2e}", f"{loss:.4f}", f"{gain:.3f}"])
@@ -125,12 +126,6 @@ def _step(
     with torch.no_grad():
         gain = 10 * torch.log10(wrong.clamp_min(1e-6) / left.clamp_min(1e-6))
         return torch.stack([loss.detach(), gain.mean()])
-
-
-def _average(averaged: dict[str, Tensor], network: nn.Module, decay: float) -> None:
-    with torch.no_grad():
-        now = network.state_dict()
-        torch._foreach_lerp_([averaged[name] for name in now], list(now.values()), 1 - decay)
 
 
 def _save(averaged: dict[str, Tensor], file: Path) -> None:
