@@ -80,10 +80,14 @@ class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Period of the dots in pixels of a 512-px crop."""
 
     def __post_init__(self) -> None:
-        for name in SHARES:
-            if not 0 <= getattr(self, name) <= 1:
-                raise SettingsError(f"degradation {name} is {getattr(self, name)}: give a share from 0 to 1")
-        for name, (least, most) in LIMITS.items():
+        for name in self.__struct_fields__:
+            if name not in LIMITS:
+                if not 0 <= getattr(self, name) <= 1:
+                    raise SettingsError(
+                        f"degradation {name} is {getattr(self, name)}: give a share from 0 to 1"
+                    )
+                continue
+            least, most = LIMITS[name]
             low, high = getattr(self, name)
             if not least <= low <= high <= most:
                 raise SettingsError(
@@ -107,24 +111,6 @@ class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
-SHARES = (
-    "untouched",
-    "light",
-    "single",
-    "partial",
-    "shuffled",
-    "other_kernels",
-    "uneven_blur",
-    "motion",
-    "shot_noise",
-    "grain",
-    "low_light",
-    "grey",
-    "sepia",
-    "scratches",
-    "uneven_focus",
-    "halftone",
-)
 LIMITS: dict[str, tuple[float, float]] = {
     "blur": (0.0, 16.0),
     "downscale": (1.0, 64.0),
@@ -135,6 +121,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "exposure": (0.01, 1.0),
     "screen": (4.0, 64.0),
 }
+"""Of the fields that are ranges; the others are shares."""
 
 
 def degrade(portrait: Portrait, rng: Generator, ranges: Ranges) -> Portrait:

@@ -9,7 +9,6 @@ import multiprocessing
 import queue
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -134,7 +133,5 @@ class Reservoir:
     def __enter__(self) -> "Reservoir":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

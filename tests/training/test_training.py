@@ -186,7 +186,7 @@ RECIPE = TrainingConfig(
             batch=2,
             warmup=2,
             settled=0.1,
-            loss=LossWeights(structure=0.1),
+            loss=LossWeights(gradient=0.1),
             adversarial=Adversarial(weight=0.01, ramp=4, channels=4, r1_every=3),
         ),
     ),

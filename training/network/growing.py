@@ -11,7 +11,6 @@ so that each can be compared with the target, which gives the deep layers a dire
 """
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -20,12 +19,10 @@ from torch import Tensor, nn
 
 from export.gpen import static
 from export.gpen.layout import Layout
-from export.gpen.network import Bias, EqualConv, Gpen
+from export.gpen.network import Bias, EqualConv
 from export.layers import GAIN, LEAK
 from training.network import dense
 from training.network.initialise import COLOURS, hold_colours, initialise
-
-Fold = Callable[[Gpen], static.StaticGpen]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from base.errors import SettingsError
-from portraits.damage import SHARES, Ranges, degrade
+from portraits.damage import LIMITS, Ranges, degrade
 from training.augmentation import Augmentation, View, augment, draw_view
 from training.damage.blurring import Blur, blur
 from training.damage.noises import Noise, add_noise
@@ -16,6 +16,7 @@ from training.damage.scratching import Mark
 from training.damage.tones import Tone
 from training.pairs import Stage, make_pair
 
+SHARES = [name for name in Ranges.__struct_fields__ if name not in LIMITS]
 NOTHING_ELSE = dict.fromkeys(SHARES, 0.0)
 
 
