@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from skimage.measure import blur_effect
 from skimage.metrics import structural_similarity
 
+from base.decibels import decibels
 from portraits.damage import Portrait
 from runtime.faces.align import TEMPLATES
 from runtime.faces.regions import region_masks
@@ -93,7 +94,7 @@ def psnr(a: Portrait, b: Portrait, weights: Weights | None = None) -> float:
     """Return the peak signal-to-noise ratio in dB, with each pixel weighted if weights are given."""
     squares = ((a.astype(np.float64) - b) ** 2).mean(axis=2)
     error = float(np.average(squares, weights=weights))
-    return 10 * math.log10(255**2 / max(error, 1e-10))
+    return decibels(max(error, 1e-10), 255)
 
 
 def ssim(x: Plane, y: Plane) -> float:

@@ -1,6 +1,5 @@
 """Compare the graphs of a package in ONNX Runtime on a GPU with the same graphs on the CPU."""
 
-import math
 import statistics
 import time
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import skimage
 from numpy.typing import NDArray
 
+from base.decibels import decibels
 from engines.package import Graph, GraphName, Package, open_package
 from runtime.network.backends.onnxruntime import providers
 from runtime.onnx_session import open_network
@@ -102,4 +102,4 @@ def _decibels(found: NDArray[Any], expected: NDArray[Any]) -> float:
     """Return the PSNR of the first rows, with the range of all expected values as peak."""
     exact = expected.astype(np.float64)
     error = float(np.square(found - exact[: len(found)]).mean())
-    return 10 * math.log10(max(float(np.ptp(exact)) ** 2, 1e-20) / max(error, 1e-20))
+    return decibels(max(error, 1e-20), max(float(np.ptp(exact)), 1e-10))

@@ -1,11 +1,11 @@
 """Time open forms in turns, so that a busy moment affects all of them equally, while time and memory last."""
 
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
+from base.decibels import decibels
 from bench.latency.entries import Entry
 from bench.latency.form_process import FormError, FormProcess
 from bench.latency.forms import Array
@@ -42,7 +42,7 @@ def _nearness(restored: Array, expected: Array) -> tuple[float | None, float]:
     """Return the PSNR in dB, None for equal pictures, and the largest error."""
     error = restored.astype(np.float64) - expected
     mean = float(np.mean(error**2))
-    return (10 * math.log10(4 / mean) if mean else None), float(np.abs(error).max())
+    return (decibels(mean, 2) if mean else None), float(np.abs(error).max())
 
 
 def take_turns(

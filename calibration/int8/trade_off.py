@@ -1,6 +1,5 @@
 """Find how much of the arithmetic can be INT8 before picture quality suffers, layer by layer."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import numpy as np
 import onnxruntime
 from onnx import ModelProto
 
+from base.decibels import decibels
 from calibration.int8.insertion import Target, quantised
 from calibration.int8.linear_weights import store_linear_weights
 from calibration.int8.quantisable import Layer
@@ -112,7 +112,7 @@ class Judge:
         """Return the quality with these layers, and the weights of linear layers in these graphs, in INT8."""
         pictures = self._pictures(layers, linear)
         errors = [np.square(a - b).mean(dtype=np.float64) for a, b in zip(pictures, self._exact, strict=True)]
-        return Quality(_decibels(float(np.mean(errors))), _decibels(float(max(errors))))
+        return Quality(*(min(MOST, decibels(float(e), PEAK)) for e in (np.mean(errors), max(errors))))
 
     def _pictures(self, layers: Sequence[Layer], linear: Sequence[GraphName]) -> list[Sample]:
         sessions = [self._session(graph, layers, linear) for graph in RESTORING]
@@ -153,7 +153,3 @@ class Judge:
         return onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
-
-
-def _decibels(error: float) -> float:
-    return min(MOST, 10 * math.log10(PEAK**2 / error)) if error else MOST

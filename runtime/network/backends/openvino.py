@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from base.decibels import decibels
 from base.errors import BackendError, EngineError
 from base.text import cause_of
 from engines.cache import EngineCache
@@ -226,7 +227,7 @@ class OpenVinoBackend:
         worst = float(max(errors))
         if not math.isfinite(worst):
             return -math.inf
-        return 10 * math.log10(4 / max(worst, 1e-12))
+        return decibels(max(worst, 1e-12), 2)
 
     def _pass(self, crop: Batch) -> Batch:
         state = self.encode(crop)
