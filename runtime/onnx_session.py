@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from base.errors import BackendError
 from base.text import cause_of
 
@@ -38,6 +41,19 @@ def open_network(
         return onnxruntime.InferenceSession(str(path), options, providers=list(providers))
     except Exception as error:  # ONNX Runtime's own exceptions have no common public base
         raise BackendError(f"ONNX Runtime does not open {what}, {path}: {cause_of(error)}") from error
+
+
+def run_network(
+    session: Any, outputs: list[str], inputs: dict[str, NDArray[np.float32]], what: str
+) -> list[NDArray[np.float32]]:
+    """Return the named outputs of a session for these inputs. Raises BackendError if it fails.
+
+    what  description of the network, for errors
+    """
+    try:
+        return list(session.run(outputs, inputs))
+    except Exception as error:  # ONNX Runtime's exceptions have no common public base class
+        raise BackendError(f"{what} failed: {cause_of(error)}") from error
 
 
 def import_onnxruntime(what: str) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace
+from runtime.faces.areas import disc
 from runtime.faces.regions import crop_landmarks, region_masks_of
 from runtime.finish.noise import noise_sigma
 from runtime.pixels import Crop, Map
@@ -252,9 +253,8 @@ def _profiles(grey: Map, places: Places) -> tuple[NDArray[np.float64], NDArray[n
 
 def _darkest(grey: Map, eye: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
     """Return the centre of the darkest disc near an eye's landmark: its iris."""
-    wide = 2 * round(radius) + 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide)).astype(np.float32)
-    mean = cv2.filter2D(grey, -1, disc / disc.sum())
+    iris = disc(radius).astype(np.float32)
+    mean = cv2.filter2D(grey, -1, iris / iris.sum())
     rows, columns = np.ogrid[:SIDE, :SIDE]
     near = np.hypot(columns - eye[0], rows - eye[1]) <= 1.2 * radius
     y, x = np.unravel_index(int(np.argmin(np.where(near, mean, np.inf))), grey.shape)

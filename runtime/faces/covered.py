@@ -12,12 +12,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from base.errors import BackendError
-from base.text import cause_of
-from runtime.onnx_session import open_network
+from runtime.onnx_session import open_network, run_network
 from runtime.pixels import Crop, Map
 
 BUNDLED = Path(__file__).parents[1] / "data" / "covered.onnx"
+
+WHAT = "the network for covered faces"
 
 INPUT = 128
 """Side of the network's input; its output has half of it."""
@@ -36,12 +36,7 @@ def covered_map(crop: Crop, grid: int) -> Map:
     (x0, x1), (y0, y1) = (tuple(round(share * len(crop)) for share in ends) for ends in WINDOW)
     seen = cv2.resize(crop[y0:y1, x0:x1], (INPUT, INPUT), interpolation=cv2.INTER_AREA)
     batch = np.ascontiguousarray(seen.transpose(2, 0, 1)[None], np.float32)
-    try:
-        sure = _network().run(["covered"], {"window": batch})[0][0, 0]
-    except BackendError:
-        raise
-    except Exception as error:  # ONNX Runtime's exceptions have no common public base class
-        raise BackendError(f"the network for covered faces failed: {cause_of(error)}") from error
+    sure = run_network(_network(), ["covered"], {"window": batch}, WHAT)[0][0, 0]
     (x0, x1), (y0, y1) = (tuple(round(share * grid) for share in ends) for ends in WINDOW)
     found = np.zeros((grid, grid), np.float32)
     found[y0:y1, x0:x1] = cv2.resize(sure, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
@@ -50,4 +45,4 @@ def covered_map(crop: Crop, grid: int) -> Map:
 
 @lru_cache(maxsize=1)
 def _network() -> Any:
-    return open_network(BUNDLED, threads=1, what="the network for covered faces")
+    return open_network(BUNDLED, threads=1, what=WHAT)

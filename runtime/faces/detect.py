@@ -15,11 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from base.errors import BackendError, SettingsError
-from base.text import cause_of
+from base.errors import SettingsError
 from runtime.faces.face import Face
 from runtime.faces.second_look import Trust, is_sure, moved, same_face, second_look, turn_of
-from runtime.onnx_session import open_network
+from runtime.onnx_session import open_network, run_network
 
 Pixels = NDArray[np.uint8]
 Candidates = NDArray[np.float32]
@@ -77,12 +76,10 @@ class CenterFaceDetector:
         height, width = picture.shape[:2]
         blank = np.zeros((1, 3, height + -height % 32, width + -width % 32), np.float32)
         blank[0, :, :height, :width] = picture.transpose(2, 0, 1)
-        try:
-            heatmap, scale, offset, landmarks = self._session.run(
-                ["heatmap", "scale", "offset", "landmarks"], {"photo": blank}
-            )
-        except Exception as error:  # ONNX Runtime's exceptions have no common public base class
-            raise BackendError(f"the face detector failed: {cause_of(error)}") from error
+        maps = ["heatmap", "scale", "offset", "landmarks"]
+        heatmap, scale, offset, landmarks = run_network(
+            self._session, maps, {"photo": blank}, "the face detector"
+        )
         heat = heatmap[0, 0]
         peaks = (heat > self._threshold) & (heat == cv2.dilate(heat, np.ones((3, 3), np.uint8)))
         row, column = np.nonzero(peaks)

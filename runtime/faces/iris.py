@@ -11,10 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from base.errors import BackendError
-from base.text import cause_of
 from runtime.faces.mesh import FaceMesh
-from runtime.onnx_session import open_network
+from runtime.onnx_session import open_network, run_network
 from runtime.pixels import Crop, Matrix
 
 BUNDLED = Path(__file__).parents[1] / "data" / "iris.onnx"
@@ -50,10 +48,7 @@ class IrisNetwork:
             for matrix in to_crop
         ]
         batch = np.ascontiguousarray(np.stack(views).transpose(0, 3, 1, 2), np.float32)
-        try:
-            (points,) = self._session.run(["iris"], {"crop": batch})
-        except Exception as error:  # ONNX Runtime's exceptions have no common public base class
-            raise BackendError(f"the iris network failed: {cause_of(error)}") from error
+        (points,) = run_network(self._session, ["iris"], {"crop": batch}, "the iris network")
         centres, radii = [], []
         for matrix, iris in zip(to_crop, np.asarray(points, np.float64).reshape(2, 5, 3), strict=True):
             centre, *rim = (iris[:, :2] - 0.5) @ matrix[:, :2].T + matrix[:, 2]

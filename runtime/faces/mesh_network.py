@@ -15,12 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from base.errors import BackendError, PhotoError
-from base.text import cause_of
+from base.errors import PhotoError
 from runtime.faces.align import crop_matrix, cut_out, inverted, joined, resizing, shift
 from runtime.faces.face import Face
 from runtime.faces.mesh import FaceMesh
-from runtime.onnx_session import open_network
+from runtime.onnx_session import open_network, run_network
 from runtime.pixels import Pixels
 
 BUNDLED = Path(__file__).parents[1] / "data" / "face_mesh.onnx"
@@ -94,10 +93,9 @@ class MeshNetwork:
         to_photo = inverted(to_view)
         view = cut_out(photo, to_photo, SIDE, border=cv2.BORDER_CONSTANT)
         batch = np.ascontiguousarray(view.transpose(2, 0, 1)[None])
-        try:
-            points, score = self._session.run(["mesh", "presence"], {"crop": batch})
-        except Exception as error:  # ONNX Runtime's exceptions have no common public base class
-            raise BackendError(f"the face-landmark network failed: {cause_of(error)}") from error
+        points, score = run_network(
+            self._session, ["mesh", "presence"], {"crop": batch}, "the face-landmark network"
+        )
         found = np.asarray(points, np.float64).reshape(POINTS, 3)
         if not (np.isfinite(found).all() and score.item() >= PRESENT):
             return None

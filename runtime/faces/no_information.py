@@ -15,20 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace
+from runtime.faces.areas import Area, blurred, closed, grown, regions_of, softened
 from runtime.faces.covered import covered_map
 from runtime.faces.face import Face
 from runtime.faces.regions import FACE, GRID, crop_landmarks, region_masks
 from runtime.pixels import Map
-
-Area = NDArray[np.bool_]
-"""G×G."""
 
 FEATURES = ("eye", "brow", "nose", "lip")
 """Regions that filling cannot reconstruct."""
 SMOOTH = 1.0  # σ in grid pixels: evens out the noise of a scan before flatness is judged
 WHITE = 250.0  # lowest level of all channels at which film or sensor is blown out
 NEARLY_WHITE = 225.0  # lowest level of all channels at the soft edge of a blown-out area
-BRIGHT = 200.0  # lowest level of all channels of a possible highlight that is not quite blown out
 LEAST_COVER = 0.015  # smallest share of the face: a pupil or nostril is below 0.005
 LEAST_WHITE = 0.03  # a flash's highlight on a forehead is below this
 LEAST_GLARE = 0.045  # of eyes and brows: glare fills a spectacle lens
@@ -50,7 +47,6 @@ SOFT = 2.0  # σ in grid pixels of the transition around a hole
 ELSEWHERE = 0.01  # weight of a pixel outside the face as a source for filling
 SPECK = 2e-4  # smallest share of the crop that is examined
 LENS = 0.08  # share of the face's width by which spectacles extend beyond eyes and brows
-TELLING = 0.15  # share of the missing area that must lie in a region for the region to be named
 FILL_BLUR = 1 / 64  # σ relative to the size of the crop: smooths the pyramid's steps
 LIGHT = 0.7  # of the face's median brightness: darker pixels say nothing about its skin
 LEAST_SOURCE = 0.05  # share of the face that must be usable as a source for filling
@@ -88,17 +84,14 @@ def find_missing(aligned: AlignedFace, others: Iterable[Face] = ()) -> Missing |
     if not patch.any():
         return None
     size, unit = len(aligned.crop), scene.pixel
-    hole = _softened(_grown(patch, MARGIN * unit), unit)
+    hole = softened(grown(patch, MARGIN * unit), 2 * SOFT * unit, SOFT * unit)
     seen = patch & (white | (scene.covered >= HALF))
     fillable, sources = _fillable(scene, white, seen & covered, _heads(aligned, others, len(patch)))
-    parts = {region: float((mask * seen).sum()) for region, mask in scene.masks.items()}
-    most = sorted(FACE, key=lambda region: -parts[region])
-    total = sum(parts.values())
     causes = [name for name, there in (("covered", covered), ("blown out", white)) if there.any()]
     return Missing(
         hole=np.clip(_resized(hole, size), 0, 1),
         share=float((seen & scene.face).sum() / scene.face.sum()),
-        regions=tuple(r for r in most if parts[r] > TELLING * total) or (most[0],),
+        regions=regions_of(seen, scene.masks),
         cause=" and ".join(causes),
         fillable=np.clip(_resized(fillable, size), 0, 1),
         sources=_resized(sources, size),
@@ -201,10 +194,10 @@ def _fillable(scene: _Scene, white: Area, covered: Area, heads: Area) -> tuple[M
     unit = scene.pixel
     # A cover is filled with its soft edge; in blown-out areas the features are dark islands, which stay.
     bright = -_greatest(-scene.picture) >= NEARLY_WHITE
-    hole = _grown(covered, MARGIN * unit) | (_grown(white, MARGIN * unit) & bright)
+    hole = grown(covered, MARGIN * unit) | (grown(white, MARGIN * unit) & bright)
     hole &= scene.face & ~heads
     features = np.asarray(sum(scene.masks[name] for name in FEATURES) > np.float32(0.5))
-    beside = _grown(hole, 2 * SOFT * unit) | _grown(features, 2 * SOFT * unit) | heads
+    beside = grown(hole, 2 * SOFT * unit) | grown(features, 2 * SOFT * unit) | heads
     brightness = scene.picture.mean(axis=2)
     telling = scene.face & ~beside
     if telling.any():  # neither hair nor a deep shadow is skin
@@ -213,13 +206,8 @@ def _fillable(scene: _Scene, white: Area, covered: Area, heads: Area) -> tuple[M
     if (sources * scene.face).sum() < LEAST_SOURCE * scene.face.sum():
         return np.zeros_like(sources), sources
     kept = heads | (features & ~hole)
-    border = np.maximum(_blurred(kept, SOFT / 2 * unit), kept.astype(np.float32))
-    return _softened(hole, unit) * (1 - border), sources
-
-
-def _softened(area: Area, unit: float) -> Map:
-    """Return 1 in an area, falling to 0 around it."""
-    return np.maximum(_blurred(_grown(area, 2 * SOFT * unit), SOFT * unit), area.astype(np.float32))
+    border = np.maximum(blurred(kept, SOFT / 2 * unit), kept.astype(np.float32))
+    return softened(hole, 2 * SOFT * unit, SOFT * unit) * (1 - border), sources
 
 
 def _white(scene: _Scene, covered: Area) -> Area:
@@ -236,7 +224,7 @@ def _covered(scene: _Scene) -> Area:
     """Return the covers that the network recognises."""
     found = np.zeros_like(scene.face)
     least = LEAST_COVER * scene.face.sum()
-    possible = _closed(scene.covered >= POSSIBLE, GAP * scene.pixel)
+    possible = closed(scene.covered >= POSSIBLE, GAP * scene.pixel)
     for cover in _pieces(possible):
         inner = cover & (scene.covered >= HALF)
         core = inner & scene.face & (scene.covered >= SURE)
@@ -290,21 +278,6 @@ def _greatest(picture: NDArray[Any]) -> Map:
     """Return the maximum of three channels; NumPy is slow along such a short axis."""
     first, second, third = cv2.split(picture)
     return np.asarray(cv2.max(cv2.max(first, second), third), np.float32)
-
-
-def _grown(area: Area, radius: float) -> Area:
-    wide = 2 * max(1, round(radius)) + 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
-    return cv2.dilate(area.astype(np.uint8), disc) > 0
-
-
-def _closed(area: Area, radius: float) -> Area:
-    """Return an area with its gaps closed."""
-    return ~_grown(~_grown(area, radius), radius)
-
-
-def _blurred(area: Area, sigma: float) -> Map:
-    return np.asarray(cv2.GaussianBlur(area.astype(np.float32), (0, 0), sigma), np.float32)
 
 
 def _resized(picture: Map, size: int) -> Map:

@@ -21,15 +21,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from base.errors import BackendError, PackageError
-from base.text import one_line
+from base.errors import PackageError
 from engines.package import Package
 from runtime.faces.align import AlignedFace
 from runtime.faces.ellipsoids import Pose, head_pose
 from runtime.faces.parsed import ParsedFace
 from runtime.faces.regions import GRID, REGIONS, crop_landmarks, enlarged, region_masks
 from runtime.finish.noise import B3_SPLINE
-from runtime.onnx_session import open_network
+from runtime.onnx_session import open_network, run_network
 from runtime.pixels import Map, smoothstep
 
 Labels = NDArray[np.uint8]
@@ -113,10 +112,8 @@ class FaceParser:
             crop, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         )
         batch = np.ascontiguousarray(picture.transpose(2, 0, 1)[None] * 2 - 1, np.float32)
-        try:
-            return np.asarray(self._session.run(["scores"], {"crop": batch})[0][0], np.float32)
-        except Exception as error:  # ONNX Runtime's exceptions have no common public base class
-            raise BackendError(f"the face-parsing network failed: {one_line(str(error))}") from error
+        (scores,) = run_network(self._session, ["scores"], {"crop": batch}, "the face-parsing network")
+        return np.asarray(scores[0], np.float32)
 
 
 def open_parser(package: Package, *, threads: int | None = None) -> FaceParser | None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace, resizing
+from runtime.faces.areas import Area, disc, grown, regions_of, softened
 from runtime.faces.contours import soft_outlines
 from runtime.faces.mesh import CLOSED, LEFT_LID, RIGHT_LID
 from runtime.faces.regions import FACE, GRID, enlarged, region_masks_of
@@ -48,8 +49,6 @@ OPENED = 0.1
 """Share of closed lids whose difference tells that the network opened them."""
 GAP, MARGIN, SOFT = 4.0, 2.0, 1.0
 """In grid pixels: width of the gaps that are closed in an area, how far it is grown, and σ of its edge."""
-TELLING = 0.15
-"""Share of the covered area that must lie in a region for the region to be named."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +99,7 @@ def find_covered(
     firm = _beyond(photo, drawn, MOVED * unit + 2 * blur) > FIRM * allowed
     # Around what is firm, any difference from what was drawn, blurred alike, belongs to the thing.
     alike = cv2.GaussianBlur(drawn, (0, 0), blur) if blur else drawn
-    near = cv2.dilate(firm.astype(np.uint8), _disc(REACH * unit)) > 0
+    near = grown(firm, REACH * unit)
     slope = _slope(photo)
     found = np.zeros((grid, grid), bool)
     for area in _areas(near & (_beyond(photo, alike, 0) > allowed), GAP * unit):
@@ -113,18 +112,11 @@ def find_covered(
     share = float((found & face).sum() / face.sum())
     if not 0 < share <= MOST:
         return None
-    covered = {region: float((mask * found).sum()) for region, mask in masks.items()}
-    most = sorted(FACE, key=lambda region: -covered[region])
-    total = sum(covered.values())
-    return Covered(
-        enlarged(_softened(found, unit), size),
-        share,
-        tuple(region for region in most if covered[region] > TELLING * total) or (most[0],),
-        bool(opened),
-    )
+    soft = softened(found, (MARGIN + 2 * SOFT) * unit, SOFT * unit)
+    return Covered(enlarged(soft, size), share, regions_of(found, masks), bool(opened))
 
 
-def closed_lids(aligned: AlignedFace, grid: int) -> NDArray[np.bool_]:
+def closed_lids(aligned: AlignedFace, grid: int) -> Area:
     """Return the lids of closed eyes, G×G; nothing without a mesh."""
     lids = np.zeros((grid, grid), bool)
     if aligned.mesh is not None:
@@ -151,13 +143,12 @@ def _beyond(photo: Picture, drawn: Picture, reach: float) -> Map:
     """Return how far the photo's colours lie outside the range of those drawn within some pixels: levels."""
     own, other = (cv2.GaussianBlur(picture, (0, 0), SMOOTH) for picture in (photo, drawn))
     high = low = other
-    if wide := round(reach):
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * wide + 1, 2 * wide + 1))
-        high, low = cv2.dilate(other, disc), cv2.erode(other, disc)
+    if round(reach):
+        high, low = cv2.dilate(other, disc(reach)), cv2.erode(other, disc(reach))
     return np.asarray(np.maximum(np.maximum(own - high, low - own), 0).max(axis=2), np.float32)
 
 
-def _blur(photo: Picture, drawn: Picture, face: NDArray[np.bool_]) -> float:
+def _blur(photo: Picture, drawn: Picture, face: Area) -> float:
     """Return σ of the blur, in grid pixels, that brings the drawn contours closest to the photo."""
     own, other = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (photo, drawn))
     slope = _slope(drawn)
@@ -181,10 +172,9 @@ def _slope(picture: Picture) -> Map:
     return np.asarray(cv2.GaussianBlur(steepest, (0, 0), 1), np.float32)
 
 
-def _areas(found: NDArray[np.bool_], gap: float) -> Iterator[NDArray[np.bool_]]:
+def _areas(found: Area, gap: float) -> Iterator[Area]:
     """Yield the connected areas, with gaps closed and holes filled."""
-    disc = _disc(gap / 2)
-    closed = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_CLOSE, disc)
+    closed = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_CLOSE, disc(gap / 2))
     outlines, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     for outline in outlines:
         area = np.zeros_like(closed)
@@ -192,18 +182,7 @@ def _areas(found: NDArray[np.bool_], gap: float) -> Iterator[NDArray[np.bool_]]:
         yield area > 0
 
 
-def _edge(area: NDArray[np.bool_], slope: Map) -> float:
+def _edge(area: Area, slope: Map) -> float:
     """Return the median slope along the outline of an area."""
     outline = cv2.morphologyEx(area.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 0
     return float(np.median(slope[outline])) if outline.any() else 0.0
-
-
-def _softened(area: NDArray[np.bool_], unit: float) -> Map:
-    """Return 1 in an area and a little beyond it, falling to 0."""
-    grown = cv2.dilate(area.astype(np.float32), _disc((MARGIN + 2 * SOFT) * unit))
-    return np.maximum(cv2.GaussianBlur(grown, (0, 0), SOFT * unit), area).astype(np.float32)
-
-
-def _disc(radius: float) -> NDArray[np.uint8]:
-    wide = 2 * max(1, round(radius)) + 1
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide)), np.uint8)
