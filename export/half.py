@@ -7,16 +7,12 @@ FP16 ends at 65504. Values stored between two kernels, and the sums within a con
   reports it.
 - Styles are divided by σ = max|s| of the sample, so modulation never enlarges an activation.
 - Each output channel of a kernel is divided by its Σ|W|, times MASS. Hence a sum over the kernel, and any
-part of it
-  in any order, is at most MASS · BOUND = 64 000, even if an engine accumulates in FP16. (Divided by its own
-  maximum,
-  up to 9 · 1024 terms of that size could add up.)
+  part of it in any order, is at most MASS · BOUND = 64 000, even if an engine accumulates in FP16. (Divided
+  by its own maximum, up to 9 · 1024 terms of that size could add up.)
 - Blurs sum to 1 along rows and along columns, so they never exceed their input.
 - The divisors are multiplied back as one factor per sample and output channel. It can have any size, so it is
-computed
-  and applied in FP32, like bias and activation: an engine does all this in the kernel that reads the
-  convolution's
-  result and writes the activation.
+  computed and applied in FP32, like bias and activation: an engine does all this in the kernel that reads the
+  convolution's result and writes the activation.
 
 Underflow does no harm either: with Σ|W| = MASS a kernel of 9 · 1024 equal values has 0.007 in each, a hundred
 times the smallest normal number, and values below 6e-8 are negligible beside terms near 1.
@@ -29,9 +25,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from export.layers import Convolve, Doubling, Linear, Rgb, Same, doubled, total
+from export.layers import EPSILON, Convolve, Doubling, Linear, Rgb, Same, doubled, total
 
 BOUND = 1000.0
 """Largest magnitude of a stored activation."""
@@ -104,6 +101,20 @@ def halved_convolution(convolve: Convolve) -> tuple[Convolve, Tensor]:
     weights = own(convolve, Same).weights
     mass = total(mass_of(weight) for weight in weights)
     return Same(tuple(divided(weight, mass) for weight in weights)), mass / MASS
+
+
+def halved_style(style: Tensor, energy: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a style in FP16, divided by its largest magnitude, and the demodulation times a factor.
+
+    style   B×inputs
+    energy  outputs×inputs: ΣW² over the undivided kernel
+    factor  outputs
+    """
+    sigma = style.abs().amax(1, keepdim=True).clamp_min(TINY)
+    style = style / sigma
+    # d·σ = rsqrt(Σ(W s/σ)² + 1e-8/σ²)
+    root = torch.rsqrt(F.linear(style.square(), energy) + (EPSILON**0.5 / sigma).square())
+    return style.half(), factor * root
 
 
 def mass_of(weight: Tensor) -> Tensor:

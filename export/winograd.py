@@ -8,13 +8,16 @@ time: on a CPU. GPUs have faster algorithms of their own, and the rounding error
 precision.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from export.layers import Convolve, Same
+
+Layer = TypeVar("Layer")
 
 TILE = 4
 """Results along a tile's side."""
@@ -79,6 +82,15 @@ def quickened(convolve: Convolve, resolution: int) -> Convolve:
     if isinstance(convolve, Same) and _gains(convolve, resolution):
         return winograd(torch.cat(convolve.weights, 1))
     return convolve
+
+
+def quickened_layers(layers: tuple[Layer, ...], kind: type) -> tuple[Layer, ...]:
+    """Return a generator's layers, one at 4×4, then two at each resolution, those of a kind quickened."""
+
+    def quick(i: int, layer: Any) -> Any:
+        return replace(layer, convolve=quickened(layer.convolve, 4 * 2 ** ((i + 1) // 2)))
+
+    return tuple(quick(i, layer) if isinstance(layer, kind) else layer for i, layer in enumerate(layers))
 
 
 def winograd(weight: Tensor) -> Winograd:

@@ -24,8 +24,19 @@ from torch import Tensor
 
 from export.bilinear import BilinearDoubling, Edges, doubled
 from export.gfpgan.static import Biased, Convolution, Down, Head, Picture, Plain, StaticGfpgan, Styled, Up
-from export.half import MASS, TINY, Widened, divided, halved_blur, halved_convolution, mass_of, own, stored
-from export.layers import EPSILON, GAIN, LEAK, Convolve, Linear, modulated
+from export.half import (
+    MASS,
+    TINY,
+    Widened,
+    divided,
+    halved_blur,
+    halved_convolution,
+    halved_style,
+    mass_of,
+    own,
+    stored,
+)
+from export.layers import GAIN, LEAK, Convolve, Linear, modulated
 
 
 @dataclass(frozen=True)
@@ -76,14 +87,8 @@ class HalfStyled:
 
     def __call__(self, x: list[Tensor], w: Tensor) -> Tensor:
         """Return the activated convolution, FP16."""
-        style = self.affine(w)
-        sigma = style.abs().amax(1, keepdim=True).clamp_min(TINY)
-        style = style / sigma
-        # d·σ = rsqrt(Σ(W s/σ)² + 1e-8/σ²)
-        demodulation = self.factor * torch.rsqrt(
-            F.linear(style.square(), self.energy) + (EPSILON**0.5 / sigma).square()
-        )
-        out = self.convolve(modulated(x, style.half())).float() * demodulation[:, :, None, None] + self.bias
+        style, demodulation = halved_style(self.affine(w), self.energy, self.factor)
+        out = self.convolve(modulated(x, style)).float() * demodulation[:, :, None, None] + self.bias
         return stored(F.leaky_relu(out if self.noise is None else out + self.noise, LEAK))
 
 

@@ -15,7 +15,7 @@ from export.gpen.layout import TENSOR_NAMES, Layout, read_layout
 from export.gpen.network import Gpen
 from export.gpen.static import StaticGpen, Styled
 from export.restoring import Form, Parts, RestoringNetwork
-from export.winograd import quickened
+from export.winograd import quickened_layers
 
 PUBLISHED_LICENCE = (
     "none granted for commercial use: github.com/yangxy/GPEN names no licence of its weights (2026-11-26); "
@@ -61,15 +61,7 @@ def parts_of(net: StaticGpen) -> Parts:
 
 def quicken(net: StaticGpen) -> StaticGpen:
     """Return the same network with Winograd convolution in the layers where it is faster on a CPU."""
-    return replace(
-        net,
-        styled=tuple(
-            replace(layer, convolve=quickened(layer.convolve, 4 * 2 ** ((i + 1) // 2)))
-            if isinstance(layer, Styled)
-            else layer
-            for i, layer in enumerate(net.styled)
-        ),
-    )
+    return replace(net, styled=quickened_layers(net.styled, Styled))
 
 
 def _same(net: StaticGpen) -> StaticGpen:

@@ -9,17 +9,17 @@ from torch import Tensor
 from export.gpen.static import Stage, StaticGpen, Styled
 from export.half import (
     MASS,
-    TINY,
     Widened,
     divided,
     halved_blur,
     halved_convolution,
     halved_rgb,
+    halved_style,
     mass_of,
     own,
     stored,
 )
-from export.layers import EPSILON, GAIN, LEAK, Convolve, Linear, Rgb, blurred, modulated
+from export.layers import GAIN, LEAK, Convolve, Linear, Rgb, blurred, modulated
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,8 @@ class HalfStyled:
 
     def __call__(self, x: list[Tensor], w: Tensor, feature: Tensor) -> list[Tensor]:
         """Return the activated convolution and, beside it, the activated feature, both FP16."""
-        style = self.affine(w)
-        sigma = style.abs().amax(1, keepdim=True).clamp_min(TINY)
-        style = style / sigma
-        # d·σ = rsqrt(Σ(W s/σ)² + 1e-8/σ²)
-        demodulation = self.factor * torch.rsqrt(
-            F.linear(style.square(), self.energy) + (EPSILON**0.5 / sigma).square()
-        )
-        out = self.convolve(modulated(x, style.half()))
+        style, demodulation = halved_style(self.affine(w), self.energy, self.factor)
+        out = self.convolve(modulated(x, style))
         return [
             stored(F.leaky_relu(out.float() * demodulation[:, :, None, None] + self.bias, LEAK)),
             stored(F.leaky_relu(feature.float() * self.feature_gain + self.feature_bias, LEAK)),
