@@ -37,6 +37,11 @@ def run(command: Callable[[], int]) -> int:
         return INTERRUPTED
 
 
+def print_lines(*lines: object) -> None:
+    """Print lines on standard output, whatever their length."""
+    print(*lines, sep="\n")  # noqa: T201
+
+
 def progress_of(*columns: "ProgressColumn", console: "Console | None" = None) -> "Progress":
     """Return a progress bar with these columns: on a terminal only, and gone when it ends.
 

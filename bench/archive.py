@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 
 from base.command_line import needs_extra
+from base.setting import Range, option
 from bench.benchmark import Benchmark, Tick
 from bench.memory import peak_memory
-from bench.options import option, positive
 from bench.report import Report, counted, table
 from runtime.archive.estimate import written_time
 from runtime.archive.listing import Listed, list_photos, sample_of
@@ -40,15 +40,15 @@ _LARGEST = 12_000_000
 class ArchiveSettings:
     """The size of the archive, and who restores it."""
 
-    photos: int = option(6000, "Photos that are listed.", type=positive)
-    actors: int = option(8, "Actors that sleep at once.", type=positive)
+    photos: int = option(6000, "Photos that are listed.", range=Range(1))
+    actors: int = option(8, "Actors that sleep at once.", range=Range(1))
     faster: float = option(
         5.0,
         "How many times faster than real they are. Where Ray's own work is not small beside their sleep, the "
         "estimate is too low.",
-        type=float,
+        range=Range(0, above=True),
     )
-    sample: int = option(200, "Photos of which the estimate is made.", type=positive)
+    sample: int = option(200, "Photos of which the estimate is made.", range=Range(1))
 
 
 @dataclass(frozen=True)

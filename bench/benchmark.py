@@ -4,12 +4,12 @@ import argparse
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from base import command_line
 from base.command_line import progress_bar
 from base.files import write_atomically
-from bench import options
+from base.setting import add_options, option, options_of
 from bench.environment import environment, moment
 from bench.report import RESULTS, Report, record
 
@@ -21,12 +21,19 @@ Tick = Callable[[], None]
 """Called after each step."""
 
 
+def model() -> Any:
+    """Return the option that names a package: its folder, or a bundled name."""
+    return option(
+        None, "Use this package in place of the bundled default.", "--model", "--package", metavar="PACKAGE"
+    )
+
+
 @dataclass(frozen=True)
 class Benchmark(Generic[Settings]):
     """A command of `python -m bench` that measures something."""
 
     settings: type[Settings]
-    """Its options: a frozen dataclass whose fields are made by `bench.options`."""
+    """Its options: a frozen dataclass whose fields are made by `base.setting.option`."""
     steps: Callable[[Settings], int]
     """Return how many steps `measure` reports. Raises GpenEdgeError for settings that cannot be measured."""
     measure: Callable[[Settings, Tick], Report]
@@ -37,13 +44,13 @@ class Benchmark(Generic[Settings]):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Declare the command's options."""
-        options.add_options(parser, self.settings)
+        add_options(parser, self.settings)
         parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="Folder of the results.")
         parser.set_defaults(run=self._run)
 
     def _run(self, given: argparse.Namespace) -> int:
         failed = False
-        for settings in self.each(options.settings_of(given, self.settings)):
+        for settings in self.each(options_of(given, self.settings)):
             steps, before = self.steps(settings), moment()
             with progress_bar("measuring", steps) as tick:
                 report = self.measure(settings, tick)

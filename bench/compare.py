@@ -1,17 +1,16 @@
 """Compare two results of a benchmark."""
 
 import argparse
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from base import command_line
+from base import command_line, setting
 from base.errors import GpenEdgeError
+from base.setting import Range, option
 from base.text import cause_of, one_line
-from bench.options import between
 from bench.report import Measure, Row, Table, show
 
 GOT_WORSE = 1
@@ -172,18 +171,24 @@ def _name(path: Path) -> str:
     return one_line(path)
 
 
+@dataclass(frozen=True)
+class CompareSettings:
+    """Which results are compared."""
+
+    old: Path = option(None, "The result before.", "OLD.json", nargs=None)
+    new: Path = option(None, "The result after.", "NEW.json", nargs=None)
+    threshold: float = option(
+        0.05,
+        "Share by which a figure may get worse. If one gets worse by more than that and by more than the "
+        "runs' spread, the exit status is 1.",
+        range=Range(0, 1000),
+        metavar="SHARE",
+    )
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument("old", type=Path, metavar="OLD.json")
-    parser.add_argument("new", type=Path, metavar="NEW.json")
-    parser.add_argument(
-        "--threshold",
-        type=between(0, sys.float_info.max),
-        default=0.05,
-        metavar="SHARE",
-        help="Share by which a figure may get worse. If one gets worse by more than that and by more than "
-        "the runs' spread, the exit status is 1.",
-    )
+    setting.add_options(parser, CompareSettings)
     parser.set_defaults(run=_run)
 
 

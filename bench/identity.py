@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from base.errors import PhotoError
+from base.setting import Range, option
 from base.text import one_line
-from bench.benchmark import Benchmark, Tick
-from bench.options import between, listed, model, option, positive
+from bench.benchmark import Benchmark, Tick, model
 from bench.report import Measure, Report, Table, table
 from portraits.damage import Portrait
 from portraits.degradations import Degradation, degrade, named
@@ -38,15 +38,15 @@ TONES = ("lightest third", "middle third", "darkest third")
 class IdentitySettings:
     """What is restored and measured."""
 
-    portraits: Path = option(None, "Folder of square, aligned portraits.", "PORTRAITS", type=Path, nargs=None)
+    portraits: Path = option(None, "Folder of square, aligned portraits.", "PORTRAITS", nargs=None)
     package: str | None = model()
-    first: int = option(0, "Number of the first portrait to take, by name.", type=int)
-    limit: int | None = option(None, "Take so many portraits at most.", type=positive)
-    bound: float = option(SAME_PERSON, "The bound of --same-person.", type=between(0, 1))
-    categories: tuple[str, ...] = option(
-        DAMAGES, "Measure these degradations: NAME[,NAME].", type=listed(str)
+    first: int = option(0, "Number of the first portrait to take, by name.", range=Range(0))
+    limit: int | None = option(None, "Take so many portraits at most.", range=Range(1))
+    bound: float = option(SAME_PERSON, "The bound of --same-person.", range=Range(0, 1))
+    categories: tuple[str, ...] = option(DAMAGES, "Measure these degradations: NAME[,NAME].")
+    size: int = option(
+        512, "Side to which the portraits are resized before they are damaged.", range=Range(1)
     )
-    size: int = option(512, "Side to which the portraits are resized before they are damaged.", type=positive)
 
 
 @dataclass(frozen=True)

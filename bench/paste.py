@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from base.setting import Range, option
 from bench import timing
 from bench.benchmark import Benchmark, Tick
-from bench.options import option, positive
 from bench.report import Report, counted, of_times, table
 from runtime.faces.align import TEMPLATES, align
 from runtime.faces.face import Face
@@ -26,7 +26,7 @@ ALLOWED = 0.2
 class PasteSettings:
     """How often a face is pasted."""
 
-    runs: int = option(15, "Runs with each photo, in turns.", type=positive)
+    runs: int = option(15, "Runs with each photo, in turns.", range=Range(1))
 
 
 def steps(settings: PasteSettings) -> int:

@@ -8,9 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from base import command_line
-from base.command_line import progress_bar
+from base import command_line, setting
+from base.command_line import print_lines, progress_bar
 from base.errors import PhotoError
+from base.setting import option
+from bench.benchmark import model
 from bench.scenario_photos import SCENARIOS
 from bench.sheet import write_sheet
 from portraits.damage import Portrait
@@ -30,11 +32,11 @@ AROUND = 1.25
 class ScenarioSettings:
     """The portraits to use, and the package that restores them."""
 
-    output: Path
-    """Folder of the sheets."""
-    portraits: tuple[Path, ...] = ()
-    """Square photos of one face; none is the astronaut of scikit-image."""
-    package: str | Path | None = None
+    portraits: tuple[Path, ...] = option(
+        (), "Square photos of one face, in place of an astronaut.", "portraits", nargs="*"
+    )
+    output: Path = option(Path("scenarios"), "Folder of the sheets.", "-o", "--output")
+    package: str | None = model()
 
 
 def steps(settings: ScenarioSettings) -> int:
@@ -102,23 +104,13 @@ def _around(face: Face, picture: Portrait) -> Portrait:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument(
-        "portraits", type=Path, nargs="*", help="Square photos of one face, in place of an astronaut."
-    )
-    parser.add_argument(
-        "--model",
-        "--package",
-        dest="package",
-        metavar="PACKAGE",
-        help="Use this package in place of the bundled default.",
-    )
-    parser.add_argument("-o", "--output", type=Path, default=Path("scenarios"), help="Folder of the sheets.")
+    setting.add_options(parser, ScenarioSettings)
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    settings = ScenarioSettings(options.output, tuple(options.portraits), options.package)
+    settings = setting.options_of(options, ScenarioSettings)
     with progress_bar("scenarios", steps(settings)) as tick:
         sheets = write_scenarios(settings, tick)
-    print(*sheets, sep="\n")  # noqa: T201
+    print_lines(*sheets)
     return command_line.DONE

@@ -1,48 +1,33 @@
 """Options that the commands share: the portraits and how the networks run."""
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from base.errors import SettingsError
+from base.setting import Range, option
+from portraits.reading import LEAST
 from runtime.faces.detect import Detector, open_detector
 
 
-def add_portraits(parser: argparse.ArgumentParser) -> None:
-    """Add the options for the portraits and for running the networks."""
-    add = parser.add_argument
-    add("--images", type=Path, required=True, metavar="DIR", help="Folder of photos with at least 8 faces.")
-    add(
-        "--aligned",
-        action="store_true",
-        help="The pictures are square crops, already aligned for the network.",
+@dataclass(frozen=True)
+class Portraits:
+    """The portraits, and how the networks run."""
+
+    images: Path = option(None, "Folder of photos with at least 8 faces.", required=True, metavar="DIR")
+    aligned: bool = option(False, "The pictures are square crops, already aligned for the network.")
+    detector: Path | None = option(
+        None, "YuNet face detector to use instead of CenterFace.", metavar="YUNET.onnx"
     )
-    add(
-        "--detector",
-        type=Path,
-        metavar="YUNET.onnx",
-        help="YuNet face detector to use instead of CenterFace.",
+    seed: int = option(0, "Seed for the damage that is applied to the portraits.", range=Range(0))
+    threads: int | None = option(
+        None, "CPU threads for the networks. (default: one per core)", range=Range(1), metavar="N"
     )
-    add("--seed", type=int, default=0, help="Seed for the damage that is applied to the portraits.")
-    add("--threads", type=int, metavar="N", help="CPU threads for the networks. (default: one per core)")
 
 
-def add_limit(parser: argparse.ArgumentParser, default: int) -> None:
-    """Add the option that limits how many portraits of a large folder are used."""
-    about = "Largest number of faces to use."
-    parser.add_argument("--portraits", type=int, default=default, metavar="N", help=about)
-
-
-def check(options: argparse.Namespace, *, least: int = 1) -> None:
-    """Raise SettingsError if a number is out of range.
-
-    least  smallest number of portraits
-    """
-    if options.threads is not None and options.threads < 1:
-        raise SettingsError(f"--threads {options.threads}: give 1 or more")
-    if options.seed < 0:
-        raise SettingsError(f"--seed {options.seed}: give 0 or more")
-    if getattr(options, "portraits", least) < least:
-        raise SettingsError(f"--portraits {options.portraits}: give {least} or more")
+def limit(default: int) -> Any:
+    """Return the option that limits how many portraits of a large folder are used."""
+    return option(default, "Largest number of faces to use.", range=Range(LEAST), metavar="N")
 
 
 def detector_of(options: argparse.Namespace) -> Detector | None:

@@ -8,17 +8,17 @@ from typing import get_args
 from rich.console import Console
 
 from base import command_line
+from base.command_line import print_lines
 from base.command_parser import CommandParser
 from base.errors import EngineError
+from base.setting import add_options, options_of
 from base.text import one_line
-from engines.builder import DEFAULT_MAX_BATCH, EngineOptions, engine_for, resolve
+from engines.builder import EngineOptions, engine_for, resolve
 from engines.cache import EngineCache, Entry
 from engines.engine_files import ENGINE
 from engines.inspection import engine_report, engines_table, package_report
 from engines.package import REQUIRED, GraphName, open_package
 from engines.progress import shown
-from engines.targets import parse_targets
-from engines.tensorrt_api import RuntimeName
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -75,31 +75,7 @@ def _add_build(commands: "argparse._SubParsersAction[CommandParser]") -> None:
     build.set_defaults(command=_build)
     add = build.add_argument
     add("package", metavar="PACKAGE", help="Package folder, or name of a bundled package.")
-    add(
-        "--runtime",
-        choices=get_args(RuntimeName),
-        metavar="tensorrt|rtx",
-        help="Runtime of the engines. (default: tensorrt if it is installed and finds a GPU, otherwise rtx)",
-    )
-    add(
-        "--max-batch",
-        type=int,
-        default=DEFAULT_MAX_BATCH,
-        metavar="N",
-        help="Largest number of faces per batch.",
-    )
-    add(
-        "--target",
-        metavar="sm_75,sm_89,…",
-        help="Compute capabilities to build for (TensorRT-RTX only); no GPU is needed.",
-    )
-    add(
-        "--portable",
-        action="store_true",
-        help="Build one engine for Ampere and all newer GPUs; it is slightly slower.",
-    )
-    add("--workspace", type=int, metavar="MiB", help="Upper limit on the scratch memory of a layer.")
-    add("--device", type=int, default=0, metavar="N", help="Index of the GPU. (default: 0)")
+    add_options(build, EngineOptions)
     add(
         "--graphs",
         metavar="NAMES",
@@ -111,8 +87,6 @@ def _add_build(commands: "argparse._SubParsersAction[CommandParser]") -> None:
         metavar="DIR",
         help="Also copy the engines to this folder, to move them to another machine with the package.",
     )
-    add("--rebuild", action="store_true", help="Rebuild engines that are already in the cache.")
-    add("-v", "--verbose", action="store_true", help="Show TensorRT's own messages.")
 
 
 def _add_compare(commands: "argparse._SubParsersAction[CommandParser]") -> None:
@@ -163,8 +137,7 @@ def _compare(options: argparse.Namespace) -> int:
     for graph in found:
         if graph.parts and graph.layers:
             console.print(layers_table(graph))
-    for line in verdict(found, options.runtime):
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    print_lines(*verdict(found, options.runtime))
     return int(any(graph.parts for graph in found))
 
 
@@ -173,20 +146,8 @@ def _build(options: argparse.Namespace) -> int:
     graphs = _graphs(options.graphs) or package.manifest.required
     for graph in graphs:
         package.graph(graph)
-    resolved = resolve(
-        EngineOptions(
-            runtime=options.runtime,
-            targets=parse_targets(options.target) if options.target is not None else (),
-            max_batch=options.max_batch,
-            portable=options.portable,
-            workspace_mib=options.workspace,
-            device=options.device,
-            exact=True,
-            rebuild=options.rebuild,
-            verbose=options.verbose,
-        )
-    )
-    if options.runtime is None and not resolved.api.tunes and resolved.gpu is None and not options.target:
+    resolved = resolve(options_of(options, EngineOptions, exact=True))
+    if options.runtime is None and not resolved.api.tunes and resolved.gpu is None and not options.targets:
         Console(stderr=True).print(
             "no working GPU was found, so TensorRT-RTX engines are built for Ampere and all newer GPUs; "
             "--target names others, and --runtime rtx builds without this message",
@@ -206,9 +167,7 @@ def _build(options: argparse.Namespace) -> int:
             f"the cache's limit of {cache.limit >> 20} MiB is less than this package's engines need: "
             f"{', '.join(gone)} did not fit and were deleted; raise $GPEN_EDGE_CACHE_MIB"
         )
-    console = _console()
-    for path in paths:
-        console.print(str(path), soft_wrap=True, markup=False, highlight=False)
+    print_lines(*paths)
     return command_line.DONE
 
 
@@ -232,13 +191,12 @@ def _graphs(names: str | None) -> tuple[GraphName, ...] | None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    cache, console = EngineCache(), _console()
+    cache = EngineCache()
     entries = cache.entries()
     if entries:
-        console.print(engines_table(entries))
+        _console().print(engines_table(entries))
     total = sum(entry.size for entry in entries)
-    line = f"{len(entries)} engines, {total / 2**20:.1f} of {cache.limit >> 20} MiB in {cache.folder}"
-    console.print(line, soft_wrap=True, markup=False, highlight=False)
+    print_lines(f"{len(entries)} engines, {total / 2**20:.1f} of {cache.limit >> 20} MiB in {cache.folder}")
     return command_line.DONE
 
 
@@ -265,7 +223,7 @@ def _delete(options: argparse.Namespace) -> int:
         raise EngineError(f"the cache has no {one_line(what)}: python -m engines list shows what it has")
     cache.delete(meant)
     freed = sum(entry.size for entry in meant) / 2**20
-    _console().print(f"{len(meant)} engines deleted, {freed:.1f} MiB freed", highlight=False)
+    print_lines(f"{len(meant)} engines deleted, {freed:.1f} MiB freed")
     return command_line.DONE
 
 
@@ -283,8 +241,7 @@ def _engine_file(cache: EngineCache, what: str) -> Path | None:
 def _import(options: argparse.Namespace) -> int:
     cache = EngineCache()
     records = cache.take_in(options.folder)
-    line = f"{len(records)} engines taken into {cache.folder}"
-    _console().print(line, soft_wrap=True, markup=False, highlight=False)
+    print_lines(f"{len(records)} engines taken into {cache.folder}")
     return command_line.DONE
 
 

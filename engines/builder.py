@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from base.errors import EngineError, PackageError
+from base.setting import Range, option
 from engines import tensorrt_api
 from engines.build_process import build_apart
 from engines.cache import CachedEngine, EngineCache
@@ -16,7 +17,7 @@ from engines.construction import BuildRequest
 from engines.gpu import Gpu, find_gpu
 from engines.package import GraphName, Package
 from engines.record import EngineKey, EngineRecord
-from engines.targets import AMPERE_PLUS, check_targets, covers, of_gpu
+from engines.targets import AMPERE_PLUS, check_targets, covers, of_gpu, parse_targets
 from engines.tensorrt_api import RuntimeName, Severity, TensorRt
 
 DEFAULT_MAX_BATCH = 8
@@ -33,25 +34,31 @@ consequence.
 class EngineOptions:
     """Which engines to build, and how."""
 
-    runtime: RuntimeName | None = None
-    """None selects TensorRT if it is installed and finds a GPU, otherwise TensorRT-RTX."""
-    targets: tuple[str, ...] = ()
-    """Compute capabilities such as `sm_89` (TensorRT-RTX only); none means this machine's GPU, or portable.
-    """
-    max_batch: int = DEFAULT_MAX_BATCH
-    """Largest batch of faces that an engine is built for."""
-    portable: bool = False
-    """Build one engine for Ampere and all newer GPUs, which is TensorRT-RTX's default."""
-    workspace_mib: int | None = None
-    """Upper limit on a layer's scratch memory, while building and running. Not part of an engine's identity.
-    """
-    device: int = 0
+    runtime: RuntimeName | None = option(
+        None,
+        "Runtime of the engines. (default: tensorrt if it is installed and finds a GPU, otherwise rtx)",
+        metavar="tensorrt|rtx",
+    )
+    targets: tuple[str, ...] = option(
+        (),
+        "Compute capabilities to build for (TensorRT-RTX only); no GPU is needed.",
+        "--target",
+        parse=parse_targets,
+        metavar="sm_75,sm_89,…",
+    )
+    max_batch: int = option(
+        DEFAULT_MAX_BATCH, "Largest number of faces per batch.", range=Range(1, MOST_BATCH), metavar="N"
+    )
+    portable: bool = option(False, "Build one engine for Ampere and all newer GPUs; it is slightly slower.")
+    workspace_mib: int | None = option(
+        None, "Upper limit on the scratch memory of a layer.", "--workspace", range=Range(1), metavar="MiB"
+    )
+    """Not part of an engine's identity."""
+    device: int = option(0, "Index of the GPU. (default: 0)", range=Range(0), metavar="N")
     exact: bool = False
     """Accept no cached engine of another max batch, or of another target that also covers this GPU."""
-    rebuild: bool = False
-    """Build even if the cache has the engine."""
-    verbose: bool = False
-    """Pass TensorRT's own messages on to standard error."""
+    rebuild: bool = option(False, "Rebuild engines that are already in the cache.")
+    verbose: bool = option(False, "Show TensorRT's own messages.", "-v", "--verbose")
 
 
 @dataclass(frozen=True)
@@ -103,10 +110,6 @@ def resolve(options: EngineOptions) -> ResolvedOptions:
 
     Raises EngineError if the runtime is not installed, lacks the GPU it needs, or does not support a target.
     """
-    if not 1 <= options.max_batch <= MOST_BATCH:
-        raise EngineError(f"max batch {options.max_batch} is outside 1 … {MOST_BATCH}")
-    if options.workspace_mib is not None and options.workspace_mib < 1:
-        raise EngineError(f"workspace {options.workspace_mib} MiB is not a size: give 1 or more")
     if options.targets and options.portable:
         raise EngineError("--portable and --target contradict each other: give only one of them")
     gpu = find_gpu(options.device)

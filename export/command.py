@@ -16,7 +16,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from base import command_line
-from base.command_line import progress_of
+from base.command_line import print_lines, progress_of
 from base.command_parser import CommandParser
 from engines.package import GraphName, Loop, Package
 from export import parsing
@@ -116,26 +116,13 @@ def _export(options: argparse.Namespace) -> int:
             overwrite=options.overwrite,
             progress=lambda step: bar.update(task, advance=1, description=step),
         )
-    console = Console()
-    manifest = package.manifest
-    console.print(
-        manifest.summary,
-        f"package: {package.folder}",
-        sep="\n",
-        soft_wrap=True,
-        markup=False,
-        highlight=False,
-    )
-    console.print(_table(package, parities))
+    print_lines(package.manifest.summary, f"package: {package.folder}")
+    Console().print(_table(package, parities))
     folder = shlex.quote(str(package.folder))
-    console.print(
+    print_lines(
         f"restore: python -m runtime.restore photo.jpg -o restored.jpg --model {folder}",
         f"next: python -m calibration latents {folder} --images PORTRAITS measures which loop suits it",
         f"for a GPU: python -m engines build {folder}",
-        sep="\n",
-        soft_wrap=True,
-        markup=False,
-        highlight=False,
     )
     return command_line.DONE
 

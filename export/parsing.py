@@ -8,6 +8,7 @@ import torch
 from rich.console import Console
 
 from base import command_line
+from base.command_line import print_lines
 from base.errors import PackageError
 from base.files import sha256
 from engines.package import Package, Source, changed_package, open_package, write_manifest
@@ -93,15 +94,11 @@ def _run(options: argparse.Namespace) -> int:
             overwrite=options.overwrite,
         )
     (port,) = package.manifest.graphs["parsing"].inputs
-    Console().print(
+    print_lines(
         f"{package.manifest.name}: parsing.onnx added, {port.shape[-1]}×{port.shape[-1]} pixels",
         f"package: {package.folder}",
         f"largest difference from the published network: {differs.random:.1e} over noise, "
         f"{differs.real:.1e} over a portrait",
-        sep="\n",
-        soft_wrap=True,
-        markup=False,
-        highlight=False,
     )
     return command_line.DONE
 

@@ -9,14 +9,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from base.command_line import DONE, run
+from base.command_line import DONE, print_lines, run
 from base.command_parser import CommandParser
-from base.errors import PhotoError, SettingsError
+from base.errors import PhotoError
 from base.files import write_json
+from base.setting import add_options
 from base.text import one_line
-from runtime.commands.options import add_detector, add_max_megapixels, add_setting
+from runtime.commands.options import add_detector, add_setting
 from runtime.commands.overwriting import Source, Target, check_targets
-from runtime.commands.restored_photo import check_megapixels
+from runtime.commands.photo_options import PhotoOptions
 from runtime.faces.align import align, cut_out, inverted, joined, scaled
 from runtime.faces.iris import IrisNetwork
 from runtime.network.backends import BackendName
@@ -24,6 +25,7 @@ from runtime.photo.reader import read_photo
 from runtime.pixels import Pixels
 from runtime.quick_checks import SIDE, Finding, check_face, find_places
 from runtime.restorer import Restorer
+from runtime.settings.config_file import check_run
 from runtime.settings.presets import preset
 from runtime.settings.settings import SETTINGS, RestoreSettings, Upscale
 from runtime.sheets.quick_checks import CheckedFace, write_check_sheet
@@ -58,7 +60,7 @@ def parser() -> CommandParser:
     for name in ("face", "template"):
         add_setting(parser, SETTINGS[name])
     add_detector(parser)
-    add_max_megapixels(parser)
+    add_options(parser, PhotoOptions, only=["max_megapixels"])
     add("--model", metavar="PACKAGE", help="Package for the classic restoration. (default: default)")
     add(
         "--backend",
@@ -72,9 +74,7 @@ def parser() -> CommandParser:
 
 
 def _check(options: argparse.Namespace) -> int:
-    check_megapixels(options.max_megapixels)
-    if options.threads is not None and options.threads < 1:
-        raise SettingsError(f"--threads {options.threads}: give 1 or more")
+    check_run(None, options.threads, None)
     chosen = options.face or "all"
     _check_targets(options)
     for path in filter(None, (options.output, options.json)):
@@ -92,8 +92,7 @@ def _check(options: argparse.Namespace) -> int:
         raise PhotoError(
             f"no sufficiently large face was found in {one_line(options.before)}: there is nothing to check"
         )
-    for line in check_lines(faces, shutil.get_terminal_size().columns):
-        print(line)  # noqa: T201
+    print_lines(*check_lines(faces, shutil.get_terminal_size().columns))
     if options.output:
         write_check_sheet(options.output, faces)
     if options.json:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from dataclasses import replace
 
-from base.command_line import DONE, SOME_FAILED, run
+from base.command_line import DONE, SOME_FAILED, print_lines, run
 from base.files import sweep
 from base.text import one_line
 from runtime.commands.batch import run_jobs, show, with_progress
@@ -13,7 +13,6 @@ from runtime.commands.options import RunOptions, checked_run_options, open_resto
 from runtime.commands.paths import check_paths
 from runtime.commands.report import Header, describe_run
 from runtime.commands.report_journal import Earlier, read_earlier
-from runtime.commands.restored_photo import check_megapixels
 from runtime.commands.restoring import Steps, read
 from runtime.commands.run_record import RunRecord
 from runtime.restorer import Restorer
@@ -35,7 +34,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _restore(options: argparse.Namespace) -> int:
-    check_megapixels(options.max_megapixels)
     wanted = checked_run_options(options)
     earlier = read_earlier(options.report) if options.resume and options.report else Earlier()
     jobs = _planned(options, earlier)
@@ -107,8 +105,7 @@ def _show_choices(options: argparse.Namespace, wanted: RunOptions, restorer: Res
     if not shown:
         show(f"{one_line(path.name)}: no face found that would be restored")
     if options.list_faces:
-        for line in face_table(found, wanted.resolved.settings):
-            print(line)  # noqa: T201
+        print_lines(*face_table(found, wanted.resolved.settings))
         write_face_sheet(options.list_faces, photo, found)
     if options.compare_presets and shown:
         compared = candidates(wanted.config, wanted.resolved, shown)

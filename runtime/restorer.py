@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 
 from base.errors import PhotoError, SettingsError
 from base.text import cause_of, one_line
@@ -274,7 +273,5 @@ class Restorer:
     def __enter__(self) -> "Restorer":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, get_args
 
 from base.command_line import DONE, INTERRUPTED, needs_extra, run
 from base.command_parser import CommandParser
+from base.setting import add_options, options_of
 from base.text import one_line, utf8
 from runtime.commands.options import (
     RunOptions,
-    add_accept_damaged,
     add_config,
     add_machine,
-    add_max_megapixels,
-    add_privacy,
     add_provenance,
     add_settings,
     given_settings,
@@ -28,10 +26,10 @@ from runtime.commands.options import (
     provenance_of,
     run_options,
 )
-from runtime.hotfolder.folders import RESERVED, Originals, holding
+from runtime.hotfolder.folders import RESERVED, holding
 from runtime.hotfolder.log import Log, LogFormat
 from runtime.hotfolder.preset_folders import SettingsFor, preset_by_folder
-from runtime.hotfolder.rules import RULES, Rules
+from runtime.hotfolder.rules import Rules
 from runtime.restorer import Restorer
 from runtime.settings.resolved import lines, resolve_settings
 
@@ -45,27 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
     return run(lambda: _watch(parser().parse_args(arguments)))
 
 
-_RULES: dict[str, tuple[type, str, str]] = {
-    "settle": (float, "S", "Seconds for which a file must not change before it is taken."),
-    "rescan": (float, "S", "Seconds after which the folder is searched even without file events."),
-    "queue": (int, "N", "The largest number of photos held in memory; others wait in the folder."),
-    "retries": (int, "N", "How often a photo is tried again after a failure that may pass."),
-    "backoff": (float, "S", "Seconds before the first retry; doubled each time, up to a minute."),
-    "crashes": (
-        int,
-        "N",
-        "Give up on a photo after the process has crashed this many times while restoring it.",
-    ),
-}
-
-
 def parser() -> CommandParser:
     """Return the parser of the command line."""
     parser = CommandParser(
         prog="python -m runtime.watch",
         description="Restore every photo that arrives in a folder, each exactly once.",
     )
-    default = Rules()
     add = parser.add_argument
     add(
         "photos",
@@ -79,25 +62,9 @@ def parser() -> CommandParser:
         metavar="OUT",
         help="The folder for results; originals go to OUT/done/, what cannot be restored to OUT/failed/.",
     )
-    add(
-        "--originals",
-        choices=get_args(Originals),
-        default=default.originals,
-        metavar="move|leave",
-        help="What happens to originals: move them to OUT/done/, or leave them where they are.",
-    )
-    add("--once", action="store_true", help="End when all photos in the folder are done.")
-    add_max_megapixels(parser)
-    add("--compare", type=Path, metavar="FOLDER", help="A folder for a before/after sheet of each photo.")
-    add_accept_damaged(parser)
-    add_privacy(parser)
+    add_options(parser, Rules)
     add_provenance(parser)
     add_config(parser)
-
-    group = parser.add_argument_group("when and how often")
-    for name, (kind, metavar, about) in _RULES.items():
-        flag = "--" + name.replace("_", "-")
-        group.add_argument(flag, type=kind, default=getattr(default, name), metavar=metavar, help=about)
 
     add = parser.add_argument_group("logs, health and metrics").add_argument
     add(
@@ -113,13 +80,6 @@ def parser() -> CommandParser:
         metavar="FILE",
         help="The file for the heartbeat. (default: OUT/.watch/heartbeat.json, which only this user can "
         "read)",
-    )
-    add(
-        "--heartbeat-every",
-        type=float,
-        metavar="S",
-        default=default.heartbeat_every,
-        help="Seconds between two heartbeats.",
     )
     add(
         "--metrics-port",
@@ -143,7 +103,7 @@ def _watch(options: argparse.Namespace) -> int:
     from runtime.hotfolder.watcher import Watcher
     from runtime.warm_restorer import WarmRestorer
 
-    rules = Rules(**{name: getattr(options, name) for name in RULES})
+    rules = options_of(options, Rules)
     wanted = run_options(options)
     presets = {
         name: resolve_settings(wanted.config, given_settings(options), name) for name in wanted.config.presets

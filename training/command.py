@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from base import command_line
-from base.command_line import progress_bar
+from base.command_line import print_lines, progress_bar
 from base.command_parser import CommandParser
+from base.setting import add_options, options_of
 from runtime.faces.detect import open_detector
 from training import checkpoints
 from training.config import read_config
@@ -48,7 +49,6 @@ def train(arguments: list[str] | None) -> int:
 
 
 def _add_prepare(parser: argparse.ArgumentParser) -> None:
-    usual = Filter()
     add = parser.add_argument
     add("photos", type=Path, help="Folder of photos, searched recursively.")
     add(
@@ -59,26 +59,7 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
         help="Folder for the portraits; finished ones are not redone.",
     )
     add("--detector", type=Path, help="YuNet file to use instead of the bundled detector.")
-    add("--score", type=float, default=usual.score, help="Lowest detector score.")
-    add(
-        "--scale",
-        type=float,
-        default=usual.scale,
-        help="Smallest number of photo pixels per portrait pixel.",
-    )
-    add(
-        "--outside",
-        type=float,
-        default=usual.outside,
-        help="Largest share that may lie outside the photo.",
-    )
-    add("--sharpness", type=float, default=usual.sharpness, help="Least sharpness.")
-    add(
-        "--apart",
-        type=int,
-        default=usual.apart,
-        help="Smallest number of differing hash bits between two portraits.",
-    )
+    add_options(parser, Filter)
     parser.set_defaults(command=_prepare)
 
 
@@ -126,7 +107,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def _prepare(options: argparse.Namespace) -> int:
-    wanted = Filter(options.score, options.scale, options.outside, options.sharpness, options.apart)
+    wanted = options_of(options, Filter)
     jobs, detector = find_photos(options.photos), open_detector(options.detector)
     with progress_bar("preparing", len(jobs)) as tick:
         index = prepare(jobs, options.output, detector, wanted, tick)
@@ -161,13 +142,13 @@ def _run(options: argparse.Namespace) -> int:
         start=options.start,
         wake=options.wake,
     )
-    Console().print(f"weights: {weights}", soft_wrap=True)
+    print_lines(f"weights: {weights}")
     return command_line.DONE
 
 
 def _split(options: argparse.Namespace) -> int:
     parts = checkpoints.split(options.folder, options.part_mib, output=options.output, light=options.light)
-    Console().print(f"{len(parts)} parts: {parts[0]} to {parts[-1].name}", soft_wrap=True)
+    print_lines(f"{len(parts)} parts: {parts[0]} to {parts[-1].name}")
     return command_line.DONE
 
 
@@ -175,7 +156,7 @@ def _pack(options: argparse.Namespace) -> int:
     from training.packing import pack
 
     size = pack(options.portraits, options.output, options.edge, options.quality)
-    Console().print(f"{options.output}: {size / 2**20:.1f} MiB", soft_wrap=True)
+    print_lines(f"{options.output}: {size / 2**20:.1f} MiB")
     return command_line.DONE
 
 
@@ -183,7 +164,7 @@ def _pack_photos(options: argparse.Namespace) -> int:
     from training.photo.packing import pack_photos
 
     size = pack_photos(options.photos, options.output, options.quality)
-    Console().print(f"{options.output}: {size / 2**20:.1f} MiB", soft_wrap=True)
+    print_lines(f"{options.output}: {size / 2**20:.1f} MiB")
     return command_line.DONE
 
 
@@ -193,10 +174,10 @@ def _photo(options: argparse.Namespace) -> int:
     file = train_photo_network(
         options.pack, options.output, options.minutes, batch=options.batch, device=options.device
     )
-    Console().print(f"weights: {file}", soft_wrap=True)
+    print_lines(f"weights: {file}")
     return command_line.DONE
 
 
 def _join(options: argparse.Namespace) -> int:
-    Console().print(f"checkpoint: {checkpoints.join(options.folder)}", soft_wrap=True)
+    print_lines(f"checkpoint: {checkpoints.join(options.folder)}")
     return command_line.DONE

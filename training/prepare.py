@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from base.errors import GpenEdgeError, PhotoError, SettingsError
 from base.files import write_atomically, write_json
+from base.setting import Range, option
 from portraits.damage import Portrait
 from runtime.faces.align import align
 from runtime.faces.detect import Detector
 from runtime.faces.face import Face
 from runtime.photo.reader import read_photo
-from runtime.pixels import Matrix
+from runtime.pixels import Matrix, eight_bit
 
 INDEX = "prepared.json"
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
@@ -42,25 +43,19 @@ SAVE_EVERY = 50
 """Number of photos between two writes of the index."""
 
 
-class Filter(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Filter:
     """The requirements for a portrait."""
 
-    score: float = 0.6
-    """Lowest score of the detector."""
-    scale: float = 0.8
-    """Smallest number of photo pixels per crop pixel, along each axis: below 1 the crop is enlarged."""
-    outside: float = 0.12
-    """Largest share of the crop that may lie outside the photo."""
-    sharpness: float = 5.5
-    """Smallest mean slope of the face's inner part, in 8-bit levels per pixel of a crop of 256."""
-    apart: int = 6
-    """Smallest number of the 64 bits in which two portraits' hashes must differ."""
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.score <= 1 and 0 <= self.outside <= 1 and 0 <= self.apart <= 64):
-            raise SettingsError("score and outside must be 0 to 1, apart 0 to 64")
-        if not (self.scale >= 0 and self.sharpness >= 0):
-            raise SettingsError("scale and sharpness must be 0 or more")
+    score: float = option(0.6, "Lowest detector score.", range=Range(0, 1))
+    scale: float = option(0.8, "Smallest number of photo pixels per portrait pixel.", range=Range(0))
+    """Along each axis: below 1 the crop is enlarged."""
+    outside: float = option(0.12, "Largest share that may lie outside the photo.", range=Range(0, 1))
+    sharpness: float = option(5.5, "Least sharpness.", range=Range(0))
+    """Mean slope of the face's inner part, in 8-bit levels per pixel of a crop of 256."""
+    apart: int = option(
+        6, "Smallest number of differing hash bits between two portraits, of 64.", range=Range(0, 64)
+    )
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -147,7 +142,7 @@ def _decide(
         pixels = read_photo(job.path).pixels
     except GpenEdgeError:
         return (Decision(UNREADABLE),)
-    photo = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
+    photo = eight_bit(pixels)
     faces = detector.detect(photo)
     if not faces:
         return (Decision(NO_FACE),)

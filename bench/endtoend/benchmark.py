@@ -9,10 +9,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from bench.benchmark import Benchmark, Tick
+from base.setting import Range, option
+from bench.benchmark import Benchmark, Tick, model
 from bench.endtoend.process import CommandRun, run_command
 from bench.endtoend.report import STAGES, PhotoRun, PhotoTimes, chart, endtoend_report
-from bench.options import between, listed, model, option, positive
 from bench.photos import photo_with_faces
 from bench.report import Report
 from runtime import Restorer, RestoreSettings
@@ -28,11 +28,9 @@ class EndToEndSettings:
     """Which photos, and how often."""
 
     package: str | None = model()
-    megapixels: tuple[float, ...] = option(
-        (1, 12, 24, 48), "Sizes of the photos.", type=listed(between(0.1, 100))
-    )
-    faces: tuple[int, ...] = option((1, 5, 29), "Numbers of faces in a photo.", type=listed(positive))
-    runs: int = option(3, "Runs of each photo.", type=positive)
+    megapixels: tuple[float, ...] = option((1, 12, 24, 48), "Sizes of the photos.", range=Range(0.1, 100))
+    faces: tuple[int, ...] = option((1, 5, 29), "Numbers of faces in a photo.", range=Range(1))
+    runs: int = option(3, "Runs of each photo.", range=Range(1))
     quick: bool = option(False, "Show how fast a photo is here: one of 12 megapixels with 1 face.")
 
 

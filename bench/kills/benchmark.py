@@ -26,8 +26,8 @@ from skimage.data import astronaut
 
 from base.errors import GpenEdgeError
 from base.files import sha256
-from bench.benchmark import Benchmark, Tick
-from bench.options import model, option, positive
+from base.setting import Range, option
+from bench.benchmark import Benchmark, Tick, model
 from bench.report import Report, table
 from runtime.hotfolder.folders import Originals
 
@@ -46,13 +46,11 @@ class KillSettings:
     """How often the watcher is killed, and with what it works."""
 
     kills: int = option(
-        140, "Kill so often in each series; the default is more than there are steps.", type=positive
+        140, "Kill so often in each series; the default is more than there are steps.", range=Range(1)
     )
     package: str | None = model()
-    elsewhere: Path | None = option(
-        None, "Also take photos from this folder, which is on another disk.", type=Path
-    )
-    stride: int = option(1, "Kill at every so many steps.", type=positive)
+    elsewhere: Path | None = option(None, "Also take photos from this folder, which is on another disk.")
+    stride: int = option(1, "Kill at every so many steps.", range=Range(1))
 
 
 @dataclass

@@ -22,10 +22,10 @@ import numpy as np
 from PIL import Image
 
 from base.errors import GpenEdgeError
-from bench.benchmark import Benchmark, Tick
+from base.setting import Range, option
+from bench.benchmark import Benchmark, Tick, model
 from bench.kiosk.kills import STATES, Killed, Killing, kill_in_each_state
 from bench.kiosk.process import Customer, ServerProcess
-from bench.options import model, option, positive
 from bench.photos import photo_with_faces
 from bench.report import Measure, Report, table
 
@@ -42,12 +42,12 @@ GROWTH = 32.0
 class KioskSettings:
     """How many customers come."""
 
-    customers: int = option(50, "Let so many customers come at once.", type=positive)
-    photos: int = option(1000, "Let so many come one after the other.", type=positive)
-    kills: int = option(4, "Kill the server so many times in each state.", type=positive)
-    megapixels: float = option(12.0, "The size of the large photo.", type=float)
+    customers: int = option(50, "Let so many customers come at once.", range=Range(1))
+    photos: int = option(1000, "Let so many come one after the other.", range=Range(1))
+    kills: int = option(4, "Kill the server so many times in each state.", range=Range(1))
+    megapixels: float = option(12.0, "The size of the large photo.", range=Range(0, above=True))
     package: str | None = model()
-    threads: int | None = option(None, "Threads of the networks, in place of one per core.", type=positive)
+    threads: int | None = option(None, "Threads of the networks, in place of one per core.", range=Range(1))
 
 
 @dataclass(frozen=True)

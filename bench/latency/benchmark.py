@@ -1,28 +1,28 @@
 """How long one face takes: the published form in eager PyTorch against every other form that runs here."""
 
-import argparse
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from base.errors import GpenEdgeError, SettingsError
+from base.setting import Range, option
 from bench.benchmark import Benchmark, Tick
 from bench.latency.entries import BASELINES, Entry, network_entries, package_entries
 from bench.latency.form_process import FormError, FormProcess
 from bench.latency.network import Network
 from bench.latency.report import latency_report
 from bench.latency.turns import check_room, first_results, take_batches, take_turns
-from bench.options import listed, option, positive
 from bench.report import Report
 from bench.threads import best_threads
 from engines.package import DEFAULT, Package, open_package
 from export.gpen.layout import Layout
 
-LAYOUTS = {
+Size = Literal[256, 512, 1024, 2048]
+LAYOUTS: dict[Size, Layout] = {
     256: Layout(256, channel_multiplier=1, narrow=0.5, style_dim=512, n_mlp=8),
     512: Layout(512, channel_multiplier=2, narrow=1.0, style_dim=512, n_mlp=8),
     1024: Layout(1024, channel_multiplier=2, narrow=1.0, style_dim=512, n_mlp=8),
@@ -30,7 +30,7 @@ LAYOUTS = {
 }
 """The published networks, GPEN-BFR-256 … 2048."""
 
-SIZES = (256, 512, 1024)
+SIZES: tuple[Size, ...] = (256, 512, 1024)
 """Of the tables that are made by default."""
 BATCHES = (1, 4, 8)
 RUNS, QUICK_RUNS = 5, 2
@@ -38,45 +38,39 @@ BUDGET, QUICK_BUDGET = 510, 45
 """Seconds for all tables of a command: what a run of ten minutes, or of one, leaves beside the start."""
 
 
-def _size(text: str) -> int:
-    if int(text) not in LAYOUTS:
-        raise argparse.ArgumentTypeError(f"must be of {', '.join(map(str, LAYOUTS))}")
-    return int(text)
-
-
 @dataclass(frozen=True)
 class LatencySettings:
     """What is timed, and how."""
 
-    size_of: tuple[int, ...] = option(
+    size_of: tuple[Size, ...] = option(
         (),
         f"Measure published layouts, of {', '.join(map(str, LAYOUTS))}, with random weights "
         f"(default: the bundled package, then {','.join(map(str, SIZES))}).",
-        type=listed(_size),
         metavar="S[,S]",
     )
-    checkpoint: Path | None = option(None, "Measure this network instead.", type=Path)
+    checkpoint: Path | None = option(None, "Measure this network instead.")
     package: tuple[str, ...] = option(
         (),
         "Measure these packages side by side instead, as the runtime runs them; FP32 first.",
         "--model",
+        "--package",
         nargs="+",
         metavar="PACKAGE",
     )
     threads: int | None = option(
-        None, "Threads of each form, in place of as many as pay here.", type=positive
+        None, "Threads of each form, in place of as many as pay here.", range=Range(1)
     )
-    runs: int | None = option(None, f"Runs of each form at most, in turns (default: {RUNS}).", type=positive)
+    runs: int | None = option(None, f"Runs of each form at most, in turns (default: {RUNS}).", range=Range(1))
     batches: tuple[int, ...] = option(
-        (), "Faces at once, for the throughput (default: 1,4,8).", type=listed(positive)
+        (), "Faces at once, for the throughput (default: 1,4,8).", range=Range(1)
     )
     budget: float | None = option(
         None,
         f"Seconds for all tables (default: {BUDGET}); the baseline and one turn are always measured.",
-        type=positive,
+        range=Range(1),
     )
     only: tuple[str, ...] = option(
-        (), "Measure these rows beside the baseline: static,openvino.", type=listed(str), metavar="ROW[,ROW]"
+        (), "Measure these rows beside the baseline: static,openvino.", metavar="ROW[,ROW]"
     )
     compile: bool = option(False, "Use torch.compile on a CPU too, which takes minutes.")
     quick: bool = option(

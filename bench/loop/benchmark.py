@@ -10,8 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bench.benchmark import Benchmark, Tick
-from bench.options import model, option, positive
+from base.decibels import decibels
+from base.setting import Range, option
+from bench.benchmark import Benchmark, Tick, model
 from bench.report import Measure, Report, table
 from engines.package import Manifest, open_package
 from portraits.aligned import AlignedPortraits
@@ -45,12 +46,10 @@ DEGRADATION = "training-range"
 class LoopSettings:
     """What the benchmark measures."""
 
-    portraits: Path | None = option(
-        None, "Folder of square, aligned portraits.", "PORTRAITS", nargs=None, type=Path
-    )
+    portraits: Path | None = option(None, "Folder of square, aligned portraits.", "PORTRAITS", nargs=None)
     package: str | None = model()
-    first: int = option(0, "Number of the first portrait to take, by name.", type=int)
-    limit: int = option(12, "Take so many portraits at most.", type=positive)
+    first: int = option(0, "Number of the first portrait to take, by name.", range=Range(0))
+    limit: int = option(12, "Take so many portraits at most.", range=Range(1))
 
 
 @dataclass(frozen=True)
@@ -159,8 +158,7 @@ class Loop:
 
 
 def _nearness(face: Picture, other: Picture) -> float:
-    error = float(np.mean((face.astype(np.float64) - other) ** 2))
-    return -10 * math.log10(error) if error else math.inf
+    return decibels(float(np.mean((face.astype(np.float64) - other) ** 2)), 1)
 
 
 def _schedule(iterations: int, epsilon: float, settles: bool, runs: Sequence[Run]) -> Schedule:
@@ -197,14 +195,14 @@ def loop_report(package: Manifest, first: int, count: int, schedules: list[Sched
                     "N, ε": lambda s: s.name,
                     "passes": lambda s: f"{s.passes:.2f}",
                     "ms a face": lambda s: f"{1000 * s.seconds:.0f}",
-                    "dB to a pass per step": lambda s: _decibels(s.to_every_pass),
-                    "at the least": lambda s: _decibels(s.worst_to_every_pass),
+                    "dB to a pass per step": lambda s: _in_decibels(s.to_every_pass),
+                    "at the least": lambda s: _in_decibels(s.worst_to_every_pass),
                     "dB to the truth": lambda s: f"{s.to_truth:.2f}",
                 },
             ),
         ),
         summary=f"The product's 30 steps take {standard.passes:.2f} passes, {standard.most_passes} at most, "
-        f"and end {_decibels(standard.worst_to_every_pass)} dB or more from a pass for every step.",
+        f"and end {_in_decibels(standard.worst_to_every_pass)} dB or more from a pass for every step.",
         figures={
             **same,
             "loop": package.loop_kind,
@@ -224,7 +222,7 @@ def loop_report(package: Manifest, first: int, count: int, schedules: list[Sched
     )
 
 
-def _decibels(value: float | None) -> str:
+def _in_decibels(value: float | None) -> str:
     return "—" if value is None else f"{value:.1f}"
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from base.errors import SettingsError
-from bench.benchmark import Benchmark, Tick
-from bench.options import listed, model, option, positive
+from base.setting import Range, option
+from bench.benchmark import Benchmark, Tick, model
 from bench.quality import photos, training_range
 from bench.quality.claims import Measured
 from bench.quality.passes import methods_by_passes, restored
@@ -42,21 +42,21 @@ Faces = dict[str, Portrait]
 class QualitySettings:
     """What is restored and measured."""
 
-    portraits: Path | None = option(None, "Folder of square, aligned portraits.", "PORTRAITS", type=Path)
+    portraits: Path | None = option(None, "Folder of square, aligned portraits.", "PORTRAITS")
     package: str | None = model()
     first: int = option(
-        0, "Number of the first portrait to take, by name: those of the training are left out.", type=int
+        0,
+        "Number of the first portrait to take, by name: those of the training are left out.",
+        range=Range(0),
     )
     photos: Path | None = option(
-        None, "Measure the photos in this folder instead, which have no truth.", type=Path, metavar="FOLDER"
+        None, "Measure the photos in this folder instead, which have no truth.", metavar="FOLDER"
     )
     limit: int | None = option(
-        None, "Take so many portraits or photos at most, for a quick look.", type=positive
+        None, "Take so many portraits or photos at most, for a quick look.", range=Range(1)
     )
-    categories: tuple[str, ...] = option(
-        (), "Measure these degradations only: NAME[,NAME].", type=listed(str)
-    )
-    sheet: Path | None = option(None, "Write a PNG of the restored faces, to look at.", type=Path)
+    categories: tuple[str, ...] = option((), "Measure these degradations only: NAME[,NAME].")
+    sheet: Path | None = option(None, "Write a PNG of the restored faces, to look at.")
     overwrite: bool = option(False, "Replace a sheet that exists.")
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from base.setting import Range, option
 from bench import timing
 from bench.benchmark import Benchmark, Tick
-from bench.options import option, positive
 from bench.report import Report
 from bench.roofline.counting import GraphWork, count
 from bench.roofline.report import Peak, Standing, chart, roofline_report
@@ -35,8 +35,8 @@ class RooflineSettings:
     package: str | None = option(
         None, "Folder or name of a package, in place of the bundled default.", "PACKAGE"
     )
-    threads: int | None = option(None, "CPU threads, in place of as many as pay here.", type=positive)
-    runs: int = option(7, "Runs of each graph, in turns.", type=positive)
+    threads: int | None = option(None, "CPU threads, in place of as many as pay here.", range=Range(1))
+    runs: int = option(7, "Runs of each graph, in turns.", range=Range(1))
 
 
 def steps(settings: RooflineSettings) -> int:

@@ -20,8 +20,8 @@ from PIL import Image
 from scipy.stats import linregress
 
 from base.errors import GpenEdgeError, PhotoError
-from bench.benchmark import Benchmark, Tick
-from bench.options import between, model, option, positive
+from base.setting import Range, option
+from bench.benchmark import Benchmark, Tick, model
 from bench.photos import photo_with_faces
 from bench.report import Measure, Report, table
 from runtime.photo.reader import read_photo
@@ -51,11 +51,11 @@ TITLES = {"memory": "resident memory, MiB", "handles": "file handles", "threads"
 class SoakSettings:
     """How long, and with what."""
 
-    minutes: float = option(60.0, "Restore for so many minutes.", type=between(1e-3, 1e6))
-    photos: int | None = option(None, "Stop after so many photos.", type=positive)
+    minutes: float = option(60.0, "Restore for so many minutes.", range=Range(1e-3, 1e6))
+    photos: int | None = option(None, "Stop after so many photos.", range=Range(1))
     package: str | None = model()
-    threads: int | None = option(None, "Threads of the networks, in place of one per core.", type=positive)
-    megapixels: float = option(1.0, "Multiply the size of the photos by this.", type=between(1e-3, 100))
+    threads: int | None = option(None, "Threads of the networks, in place of one per core.", range=Range(1))
+    megapixels: float = option(1.0, "Multiply the size of the photos by this.", range=Range(1e-3, 100))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,46 +1,52 @@
 """`python -m calibration audit PACKAGE --images DIR`: check whether half precision is safe for a package."""
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from base import command_line
-from base.command_line import progress_bar
+from base import command_line, setting
+from base.command_line import print_lines, progress_bar
 from base.command_parser import CommandParser
 from base.errors import SettingsError
 from base.files import write_atomically
+from base.setting import option
 from base.text import one_line
 from calibration.audit import report as audit_report
 from calibration.audit.audit import audit
-from calibration.options import add_limit, add_portraits, check, detector_of
+from calibration.options import Portraits, detector_of, limit
 from calibration.samples import samples
 from engines.package import open_package
 from portraits.reading import LEAST, pictures_in
 from runtime.commands.overwriting import Source, Target, check_targets
 
-PORTRAITS = 16
 FORMS = {".json": audit_report.as_json, ".png": audit_report.plot}
+
+
+@dataclass(frozen=True)
+class AuditOptions(Portraits):
+    """What is audited, and where the findings go."""
+
+    package: str = option(None, "Package folder, or name of a bundled package.", "PACKAGE", nargs=None)
+    portraits: int = limit(16)
+    output: Path | None = option(
+        None,
+        "Folder for audit.json and audit.png, or a single .json or .png file.",
+        "-o",
+        "--output",
+        metavar="DIR|FILE",
+    )
+    overwrite: bool = option(False, "Replace files that exist.")
 
 
 def add_options(parser: CommandParser) -> None:
     """Declare the command's options."""
-    parser.add_argument("package", metavar="PACKAGE", help="Package folder, or name of a bundled package.")
-    add_portraits(parser)
-    add_limit(parser, PORTRAITS)
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="DIR|FILE",
-        help="Folder for audit.json and audit.png, or a single .json or .png file.",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="Replace files that exist.")
+    setting.add_options(parser, AuditOptions)
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    check(options, least=LEAST)
     outputs = _outputs(options.output)
     check_targets(
         [Source(path, "the portrait") for path in pictures_in(options.images, least=LEAST)],
@@ -54,15 +60,13 @@ def _run(options: argparse.Namespace) -> int:
     with progress_bar("running portraits", total) as tick:
         taken = samples(options.images, size, detector, limit=options.portraits, seed=options.seed, tick=tick)
         found = audit(package, taken, threads=options.threads or 0)
-    console = Console()
-    console.print(audit_report.table(found))
-    for line in audit_report.summary(found):
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    Console().print(audit_report.table(found))
+    print_lines(*audit_report.summary(found))
     for path in outputs:
         content = FORMS[path.suffix.lower()](found)
         with write_atomically(path) as file:
             file.write(content)
-        console.print(f"written: {path}", soft_wrap=True, markup=False, highlight=False)
+        print_lines(f"written: {path}")
     return command_line.DONE
 
 

@@ -4,51 +4,45 @@ import argparse
 import math
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from base import command_line
-from base.command_line import progress_bar
+from base import command_line, setting
+from base.command_line import print_lines, progress_bar
 from base.command_parser import CommandParser
-from base.errors import PhotoError, SettingsError
+from base.errors import PhotoError
+from base.setting import option
 from base.text import one_line
 from calibration.int8.conversion import Int8Settings, check_source, to_int8
-from calibration.options import add_limit, add_portraits, check, detector_of
+from calibration.options import Portraits, detector_of, limit
 from calibration.samples import samples
 from engines.package import Package, Quantisation, Trial, check_free, open_package
 from portraits.reading import LEAST, pictures_in
 
-PORTRAITS = 40
+
+@dataclass(frozen=True)
+class _Int8Options(Portraits):
+    """The package, its portraits, and where the INT8 package goes."""
+
+    package: str = option(None, "FP32 package: folder, or name of a bundled package.", "PACKAGE", nargs=None)
+    output: Path = option(
+        None, "Folder of the INT8 package.", "-o", "--output", required=True, metavar="PACKAGE8"
+    )
+    portraits: int = limit(40)
+    overwrite: bool = option(False, "Replace an existing package.")
 
 
 def add_options(parser: CommandParser) -> None:
     """Declare the command's options."""
-    add = parser.add_argument
-    add("package", metavar="PACKAGE", help="FP32 package: folder, or name of a bundled package.")
-    add("-o", "--output", type=Path, required=True, metavar="PACKAGE8", help="Folder of the INT8 package.")
-    add_portraits(parser)
-    add_limit(parser, PORTRAITS)
-    add(
-        "--for",
-        dest="target",
-        default="gpu",
-        choices=("gpu", "cpu"),
-        help="Target: gpu for TensorRT; cpu for ONNX Runtime, which fuses layers differently.",
-    )
-    add("--psnr", type=float, default=38.0, metavar="DB", help="Lowest PSNR against FP32.")
-    add("--share", type=float, default=0.8, metavar="X", help="Lowest share of the MACs in INT8.")
-    add("--overwrite", action="store_true", help="Replace an existing package.")
+    setting.add_options(parser, _Int8Options)
+    setting.add_options(parser, Int8Settings)
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    check(options, least=LEAST)
-    if not 10 <= options.psnr <= 90:
-        raise SettingsError(f"--psnr {options.psnr:g}: give 10 to 90 dB")
-    if not 0 < options.share <= 1:
-        raise SettingsError(f"--share {options.share:g}: give a share above 0, up to 1")
     package = open_package(options.package)
     check_source(package)
     check_free(options.output, overwrite=options.overwrite)
@@ -67,13 +61,7 @@ def _run(options: argparse.Namespace) -> int:
         )
     if all((sample == taken[0]).all() for sample in taken):
         raise PhotoError(f"all portraits in {one_line(options.images)} are the same: give different ones")
-    settings = Int8Settings(
-        target=options.target,
-        least_psnr=options.psnr,
-        least_share=options.share,
-        seed=options.seed,
-        threads=options.threads or 0,
-    )
+    settings = setting.options_of(options, Int8Settings, seed=options.seed, threads=options.threads or 0)
     with ExitStack() as bars:
 
         def progress(what: str, steps: int) -> Callable[[], None]:
@@ -93,21 +81,15 @@ def _show(package: Package, made: Package) -> None:
     console = Console()
     console.print(_table(quantisation))
     before, after = (_bytes(each) for each in (package, made))
-    console.print(
+    print_lines(
         f"{quantisation.share:.1%} of the MACs in INT8; PSNR against FP32 {quantisation.psnr:.1f} dB, worst "
         f"portrait {quantisation.worst_psnr:.1f} dB ({quantisation.held_out} held out)",
         f"package: {made.folder}, {after / 2**20:.1f} MiB ({package.folder.name}: {before / 2**20:.1f} MiB)",
-        sep="\n",
-        soft_wrap=True,
-        markup=False,
-        highlight=False,
     )
     if better := knee(quantisation):
-        console.print(
+        print_lines(
             f"--psnr {math.floor(10 * better.psnr) / 10:g} would give about {better.psnr:.1f} dB with "
             f"{better.share:.1%} in INT8; quantisation.png shows the trade-off",
-            soft_wrap=True,
-            highlight=False,
         )
 
 

@@ -10,6 +10,7 @@ from onnx import ModelProto
 
 from base.errors import GpenEdgeError, PackageError
 from base.files import sha256
+from base.setting import Range, option
 from calibration.int8.cpu_form import side_by_side
 from calibration.int8.insertion import Target, quantised
 from calibration.int8.linear_weights import store_linear_weights
@@ -48,11 +49,15 @@ Progress = Callable[[str, int], Callable[[], None]]
 class Int8Settings:
     """Requirements for an INT8 package."""
 
-    target: Target = "gpu"
-    least_psnr: float = 38.0
-    """dB against FP32, on held-out portraits."""
-    least_share: float = 0.8
-    """Of the MACs in INT8."""
+    target: Target = option(
+        "gpu", "Target: gpu for TensorRT; cpu for ONNX Runtime, which fuses layers differently.", "--for"
+    )
+    least_psnr: float = option(
+        38.0, "Lowest PSNR against FP32, on held-out portraits.", "--psnr", range=Range(10, 90), metavar="DB"
+    )
+    least_share: float = option(
+        0.8, "Lowest share of the MACs in INT8.", "--share", range=Range(0, 1, above=True), metavar="X"
+    )
     seed: int = 0
     """Seed of the samples; only recorded in the manifest."""
     threads: int = 0

@@ -2,13 +2,11 @@
 
 import argparse
 
-from rich.console import Console
-
-from base import command_line
-from base.command_line import progress_bar
+from base import command_line, setting
+from base.command_line import print_lines, progress_bar
 from base.command_parser import CommandParser
 from calibration.latents import gain, statistics
-from calibration.options import add_portraits, check, detector_of
+from calibration.options import Portraits, detector_of
 from engines.package import Package, open_package
 from portraits.reading import LEAST, pictures_in
 from runtime.network.backends import open_backend
@@ -16,17 +14,13 @@ from runtime.network.backends import open_backend
 
 def add_options(parser: CommandParser) -> None:
     """Declare the command's options."""
-    parser.add_argument(
-        "package",
-        metavar="PACKAGE",
-        help="Package folder, or name of a bundled package; the result is stored in it.",
-    )
-    add_portraits(parser)
+    about = "Package folder, or name of a bundled package; the result is stored in it."
+    parser.add_argument("package", metavar="PACKAGE", help=about)
+    setting.add_options(parser, Portraits)
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    check(options)
     package = open_package(options.package)
     pictures = pictures_in(options.images, least=LEAST)
     detector = detector_of(options)
@@ -36,12 +30,10 @@ def _run(options: argparse.Namespace) -> int:
         found = statistics.measure(backend, size, options.images, detector, seed=options.seed, tick=tick)
     backend.close()
     statistics.write(package, found)
-    Console().print(
+    print_lines(
         f"{found.portraits} portraits",
         _loop_line(open_package(package.folder), found.gain_of_moving),
         f"written into {package.folder}",
-        sep="\n",
-        soft_wrap=True,
     )
     return command_line.DONE
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from rich.console import Console
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from base import command_line
+from base.command_line import print_lines
 from base.errors import CheckpointError, GpenEdgeError
 from base.files import sha256
 from engines.package import PHOTO, Manifest, Package, Source, new_package, write_manifest
@@ -119,13 +119,9 @@ def _run(options: argparse.Namespace) -> int:
         licence=options.licence,
         overwrite=options.overwrite,
     )
-    Console().print(
+    print_lines(
         f"package: {package.folder}",
         f"largest difference from the trained network: {apart:.1e}",
         f"restore: python -m runtime.restore PHOTO -o OUT --scope photo --photo-network {package.folder}",
-        sep="\n",
-        soft_wrap=True,
-        markup=False,
-        highlight=False,
     )
     return command_line.DONE

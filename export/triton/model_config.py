@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from base.setting import Range, option
 from engines.package import Graph, GraphName, Manifest, Port
 from export.triton.text_format import Name, map_of
 
@@ -28,18 +29,15 @@ class Serving:
 
     prefix: str
     """The package's part of the models' names."""
-    max_batch: int
-    """Largest number of crops in a batch; 0 if the graphs accept exactly one."""
-    kind: Kind
-    """Where the graphs run; `auto` is on GPUs if the server has any."""
-    instances: int
-    """Of each graph, on each GPU or on the CPU."""
-    photos: int
-    """Instances of each Python model: photos that are restored at once."""
-    threads: int
-    """CPU threads of an instance; 0 is one per core."""
-    max_megapixels: float
-    """Of the photos that are accepted."""
+    max_batch: int = option(8, "Largest number of faces in a batch.", range=Range(1), metavar="N")
+    """0 if the graphs accept exactly one."""
+    kind: Kind = option("auto", "Where the ONNX graphs run; auto is on the server's GPUs, if it has any.")
+    instances: int = option(1, "Instances of each graph on each device.", range=Range(1), metavar="N")
+    photos: int = option(2, "Photos that are restored at once.", range=Range(1), metavar="N")
+    threads: int = option(0, "CPU threads of each instance; 0: one per core.", range=Range(0), metavar="N")
+    max_megapixels: float = option(
+        100, "Refuse photos above this size.", range=Range(0, 1e9, above=True), metavar="N"
+    )
 
     def name(self, model: str) -> str:
         """Return Triton's name of a model."""

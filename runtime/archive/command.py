@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import matplotlib  # noqa: F401  the summary page needs it, at the end of a run
 
-from base.command_line import DONE, SOME_FAILED
+from base.command_line import DONE, SOME_FAILED, print_lines
 from base.files import sweep
 from base.text import one_line
 from engines.package import Package, open_package
@@ -23,7 +23,6 @@ from runtime.archive.cluster import (
 )
 from runtime.archive.estimate import Estimate, estimate
 from runtime.archive.listing import OWN, Listed, list_photos, sample_of
-from runtime.archive.options import check
 from runtime.archive.place import place_of
 from runtime.archive.progress import progress
 from runtime.archive.record import check_record, record_of, write_record
@@ -31,7 +30,6 @@ from runtime.archive.summary import PAGE, write_summary
 from runtime.archive.worker import Work, Worker
 from runtime.commands.batch import show
 from runtime.commands.options import RunOptions, check_licence, check_package, run_options
-from runtime.commands.restored_photo import check_megapixels
 from runtime.settings.resolved import lines
 
 SPARE = 1.0
@@ -45,8 +43,6 @@ def archive(options: argparse.Namespace, open_worker: OpenWorker = Worker) -> in
 
     Raises GpenEdgeError.
     """
-    check(options)
-    check_megapixels(options.max_megapixels)
     wanted = run_options(options)
     package = _package(wanted)
     work = Work(
@@ -69,8 +65,7 @@ def archive(options: argparse.Namespace, open_worker: OpenWorker = Worker) -> in
         actors = Actors(min(least, len(photos)), min(most, len(photos)), options.cpus, options.gpus)
         if options.dry_run:
             sample = sample_of(photos, options.sample)
-            for line in measured(photos, sample, work, actors, begin, open_worker).lines(least, most):
-                print(line)  # noqa: T201
+            print_lines(*measured(photos, sample, work, actors, begin, open_worker).lines(least, most))
             return DONE
         left = len(photos) - (count_rows(work.sink) if continues else 0)
         doing = f"{left} are left in" if continues else "results go to"

@@ -8,10 +8,12 @@ from typing import Any, get_args
 
 from base.command_parser import CommandParser
 from base.errors import PackageError, SettingsError
+from base.setting import Setting, add_options
 from base.text import one_line
 from engines.licences import without_grant
 from engines.package import Manifest, Package, open_package
 from runtime.commands.build_progress import told_when_building
+from runtime.commands.photo_options import PhotoOptions
 from runtime.content_credentials import open_key
 from runtime.network.backends import AUTO, DEVICES, MEMORY, BackendName, Provider
 from runtime.provenance import Provenance
@@ -20,8 +22,11 @@ from runtime.settings.config_file import Changes, Config, check_run, read_config
 from runtime.settings.face_rules import read_rules
 from runtime.settings.presets import PRESETS
 from runtime.settings.resolved import ResolvedSettings, resolve_settings, written
-from runtime.settings.setting import Setting
 from runtime.settings.settings import SETTINGS, of_scope
+
+_PATHS = ("detector", "recogniser", "photo_network")
+_RUN = (*_PATHS, "backend", "device", "provider", "threads", "memory")
+"""Options that may be in the config file instead."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +37,13 @@ class RunOptions:
     resolved: ResolvedSettings
     package: str | None
     """Folder or name of the model package; None is the bundled default."""
-    backend: BackendName
-    device: str | None
-    provider: Provider | None
-    detector: Path | None
-    recogniser: Path | None
-    threads: int | None
-    memory: float
+    backend: BackendName = "auto"
+    device: str | None = None
+    provider: Provider | None = None
+    detector: Path | None = None
+    recogniser: Path | None = None
+    threads: int | None = None
+    memory: float = MEMORY
     commercial: bool = False
     """Only a package whose licences grant commercial use will do."""
     photo_network: Path | None = None
@@ -91,9 +96,7 @@ def parser() -> argparse.ArgumentParser:
         help="Continue an earlier run: skip photos whose result exists, keep its sheets, add to its report.",
     )
     parser.set_defaults(into_folder=False, packages=[])
-    add_max_megapixels(parser)
-    add_accept_damaged(parser)
-    add_privacy(parser)
+    add_options(parser, PhotoOptions)
     add_provenance(parser)
     add_config(parser)
     add_settings(parser)
@@ -159,32 +162,10 @@ def _in_brackets(setting: Setting) -> str:
     return f"({limits}; {default})" if limits else f"({default})"
 
 
-def add_max_megapixels(parser: argparse.ArgumentParser) -> None:
-    """Add the option that limits the size of photos."""
-    about = "Refuse photos, and enlarged results, above this size."
-    parser.add_argument("--max-megapixels", type=float, default=100, metavar="N", help=about)
-
-
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Add the option that names a config file."""
     about = "Read settings from a TOML or JSON file. The command line wins over the file."
     parser.add_argument("--config", type=Path, metavar="FILE", help=about)
-
-
-def add_accept_damaged(parser: argparse.ArgumentParser) -> None:
-    """Add the option that says what happens to damaged files."""
-    about = (
-        "Restore what can be read of a damaged or truncated photo, with a message, instead of refusing it."
-    )
-    parser.add_argument("--accept-damaged", action="store_true", help=about)
-
-
-def add_privacy(parser: argparse.ArgumentParser) -> None:
-    """Add the option that says what results tell beside the picture."""
-    about = (
-        "Write no EXIF (with its GPS position), XMP, captions or comments. Colours and resolution are kept."
-    )
-    parser.add_argument("--strip-metadata", action="store_true", help=about)
 
 
 def add_provenance(parser: argparse.ArgumentParser) -> None:
@@ -299,32 +280,15 @@ def run_options(options: argparse.Namespace) -> RunOptions:
     """Take the settings and the machine's options together with the config file. Raises GpenEdgeError."""
     config = read_config(options.config) if options.config else Config()
     run: dict[str, Any] = dict(config.run)
-    for name in (
-        "backend",
-        "device",
-        "provider",
-        "detector",
-        "recogniser",
-        "photo_network",
-        "threads",
-        "memory",
-    ):
-        if getattr(options, name, None) is not None:
-            run[name] = getattr(options, name)
+    run |= {name: given for name in _RUN if (given := getattr(options, name, None)) is not None}
+    run |= {name: Path(run[name]) for name in _PATHS if name in run}
     check_run(options.device, options.threads, options.memory)
     return RunOptions(
         config,
         resolve_settings(config, given_settings(options), options.preset),
         options.model or run.get("model_path"),
-        run.get("backend", "auto"),
-        run.get("device"),
-        run.get("provider"),
-        Path(run["detector"]) if "detector" in run else None,
-        Path(run["recogniser"]) if "recogniser" in run else None,
-        run.get("threads"),
-        run.get("memory", MEMORY),
-        options.licence_check == "commercial",
-        photo_network=Path(run["photo_network"]) if "photo_network" in run else None,
+        commercial=options.licence_check == "commercial",
+        **{name: run[name] for name in _RUN if name in run},
     )
 
 

@@ -5,17 +5,11 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from base.errors import PhotoError, SettingsError
+from base.errors import PhotoError
 from runtime.photo.reader import Photo
 from runtime.photo.source import PhotoSource, profile_of, without_metadata
 from runtime.photo.stripping import strip
 from runtime.result import RestoreResult
-
-
-def check_megapixels(most: float) -> None:
-    """Raise SettingsError unless `most` is a limit; nan is none, because every size passes it."""
-    if not 0 < most < 1e9:
-        raise SettingsError(f"--max-megapixels is {most:g}: give a number above 0 and below 1e9")
 
 
 def check_size(photo: Photo, upscale: int, max_megapixels: float) -> None:

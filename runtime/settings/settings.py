@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from base.setting import Range, Scope, Setting, declared, setting
 from engines.package import Template
 from runtime.faces.regions import WEIGHT_NAMES, WEIGHT_RANGE, check_weights, parse_weights
 from runtime.settings.face_rules import FaceChoice, check_face, parse_faces
-from runtime.settings.setting import Range, Scope, Setting, declared, setting
 
 Upscale = Literal[1, 2, 4]
 RestorationScope = Literal["faces", "photo"]

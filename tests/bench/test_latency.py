@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from base.setting import options_of
 from bench.__main__ import main
 from bench.latency import benchmark as latency
 from bench.latency.entries import (
@@ -27,7 +28,6 @@ from bench.latency.opening import Opener
 from bench.latency.report import NO_TIME, ONE_AT_ONCE
 from bench.latency.turns import check_room, first_results, take_batches, take_turns
 from bench.memory import used_gpu_memory
-from bench.options import settings_of
 from engines.package import open_package
 from export.gpen.checkpoint import load_checkpoint
 from runtime.network.backends import open_backend
@@ -54,7 +54,7 @@ def static(opener):
 def networks(*arguments):
     parser = argparse.ArgumentParser()
     latency.BENCHMARK.add_options(parser)
-    return list(latency._networks(settings_of(parser.parse_args(arguments), latency.LatencySettings)))
+    return list(latency._networks(options_of(parser.parse_args(arguments), latency.LatencySettings)))
 
 
 def test_latency_sets_the_forms_of_a_checkpoint_beside_the_baseline(tmp_path, capsys):
@@ -261,4 +261,4 @@ def test_a_wrong_option_is_told_before_pytorch_is_loaded():
     command += "status = main(['latency', '--runs', '0'])\nprint('torch' in sys.modules)\nsys.exit(status)"
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stdout.strip()) == (2, "False")
-    assert "must be at least 1" in done.stderr
+    assert "--runs is 0: give 1 or more" in done.stderr

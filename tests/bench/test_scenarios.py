@@ -31,7 +31,7 @@ def test_a_scenario_is_the_same_photo_each_time_and_not_a_good_one(
 
 
 def test_each_scenario_has_a_sheet_with_a_row_for_each_portrait(tiny_package: Path, tmp_path: Path) -> None:
-    settings = ScenarioSettings(tmp_path / "sheets", package=tiny_package)
+    settings = ScenarioSettings(output=tmp_path / "sheets", package=tiny_package)
     ticks: list[None] = []
     sheets = write_scenarios(settings, lambda: ticks.append(None))
     assert len(ticks) == steps(settings) == len(SCENARIOS)
@@ -50,4 +50,4 @@ def test_a_portrait_that_does_not_serve_is_refused(tiny_package: Path, tmp_path:
     ):
         Image.fromarray(pixels).save(tmp_path / "photo.png")
         with pytest.raises(PhotoError, match=told):
-            write_scenarios(ScenarioSettings(tmp_path, (tmp_path / "photo.png",), tiny_package), lambda: None)
+            write_scenarios(ScenarioSettings((tmp_path / "photo.png",), tmp_path, tiny_package), lambda: None)

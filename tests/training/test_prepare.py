@@ -119,7 +119,7 @@ def test_the_command_counts_by_reason(
         (["nowhere", "-o", "out"], "nowhere is not a folder"),
         ([".", "-o", "out"], "no photos in ."),
         (["PHOTOS", "-o", "PREPARED", "--sharpness", "1"], "prepared with other settings"),
-        (["PHOTOS", "-o", "out", "--score", "7"], "score and outside must be 0 to 1"),
+        (["PHOTOS", "-o", "out", "--score", "7"], "--score is 7: give 0 to 1"),
     ],
 )
 def test_mistakes_are_one_line(

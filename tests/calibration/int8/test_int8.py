@@ -457,8 +457,8 @@ def test_what_cannot_be_is_refused(
     assert "is int8 already" in refused(made, faces, output, capsys, "--aligned")
     said = refused(tiny_package, faces, output, capsys, "--aligned", "--share", "1")
     assert "of the arithmetic can be INT8, 100.0% was requested" in said
-    assert "--psnr 5" in refused(tiny_package, faces, output, capsys, "--aligned", "--psnr", "5")
-    assert "--portraits 3" in refused(tiny_package, faces, output, capsys, "--portraits", "3")
+    assert "--psnr is 5" in refused(tiny_package, faces, output, capsys, "--aligned", "--psnr", "5")
+    assert "--portraits is 3" in refused(tiny_package, faces, output, capsys, "--portraits", "3")
     assert run(tiny_package, faces, made, "--aligned") == 2
     assert "already exists" in capsys.readouterr().err
     assert json.loads((made / "manifest.json").read_text())["precision"] == "int8"

@@ -31,7 +31,7 @@ def test_without_ray_the_command_names_the_extra(
         (["--preset", "nothing"], "preset"),
         ([], "does not exist"),
         (["--limit", "0"], "--limit is 0: give 1 or more"),
-        (["--cpus", "0"], "--cpus is 0.0: give more than 0"),
+        (["--cpus", "0"], "--cpus is 0: give more than 0"),
         (["--max-megapixels", "nan"], "--max-megapixels"),
     ],
 )

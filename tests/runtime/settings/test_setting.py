@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from base.errors import SettingsError
+from base.setting import Range, declared, setting
 from runtime import SETTINGS, RestoreSettings, preset, read_settings
 from runtime.commands.options import given_settings, parser
 from runtime.settings.presets import PRESETS
-from runtime.settings.setting import Range, declared, setting
 from runtime.settings.settings import of_scope
 
 

@@ -1,20 +1,26 @@
-"""Declaration of a setting, from which flags, config files, range errors, docs and forms are derived."""
+"""Declaration of a setting, from which flags, config files, range errors, docs and forms are derived.
 
+A field made by `setting` is a setting of the restoration, one made by `option` is an option of a command.
+"""
+
+import argparse
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
 from numbers import Integral, Real
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from base.errors import SettingsError
 from base.text import one_line
 
-Scope = Literal["photo", "loop", "face"]
+Settings = TypeVar("Settings")
+Scope = Literal["photo", "loop", "face", "run"]
 """What a setting belongs to.
 
 - `photo`: the whole photo; a single face cannot have its own value.
 - `loop`: one face; the network reads it, so only faces that agree on it go through together.
 - `face`: one face; it is used before or after the network.
+- `run`: one run of a command, which alone knows it.
 """
 
 Kind = Literal["switch", "choice", "number", "whole number", "other"]
@@ -56,7 +62,7 @@ class Setting:
     help: str
     """Help text in full sentences, for the user."""
     range: Range | None = None
-    """Allowed range of the number, or of each number in a table."""
+    """Allowed range of the number, or of each number in a table or a tuple."""
     unit: str = ""
     names: tuple[str, ...] = ()
     """The keys of a table."""
@@ -66,6 +72,10 @@ class Setting:
     """The value of its option if none follows it; None requires one."""
     metavar: str = ""
     """Placeholder for the value in the command line's help."""
+    flags: tuple[str, ...] = ()
+    """Names on the command line in place of its own; one without dashes makes it a positional argument."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """What `add_argument` takes besides, such as `nargs`."""
     why: str = ""
     """Why the range is limited; added to the error message."""
     parse: Callable[[str], Any] | None = None
@@ -76,7 +86,7 @@ class Setting:
     @property
     def flag(self) -> str:
         """Return the setting's command-line option."""
-        return "--" + self.name.replace("_", "-")
+        return self.flags[0] if self.flags else "--" + self.name.replace("_", "-")
 
     @property
     def choices(self) -> tuple[Any, ...]:
@@ -90,28 +100,40 @@ class Setting:
     def kind(self) -> Kind:
         """Return the kind of form field that suits it."""
         kinds: dict[Any, Kind] = {bool: "switch", int: "whole number", float: "number"}
+        return "choice" if self.choices else kinds.get(self._type, "other")
+
+    @property
+    def _type(self) -> Any:
+        """Return the type of a value other than None."""
         hint, *others = [hint for hint in get_args(self.hint) if hint is not type(None)] or [self.hint]
-        optional = not others and type(None) in get_args(self.hint)
-        return "choice" if self.choices else kinds.get(hint if optional else self.hint, "other")
+        return hint if not others and type(None) in get_args(self.hint) else self.hint
+
+    @property
+    def _each(self) -> "Setting | None":
+        """Return the setting of a single value, if there may be several: `tuple[X, ...]`."""
+        several = get_origin(self.hint) is tuple and get_args(self.hint)[1:] == (...,)
+        return replace(self, hint=get_args(self.hint)[0]) if several else None
 
     def check(self, value: Any) -> None:
         """Raise SettingsError if the value is not allowed."""
-        given = f"{self.name} is {_shown(value)}"
+        given = f"{self.flag if self.scope == 'run' else self.name} is {_shown(value)}"
         if value is None and self.default is None:
             return
         if self.validate:
             self.validate(value)
+        elif self._each and isinstance(value, tuple):
+            for each in value:
+                self._each.check(each)
         elif self.choices and value not in self.choices:
             raise SettingsError(f"{given}: give {_listed(self.choices)}")
         elif self.kind == "switch" and value not in (True, False):
             raise SettingsError(f"{given}: give true or false")
-        elif self.range:
-            number, wanted = (
-                (Integral, "a whole number, ") if self.kind == "whole number" else (Real, "a number, ")
-            )
-            if isinstance(value, bool) or not isinstance(value, number):
-                raise SettingsError(f"{given}: give {wanted}{self.range}")
-            if value not in self.range:
+        elif self.kind in ("number", "whole number"):
+            whole = self.kind == "whole number"
+            if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
+                wanted = f"a {'whole ' * whole}number{(self.range and f', {self.range}') or ''}"
+                raise SettingsError(f"{given}: give {wanted}")
+            if self.range and value not in self.range:
                 unit, why = self.unit and f" {self.unit}", self.why and f"; {self.why}"
                 raise SettingsError(f"{given}{unit}: give {self.range}{why}")
 
@@ -126,8 +148,10 @@ class Setting:
             return {"true": True, "on": True, "false": False, "off": False}.get(text.lower(), text)
         if self.choices:
             return {str(choice): choice for choice in self.choices}.get(text, text)
+        if self._each:
+            return tuple(self._each.read(part) for part in text.split(","))
         try:
-            return int(text) if self.kind == "whole number" else float(text)
+            return self._type(text)
         except ValueError:
             return text
 
@@ -151,11 +175,54 @@ def setting(default: Any, scope: Scope, help: str, **about: Any) -> Any:
     return field(default=default, metadata=declared)
 
 
+def option(default: Any, help: str, *flags: str, **about: Any) -> Any:
+    """Declare a field of the options of a command.
+
+    flags  its names in place of `--NAME`; a name without dashes makes it an argument instead
+    about  further fields of Setting, and what `add_argument` takes besides: `nargs`, `required`
+    """
+    more = {name: about.pop(name) for name in ("nargs", "required") if name in about}
+    return setting(default, "run", help, flags=flags, more=more, **about)
+
+
+def add_options(group: "argparse._ActionsContainer", settings: type, only: Collection[str] = ()) -> None:
+    """Add an option for each field of a dataclass that `option` made, or only for some."""
+    for each in declared(settings).values():
+        if only and each.name not in only:
+            continue
+        about = each.help.replace("%", "%%")
+        if each.kind == "switch":
+            names = each.flags or (each.flag,)
+            group.add_argument(*names, dest=each.name, action="store_true", help=about)
+            continue
+        default: Any = each.default
+        if isinstance(default, tuple) and default:
+            about += f" (default: {','.join(map(str, default))})"
+        item = each._each if "nargs" in each.more else None
+        how: dict[str, Any] = {"default": default, "type": (item or each).read, "help": about, **each.more}
+        how["metavar"] = each.metavar or "|".join(map(str, each.choices)) or None
+        if each.flag.startswith("-"):
+            group.add_argument(*each.flags or (each.flag,), dest=each.name, **how)
+        else:
+            group.add_argument(each.name, **{"nargs": "?", **how, "metavar": each.flag})
+
+
+def options_of(given: argparse.Namespace, settings: type[Settings], **more: Any) -> Settings:
+    """Return the options of a dataclass from parsed arguments.
+
+    more  its fields that are not options
+    """
+    found = {name: getattr(given, name) for name in declared(settings)}
+    return settings(**{n: tuple(v) if isinstance(v, list) else v for n, v in found.items()}, **more)
+
+
 def declared(settings: type) -> dict[str, Setting]:
-    """Return the settings that a dataclass declares, by name."""
+    """Return the settings that a dataclass declares, by name; other fields are left out."""
     hints = get_type_hints(settings)
     found = {}
     for each in fields(settings):
+        if not each.metadata:
+            continue
         default = each.default_factory() if each.default_factory is not MISSING else each.default
         found[each.name] = Setting(each.name, hints[each.name], default, **each.metadata)
     return found
