@@ -155,7 +155,6 @@ def _session(model: ModelProto, threads: int) -> onnxruntime.InferenceSession:
 
 
 def _types(model: ModelProto) -> dict[str, tuple[int, tuple[int, ...] | None]]:
-    """Return element type and shape of every value, for a batch of one."""
     single = ModelProto()
     single.CopyFrom(model)
     for value in (*single.graph.input, *single.graph.output):

@@ -46,9 +46,7 @@ def parser() -> CommandParser:
     inspect = commands.add_parser("inspect", help=about, description=about)
     inspect.set_defaults(command=_inspect)
     inspect.add_argument(
-        "what",
-        metavar="PACKAGE|ENGINE",
-        help="A package, an engine file, or an engine's name from `list`.",
+        "what", metavar="PACKAGE|ENGINE", help="A package, an engine file, or an engine's name from `list`."
     )
     inspect.add_argument("--layers", action="store_true", help="Show every layer of an engine.")
 
@@ -106,11 +104,7 @@ def _add_compare(commands: "argparse._SubParsersAction[CommandParser]") -> None:
         help="The other runtime: onnxruntime, openvino, tensorrt or tensorrt-rtx. (default: openvino)",
     )
     add("--against", metavar="PACKAGE", help="Package that the other runtime runs. (default: the same)")
-    add(
-        "--layers",
-        action="store_true",
-        help="Show every layer of the graphs that part, and name the first.",
-    )
+    add("--layers", action="store_true", help="Show every layer of the graphs that part, and name the first.")
     add(
         "--tolerance",
         type=float,

@@ -30,8 +30,6 @@ _OFTEN = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class _Message:
-    """One line sent through the pipe."""
-
     phase: str | None = None
     share: float = 0.0
     built: Built | None = None

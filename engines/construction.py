@@ -50,8 +50,6 @@ class Built:
 
 
 class _Messages:
-    """Collect TensorRT's errors and its messages about the engine."""
-
     def __init__(self, print_line: Callable[[str], None] | None) -> None:
         self.errors: list[str] = []
         self.layers: tuple[EngineLayer, ...] = ()

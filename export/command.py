@@ -24,6 +24,12 @@ from export.exporter import export_package, step_count
 from export.parity import Parity
 from export.photo import exporter
 
+_CHOICES = (
+    *("name", "licence", "fused", "winograd", "precision", "opset", "store", "loop", "noise", "batch"),
+    "overwrite",
+)
+"""Options that are arguments of `export_package`."""
+
 
 def export(arguments: list[str]) -> int:
     """Run the command; return its exit status. Raises GpenEdgeError."""
@@ -103,17 +109,7 @@ def _export(options: argparse.Namespace) -> int:
         package, parities = export_package(
             options.checkpoint,
             options.output,
-            name=options.name,
-            licence=options.licence,
-            fused=options.fused,
-            winograd=options.winograd,
-            precision=options.precision,
-            opset=options.opset,
-            store=options.store,
-            loop=options.loop,
-            noise=options.noise,
-            batch=options.batch,
-            overwrite=options.overwrite,
+            **{name: getattr(options, name) for name in _CHOICES},
             progress=lambda step: bar.update(task, advance=1, description=step),
         )
     print_lines(package.manifest.summary, f"package: {package.folder}")

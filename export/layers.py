@@ -9,7 +9,7 @@ import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -109,6 +109,11 @@ class Rgb:
         out = total(torch.bmm(k, part.flatten(2)) for part, k in parts)
         rgb = out.reshape(-1, 3, *x[0].shape[2:]) + self.bias
         return rgb if below is None else rgb + doubled(below, self.upsample)
+
+
+def same(x: Any) -> Any:
+    """Return the value unchanged: FP32 values are stored as they are."""
+    return x
 
 
 def modulated(x: list[Tensor], style: Tensor) -> list[Tensor]:

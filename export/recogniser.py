@@ -95,8 +95,6 @@ def folded(weights: Weights) -> dict[str, tuple[NDArray[np.float32], NDArray[np.
 
 
 class _Graph:
-    """A graph under construction."""
-
     def __init__(self, *, compact: bool) -> None:
         self.compact = compact
         self.nodes: list[onnx.NodeProto] = []

@@ -101,11 +101,7 @@ def _check(options: argparse.Namespace) -> int:
             "after": str(options.after),
             "upscale": factor,
             "faces": [
-                {
-                    "index": face.index,
-                    "untouched": face.untouched,
-                    "checks": _described(face.findings),
-                }
+                {"index": face.index, "untouched": face.untouched, "checks": _described(face.findings)}
                 for face in faces
             ],
         }

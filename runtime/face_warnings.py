@@ -150,7 +150,6 @@ def _about_identity(identity: Identity) -> Iterable[FaceWarning]:
 
 
 def _covered(covered: Covered) -> FaceWarning:
-    """Report where something lies before the face."""
     where, share = _where(covered.regions), _percent(covered.share)
     sentence = (
         f"something lies before {share} of the face ({where}), which the network would have drawn over: the "

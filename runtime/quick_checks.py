@@ -128,10 +128,7 @@ def check_face(places: Places, crops: tuple[Crop, Crop, Crop], scale: float) -> 
             figure(lambda grey: reversal(grey, places)),
         ),
         "highlights": _highlights(places, figure(lambda grey: texture(grey, places)), noise),
-        "pupils": _pupils(
-            places.radius * scale,
-            figure(lambda grey: iris_structure(grey, places)),
-        ),
+        "pupils": _pupils(places.radius * scale, figure(lambda grey: iris_structure(grey, places))),
     }
 
 
@@ -198,9 +195,7 @@ def _pupils(radius: float, structure: Figure) -> Finding:
         )
     if structure.excess > INVENTED:
         return Finding(
-            figures,
-            False,
-            "invented: more inside the irises than the photo shows or classic finds",
+            figures, False, "invented: more inside the irises than the photo shows or classic finds"
         )
     return Finding(figures, True, "good: the irises keep their structure")
 
@@ -252,7 +247,6 @@ def _profiles(grey: Map, places: Places) -> tuple[NDArray[np.float64], NDArray[n
 
 
 def _darkest(grey: Map, eye: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
-    """Return the centre of the darkest disc near an eye's landmark: its iris."""
     iris = disc(radius).astype(np.float32)
     mean = cv2.filter2D(grey, -1, iris / iris.sum())
     rows, columns = np.ogrid[:SIDE, :SIDE]

@@ -93,13 +93,7 @@ class Restorer:
         """
         opened = open_package(package, kind="face")
         networks = open_backend(
-            backend,
-            opened,
-            device=device,
-            provider=provider,
-            threads=threads,
-            memory=memory,
-            watch=watch,
+            backend, opened, device=device, provider=provider, threads=threads, memory=memory, watch=watch
         )
         restorer = cls.around(
             opened,

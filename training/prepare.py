@@ -246,7 +246,6 @@ def _read_index(path: Path, wanted: Filter) -> Index:
 
 
 def _forget_changed(index: Index, jobs: list[Job], output: Path) -> None:
-    """Delete the portraits of photos that have changed since."""
     keys = {job.key for job in jobs}
     names = {_name(key) for key in keys}
     for key in [key for key in index.photos if key not in keys and _name(key) in names]:

@@ -102,8 +102,6 @@ def save_weights(path: Path, network: Growing, dtype: torch.dtype) -> None:
 
 
 class _Run:
-    """A run in progress."""
-
     def __init__(
         self,
         folder: Path,

@@ -153,12 +153,8 @@ class Loop:
         composed = compose(own, loop.restored, kappa(ETA, rho[0], loop.steps), self._sigma)
         face = np.asarray(np.clip(composed, 0, 1), np.float32)
         to_truth = psnr(np.asarray(np.rint(255 * face), np.uint8), self._truth)
-        near = math.inf if against is None else _nearness(face, against)
-        return Run(loop.passes, seconds, face, to_truth, near)
-
-
-def _nearness(face: Picture, other: Picture) -> float:
-    return decibels(float(np.mean((face.astype(np.float64) - other) ** 2)), 1)
+        error = 0.0 if against is None else float(np.mean((face.astype(np.float64) - against) ** 2))
+        return Run(loop.passes, seconds, face, to_truth, decibels(error, 1))
 
 
 def _schedule(iterations: int, epsilon: float, settles: bool, runs: Sequence[Run]) -> Schedule:

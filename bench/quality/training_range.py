@@ -33,14 +33,11 @@ def measure(
         crops = {"degraded": degraded, "restored": _restore(backend, degraded, "classic", 1)}
         crops |= {method: _restore(backend, degraded, method, passes) for method, passes in more.items()}
         for name, these in (crops | {"truth": [truth]}).items():
-            found[name] += [(*_near(crop, truth), blur(crop)) for crop in these]
+            light = brightness(truth)
+            found[name] += [(psnr(crop, truth), ssim(brightness(crop), light), blur(crop)) for crop in these]
         tick()
     means = {name: np.mean(values, axis=0).tolist() for name, values in found.items()}
     return {name: dict(zip(("psnr", "ssim", "blur"), mean, strict=True)) for name, mean in means.items()}
-
-
-def _near(crop: Portrait, truth: Portrait) -> tuple[float, float]:
-    return psnr(crop, truth), ssim(brightness(crop), brightness(truth))
 
 
 def _restore(backend: Backend, crops: Sequence[Portrait], method: str, passes: int) -> list[Portrait]:

@@ -167,7 +167,6 @@ def measure(settings: SoakSettings, tick: Tick) -> Report:
 
 
 def _restored(settings: SoakSettings, folder: Path, tick: Tick) -> Iterator[Sample]:
-    """Restore photos in turn, as the product does; yield a sample after each."""
     photos = list(_photos(settings, folder))
     with Restorer.open(settings.package, threads=settings.threads) as restorer:
         start, count, told = time.monotonic(), 0, 0

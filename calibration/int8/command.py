@@ -89,7 +89,7 @@ def _show(package: Package, made: Package) -> None:
     if better := knee(quantisation):
         print_lines(
             f"--psnr {math.floor(10 * better.psnr) / 10:g} would give about {better.psnr:.1f} dB with "
-            f"{better.share:.1%} in INT8; quantisation.png shows the trade-off",
+            f"{better.share:.1%} in INT8; quantisation.png shows the trade-off"
         )
 
 

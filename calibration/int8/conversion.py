@@ -160,7 +160,6 @@ def _choose(source: Measured, settings: Int8Settings, progress: Progress) -> Cho
 def _write(
     package: Package, source: Measured, chosen: Chosen, settings: Int8Settings, target: Path
 ) -> Manifest:
-    """Write the package into an empty folder; return its manifest."""
     linear = [source.models[graph] for graph in chosen.linear]
     graphs: dict[GraphName, Graph] = {}
     for name, old in package.manifest.restoring_graphs.items():

@@ -201,8 +201,6 @@ def _flat(graph: "_Graph", factor: str) -> str:
 
 
 class _Graph:
-    """A graph that is being changed."""
-
     def __init__(self, model: ModelProto) -> None:
         self._model = ModelProto()
         self._model.CopyFrom(model)

@@ -14,6 +14,7 @@ from export.gfpgan.half import halve
 from export.gfpgan.layout import TENSOR_NAMES, UNUSED, GfpganLayout, read_gfpgan_layout
 from export.gfpgan.network import Gfpgan
 from export.gfpgan.static import StaticGfpgan, Styled
+from export.layers import same
 from export.restoring import Form, Parts, RestoringNetwork
 from export.winograd import quickened_layers
 
@@ -55,14 +56,13 @@ def random_gfpgan(sizes: Mapping[str, Any]) -> Gfpgan:
 
 
 def _without_noise(layout: GfpganLayout, state: dict[str, Tensor]) -> RestoringNetwork:
-    """Return the network with the noise at zero."""
     quiet = {name: torch.zeros_like(value) if ".noises." in name else value for name, value in state.items()}
     network = gfpgan_network(layout, quiet)
     return replace(network, numbers={**network.numbers, "noise": "none"})
 
 
 def _constant(network: Gfpgan, form: Form) -> Parts:
-    net = {"exact": static.same, "winograd": quicken, "half": halve}[form](static.fold(network))
+    net = {"exact": same, "winograd": quicken, "half": halve}[form](static.fold(network))
     return Parts(partial(static.encode, net), partial(static.map_latent, net), partial(static.generate, net))
 
 

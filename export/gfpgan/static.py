@@ -8,7 +8,7 @@ result: 1×1 convolutions are applied before a doubling instead of after it, 3×
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from export.bilinear import bilinear_doubling, doubled, halved
 from export.gfpgan.layout import GfpganLayout
 from export.gfpgan.network import Gfpgan, ResBlock, StyleConv, ToRGB, styles_of
-from export.layers import EPSILON, GAIN, LEAK, Convolve, Linear, Same, modulated
+from export.layers import EPSILON, GAIN, LEAK, Convolve, Linear, Same, modulated, same
 
 
 class Convolution(Protocol):
@@ -241,11 +241,6 @@ def fold(network: Gfpgan) -> StaticGfpgan:
         pictures=tuple(_picture(layer) for layer in decoder.rgbs),
         store=same,
     )
-
-
-def same(x: Any) -> Any:
-    """Return the value unchanged: FP32 values are stored as they are."""
-    return x
 
 
 def _plain(module: nn.Module) -> Plain:

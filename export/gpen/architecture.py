@@ -14,6 +14,7 @@ from export.gpen.half import halve
 from export.gpen.layout import TENSOR_NAMES, Layout, read_layout
 from export.gpen.network import Gpen
 from export.gpen.static import StaticGpen, Styled
+from export.layers import same
 from export.restoring import Form, Parts, RestoringNetwork
 from export.winograd import quickened_layers
 
@@ -51,7 +52,7 @@ def random_gpen(sizes: Mapping[str, Any]) -> Gpen:
 
 
 def _constant(network: Gpen, form: Form) -> Parts:
-    return parts_of({"exact": _same, "winograd": quicken, "half": halve}[form](static.fold(network)))
+    return parts_of({"exact": same, "winograd": quicken, "half": halve}[form](static.fold(network)))
 
 
 def parts_of(net: StaticGpen) -> Parts:
@@ -62,10 +63,6 @@ def parts_of(net: StaticGpen) -> Parts:
 def quicken(net: StaticGpen) -> StaticGpen:
     """Return the same network with Winograd convolution in the layers where it is faster on a CPU."""
     return replace(net, styled=quickened_layers(net.styled, Styled))
-
-
-def _same(net: StaticGpen) -> StaticGpen:
-    return net
 
 
 GPEN = Architecture("gpen", "GPEN network", TENSOR_NAMES, read_layout, gpen_network, random_gpen)

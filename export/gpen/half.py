@@ -89,10 +89,7 @@ def _stage(stage: Stage) -> HalfStage:
     mass = mass_of(stage.weight)
     blur, gain = halved_blur(stage.blur) if stage.blur else (None, 1.0)
     return HalfStage(
-        blur,
-        divided(stage.weight, mass),
-        (mass * (gain / MASS))[:, None, None],
-        stage.bias[:, None, None],
+        blur, divided(stage.weight, mass), (mass * (gain / MASS))[:, None, None], stage.bias[:, None, None]
     )
 
 

@@ -51,12 +51,7 @@ def load_photo_network(weights: Path) -> PhotoNetwork:
 
 
 def export_photo_network(
-    weights: Path,
-    folder: Path,
-    *,
-    name: str = PHOTO,
-    licence: str = "Apache-2.0",
-    overwrite: bool = False,
+    weights: Path, folder: Path, *, name: str = PHOTO, licence: str = "Apache-2.0", overwrite: bool = False
 ) -> tuple[Package, float]:
     """Write the package of a photo network; return it and its largest difference from the trained network.
 

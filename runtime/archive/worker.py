@@ -95,8 +95,6 @@ class _Restored:
 
 
 class _StageError(Exception):
-    """An error and the stage that raised it."""
-
     def __init__(self, stage: FailedStage, read: "_Read | None" = None) -> None:
         super().__init__(stage)
         self.stage, self.read = stage, read

@@ -244,11 +244,7 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
         help=f"What runs the networks: {', '.join(get_args(BackendName))}. {AUTO}, and reports which "
         "and why. (default: auto)",
     )
-    add(
-        "--device",
-        metavar="DEVICE",
-        help=f"Where they run: {DEVICES}. (default: the first that works)",
-    )
+    add("--device", metavar="DEVICE", help=f"Where they run: {DEVICES}. (default: the first that works)")
     add(
         "--provider",
         choices=get_args(Provider),

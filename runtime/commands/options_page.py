@@ -97,7 +97,6 @@ def _subparsers(parser: argparse.ArgumentParser) -> Iterable[argparse.ArgumentPa
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    """Return the lines of a Markdown table."""
     yield "| " + " | ".join(heads) + " |"
     yield "|---" * len(heads) + "|"
     for row in rows:

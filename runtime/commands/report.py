@@ -29,11 +29,7 @@ def describe_photo(
     photo: Path, output: Path, faces: Sequence[FaceResult], timings: dict[str, float]
 ) -> Entry:
     """Return the entry of a photo; `timings` are milliseconds of each stage."""
-    return {
-        "photo": utf8(photo),
-        "output": utf8(output),
-        **describe_faces(faces, timings),
-    }
+    return {"photo": utf8(photo), "output": utf8(output), **describe_faces(faces, timings)}
 
 
 def describe_faces(faces: Sequence[FaceResult], timings: dict[str, float]) -> Entry:
@@ -104,7 +100,6 @@ def _outcome(faces: Sequence[FaceResult]) -> Outcome:
 
 
 def _describe_faces(faces: Iterable[FaceResult]) -> list[dict[str, Any]]:
-    """Describe faces, numbered on each page of a TIFF."""
     numbers: Counter[int] = Counter()
     described = []
     for face in faces:

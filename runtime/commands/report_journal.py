@@ -153,7 +153,6 @@ def _read_journal(path: Path) -> Earlier | None:
 
 
 def _lines(content: bytes) -> Iterator[dict[str, Any]]:
-    """Yield the content of the lines, up to a line that a crash has cut."""
     for line in content.splitlines():
         try:
             found = msgspec.json.decode(line)

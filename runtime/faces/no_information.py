@@ -180,7 +180,6 @@ def _scene(aligned: AlignedFace) -> _Scene:
 
 
 def _heads(aligned: AlignedFace, others: Iterable[Face], grid: int) -> Area:
-    """Return the mask of other heads in a crop."""
     found = np.zeros((grid, grid), bool)
     for other in others:
         landmarks = crop_landmarks(replace(aligned, face=other))
@@ -211,7 +210,6 @@ def _fillable(scene: _Scene, white: Area, covered: Area, heads: Area) -> tuple[M
 
 
 def _white(scene: _Scene, covered: Area) -> Area:
-    """Return the blown-out areas that are not a white cover."""
     found = np.zeros_like(scene.face)
     for patch in _pieces(-_greatest(-scene.picture) >= WHITE):
         glare = (patch & scene.lenses).sum() > 0.6 * (patch & scene.face).sum()
@@ -221,7 +219,6 @@ def _white(scene: _Scene, covered: Area) -> Area:
 
 
 def _covered(scene: _Scene) -> Area:
-    """Return the covers that the network recognises."""
     found = np.zeros_like(scene.face)
     least = LEAST_COVER * scene.face.sum()
     possible = closed(scene.covered >= POSSIBLE, GAP * scene.pixel)

@@ -186,7 +186,6 @@ def _softened(inside: NDArray[np.bool_]) -> Map:
 
 
 def _paste_mask(classes: Labels) -> Map:
-    """Return 1 well inside the head, 0 outside it and on its outermost pixels."""
     head = ~_among(classes, NOT_PASTED)
     if head.all():
         return np.ones(classes.shape, np.float32)

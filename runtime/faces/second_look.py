@@ -114,7 +114,6 @@ def is_sure(row: Row, trust: Trust) -> bool:
 
 
 def _is_plausible(row: Row) -> bool:
-    """Return whether landmarks are arranged as in a face."""
     matrix = _to_template(row)
     if matrix is None:
         return False

@@ -90,8 +90,6 @@ def _warped(
 
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    """A restored crop and where it goes."""
-
     aligned: AlignedFace
     restored: Crop
     hand_back: HandBack | None
@@ -125,8 +123,6 @@ def _layer(
 
 @dataclass(frozen=True, eq=False)
 class _Blended:
-    """New pixels of a cell, not yet in the photo."""
-
     cell: Rectangle
     rectangle: Rectangle
     """What of the cell is new."""
@@ -140,7 +136,6 @@ class _Blended:
 
 
 def _blend(canvas: Pixels, photo: Pixels, cell: Rectangle, layers: Iterable[_Layer]) -> _Blended:
-    """Blend all faces in one cell with the untouched canvas."""
     here = [(layer, part) for layer in layers if _area(part := _shared(layer.rectangle, cell))]
     x0, y0 = (min(part[axis] for _, part in here) for axis in (0, 1))
     x1, y1 = (max(part[axis] for _, part in here) for axis in (2, 3))
@@ -234,7 +229,6 @@ def _masks(size: int) -> NDArray[np.float32]:
 
 
 def _cells(rectangle: Rectangle) -> Iterable[Rectangle]:
-    """Return the squares of a fixed grid that overlap a rectangle."""
     x0, y0, x1, y1 = rectangle
     if not _area(rectangle):
         return []

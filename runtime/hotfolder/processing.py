@@ -199,7 +199,6 @@ class Processor:
         return None
 
     def _fail(self, entry: Entry, cause: Cause, reason: str) -> None:
-        """Fail a started photo, and put its original away with the reason."""
         failing = self._lifecycle.fail(entry, cause, reason)
         self._report.failed(entry.path, cause, reason)
         self._finish(failing)

@@ -96,8 +96,6 @@ def _restore_batch(
 
 @dataclass(frozen=True, eq=False)
 class _Batch:
-    """The crops of a batch on their way through the loop."""
-
     backend: Backend
     state: Any
     start: Crops

@@ -108,8 +108,6 @@ def tone_of(aligned: AlignedFace, *, grey: bool = False) -> Tone:
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """The measured tone of a face."""
-
     level: Channels
     """Median of the face."""
     range: Channels

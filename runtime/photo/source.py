@@ -205,7 +205,6 @@ def _has_video(data: Data) -> bool:
 
 
 def _further_pictures(image: ImageFile) -> tuple[str, ...]:
-    """Return which other images the file holds, apart from previews."""
     if image.format in ("GIF", "PNG", "WEBP"):
         return ("an animation",) if getattr(image, "is_animated", False) else ()
     if image.format == "HEIF":

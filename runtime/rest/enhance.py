@@ -138,7 +138,6 @@ def _mean(change: Picture, reach: int) -> Picture:
 
 
 def _own(photo: Pixels, first: int, end: int, scale: int) -> Picture:
-    """Return rows of the photo, enlarged, in [0, 1]."""
     if scale == 1:
         return as_float(photo[first:end])
     above = min(LANCZOS, first)

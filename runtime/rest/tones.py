@@ -106,7 +106,6 @@ def _curve(levels: NDArray[np.float32], knots: Knots) -> NDArray[np.float32]:
 
 
 def _skin(photo: Pixels, face: Face) -> NDArray[np.float32] | None:
-    """Return the mean colour of the middle of a face, 3 in [0, 1]."""
     x0, y0, x1, y1 = face.box
     width, height = (x1 - x0) / 4, (y1 - y0) / 4
     left, top = max(0, round(x0 + width)), max(0, round(y0 + height))

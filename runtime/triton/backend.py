@@ -103,7 +103,6 @@ class TritonBackend:
         """Do nothing: the models belong to the server."""
 
     def _encode(self, crops: Batch) -> tuple[Any, list[Any]]:
-        """Return the latent and the features of crops."""
         encoded = self._run("encoder", [_tensor("crop", crops)])
         mapped = self._run("mapping", [encoded.pop("z")])
         return mapped["w"], list(encoded.values())

@@ -322,7 +322,6 @@ def _stick(scene: Scene, target: NDArray[np.float64], angle: float, width: float
 
 
 def _hand(scene: Scene, target: NDArray[np.float64], angle: float) -> None:
-    """Draw fingers and the back of a hand, in the colour of this face or another."""
     random, n = scene.random, scene.side
     y, x = np.rint(scene.at(random.choice([-0.4, 0.4]), 0.6)[::-1]).astype(int).clip(3, n - 4)
     own = np.median(scene.picture[y - 3 : y + 4, x - 3 : x + 4].reshape(-1, 3), axis=0)

@@ -39,6 +39,5 @@ def face_bytes(package: Package) -> float:
 
 
 def _bytes(port: Port) -> int:
-    """Return the size of a tensor for one face."""
     lengths = (length for length in port.shape if not isinstance(length, str))
     return math.prod(lengths) * (2 if port.dtype == "float16" else 4)

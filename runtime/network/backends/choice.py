@@ -93,7 +93,6 @@ def open_backend(
 
 
 def _elsewhere(name: BackendName, rows: Mapping[BackendName, Row], where: Device) -> str:
-    """Return advice for a device that none of the given backends supports."""
     usual = BACKENDS["onnxruntime"]
     others = [other for other, row in BACKENDS.items() if where.kind in row.kinds]
     other = "onnxruntime" if where.kind in usual.kinds else next(iter(others), None)

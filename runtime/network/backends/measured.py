@@ -22,8 +22,6 @@ Key = Mapping[str, str | int | None]
 
 
 class _Record(msgspec.Struct):
-    """What a file holds."""
-
     key: dict[str, str | int | None]
     figures: dict[str, float]
 

@@ -307,7 +307,6 @@ _UNSHARED = ("estimate", "picture_gain", "latent_gain")
 
 @lru_cache(maxsize=1)
 def _core() -> Any:
-    """Return OpenVINO's plugins, which a process loads once."""
     return import_openvino().Core()
 
 
@@ -330,7 +329,6 @@ def _named(core: Any, device: Device) -> str:
 
 
 def _target(core: Any, where: str) -> str:
-    """Return what a compiled model is bound to: a device and what it can do."""
     name = " ".join(str(core.get_property(where, "FULL_DEVICE_NAME")).split())
     able = ",".join(sorted(core.get_property(where, "OPTIMIZATION_CAPABILITIES")))
     return f"{name[:48]} {hashlib.sha256(f'{name} {able}'.encode()).hexdigest()[:8]}"

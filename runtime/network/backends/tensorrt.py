@@ -233,7 +233,6 @@ class TensorRtBackend:
         self._settings[graph] = tensorrt_api.run_settings(opened.api, opened.engine, kernels)
 
     def _shut(self, *, lost: bool = False) -> None:
-        """Free everything in order of dependency."""
         self._drop_memory()
         gpu, self._gpu = self._gpu, None
         if gpu is not None:
