@@ -137,7 +137,7 @@ def measure(settings: ArchiveSettings, tick: Tick) -> Report:
         summary=f"The estimate is off by {off:+.0%}, the driver's peak is {memory:.0f} MiB: "
         f"{'within' if within else 'not within'} {ALLOWED_ERROR:.0%} and {ALLOWED_MEMORY:.0f} MiB. "
         f"In real time that run takes {written_time(took * settings.faster)}.",
-        figures={**figures, "photos": settings.photos, "actors": settings.actors, "within": within},
+        figures={**figures, "within": within},
         conditions={"photos": settings.photos, "actors": settings.actors},
         timed=True,
         failed=not whole,

@@ -185,7 +185,7 @@ def _report(
         summary=f"With {bound} no face moves away from the truth by more than {worst:.3f} (bar: {AWAY:g}), "
         f"every kind of damage keeps {least:.0%} or more of its gain (bar: {KEPT:.0%}), and {beyond} faces "
         "are beyond their bound.",
-        figures={"package": package, "bound": settings.bound, "cases": [asdict(case) for case in cases]},
+        figures={"cases": [asdict(case) for case in cases]},
         measures=(
             Measure("furthest from the truth", worst, ""),
             Measure("least gain kept", least, "", more_is_better=True),

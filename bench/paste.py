@@ -51,7 +51,6 @@ def measure(settings: PasteSettings, tick: Tick) -> Report:
         {"photo": name, "height": CANVASES[name][0], "width": CANVASES[name][1], **timing.figures(times)}
         for name, times in seconds.items()
     ]
-    same = {"size": SIZE, "width": WIDTH}
     return Report(
         name="paste",
         tables=(
@@ -64,7 +63,6 @@ def measure(settings: PasteSettings, tick: Tick) -> Report:
         summary=f"The large photo takes {ratio:.2f} times as long as the small one: "
         f"{'within' if within else 'not within'} {ALLOWED:.0%}.",
         figures={
-            **same,
             "runs": settings.runs,
             "rows": rows,
             "ratio": ratio,
@@ -72,7 +70,7 @@ def measure(settings: PasteSettings, tick: Tick) -> Report:
             "within": within,
         },
         measures=tuple(of_times(name, times) for name, times in seconds.items()),
-        conditions=same,
+        conditions={"size": SIZE, "width": WIDTH},
         timed=True,
     )
 

@@ -83,7 +83,7 @@ class Report:
     measures: tuple[Measure, ...] = ()
     """What `python -m bench compare` compares."""
     conditions: Mapping[str, Any] = field(default_factory=dict)
-    """Conditions that two results must share to be compared."""
+    """Conditions that two results must share to be compared; they are in the JSON file's figures too."""
     timed: bool = False
     """The finding is about time: on a busy machine none is stated."""
     failed: bool = False
@@ -99,6 +99,7 @@ def record(report: Report, folder: Path, environment: Environment) -> None:
     """Write `NAME.json` and `NAME.md` into a folder and show the tables. Raises GpenEdgeError."""
     figures = {
         "benchmark": report.name,
+        **report.conditions,
         **report.figures,
         "measures": [asdict(measure) for measure in report.measures],
         "conditions": report.conditions,

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portraits.damage import DAMAGES, damaged
-from portraits.reading import LEAST, Crop, check_count, crops_of, pictures_in
+from portraits.reading import LEAST, check_count, crops_of, pictures_in
 from runtime.faces.detect import Detector
 from runtime.network.degrade import degrade
+from runtime.pixels import Crop
 
 Sample = NDArray[np.float32]
 """1×3×S×S in [−1, 1], RGB."""

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from base.errors import PhotoError
 from base.text import one_line
@@ -14,10 +13,7 @@ from runtime.face_warnings import is_tiny
 from runtime.faces.align import align
 from runtime.faces.detect import Detector
 from runtime.photo.reader import SUPPORTED_SUFFIXES, read_photo
-from runtime.pixels import Pixels, as_float, eight_bit
-
-Crop = NDArray[np.float32]
-"""S×S×3 in [0, 1], RGB."""
+from runtime.pixels import Crop, Pixels, as_float, eight_bit
 
 LEAST = 8
 """Minimum number of portraits for calibration; fewer do not predict how others behave."""

@@ -74,7 +74,6 @@ def endtoend_report(restorer: Restorer, photos: list[PhotoTimes], starts: list[C
     package, backend = restorer.package.manifest.name, restorer.backend
     judged = _claims(photos, starts)
     stages = [stage for stage in STAGES if stage in photos[0].runs[0].stages]
-    same = {"package": package, "backend": backend.name, "device": backend.device}
     runs = len(starts)
     return Report(
         name="endtoend",
@@ -100,7 +99,6 @@ def endtoend_report(restorer: Restorer, photos: list[PhotoTimes], starts: list[C
         ),
         summary=f"{_how_fast(photos, starts)} {claims.held(judged)}.",
         figures={
-            **same,
             "runs": runs,
             "stages": stages,
             "photos": [_figures(photo) for photo in photos],
@@ -108,7 +106,7 @@ def endtoend_report(restorer: Restorer, photos: list[PhotoTimes], starts: list[C
             "claims": claims.figures(judged),
         },
         measures=tuple(_measures(photos, stages, starts)),
-        conditions=same,
+        conditions={"package": package, "backend": backend.name, "device": backend.device},
         timed=True,
     )
 

@@ -53,7 +53,6 @@ def latency_report(
 
     differences = [each.difference for each in rows if each.difference is not None]
     difference = max(differences) if len(differences) > 1 else None
-    same = {"layout": dict(network.sizes), "threads": threads}
     return Report(
         name=f"latency-{name}",
         tables=(
@@ -97,7 +96,6 @@ def latency_report(
         ),
         summary=_summary(rows, difference),
         figures={
-            **same,
             "weights": weights,
             "runs": len(baseline),
             "rows": [_figures(each, baseline) for each in rows],
@@ -105,7 +103,7 @@ def latency_report(
             "largest_difference": difference,
         },
         measures=tuple(measure for each in rows for measure in _measures(each)),
-        conditions=same,
+        conditions={"layout": dict(network.sizes), "threads": threads},
         timed=True,
     )
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from base.decibels import decibels
 from base.setting import Range, option
@@ -26,9 +25,8 @@ from runtime.finish.noise import face_noise
 from runtime.network.backends import Backend, open_backend
 from runtime.network.loop import SETTLED, restore_crops
 from runtime.network.schedule import EPSILON, kappa
+from runtime.pixels import Picture
 from runtime.settings.settings import RestoreSettings
-
-Picture = NDArray[np.float32]
 
 ETA = 0.1
 """η of the comparison: the largest, whose latent goes furthest."""
@@ -179,7 +177,6 @@ def _finite(value: float) -> float | None:
 def loop_report(package: Manifest, first: int, count: int, schedules: list[Schedule]) -> Report:
     """Return the report of a package, measured on so many portraits from number `first` on."""
     (standard,) = (s for s in schedules if s.iterations == 30 and s.settles)
-    same = {"package": package.name, "portraits": count, "first": first}
     return Report(
         name="loop",
         tables=(
@@ -200,7 +197,6 @@ def loop_report(package: Manifest, first: int, count: int, schedules: list[Sched
         summary=f"The product's 30 steps take {standard.passes:.2f} passes, {standard.most_passes} at most, "
         f"and end {_in_decibels(standard.worst_to_every_pass)} dB or more from a pass for every step.",
         figures={
-            **same,
             "loop": package.loop_kind,
             "degradation": DEGRADATION,
             "eta": ETA,
@@ -214,7 +210,7 @@ def loop_report(package: Manifest, first: int, count: int, schedules: list[Sched
                 Measure(f"N, ε = {s.name}: nearness to the truth", s.to_truth, "dB", more_is_better=True),
             )
         ),
-        conditions=same,
+        conditions={"package": package.name, "portraits": count, "first": first},
     )
 
 

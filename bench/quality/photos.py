@@ -136,9 +136,7 @@ def _report(package: Manifest, photos: int, faces: Sequence[FaceFigures], left_a
         summary=f"Standard takes the mean blur effect from {means[BEFORE]['blur']:.3f} to "
         f"{means['standard']['blur']:.3f}; faces left alone: {left_alone}.",
         figures={
-            "package": package.name,
             "loop": package.loop_kind,
-            "photos": photos,
             "left_alone": left_alone,
             "means": means,
             "faces": [

@@ -34,7 +34,6 @@ def quality_report(
     judged = claims(measured)
     model = measured.model
     gain = model["restored"]["psnr"] - model["degraded"]["psnr"]
-    same = {"package": package.name} | {key: conditions[key] for key in ("portraits", "first")}
     return Report(
         name="quality",
         tables=(
@@ -46,7 +45,6 @@ def quality_report(
         ),
         summary=f"Classic gains {gain:+.2f} dB over the training ranges; {held(judged)}.",
         figures={
-            **same,
             "loop": package.loop_kind,
             "passes": by_passes,
             "degradations": msgspec.to_builtins(conditions["degradations"]),
@@ -65,7 +63,7 @@ def quality_report(
             for name, methods in measured.controlled.items()
             for method in _restored(methods)
         ),
-        conditions=same,
+        conditions={"package": package.name} | {key: conditions[key] for key in ("portraits", "first")},
     )
 
 

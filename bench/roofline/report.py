@@ -69,7 +69,6 @@ def roofline_report(
     spent    seconds by graph and operation
     seconds  of each run, by graph and for the matrix product and the copy
     """
-    same = {"package": package, "threads": threads}
     whole = max(standings, key=lambda standing: standing.macs)
     return Report(
         name="roofline",
@@ -102,7 +101,6 @@ def roofline_report(
             f"The {whole.graph} reaches {whole.of_peak:.0%} of the product's rate."
         ),
         figures={
-            **same,
             "runs": len(seconds["copy"]),
             "peak": asdict(peak) | {"ridge": peak.ridge},
             "graphs": [asdict(standing) for standing in standings],
@@ -111,7 +109,7 @@ def roofline_report(
             "times_s": seconds,
         },
         measures=tuple(of_times(graph, times) for graph, times in seconds.items()),
-        conditions=same,
+        conditions={"package": package, "threads": threads},
         timed=True,
     )
 

@@ -18,10 +18,8 @@ from portraits.damage import Damage, damaged
 from runtime.network.backends import Backend
 from runtime.network.loop import restore_crops
 from runtime.network.schedule import EPSILON, HELD
+from runtime.pixels import Crops
 from runtime.settings.settings import RestoreSettings
-
-Crops = NDArray[np.float32]
-"""B×S×S×3 in [0, 1], RGB."""
 
 KINDS = (
     Damage(blur=(8, 8), shrink=(1, 1), noise=(0, 0), jpeg=(98, 98)),

@@ -9,9 +9,10 @@ import numpy as np
 from base.files import write_json
 from calibration.latents import gain
 from engines.package import MANIFEST, Latents, Package
-from portraits.reading import LEAST, Crop, check_count, crops_of, pictures_in
+from portraits.reading import LEAST, check_count, crops_of, pictures_in
 from runtime.faces.detect import Detector
 from runtime.network.backends import Backend
+from runtime.pixels import Crop
 
 
 @dataclass(frozen=True)

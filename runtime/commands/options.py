@@ -192,41 +192,23 @@ def provenance_of(options: argparse.Namespace, package: str | Path | None) -> Pr
     return Provenance(open_package(package), open_key(*options.sign) if options.sign else None)
 
 
+_SHOWN = {
+    "--list-faces": "List the faces of one photo and number them on a sheet. Needs no OUT.",
+    "--compare-presets": "Show one photo restored with every preset side by side. Needs no OUT.",
+    "--compare": "Write a before/after sheet; for several photos, a folder of them.",
+    "--masks": "Write a sheet of the face regions of one photo.",
+    "--report": "Write what was found and done: each face with its warnings, the milliseconds of each stage, "
+    "and which results need a look.",
+}
+
+
 def _add_sheets(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("what is shown").add_argument
-    add(
-        "--list-faces",
-        type=Path,
-        metavar="SHEET.png",
-        help="List the faces of one photo and number them on a sheet. Needs no OUT.",
-    )
-    add(
-        "--compare-presets",
-        type=Path,
-        metavar="SHEET.png",
-        help="Show one photo restored with every preset side by side. Needs no OUT.",
-    )
-    add(
-        "--compare-packages",
-        nargs="+",
-        action=_Packages,
-        metavar=("SHEET.png", "PACKAGE"),
-        help="Show one photo restored with each of these model packages side by side. Needs no OUT.",
-    )
-    add(
-        "--compare",
-        type=Path,
-        metavar="SHEET.png",
-        help="Write a before/after sheet; for several photos, a folder of them.",
-    )
-    add("--masks", type=Path, metavar="SHEET.png", help="Write a sheet of the face regions of one photo.")
-    add(
-        "--report",
-        type=Path,
-        metavar="FILE.json",
-        help="Write what was found and done: each face with its warnings, the milliseconds of each stage, "
-        "and which results need a look.",
-    )
+    for flag, about in _SHOWN.items():
+        add(flag, type=Path, metavar="FILE.json" if flag == "--report" else "SHEET.png", help=about)
+    about = "Show one photo restored with each of these model packages side by side. Needs no OUT."
+    metavar = ("SHEET.png", "PACKAGE")
+    add("--compare-packages", nargs="+", action=_Packages, metavar=metavar, help=about)
 
 
 def add_machine(parser: argparse.ArgumentParser) -> None:
