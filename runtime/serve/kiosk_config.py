@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from base.errors import SettingsError
-from base.near_names import nearest
+from base.near_names import near_or_all, unknown
+from base.setting import Range
 from base.text import cause_of, one_line
 from runtime.settings.presets import PRESETS
 
@@ -128,16 +129,16 @@ class KioskConfig(Table, frozen=True):
     admin: Admin = Admin()
 
 
-_LIMITS: dict[str, tuple[float, float]] = {
-    "minutes": (0.01, 24 * 60),
-    "most_minutes": (0.01, 24 * 60),
-    "idle_seconds": (5, 3600),
-    "take_home_minutes": (0.01, 24 * 60),
-    "queue": (1, 1000),
-    "visits": (1, 10_000),
-    "prepared": (1, 50),
-    "max_megabytes": (0.01, 2000),
-    "max_megapixels": (0.01, 1000),
+_LIMITS = {
+    "minutes": Range(0.01, 24 * 60),
+    "most_minutes": Range(0.01, 24 * 60),
+    "idle_seconds": Range(5, 3600),
+    "take_home_minutes": Range(0.01, 24 * 60),
+    "queue": Range(1, 1000),
+    "visits": Range(1, 10_000),
+    "prepared": Range(1, 50),
+    "max_megabytes": Range(0.01, 2000),
+    "max_megapixels": Range(0.01, 1000),
 }
 
 
@@ -166,10 +167,10 @@ def check_kiosk_config(config: KioskConfig, name: str, presets: Any = PRESETS) -
     name     of the file, for the error
     presets  names of all presets there are
     """
-    for key, (low, high) in _LIMITS.items():
+    for key, allowed in _LIMITS.items():
         value = getattr(config, key)
-        if not low <= value <= high:
-            raise SettingsError(f"{name}: {key} is {value:g}: give {low:g} to {high:g}")
+        if value not in allowed:
+            raise SettingsError(f"{name}: {key} is {value:g}: give {allowed}")
     if not config.presets:
         raise SettingsError(f"{name}: presets is empty: name at least one")
     if config.phones and not re.fullmatch(r".+:\d{1,5}", config.phones.listen):
@@ -184,9 +185,7 @@ def check_kiosk_config(config: KioskConfig, name: str, presets: Any = PRESETS) -
     wanted = [*config.presets, *([config.hot_folder.preset] if config.hot_folder else [])]
     for preset in wanted:
         if preset not in presets:
-            near = nearest(preset, presets)
-            hint = f"did you mean {near}?" if near else f"there are {', '.join(presets)}"
-            raise SettingsError(f"{name}: no preset {one_line(preset)!r}: {one_line(hint)}")
+            raise SettingsError(f"{name}: {unknown('preset', preset, presets)}")
 
 
 def read_password(admin: Admin) -> str | None:
@@ -215,8 +214,5 @@ def _plain(message: str) -> str:
     tables: dict[str, type[Table]] = {"": KioskConfig, "phones": Phones, "media": Media, "printing": Printing}
     tables |= {"hot_folder": HotFolder, "admin": Admin}
     table = tables.get(place, Paper)
-    names = list(table.__struct_encode_fields__)
-    near = nearest(key, names)
     where = f"{place}.{key}" if place else key
-    hint = f"did you mean {near}?" if near else f"there are {', '.join(names)}"
-    return f"unknown key {one_line(where)}: {hint}"
+    return f"unknown key {one_line(where)}: {near_or_all(key, table.__struct_encode_fields__)}"
