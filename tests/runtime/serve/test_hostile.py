@@ -20,7 +20,7 @@ from runtime.serve.http.limits import NEW_VISITS, PHONE, WRONG_TOKEN, Limits, Ra
 from runtime.serve.media import Media
 from tests.fuzz.mutations import MUTATIONS
 from tests.fuzz.pictures import pictures
-from tests.runtime.serve.conftest import Customer, Server, plain_jpeg
+from tests.runtime.serve.conftest import LONGEST, Customer, Server, plain_jpeg
 
 
 def error_of(answer: httpx.Response) -> tuple[int, str]:
@@ -285,7 +285,7 @@ def ask(
     port: int, method: str, path: str, headers: str = "", body: bytes = b"", host: str = "127.0.0.1"
 ) -> bytes:
     """Send a request as it is, without a client's good manners; return the whole answer."""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=LONGEST) as connection:
         connection.sendall(head(method, path, headers, host) + body)
         answer = io.BytesIO()
         while chunk := connection.recv(65536):
@@ -294,7 +294,7 @@ def ask(
 
 
 def wait_for(holds: Callable[[], bool]) -> None:
-    ends = time.monotonic() + 20
+    ends = time.monotonic() + LONGEST
     while not holds():
         assert time.monotonic() < ends
         time.sleep(0.02)
@@ -304,7 +304,8 @@ def test_a_connection_over_which_no_request_comes_is_closed(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.serve.server.FIRST_REQUEST", 0.2)
-    with socket.create_connection(("127.0.0.1", server.phone_port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", server.phone_port), timeout=LONGEST) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
         assert connection.recv(100) == b""
+    monkeypatch.undo()
     assert server.client.get("/health").status_code == 200

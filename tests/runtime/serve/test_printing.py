@@ -23,7 +23,7 @@ from runtime.serve.opening import opened_kiosk
 from runtime.serve.printing.cups_queue import CupsQueue, state_of
 from runtime.serve.printing.paper import encoded, on_paper
 from runtime.serve.wire import PrinterState
-from tests.runtime.serve.conftest import Server, config, plain_jpeg, serving
+from tests.runtime.serve.conftest import LONGEST, Server, config, plain_jpeg, serving
 
 LETTER = Paper("letter", "na_letter_8.5x11in", 215.9, 279.4)
 SMALL = Paper("4x6", "na_index-4x6_4x6in", 101.6, 152.4)
@@ -99,11 +99,11 @@ class RealCups:
         """Put sheets into the printer's tray."""
         tray = f"size1={LETTER.media}&type1=stationery&level1={sheets}"
         rest = "size3=na_number-10_4.125x9.5in&type3=envelope&level3=-2"
-        urllib.request.urlopen(f"http://localhost:{self._port}/media?{tray}&{rest}", timeout=10).read()
+        urllib.request.urlopen(f"http://localhost:{self._port}/media?{tray}&{rest}", timeout=LONGEST).read()
 
     def stop_queue(self) -> None:
         """Stop the queue, as CUPS does when a backend fails."""
-        subprocess.run(["cupsdisable", "-h", self.socket, "booth"], check=True, timeout=30)
+        subprocess.run(["cupsdisable", "-h", self.socket, "booth"], check=True, timeout=LONGEST)
 
     def jobs(self) -> int:
         """Return how many jobs CUPS knows, finished ones too."""
@@ -231,14 +231,14 @@ def _running_cups(folder: Path) -> Iterator[RealCups]:
             )
             stack.callback(process.wait, 20)
             stack.callback(process.terminate)
-            ends = time.monotonic() + 20
+            ends = time.monotonic() + 60
             while not ready[name]():
                 if process.poll() is not None or time.monotonic() > ends:
                     said = (folder / f"{name}.out").read_text()[-300:]
                     pytest.skip(f"{name} does not start here: {said}")
                 time.sleep(0.05)
         queue = ["-h", found.socket, "-p", "booth", "-E", "-v", f"ipp://localhost:{port}/ipp/print"]
-        subprocess.run([str(_found("lpadmin")), *queue, "-m", "everywhere"], check=True, timeout=60)
+        subprocess.run([str(_found("lpadmin")), *queue, "-m", "everywhere"], check=True, timeout=LONGEST)
         _wait((folder / "ppd" / "booth.ppd").exists)
         yield found
 
@@ -253,7 +253,7 @@ def _answers(port: int) -> bool:
 
 
 def _wait(holds: Callable[[], bool]) -> None:
-    ends = time.monotonic() + 60
+    ends = time.monotonic() + LONGEST
     while not holds():
         assert time.monotonic() < ends
         time.sleep(0.1)

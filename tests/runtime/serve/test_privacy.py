@@ -26,7 +26,7 @@ from runtime.serve.tokens import digest, new_token
 from runtime.serve.visit import Take, Visit
 from runtime.serve.visit_folder import VisitFolder, holding_folder
 from runtime.serve.wire import Choice, FaceWarnings
-from tests.runtime.serve.conftest import Customer, config, plain_jpeg, serving
+from tests.runtime.serve.conftest import LONGEST, Customer, config, plain_jpeg, serving
 
 ROOT = Path(__file__).parents[3]
 MINUTE = 60.0
@@ -113,7 +113,7 @@ class Box:
         return self.desk.visit(token).state
 
     def wait(self, until: Callable[[], bool]) -> None:
-        ends = time.monotonic() + 20
+        ends = time.monotonic() + LONGEST
         while not until():
             assert time.monotonic() < ends
             time.sleep(0.005)
@@ -409,7 +409,7 @@ def test_a_killed_server_goes_on_where_it_was(tiny_package: Path, tmp_path: Path
         raise AssertionError("the server has not started")
 
     process, url = started()
-    with httpx.Client(base_url=url, timeout=60) as client:
+    with httpx.Client(base_url=url, timeout=LONGEST) as client:
         customer = Customer(client)
         customer.bring(plain_jpeg(77))
         customer.post("/result", {"preset": "standard"})
@@ -417,13 +417,13 @@ def test_a_killed_server_goes_on_where_it_was(tiny_package: Path, tmp_path: Path
         process.wait()
     process, url = started()
     try:
-        with httpx.Client(base_url=url, timeout=60) as client:
+        with httpx.Client(base_url=url, timeout=LONGEST) as client:
             customer.client = client
             status = customer.wait(lambda status: (status["result"] or {}).get("state") == "done")
             assert status["state"] == "ready"
             assert customer.get("/result/file").content == plain_jpeg(77)
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(LONGEST) == 0
     left = [path.name for path in (tmp_path / "own").rglob("*")]
     assert sorted(left) == [".lock", "kiosk.sqlite", "prints", "takes", "visits"]
