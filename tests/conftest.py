@@ -2,9 +2,10 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnxruntime
@@ -26,11 +27,35 @@ settings.load_profile("steady")
 # No result hangs on which backend was faster while the tests ran; processes that they start inherit this.
 os.environ["GPEN_EDGE_MEASURE"] = "0"
 
+# Compiled modules are kept whatever the shell says: the tests start some hundred processes, whose imports
+# take half as long again without them.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # A shell has what it starts in the background ignore Ctrl-C, and what that starts as well.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-class OneThread(onnxruntime.InferenceSession):  # type: ignore[misc]
+LANDMARKS = Path(__file__).parents[1] / "runtime" / "data"
+"""The networks that come with the runtime; each restorer opens five of them."""
+
+
+class OpenedOnce(type(onnxruntime.InferenceSession)):  # type: ignore[misc]
+    """Sessions of the networks in that folder, which have no state, are opened once for all tests."""
+
+    opened: ClassVar[dict[object, Any]] = {}
+
+    def __call__(cls, model: object, sess_options: Any = None, *more: Any, **named: Any) -> Any:
+        def opened() -> Any:
+            return super(OpenedOnce, cls).__call__(model, sess_options, *more, **named)
+
+        if Path(str(model)).parent != LANDMARKS or sess_options is None or sess_options.enable_profiling:
+            return opened()
+        key = (model, sess_options.intra_op_num_threads, repr(more), repr(named))
+        return cls.opened.get(key) or cls.opened.setdefault(key, opened())
+
+
+class OneThread(onnxruntime.InferenceSession, metaclass=OpenedOnce):  # type: ignore[misc]
     """A session with one thread unless told otherwise.
 
     Threads that spin while they wait for each other take nearly half of the suite's time.
