@@ -1,5 +1,6 @@
 """What several tests need: a real photo, and a small package that is quick to run."""
 
+import io
 import os
 import signal
 import sys
@@ -177,9 +178,17 @@ def portrait() -> NDArray[np.uint8]:
     return astronaut()
 
 
+@pytest.fixture(scope="session")
+def portrait_png(portrait: NDArray[np.uint8]) -> bytes:
+    """The portrait, encoded once."""
+    file = io.BytesIO()
+    Image.fromarray(portrait).save(file, "PNG")
+    return file.getvalue()
+
+
 @pytest.fixture
-def portrait_file(portrait: NDArray[np.uint8], tmp_path: Path) -> Path:
+def portrait_file(portrait_png: bytes, tmp_path: Path) -> Path:
     """The portrait as a lossless file."""
     path = tmp_path / "portrait.png"
-    Image.fromarray(portrait).save(path)
+    path.write_bytes(portrait_png)
     return path
