@@ -13,6 +13,7 @@ from engines.cache import EngineCache
 from engines.package import open_package
 from runtime.network.backends import Device, Move, open_backend
 from runtime.network.backends import openvino as module
+from runtime.network.backends.measured import SUFFIX
 from runtime.network.backends.openvino import OpenVinoBackend
 from runtime.restore import main
 
@@ -20,8 +21,20 @@ CROPS = np.random.default_rng(0).uniform(-1, 1, (2, 3, 64, 64)).astype(np.float3
 MOVES = [Move(np.full((2, 1, 64, 64), 0.3, np.float32), 0.3)]
 
 
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """A folder for what these tests compile."""
+    return tmp_path_factory.mktemp("compiled")
+
+
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
+def shared_cache(compiled, monkeypatch):
+    """What one test has compiled the next may take, but nothing that is older."""
+    monkeypatch.setenv("GPEN_EDGE_CACHE", str(compiled / "as-it-is"))
+
+
+@pytest.fixture
+def cache(shared_cache, tmp_path, monkeypatch):
     """Nothing compiled or measured earlier counts."""
     monkeypatch.setenv("GPEN_EDGE_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
@@ -154,6 +167,7 @@ def test_models_are_compiled_once_and_kept_like_engines(tiny_package, cache, mon
     mended.close()
 
 
+@pytest.mark.usefixtures("cache")
 def test_a_compiled_model_that_openvino_refuses_is_compiled_again(tiny_package, monkeypatch):
     opened(tiny_package, precision="f32").close()
     core = module._core()
@@ -180,9 +194,12 @@ def test_without_a_folder_to_write_to_models_are_compiled_each_time(tiny_package
 
 
 @pytest.fixture
-def processor(monkeypatch):
+def processor(shared_cache, compiled, monkeypatch):
     """Give what lets OpenVINO report certain capabilities, and computes in FP32 whatever is asked for."""
     core, options = module._core(), OpenVinoBackend._options
+    monkeypatch.setenv("GPEN_EDGE_CACHE", str(compiled / "pretended"))
+    for measured in (compiled / "pretended").glob(f"*{SUFFIX}"):
+        measured.unlink()
 
     def able(*capabilities):
         class Core:
@@ -284,6 +301,7 @@ def test_what_openvino_fails_at_is_one_line_and_what_is_closed_says_so(tiny_pack
         backend.encode(CROPS)
 
 
+@pytest.mark.usefixtures("cache")
 def test_a_graph_that_openvino_refuses_is_one_line(tiny_package, tmp_path):
     folder = tmp_path / "broken"
     copytree(tiny_package, folder)
