@@ -35,7 +35,7 @@ NAMES = (
 def on_ray() -> Any:
     from runtime.archive.cluster import started
 
-    with started(None, 2):
+    with started(None, 1):  # as the command does for one actor
         yield
 
 
