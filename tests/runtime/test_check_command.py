@@ -86,7 +86,7 @@ def test_what_is_told_fits_the_terminal(
     assert any(line.startswith("overall: poor, ") for line in lines)
 
 
-@pytest.mark.parametrize("shape", [(512, 500), (1536, 1536), (256, 256)])
+@pytest.mark.parametrize("shape", [(512, 500), (768, 768), (256, 256)])
 def test_a_size_that_is_no_enlargement_is_one_clear_line(
     portrait: Pixels, tmp_path: Path, capsys: pytest.CaptureFixture[str], shape: tuple[int, int]
 ) -> None:

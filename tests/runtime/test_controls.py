@@ -60,7 +60,7 @@ def test_strength_is_the_share_of_the_way_to_what_the_preset_does(
     restorer: Restorer, portrait: Pixels, name: str
 ) -> None:
     noisy = np.clip(portrait + np.random.default_rng(1).normal(0, 6, portrait.shape), 0, 255).astype(np.uint8)
-    strengths = [0, 0.05, 0.3, 0.6, 0.9, 1]
+    strengths = [0, 0.05, 0.6, 1]
     for photo in (portrait, noisy):
         deep = photo.astype(np.uint16) * 257  # in 8 bits a small share of a small change is none
         changed = changes(restorer, deep, preset(name, budget=600), strengths)

@@ -11,7 +11,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.photo.reader import read_photo
 from runtime.restore import main
 
 pytestmark = pytest.mark.usefixtures("any_colours")
@@ -202,11 +201,10 @@ def test_two_hundred_megapixels_are_refused_unless_allowed(
     restore, portrait_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo = tmp_path / "huge.png"
-    Image.new("L", (20_000, 10_000), 128).save(photo, compress_level=1)
+    Image.new("1", (20_000, 10_000)).save(photo, compress_level=1)
     assert_refused(restore(photo, "-o", tmp_path / "out.png"), "200 megapixels", "--max-megapixels")
     assert_nothing_left(tmp_path, "huge.png", portrait_file.name)
-    assert read_photo(photo, max_megapixels=201).pixels.shape == (10_000, 20_000, 3)
-    # From file to file with a smaller photo, which Pillow by itself would refuse as it does the larger one.
+    # Allowed with a smaller photo, which Pillow by itself would refuse as it does the larger one.
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
     options = (portrait_file, "-o", tmp_path / "out.png", "--max-megapixels")
     assert_refused(restore(*options, 0.2), "0.2621 megapixels", "--max-megapixels")

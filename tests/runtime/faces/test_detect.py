@@ -52,8 +52,9 @@ def test_landmarks_come_as_eyes_nose_mouth_from_the_left(detector):
     assert 0.8 < face.score <= 1
 
 
-@pytest.mark.parametrize("wide", [24, 40, 90, 250, 700])
-@pytest.mark.parametrize("angle", [-30, 0, 30])
+@pytest.mark.parametrize(
+    ("wide", "angle"), [(24, 0), (24, 30), (40, -30), (90, 0), (90, 30), (250, -30), (700, 30)]
+)
 def test_faces_of_all_sizes_and_slants_are_found_once(detector, wide, angle):
     share = 1 if wide > 250 else 0.6
     x, y = 900 * share, 580 * share
@@ -93,7 +94,7 @@ TURNS = [30, 60, 75, 90, 120, 150, 180, -150, -120, -90, -75, -60, -30]
 
 @pytest.mark.parametrize(
     ("degrees", "size"),
-    [*((degrees, size) for size in (200, 512) for degrees in TURNS), (75, 1400), (180, 1400), (-60, 1400)],
+    [*((degrees, 512) for degrees in TURNS), *((degrees, 200) for degrees in TURNS[::3]), (180, 1400)],
 )
 def test_turned_portraits_are_cut_out_upright(detector, degrees, size):
     photo, upright = portrait_and_face(size)
@@ -132,7 +133,7 @@ def test_a_face_upside_down_among_upright_ones_is_turned_alone(detector):
 
 @pytest.mark.parametrize(
     ("name", "turns"),
-    [("coffee", 1), ("chelsea", 2), ("rocket", 1), ("rocket", 2), ("rocket", 3), ("brick", 1), ("gravel", 3)],
+    [("coffee", 1), ("chelsea", 2), ("rocket", 3), ("gravel", 3)],
 )
 def test_turned_pictures_without_a_face_have_none(detector, name, turns):
     picture = np.rot90(getattr(skimage.data, name)(), turns)

@@ -1,6 +1,7 @@
 """How far the network is trusted: a hardly damaged face keeps its own pixels, a damaged one is restored."""
 
 from dataclasses import replace
+from itertools import cycle
 
 import cv2
 import numpy as np
@@ -64,16 +65,17 @@ HARDLY: dict[str, Pixels] = {
 }
 
 
-@pytest.mark.parametrize("name", ["standard", "classic", "low-light"])
-@pytest.mark.parametrize("damaged", HARDLY)
+@pytest.mark.parametrize(
+    ("damaged", "name"),
+    [*((damaged, "standard") for damaged in HARDLY), ("pores", "classic"), ("a trace of noise", "low-light")],
+)
 def test_a_hardly_damaged_face_stays_as_it_is(bundled: Restorer, damaged: str, name: str) -> None:
     photo = HARDLY[damaged]
     result = bundled.restore(photo, preset(name, budget=600)).photo
     assert error(result, photo) < 1.5**2
 
 
-@pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("side", [240, 400])
+@pytest.mark.parametrize(("name", "side"), zip(PRESETS, cycle([240, 400]), strict=False))
 def test_pores_stay_whatever_the_size_of_the_face(bundled: Restorer, side: int, name: str) -> None:
     photo = rounded(head(side) + grain(0.8, 5, side=side))
     result = bundled.restore(photo, preset(name, budget=600)).photo
@@ -83,7 +85,7 @@ def test_pores_stay_whatever_the_size_of_the_face(bundled: Restorer, side: int, 
     assert (after**2).mean() > 0.8 * (before**2).mean()
 
 
-@pytest.mark.parametrize("size", [1.0, 1.5, 2.0, 3.0])
+@pytest.mark.parametrize("size", [1.0, 3.0])
 def test_coarse_grain_does_not_cost_the_features(bundled: Restorer, size: float) -> None:
     truth = head()
     photo = rounded(truth + grain(size, 12))

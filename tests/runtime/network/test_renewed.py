@@ -245,7 +245,7 @@ def test_a_crop_ends_where_it_would_alone_whenever_the_others_settle(backend: Ba
     free = restore_crops(backend, crops, rho, settings, epsilon=0, settled=0)
     changes = sorted(change for result in free for change in result.changes)
     seen = set()
-    for settled in [(a + b) / 2 for a, b in itertools.pairwise(changes) if b > 1.01 * a]:
+    for settled in [(a + b) / 2 for a, b in itertools.pairwise(changes) if b > 1.01 * a][::3]:
         options = {"epsilon": 0, "settled": settled}
         together = restore_crops(backend, crops, rho, settings, **options)
         for i, result in enumerate(together):

@@ -127,7 +127,7 @@ def test_a_stereo_picture_is_told_from_a_cameras_preview(tmp_path: Path) -> None
 # On the command line
 
 
-@pytest.mark.parametrize("options", [[], ["--face", "0,1"], ["--upscale", "2"]])
+@pytest.mark.parametrize("options", [["--face", "0,1"], ["--upscale", "2"]])
 def test_the_faces_of_every_page_are_restored(
     tiny_package: Path, portrait_file: Path, tmp_path: Path, options: list[str]
 ) -> None:

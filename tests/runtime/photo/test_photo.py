@@ -533,7 +533,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_hostile_bytes_give_a_photo_or_a_photo_error(scratch: Path, data: st.DataObject) -> None:
     content = bytearray(data.draw(st.sampled_from(REAL_FILES)))
