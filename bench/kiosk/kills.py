@@ -1,4 +1,7 @@
-"""Kill the server in every state of a visit, and look at what the next start makes of it."""
+"""Kill the server in every state of a visit, and look at what the next start makes of it.
+
+After a kill in the state `starting` the next start is ended in its turn, by SIGTERM at a random moment.
+"""
 
 import random
 import socket
@@ -12,9 +15,11 @@ from pathlib import Path
 
 from bench.kiosk.process import Customer, ServerProcess
 
-STATES = ("empty", "uploading", "queued", "preparing", "ready", "making", "done", "take-home")
+STATES = ("empty", "uploading", "queued", "preparing", "ready", "making", "done", "take-home", "starting")
 _OFF = 3600.0
 """Seconds for which the power is off, if the next start comes after the customers' time."""
+_START = 3.0
+"""Seconds that a start takes, and less on a quiet machine."""
 _TOML = """[media]
 sticks = []
 [phones]
@@ -52,6 +57,9 @@ class Killing:
             server.kill()
             if beyond:
                 _let_time_pass(server.own / "kiosk.sqlite")
+            if killed.state == "starting":
+                self._end_while_it_starts(killed, Path(folder))
+                return
             again = self._server(Path(folder))
             try:
                 if beyond and again.files():
@@ -64,8 +72,16 @@ class Killing:
             if again.files():
                 killed.wrong.append(f"after the end: {again.files()}")
 
-    def _server(self, folder: Path) -> ServerProcess:
-        return ServerProcess(folder, package=self.package, threads=self.threads, toml=_TOML)
+    def _server(self, folder: Path, *, wait: bool = True) -> ServerProcess:
+        return ServerProcess(folder, package=self.package, threads=self.threads, toml=_TOML, wait=wait)
+
+    def _end_while_it_starts(self, killed: Killed, folder: Path) -> None:
+        again = self._server(folder, wait=False)
+        time.sleep(self.rng.uniform(0, _START))
+        if (status := again.stop()) != 0:
+            killed.wrong.append(f"the server that was starting ended with {status}")
+        if again.files():
+            killed.wrong.append(f"after the end of the start: {again.files()}")
 
     def _in_state(self, server: ServerProcess, state: str) -> list[Customer]:
         """Bring customers into a state; at random moments of it where it lasts."""

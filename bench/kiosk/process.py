@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,8 +22,19 @@ LONGEST = 300.0
 class ServerProcess:
     """A running server."""
 
-    def __init__(self, folder: Path, *, package: str | None, threads: int | None, toml: str = "") -> None:
-        """Start it on a free port; wait until it serves. Raises GpenEdgeError."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        package: str | None,
+        threads: int | None,
+        toml: str = "",
+        wait: bool = True,
+    ) -> None:
+        """Start it on a free port. Raises GpenEdgeError.
+
+        wait  until it serves; otherwise only until signals do not kill it any more
+        """
         config = folder / "kiosk.toml"
         config.write_text(toml)
         self.own = folder / "own"
@@ -32,7 +44,18 @@ class ServerProcess:
         command += ["--threads", str(threads)] if threads else []
         self._log = (folder / "log").open("w+")
         self._process = subprocess.Popen(command, stderr=self._log, text=True)
-        self.url = self._address(folder / "log")
+        self.url = self._address(folder / "log") if wait else ""
+        if not wait:
+            self._wait_until_it_ends_cleanly()
+
+    def _wait_until_it_ends_cleanly(self) -> None:
+        status = Path(f"/proc/{self._process.pid}/status")
+        while self._process.poll() is None:
+            line = next(line for line in status.read_text().splitlines() if line.startswith("SigCgt"))
+            if int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1:
+                return
+            time.sleep(0.02)
+        raise GpenEdgeError("the server does not start")
 
     def _address(self, log: Path) -> str:
         ends = time.monotonic() + LONGEST

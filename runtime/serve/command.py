@@ -9,18 +9,29 @@ from platformdirs import user_state_path
 from base.command_line import DONE, needs_extra, run
 from base.command_parser import CommandParser
 from base.text import one_line
-from runtime.commands.options import add_config, add_detector, add_machine, add_recogniser, run_options
+from runtime.commands.options import (
+    RunOptions,
+    add_config,
+    add_detector,
+    add_machine,
+    add_recogniser,
+    run_options,
+)
 from runtime.hotfolder.log import Log
-from runtime.serve.kiosk_config import check_kiosk_config, read_kiosk_config
+from runtime.serve.ending import Ending
+from runtime.serve.kiosk_config import KioskConfig, check_kiosk_config, read_kiosk_config
 
 LOOPBACK = "127.0.0.1"
 RAM = Path("/dev/shm/gpen-edge-kiosk")
 """Where everything is kept with --ram, unless --folder names another tmpfs."""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; return its exit status."""
-    return run(lambda: _serve(parser().parse_args(arguments)))
+def main(arguments: list[str] | None = None, ending: Ending | None = None) -> int:
+    """Run the command line; return its exit status.
+
+    ending  tells the server when to end; None: nothing does but an interruption
+    """
+    return run(lambda: _serve(parser().parse_args(arguments), ending or Ending()))
 
 
 def parser() -> CommandParser:
@@ -66,30 +77,46 @@ def parser() -> CommandParser:
     return parser
 
 
-def _serve(options: argparse.Namespace) -> int:
+def _serve(options: argparse.Namespace, ending: Ending) -> int:
     with needs_extra("serve", "python -m runtime.serve"):
         import segno  # noqa: F401
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
-    from runtime.serve.opening import opened_kiosk
-    from runtime.serve.server import KioskServer, address_of, listen, phone_url
 
     config, wanted = read_kiosk_config(options.kiosk), run_options(options)
     check_kiosk_config(config, one_line(options.kiosk or "kiosk.toml"), wanted.config.presets)
-    folder = options.folder or (RAM if options.ram else user_state_path("gpen-edge") / "kiosk")
     log = Log(options.log_format)
+    try:
+        _run(options, config, wanted, log, ending)
+    except KeyboardInterrupt:
+        if not ending.is_wanted:
+            raise
+    log("stopped", "stopped; everything of customers is deleted")
+    return DONE
+
+
+def _run(
+    options: argparse.Namespace, config: KioskConfig, wanted: RunOptions, log: Log, ending: Ending
+) -> None:
+    """Serve until the end is wanted; then everything of customers is deleted."""
+    from runtime.serve.opening import opened_kiosk
+    from runtime.serve.server import KioskServer, address_of, listen, names_of, phone_url
+
+    folder = options.folder or (RAM if options.ram else user_state_path("gpen-edge") / "kiosk")
     with ExitStack() as stack:
         listeners = [stack.enter_context(closing(listen(options.host, options.port)))]
         if config.phones:
             listeners.append(stack.enter_context(closing(listen(*config.phones.address))))
-        hosts = frozenset() if options.host in ("0.0.0.0", "::") else frozenset({options.host})
-        kiosk = stack.enter_context(opened_kiosk(folder, config, wanted, log, ram=options.ram, hosts=hosts))
+        opened = opened_kiosk(
+            folder, config, wanted, log, ram=options.ram, hosts=names_of(options.host), ending=ending
+        )
+        kiosk = stack.enter_context(opened)
         if phones := config.phones:
             phone_port = listeners[1].getsockname()[1]
             kiosk.desk.links.address = lambda: phone_url(phones, phone_port)
+        server = KioskServer(kiosk, listeners)
+        ending.calling(server.stop)
         log("serving", f"the kiosk is at http://{address_of(listeners[0])}")
         for listener in listeners[1:]:
             log("serving-phones", f"phones are served on {address_of(listener)}")
-        KioskServer(kiosk, listeners).run()
-        log("stopped", "stopped; everything of customers is deleted")
-    return DONE
+        server.run()

@@ -2,13 +2,14 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 from runtime.commands.options import RunOptions, open_restorer
 from runtime.hotfolder.log import Log
 from runtime.restorer import Restorer
 from runtime.serve.desk import Desk
+from runtime.serve.ending import Ending
 from runtime.serve.health import HealthCheck
 from runtime.serve.hot_folder import watching
 from runtime.serve.http.kiosk import Kiosk
@@ -32,6 +33,7 @@ def opened_kiosk(
     *,
     ram: bool = False,
     hosts: frozenset[str] = frozenset(),
+    ending: Ending | None = None,
 ) -> Iterator[Kiosk]:
     """Open a kiosk; at the end everything of customers is deleted. Raises GpenEdgeError.
 
@@ -39,6 +41,7 @@ def opened_kiosk(
     wanted  the package and what runs it, and the presets of the config file
     ram     the folder must be in memory, and is removed at the end
     hosts   further names by which the kiosk's page may be asked for
+    ending  interrupts the opening of the networks once the end is wanted
     """
     password = read_password(config.admin)
     presets = {name: resolve_settings(wanted.config, {}, name).settings for name in config.presets}
@@ -65,9 +68,10 @@ def opened_kiosk(
             max_megapixels=config.max_megapixels,
             since=lambda: desk.scans_since,
         )
-        desk.recover()
         with closing(desk):
-            shared.warm()
+            desk.recover()
+            with ending.interrupting() if ending else nullcontext():
+                shared.warm()
             desk.line.start()
             with _printing(config.printing, desk, log) as printer, watching(config, wanted, shared, log):
                 health = HealthCheck(desk, lambda: backend)

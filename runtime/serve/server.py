@@ -1,7 +1,6 @@
 """Both listeners in one process, and the clock by which everything is deleted."""
 
 import asyncio
-import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from base.text import cause_of, one_line
 from runtime.serve.errors import ServeError
 from runtime.serve.http.app import kiosk_app, phone_app
+from runtime.serve.http.guard import ANY_ADDRESS
 from runtime.serve.http.kiosk import Kiosk
 from runtime.serve.kiosk_config import Phones
 from runtime.serve.notify import notify, watchdog_seconds
@@ -43,7 +43,7 @@ class _Protocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """A server whose signals are handled for both listeners together."""
+    """A server that leaves signals to `Ending`."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -66,6 +66,13 @@ def address_of(listener: socket.socket) -> str:
     """Return the address of a listener as it stands in a URL."""
     host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def names_of(host: str) -> frozenset[str]:
+    """Return the names, as in a Host header, under which a listener on this address may be asked for."""
+    if host in ("0.0.0.0", "::"):
+        return frozenset({ANY_ADDRESS})
+    return frozenset({f"[{host}]" if ":" in host else host.lower()})
 
 
 def own_address() -> str:
@@ -93,19 +100,15 @@ class KioskServer:
         self._servers = [_Server(_config(app)) for app, _ in zip(apps, listeners, strict=False)]
 
     def run(self) -> None:
-        """Serve until stopped, or until SIGTERM or SIGINT comes."""
+        """Serve until stopped."""
         asyncio.run(self._run())
 
     def stop(self) -> None:
-        """End, from any thread."""
+        """End, from any thread or signal handler."""
         for server in self._servers:
             server.should_exit = True
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            with suppress(NotImplementedError, ValueError, RuntimeError):  # Windows, or not the main thread
-                loop.add_signal_handler(number, self.stop)
         clock = asyncio.create_task(_tick(self._kiosk))
         notify("READY=1")
         try:

@@ -1,5 +1,7 @@
 """What every request passes: who may ask, how answers are protected, and how errors are told."""
 
+import ipaddress
+
 import msgspec
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -29,6 +31,8 @@ HEADERS = {
     "permissions-policy": "camera=(), microphone=(), geolocation=(), usb=(), interest-cohort=()",
 }
 _LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
+ANY_ADDRESS = "*"
+"""In place of a name: any address in digits. A site that has its own name point to this machine has none."""
 _READING = ("GET", "HEAD", "OPTIONS")
 _CODES: dict[int, Code] = {404: "not-found", 405: "bad-request", 413: "too-large"}
 
@@ -39,7 +43,8 @@ class Guard:
     def __init__(self, app: ASGIApp, *, hosts: frozenset[str] | None) -> None:
         """Create it.
 
-        hosts  further names by which the server may be asked for; None: any name, where tokens decide
+        hosts  further names by which the server may be asked for, or ANY_ADDRESS; None: any name, where
+               tokens decide
         """
         self._app, self._hosts = app, hosts
 
@@ -70,7 +75,7 @@ class Guard:
     def _refusal(self, scope: Scope) -> KioskError | None:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
-        if self._hosts is not None and _name(host) not in _LOCAL | self._hosts:
+        if self._hosts is not None and not _is_known(_name(host), self._hosts):
             return KioskError("forbidden", "the kiosk's page is only for this machine: open it there")
         if scope["method"] in _READING:
             return None
@@ -79,6 +84,18 @@ class Guard:
         if origin is not None and origin.partition("://")[2] != host:
             return KioskError("forbidden", "another site has made this request: open the kiosk's own page")
         return None
+
+
+def _is_known(name: str, hosts: frozenset[str]) -> bool:
+    return name in _LOCAL | hosts or (ANY_ADDRESS in hosts and _is_address(name))
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _name(host: str) -> str:

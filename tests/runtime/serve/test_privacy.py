@@ -18,6 +18,7 @@ import pytest
 from runtime.commands.options import RunOptions
 from runtime.hotfolder.log import Log
 from runtime.serve.desk import MOST_ATTEMPTS, Desk
+from runtime.serve.ending import Ending
 from runtime.serve.errors import KioskError, ServeError
 from runtime.serve.opening import opened_kiosk
 from runtime.serve.store import Store, VisitRow
@@ -394,28 +395,30 @@ def test_ram_is_memory_and_no_disk(tmp_path: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def started(tiny_package: Path, folder: Path, until: str) -> tuple[subprocess.Popen[str], str]:
+    """Start a server as a process of its own; wait for an event in its log, and return its last word."""
+    command = [sys.executable, "-m", "runtime.serve", "--folder", str(folder), "--port", "0"]
+    command += ["--model", str(tiny_package), "--threads", "1", "--backend", "onnxruntime"]
+    command += ["--log-format", "json"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if (said := json.loads(line))["event"] == until:
+            return process, said["message"].rpartition(" ")[2]
+    raise AssertionError("the server has not started")
+
+
 def test_a_killed_server_goes_on_where_it_was(tiny_package: Path, tmp_path: Path) -> None:
     """A real process, a real `kill -9`; the states are those of the test above."""
-
-    def started() -> tuple[subprocess.Popen[str], str]:
-        command = [sys.executable, "-m", "runtime.serve", "--folder", str(tmp_path / "own"), "--port", "0"]
-        command += ["--model", str(tiny_package), "--threads", "1", "--backend", "onnxruntime"]
-        command += ["--log-format", "json"]
-        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-        assert process.stderr is not None
-        for line in process.stderr:
-            if (said := json.loads(line))["event"] == "serving":
-                return process, said["message"].rpartition(" ")[2]
-        raise AssertionError("the server has not started")
-
-    process, url = started()
+    folder = tmp_path / "own"
+    process, url = started(tiny_package, folder, "serving")
     with httpx.Client(base_url=url, timeout=LONGEST) as client:
         customer = Customer(client)
         customer.bring(plain_jpeg(77))
         customer.post("/result", {"preset": "standard"})
         process.kill()
         process.wait()
-    process, url = started()
+    process, url = started(tiny_package, folder, "serving")
     try:
         with httpx.Client(base_url=url, timeout=LONGEST) as client:
             customer.client = client
@@ -423,7 +426,40 @@ def test_a_killed_server_goes_on_where_it_was(tiny_package: Path, tmp_path: Path
             assert status["state"] == "ready"
             assert customer.get("/result/file").content == plain_jpeg(77)
     finally:
+        process.kill()
+        process.wait()
+    # Stopped while it starts again, it ends as if it had served: nothing of customers is left.
+    process, _ = started(tiny_package, folder, "backend")
+    for _ in range(3):
         process.send_signal(signal.SIGTERM)
-        assert process.wait(LONGEST) == 0
-    left = [path.name for path in (tmp_path / "own").rglob("*")]
+    assert process.wait(LONGEST) == 0
+    left = [path.name for path in folder.rglob("*")]
     assert sorted(left) == [".lock", "kiosk.sqlite", "prints", "takes", "visits"]
+
+
+@pytest.fixture
+def ending() -> Iterator[Ending]:
+    """What a process of its own ends by; the test's own signal handlers come back."""
+    found, before = Ending(), {number: signal.getsignal(number) for number in signal.valid_signals()}
+    found.take_signals()
+    yield found
+    for number, handler in before.items():
+        if signal.getsignal(number) != handler:
+            signal.signal(number, handler)
+
+
+def test_a_signal_waits_until_the_start_can_be_undone(ending: Ending) -> None:
+    stopped = list[str]()
+    signal.raise_signal(signal.SIGTERM)  # during the imports: only noted
+    assert ending.is_wanted
+    with pytest.raises(KeyboardInterrupt), ending.interrupting():
+        pytest.fail("the networks are not opened any more")
+    signal.raise_signal(signal.SIGTERM)  # during the end: it goes on
+    ending.calling(lambda: stopped.append("now"))
+    assert stopped == ["now"]
+
+
+def test_a_signal_interrupts_the_opening_of_the_networks_once(ending: Ending) -> None:
+    with pytest.raises(KeyboardInterrupt), ending.interrupting():
+        signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)

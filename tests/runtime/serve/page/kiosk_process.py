@@ -11,6 +11,7 @@ from pathlib import Path
 
 from runtime.serve import opening
 from runtime.serve.command import main
+from runtime.serve.ending import Ending
 from runtime.serve.kiosk_config import Printing
 from runtime.serve.printing.cups_queue import QueueState
 from runtime.serve.wire import PrintState
@@ -58,4 +59,6 @@ class FolderPrinter:
 if __name__ == "__main__":
     FolderPrinter.folder = Path(sys.argv[1])
     opening.CupsQueue = FolderPrinter  # type: ignore[misc, assignment]
-    sys.exit(main(sys.argv[2:]))
+    ending = Ending()
+    ending.take_signals()
+    sys.exit(main(sys.argv[2:], ending))
