@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from base.setting import Range, option
 from bench.benchmark import Benchmark, Tick
 from bench.endtoend.benchmark import QUALITY
 from bench.endtoend.process import run_command
-from bench.options import between, listed, option, positive
 from bench.photos import photo_with_faces
 from bench.report import Measure, Report, of_times, table
 from bench.timing import in_turns, median
@@ -48,11 +48,10 @@ class RestSettings:
         None,
         "Folder of photos to damage and restore. Without it only time and memory are measured.",
         "PHOTOS",
-        type=Path,
     )
     photo_network: str | None = option(None, "Use this network in place of the bundled one.", metavar="FILE")
-    megapixels: tuple[float, ...] = option((12, 100), "Sizes of the photos.", type=listed(between(0.1, 400)))
-    runs: int = option(3, "Runs of the first size; the larger ones run once.", type=positive)
+    megapixels: tuple[float, ...] = option((12, 100), "Sizes of the photos.", range=Range(0.1, 400))
+    runs: int = option(3, "Runs of the first size; the larger ones run once.", range=Range(1))
 
 
 @dataclass(frozen=True)
