@@ -4,6 +4,7 @@ The photo network's picture r takes the place of a face's: what is handed back i
 
     photo′ = r + κ C_σ(photo − r),    κ = (1 − ηρ)^N
 
+where r differs from the photo by no more than the measured noise and JPEG damage explain (`explained.py`),
 and, where grain is kept, all of the photo's grain. The colours' local means stay the photo's.
 """
 
@@ -22,6 +23,7 @@ from runtime.finish.grain import grain_of
 from runtime.finish.noise import SUPPORT
 from runtime.network.monochrome import is_grey
 from runtime.pixels import Picture, Pixels, as_float
+from runtime.rest.explained import WINDOW, explained
 from runtime.rest.measured import grain_of_photo, noise_of_photo
 from runtime.rest.network import PhotoNetwork
 from runtime.rest.strips import strips
@@ -66,14 +68,16 @@ def enhanced(
     height, width = photo.shape[:2]
     scale = min(network.factor, settings.upscale)
     back = handed_back(photo, settings, scale)
-    margin = REACH + -(-2 * SUPPORT // scale)
+    damage = explained(photo) if network.adds else None
+    margin = REACH + -(-2 * SUPPORT // scale) + (WINDOW if damage else 0)
     grey = is_grey(photo)
     top = np.iinfo(photo.dtype).max
     restored = np.empty((height * scale, width * scale, 3), photo.dtype)
     for strip in strips(photo, network, scale, margin):
         rows = len(strip.picture) // scale
         own = _own(photo, strip.first, strip.first + rows, scale)
-        change = _change(own, strip.picture, back)
+        picture = strip.picture if damage is None else own + damage.limit(own, strip.picture - own)
+        change = _change(own, picture, back)
         change -= _mean(change, REACH * scale)
         if grey:
             change = np.repeat(change.mean(axis=2, keepdims=True), 3, axis=2)

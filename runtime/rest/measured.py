@@ -21,18 +21,19 @@ def noise_of_photo(photo: Pixels) -> NDArray[np.float32]:
 
     It is the median over squares all over the photo, less what the texture of clean photos contributes.
     """
-    noise = np.median([noise_sigmas(square) for square in _squares(photo)], axis=0)
+    noise = np.median([noise_sigmas(square) for square in squares_of(photo)], axis=0)
     return np.asarray(np.sqrt(np.maximum(0, noise**2 - TEXTURE**2)), np.float32)
 
 
 def grain_of_photo(photo: Pixels, scale: int) -> NDArray[np.float32]:
     """Return the σ of the grain of a photo enlarged by `scale`, by wavelet band and channel, 3×3."""
-    grain = [grain_sigmas(_larger(square, scale)) for square in _squares(photo)]
+    grain = [grain_sigmas(_larger(square, scale)) for square in squares_of(photo)]
     return np.asarray(np.median(grain, axis=0), np.float32)
 
 
-def _squares(photo: Pixels) -> Iterator[Picture]:
-    """Yield squares spread evenly over a photo; the photo itself if it is smaller."""
+def squares_of(photo: Pixels) -> Iterator[Picture]:
+    """Yield squares spread evenly over a photo, each beginning at a block of JPEG; the photo itself if it is
+    smaller."""
     height, width = photo.shape[:2]
     for top in _places(height):
         for left in _places(width):
@@ -43,7 +44,7 @@ def _places(length: int) -> list[int]:
     count = min(ACROSS, max(1, length // SQUARE))
     last = max(0, length - SQUARE)
     return [
-        round(last * (i + 0.5) / count) if count < ACROSS else round(last * i / (count - 1))
+        round(last * ((i + 0.5) / count if count < ACROSS else i / (count - 1))) // 8 * 8
         for i in range(count)
     ]
 

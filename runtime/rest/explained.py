@@ -1,0 +1,155 @@
+"""How much of what the photo network takes away noise and JPEG damage explain.
+
+Fine texture (grass, gravel, cloth) looks like noise through a window of a few pixels. But noise lies over
+flat areas too, and over all places of the same brightness alike: the flattest of them tell how strong it is.
+What goes beyond that, and beyond what JPEG's quantisation can have done, is the photo's own.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.pixels import Map, Picture, Pixels
+from runtime.rest.measured import squares_of
+
+BLOCK = 12
+"""Edge of the blocks in which noise is measured, in pixels."""
+COARSE = 2.0
+"""σ of the blur, in pixels, below which a picture counts as noise or texture."""
+FINEST = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
+"""Takes the finest detail alone, and keeps the σ of white noise: J. Immerkær, "Fast noise variance
+estimation", 1996."""
+REDDER = 1.75
+"""How far noise, which most cameras smooth, may exceed its finest part; texture exceeds it further."""
+FLATTEST = 0.05
+"""Quantile of the blocks of a brightness that are taken for flat."""
+SHADES, FEWEST = 8, 12
+"""Steps of brightness, and the fewest blocks that tell about one."""
+STEEPEST = 3.0
+"""Factor by which noise grows at most from one brightness to another; more is texture."""
+CLIPPED = 1.5 / 255
+"""Distance from black and white within which a picture is clipped and shows no noise."""
+MOSTLY = 0.1
+"""Share of a block that may be clipped, if many others are not more."""
+FACTOR = 1.25
+"""How far a change may exceed the measured damage, since both are estimates."""
+SLIGHT = 0.4 / 255
+"""A change of this much is never seen."""
+WINDOW = 17
+"""Edge of the square over which a change is measured, in pixels."""
+
+STEPS = np.arange(2, 65)
+"""JPEG's quantisation steps that are looked for, in 8-bit levels; beyond, all detail is gone anyway."""
+FREQUENCIES = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (2, 1))
+"""Vertical and horizontal frequency of the DCT coefficients in which they are looked for."""
+SURE, COEFFICIENTS = 0.6, 40
+"""How near to multiples of a step the coefficients must lie (1: exactly; 0: anywhere), and how many there
+must be."""
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """The damage of a photo, in units of full scale."""
+
+    noise: NDArray[np.float32]
+    """σ of its noise by brightness, SHADES values from black to white."""
+    jpeg: float
+    """RMS of the error of its JPEG compression; 0 if it shows none."""
+
+    def limit(self, own: Picture, change: Picture) -> Picture:
+        """Return a change, H×W×3, reduced where it is larger than the damage explains.
+
+        own  the picture that is changed, H×W×3 in [0, 1]
+        """
+        light = cv2.blur(own.mean(axis=2), (WINDOW, WINDOW), borderType=cv2.BORDER_REFLECT)
+        shades = (np.arange(SHADES) + 0.5) / SHADES
+        noise = np.interp(light, shades, self.noise)
+        allowed = FACTOR * np.sqrt(noise**2 + self.jpeg**2) + SLIGHT
+        squares = cv2.blur((change**2).mean(axis=2), (WINDOW, WINDOW), borderType=cv2.BORDER_REFLECT)
+        share = np.minimum(1, allowed / np.sqrt(np.maximum(squares, 1e-12)))
+        return np.asarray(change * share[..., None].astype(np.float32), np.float32)
+
+
+def explained(photo: Pixels) -> Explained:
+    """Measure the damage of a photo, H×W×3 uint8 or uint16, in squares all over it."""
+    squares = list(squares_of(photo))
+    return Explained(_noise(squares), _jpeg(squares))
+
+
+def _noise(squares: list[Picture]) -> NDArray[np.float32]:
+    light, sigma = (np.concatenate(each) for each in zip(*map(_flatness, squares), strict=True))
+    shade = np.minimum((light * SHADES).astype(int), SHADES - 1)
+    found = {
+        each: float(np.quantile(sigma[shade == each], FLATTEST))
+        for each in range(SHADES)
+        if (shade == each).sum() >= FEWEST
+    }
+    if not found:
+        return np.zeros(SHADES, np.float32)
+    most = STEEPEST * min(found.values())
+    return np.asarray(
+        np.interp(range(SHADES), list(found), [min(most, value) for value in found.values()]), np.float32
+    )
+
+
+def _flatness(square: Picture) -> tuple[Map, Map]:
+    """Return brightness and σ of the fine detail of a picture's blocks, without those that are clipped."""
+    fine = square - cv2.GaussianBlur(square, (0, 0), COARSE, borderType=cv2.BORDER_REFLECT)
+    clipped = ((square < CLIPPED) | (square > 1 - CLIPPED)).any(axis=2)
+    finest = cv2.filter2D(square, -1, FINEST, borderType=cv2.BORDER_REFLECT)
+    planes = (
+        square.mean(axis=2),
+        (fine**2).mean(axis=2),
+        (finest**2).mean(axis=2),
+        clipped.astype(np.float32),
+    )
+    light, energy, high, lost = map(_blocks, planes)
+    energy = np.minimum(energy, REDDER**2 * high)
+    if not len(lost):  # smaller than a block
+        return light, energy
+    kept = lost <= max(MOSTLY, float(np.quantile(lost, 0.5)))  # in the dark, noise itself clips
+    return light[kept], np.sqrt(energy[kept])
+
+
+def _blocks(plane: Map) -> Map:
+    """Return the mean of each block of a plane, flat."""
+    rows, columns = (length // BLOCK for length in plane.shape)
+    cut = plane[: rows * BLOCK, : columns * BLOCK]
+    return np.asarray(cut.reshape(rows, BLOCK, columns, BLOCK).mean(axis=(1, 3)).ravel(), np.float32)
+
+
+def _jpeg(squares: list[Picture]) -> float:
+    """Return the RMS of the error of JPEG compression, from the steps of the brightness's DCT coefficients.
+
+    As in Z. Fan and R. de Queiroz, "Identification of bitmap compression history: JPEG detection and
+    quantizer estimation", 2003. The blocks must begin at the photo's corner, as in a photo that was neither
+    cropped nor resized since.
+    """
+    blocks = np.concatenate([_dct(255 * square) for square in squares])
+    steps = [step for y, x in FREQUENCIES if (step := _step(blocks[:, y, x]))]
+    if 2 * len(steps) < len(FREQUENCIES):
+        return 0.0
+    return float(np.median(steps) / np.sqrt(12) / 255)
+
+
+def _step(coefficients: NDArray[np.float32]) -> int:
+    """Return the largest step of which most coefficients are multiples, 0 if there is none."""
+    best = 0
+    for step in STEPS:
+        large = coefficients[np.abs(coefficients) > step / 2]
+        if len(large) >= COEFFICIENTS and np.cos(2 * np.pi * large / step).mean() > SURE:
+            best = int(step)
+    return best
+
+
+def _dct(square: Picture) -> NDArray[np.float32]:
+    """Return the DCT of the 8×8 blocks of a picture's luma, N×8×8."""
+    luma = square @ np.array([0.299, 0.587, 0.114], np.float32)
+    rows, columns = (length // 8 for length in luma.shape)
+    blocks = (
+        luma[: rows * 8, : columns * 8].reshape(rows, 8, columns, 8).transpose(0, 2, 1, 3).reshape(-1, 8, 8)
+    )
+    basis = cv2.dct(np.eye(8, dtype=np.float32), flags=cv2.DCT_ROWS).T
+    return np.asarray(basis @ blocks @ basis.T, np.float32)

@@ -1,0 +1,74 @@
+"""What noise and JPEG explain of a change, and what is the photo's own texture."""
+
+import cv2
+import numpy as np
+import pytest
+
+from portraits.damage import Portrait, compressed
+from runtime.rest.explained import SHADES, explained
+
+LEVELS = 255
+
+
+@pytest.fixture(scope="module")
+def photo() -> Portrait:
+    """Soft shades, and in its lower half sharp texture as of gravel."""
+    rows, columns = np.mgrid[:256, :256]
+    soft = np.stack([60 + rows / 4, 90 + columns / 4, 110 + 20 * np.sin(rows / 40)], axis=2)
+    grains = np.random.default_rng(3).normal(0, 1, (256, 256)).astype(np.float32)
+    gravel = cv2.GaussianBlur(grains, (0, 0), 0.8)
+    soft[128:] += 25 * (gravel / gravel.std())[128:, :, None]
+    return np.rint(np.clip(soft, 8, 247)).astype(np.uint8)
+
+
+def noisy(photo: Portrait, sigma: float) -> Portrait:
+    noise = np.random.default_rng(0).normal(0, sigma, photo.shape)
+    return np.rint(np.clip(photo + noise, 0, 255)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("sigma", [3, 10, 25])
+def test_noise_is_measured_where_nothing_else_is(photo: Portrait, sigma: float) -> None:
+    found = explained(noisy(photo, sigma)).noise * LEVELS
+    assert found.shape == (SHADES,)
+    assert 0.75 * sigma < np.median(found) < 1.25 * sigma
+
+
+def test_texture_is_no_noise(photo: Portrait) -> None:
+    assert (explained(photo).noise * LEVELS).max() < 1.5
+    assert explained(photo).jpeg == 0
+
+
+@pytest.mark.parametrize(("quality", "step"), [(30, 20), (50, 12), (80, 5)])
+def test_jpeg_is_known_by_its_steps(quality: int, step: int) -> None:
+    from skimage.data import astronaut
+
+    damage = explained(compressed(astronaut(), quality))  # type: ignore[no-untyped-call]
+    assert damage.jpeg * LEVELS == pytest.approx(step / np.sqrt(12), rel=0.2)
+
+
+def test_a_change_keeps_within_the_damage(photo: Portrait) -> None:
+    own = photo.astype(np.float32) / LEVELS
+    smooth = cv2.GaussianBlur(own, (0, 0), 2)
+    change = smooth - own  # takes all texture away
+    kept = explained(photo).limit(own, change)
+    texture = np.s_[150:240, 20:230]
+    assert np.abs(kept[texture]).mean() < 0.15 * np.abs(change[texture]).mean()
+    noise = noisy(photo, 20).astype(np.float32) / LEVELS
+    flat = np.s_[20:110, 20:230]
+    change = own - noise  # takes all noise away, and nothing else
+    kept = explained(noisy(photo, 20)).limit(noise, change)
+    assert np.abs(kept[flat]).mean() > 0.9 * np.abs(change[flat]).mean()
+
+
+def test_sixteen_bits_are_measured_alike(photo: Portrait) -> None:
+    damaged = compressed(noisy(photo, 6), 60)
+    eight, sixteen = explained(damaged), explained(damaged.astype(np.uint16) * 257)
+    np.testing.assert_allclose(sixteen.noise, eight.noise, atol=1e-4)
+    assert sixteen.jpeg == eight.jpeg
+
+
+def test_small_and_clipped_photos_have_no_damage_to_tell() -> None:
+    for value in (0, 255):
+        damage = explained(np.full((40, 7, 3), value, np.uint8))
+        assert damage.jpeg == 0
+        assert not damage.noise.any()
