@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from runtime.faces.face import Face
-from runtime.faces.no_information import Missing
+from runtime.faces.no_information import Cause, Missing
 from runtime.faces.recognise import ANOTHER
 from runtime.finish.drawn_over import Covered
 from runtime.finish.fine_detail import Above
@@ -34,6 +34,13 @@ NAMES = {
 """Photographers' names for the regions of the face proper."""
 
 
+_CAUSES: dict[Cause, str] = {
+    "covered": "covered",
+    "too-bright": "blown out",
+    "covered-and-too-bright": "covered and blown out",
+}
+
+
 @dataclass(frozen=True)
 class FaceWarning:
     """A warning about a face, for the user."""
@@ -42,6 +49,8 @@ class FaceWarning:
     """Short and stable, for programs: `tiny-face`."""
     sentence: str
     """For a photographer."""
+    cause: Cause | None = None
+    """Of `missing-information`: why."""
 
 
 def is_tiny(face: Face) -> bool:
@@ -128,8 +137,8 @@ def _missing(missing: Missing, *, filled: bool) -> FaceWarning:
     done = (
         "it was filled from its surroundings, and the result is a guess" if filled else "it was left as it is"
     )
-    sentence = f"{share} of the face holds no picture ({where}; {missing.cause}): {done}"
-    return FaceWarning("missing-information", sentence)
+    sentence = f"{share} of the face holds no picture ({where}; {_CAUSES[missing.cause]}): {done}"
+    return FaceWarning("missing-information", sentence, missing.cause)
 
 
 def _about_identity(identity: Identity) -> Iterable[FaceWarning]:

@@ -10,6 +10,7 @@ import msgspec
 from base.files import write_json
 from base.text import utf8
 from runtime.commands.grouped_warnings import worth_a_look
+from runtime.face_warnings import FaceWarning
 from runtime.identity import Identity
 from runtime.restorer import Restorer
 from runtime.result import FaceResult
@@ -125,8 +126,13 @@ def _describe_face(index: int, face: FaceResult) -> dict[str, Any]:
         "identity": _describe_identity(face.identity),
         "latent_changes": [] if renewed else changes,
         "estimate_changes": changes if renewed else [],
-        "warnings": [{"code": warning.code, "sentence": warning.sentence} for warning in face.warnings],
+        "warnings": [_describe_warning(warning) for warning in face.warnings],
     }
+
+
+def _describe_warning(warning: FaceWarning) -> dict[str, str]:
+    cause = {"cause": warning.cause} if warning.cause else {}
+    return {"code": warning.code, "sentence": warning.sentence, **cause}
 
 
 def _describe_identity(identity: Identity | None) -> dict[str, float | None] | None:

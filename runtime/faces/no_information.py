@@ -8,7 +8,7 @@ for it to be filled from the rest of the face.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -20,6 +20,9 @@ from runtime.faces.covered import covered_map
 from runtime.faces.face import Face
 from runtime.faces.regions import FACE, GRID, crop_landmarks, region_masks
 from runtime.pixels import Map
+
+Cause = Literal["covered", "too-bright", "covered-and-too-bright"]
+"""Why an area holds no information."""
 
 FEATURES = ("eye", "brow", "nose", "lip")
 """Regions that filling cannot reconstruct."""
@@ -62,8 +65,7 @@ class Missing:
     """Share of the face proper, 0 to 1."""
     regions: tuple[str, ...]
     """Regions with most of the missing area, largest first."""
-    cause: str
-    """`covered`, `blown out` or both, in words."""
+    cause: Cause
     fillable: Map
     """S×S: the part of the hole that may be filled on request: everything in the face except other faces, and
     eyes, brows, nostrils and mouth that are still visible.
@@ -87,15 +89,20 @@ def find_missing(aligned: AlignedFace, others: Iterable[Face] = ()) -> Missing |
     hole = softened(grown(patch, MARGIN * unit), 2 * SOFT * unit, SOFT * unit)
     seen = patch & (white | (scene.covered >= HALF))
     fillable, sources = _fillable(scene, white, seen & covered, _heads(aligned, others, len(patch)))
-    causes = [name for name, there in (("covered", covered), ("blown out", white)) if there.any()]
     return Missing(
         hole=np.clip(_resized(hole, size), 0, 1),
         share=float((seen & scene.face).sum() / scene.face.sum()),
         regions=regions_of(seen, scene.masks),
-        cause=" and ".join(causes),
+        cause=_cause(bool(covered.any()), bool(white.any())),
         fillable=np.clip(_resized(fillable, size), 0, 1),
         sources=_resized(sources, size),
     )
+
+
+def _cause(covered: bool, white: bool) -> Cause:
+    if covered and white:
+        return "covered-and-too-bright"
+    return "covered" if covered else "too-bright"
 
 
 def keep_missing(kappa: Map, missing: Missing | None, *, filled: bool = False) -> Map:

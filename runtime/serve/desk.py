@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,11 +26,12 @@ from base.errors import PhotoError
 from base.text import cause_of
 from runtime.commands.failure_cause import cause_behind
 from runtime.hotfolder.log import Log
+from runtime.serve.clock import Clocks
 from runtime.serve.errors import Code, KioskError, disk_error
 from runtime.serve.kiosk_config import KioskConfig
 from runtime.serve.line import Job, Line
 from runtime.serve.links import Links
-from runtime.serve.store import Store, VisitRow, seconds_left
+from runtime.serve.store import Store, VisitRow
 from runtime.serve.studio import Found, Made, Studio
 from runtime.serve.tokens import digest, new_token
 from runtime.serve.visit import Visit
@@ -64,47 +66,46 @@ class Desk:
         studio: Studio,
         config: KioskConfig,
         log: Log,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        wall_clock: Callable[[], float] = time.time,
+        clocks: Clocks = Clocks(),  # noqa: B008  frozen
     ) -> None:
         self.folder, self.config = folder, config
         self._store, self._studio, self._log = store, studio, log
-        self._clock, self._wall_clock = clock, wall_clock
+        self._clocks = clocks
         self._lock = threading.RLock()
         self._visits: dict[str, Visit] = {}
         self._undeleted: set[str] = set()
-        self.links = Links(folder, store, config, self._lock, clock, wall_clock)
-        self.line = Line(config.queue, self._moved)
+        self.links = Links(folder, store, config, self._lock, clocks)
+        self.line = Line(config.queue, self._moved, self._unexpected)
         self.counts: Counter[str] = Counter()
         """What has been done since the start, for the operator."""
         self.broken = ""
         """Why nothing can be restored any more, if so."""
         self.working_since: float | None = None
-        """When the present job began."""
+        """When the present job began, by `time.monotonic`."""
 
     # Beginning and end
 
     def recover(self) -> None:
         """Take up the visits of an earlier run that are within their time, and delete all others."""
-        now, wall = self._clock(), self._wall_clock()
         for row in self._store.visits():
-            left = seconds_left(row.began, row.ends, wall)
+            left = row.end.left(self._clocks)
             file = self.folder.photo(row.id)
             if left <= 0 or (row.number and not file.is_file()):
-                self._store.remove(row.id)
+                self._remove(row.id)
                 continue
-            self._visits[row.id] = self._of_row(row, now, left)
-        self.links.recover(wall)
+            self._visits[row.id] = self._of_row(row, left)
+        self.links.recover()
         swept = self.folder.sweep(self._visits, self.links.takes)
         if swept:
             self._log("swept", f"deleted at start-up: {swept} files and folders of customers", files=swept)
         for visit in list(self._visits.values()):
             if visit.number and visit.state == "queued":
-                self._queue_photo(visit)
+                self._queue_photo(visit, always=True)
 
-    def _of_row(self, row: VisitRow, now: float, left: float) -> Visit:
-        visit = Visit(row.id, now - (row.ends - row.began - left), now + left)
+    def _of_row(self, row: VisitRow, left: float) -> Visit:
+        ends = self._clocks.now() + left
+        touched = ends - (row.end.ends - row.end.touched)
+        visit = Visit(row.id, touched - row.age, ends, row.end.wall_end(self._clocks))
         visit.number, visit.attempts, visit.copies = row.number, row.attempts, row.copies
         if not row.number:
             return visit
@@ -128,18 +129,21 @@ class Desk:
                 visit.is_gone = True
         self.line.stop()
         self.end_all()
+        with suppress(KioskError, OSError):  # what an interrupted start has not even listed
+            self.folder.sweep((), ())
+            self._store.clear()
         self._studio.close()
 
     def tick(self) -> None:
         """Delete what is past its time; called every second."""
         with self._lock:
-            now = self._clock()
-            for visit in [each for each in self._visits.values() if each.ends <= now]:
+            now, wall = self._clocks.now(), self._clocks.wall()
+            over = [each for each in self._visits.values() if each.ends <= now or each.wall_ends <= wall]
+            for visit in over:
                 self.end(visit, keep_take=True)
             self.links.tick()
             for name in list(self._undeleted):
-                if self.folder.delete(name):
-                    self._undeleted.discard(name)
+                self._remove(name)
 
     # Visits
 
@@ -150,10 +154,9 @@ class Desk:
                 raise KioskError(
                     "busy", f"busy: {len(self._visits)} customers are here; try again later", retry_after=30
                 )
-            token, now = new_token(), self._clock()
+            token, now = new_token(), self._clocks.now()
             visit = Visit(digest(token), now, now + self.config.minutes * 60)
-            wall = self._wall_clock()
-            self._store.add(VisitRow(visit.id, wall, wall + self.config.minutes * 60))
+            self._store.add(VisitRow(visit.id, self._clocks.end(now, visit.ends)))
             self._visits[visit.id] = visit
             return token, visit
 
@@ -168,10 +171,10 @@ class Desk:
     def stay(self, visit: Visit) -> None:
         """Prolong a visit, because the customer has touched something."""
         with self._lock:
-            now, config = self._clock(), self.config
+            now, config = self._clocks.now(), self.config
             longest = visit.began + max(config.most_minutes, config.minutes) * 60
-            visit.ends = min(now + config.minutes * 60, longest)
-            self._store.update(visit.id, ends=self._wall_clock() + visit.ends - now)
+            visit.ends, visit.wall_ends = min(now + config.minutes * 60, longest), inf
+            self._note(visit, end=self._clocks.end(now, visit.ends), age=now - visit.began)
             visit.changed()
 
     def end(self, visit: Visit, *, keep_take: bool = False) -> None:
@@ -185,7 +188,6 @@ class Desk:
             self._visits.pop(visit.id, None)
             self.links.end_of(visit, keep_take=keep_take)
             self._delete(visit.id)
-            self._store.remove(visit.id)
             visit.changed()
 
     def end_all(self) -> None:
@@ -199,7 +201,7 @@ class Desk:
         """Return what the page shows of a visit."""
         place = self.line.place(visit.id)
         with self._lock:
-            now, found = self._clock(), visit.found
+            now, found = self._clocks.now(), visit.found
             return Status(
                 state=visit.state,
                 place=place,
@@ -219,10 +221,9 @@ class Desk:
 
     @property
     def scans_since(self) -> float:
-        """The time of day from which on scans may be shown: when the present customer has come."""
+        """When the present customer has come, by `clocks.now`: from then on scans may be shown."""
         with self._lock:
-            began = max((visit.began for visit in self._visits.values()), default=None)
-            return float("inf") if began is None else self._wall_clock() - (self._clock() - began)
+            return max((visit.began for visit in self._visits.values()), default=inf)
 
     @property
     def visits(self) -> int:
@@ -264,13 +265,13 @@ class Desk:
             visit.attempts = 0
             visit.found = visit.error = visit.choice = visit.result = visit.stage = None
             visit.state = "queued"
-            self._store.update(visit.id, number=visit.number, attempts=0, choice=None, result=None)
+            self._note(visit, number=visit.number, attempts=0, choice=None, result=None)
             self.stay(visit)
             self._queue_photo(visit)
 
-    def _queue_photo(self, visit: Visit) -> None:
+    def _queue_photo(self, visit: Visit, *, always: bool = False) -> None:
         number = visit.number
-        self.line.put(Job(visit.id, lambda: self._prepare(visit, number)))
+        self.line.put(Job(visit.id, lambda: self._prepare(visit, number)), always=always)
         visit.changed()
 
     def _prepare(self, visit: Visit, number: int) -> None:
@@ -303,7 +304,7 @@ class Desk:
             self.broken = "" if found else self.broken
             self.counts["photos prepared" if found else "photos refused"] += 1
             if found and visit.choice and visit.result is None:
-                self._queue_result(visit)
+                self._queue_result(visit, always=True)
             visit.changed()
 
     # Results
@@ -322,7 +323,7 @@ class Desk:
             except KioskError:
                 visit.choice = before
                 raise
-            self._store.update(visit.id, choice=_json(choice), result=None)
+            self._note(visit, choice=_json(choice), result=None)
             self.stay(visit)
 
     def checked(self, visit: Visit, choice: Choice) -> Choice:
@@ -337,10 +338,10 @@ class Desk:
             raise KioskError("bad-request", f"leave_out names a face that the photo lacks: it has {faces}")
         return msgspec.structs.replace(choice, leave_out=tuple(sorted(set(choice.leave_out))))
 
-    def _queue_result(self, visit: Visit) -> None:
+    def _queue_result(self, visit: Visit, *, always: bool = False) -> None:
         choice, number = visit.choice, visit.number
         assert choice is not None
-        self.line.put(Job(visit.id, lambda: self._make(visit, number, choice)))
+        self.line.put(Job(visit.id, lambda: self._make(visit, number, choice)), always=always)
         visit.results += 1
         visit.result = ResultAbout(visit.results, "queued", choice.preset, choice.strength, choice.leave_out)
         visit.changed()
@@ -387,7 +388,7 @@ class Desk:
                     bytes=size,
                     faces=made.faces,
                 )
-                self._store.update(visit.id, result=_json(visit.result))
+                self._note(visit, result=_json(visit.result))
                 self.counts["results made"] += 1
             visit.changed()
 
@@ -412,7 +413,7 @@ class Desk:
                 future.set_exception(KioskError("not-found", "this visit has ended: start again"))
                 return
             with self._lock:
-                self.working_since = self._clock()
+                self.working_since = time.monotonic()
             try:
                 file = self.folder.photo(visit.id)
                 shown = self._studio.shown(visit.id, choice, size)  # another request may have asked for it
@@ -450,7 +451,7 @@ class Desk:
             visit.prints = prints
             if copies is not None:
                 visit.copies = copies
-                self._store.update(visit.id, copies=copies)
+                self._note(visit, copies=copies)
             visit.changed()
 
     # Watching
@@ -475,15 +476,15 @@ class Desk:
     def _begin(self, visit: Visit) -> None:
         """Count an attempt, so that a photo that crashes the program is not tried for ever."""
         visit.attempts += 1
-        self._store.update(visit.id, attempts=visit.attempts)
-        self.working_since = self._clock()
+        self._note(visit, attempts=visit.attempts)
+        self.working_since = time.monotonic()
         visit.changed()
 
     def _finish(self, visit: Visit) -> None:
         visit.attempts, visit.stage, visit.done, visit.total = 0, None, 0, 0
         self.working_since = None
         if not visit.is_gone:
-            self._store.update(visit.id, attempts=0)
+            self._note(visit, attempts=0)
 
     def _progress_of(self, visit: Visit, number: int) -> Callable[[Stage, int, int], None]:
         def progress(stage: Stage, done: int, total: int) -> None:
@@ -530,12 +531,32 @@ class Desk:
         if visit.is_gone:
             self._delete(visit.id)
 
+    def _note(self, visit: Visit, **values: object) -> None:
+        """Store something about a visit. If that fails, only a crash would lose it."""
+        try:
+            self._store.update(visit.id, **values)
+        except KioskError as error:
+            self._log("not-stored", str(error))
+
+    def _unexpected(self, error: Exception) -> None:
+        """Note that a job has failed in a way that nobody thought of."""
+        self._log("unexpected", f"a job failed: {type(error).__name__}: {cause_of(error)}")
+
     def _delete(self, visit_id: str) -> None:
         if self.working_since is None:
             self._studio.forget(visit_id)
-        if not self.folder.delete(visit_id):
-            self._undeleted.add(visit_id)
-            self._log("not-deleted", "a customer's files could not be deleted: trying again")
+        if not self._remove(visit_id):
+            self._log("not-deleted", "what is kept of a customer could not be deleted: trying again")
+
+    def _remove(self, visit_id: str) -> bool:
+        """Delete the files and the row of a visit, and note whether both are gone."""
+        is_gone = self.folder.delete(visit_id)
+        try:
+            self._store.remove(visit_id)
+        except KioskError:
+            is_gone = False
+        (self._undeleted.discard if is_gone else self._undeleted.add)(visit_id)
+        return is_gone
 
 
 def _is_of_disk(error: Exception) -> bool:

@@ -26,6 +26,8 @@ class HealthCheck:
         state, message = "ok", ""
         if desk.broken:
             state, message = "failed", f"nothing can be restored any more: {desk.broken}"
+        elif not desk.line.is_alive:
+            state, message = "failed", "nothing is restored any more: the queue has stopped"
         elif since is not None and self.clock() - since > STUCK:
             state, message = "stuck", f"one photo has taken more than {STUCK:g} seconds"
         return Health(state, len(desk.line), desk.visits, self.backend(), message)  # type: ignore[arg-type]

@@ -28,13 +28,19 @@ class Line:
     Photos and results are in front; pictures to look at come behind, and are done when nobody waits in front.
     """
 
-    def __init__(self, capacity: int, moved: Callable[[str], None] = lambda visit: None) -> None:
+    def __init__(
+        self,
+        capacity: int,
+        moved: Callable[[str], None] = lambda visit: None,
+        failed: Callable[[Exception], None] = lambda error: None,
+    ) -> None:
         """Create it without starting its thread.
 
         capacity  the most jobs that wait in front
         moved     called with each visit whose place may have changed
+        failed    called with an error that a job has not dealt with; the line goes on
         """
-        self._capacity, self._moved = capacity, moved
+        self._capacity, self._moved, self._failed = capacity, moved, failed
         self._front: deque[Job] = deque()
         self._behind: deque[Job] = deque()
         self._changed = threading.Condition()
@@ -45,6 +51,11 @@ class Line:
     def start(self) -> None:
         """Start to work."""
         self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it works, or has not been started yet."""
+        return self._thread.ident is None or self._thread.is_alive()
 
     def stop(self) -> None:
         """End after the present job; all others are dropped."""
@@ -116,9 +127,12 @@ class Line:
                     return
                 job = self._front.popleft() if self._front else self._behind.popleft()
                 moved = [each.visit for each in self._front]
-            for each in moved:
-                self._moved(each)
-            job.work()
+            try:
+                for each in moved:
+                    self._moved(each)
+                job.work()
+            except Exception as error:
+                self._failed(error)
 
 
 def _stopping() -> KioskError:

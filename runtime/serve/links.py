@@ -2,13 +2,15 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from runtime.serve.clock import Clocks
 from runtime.serve.errors import KioskError, disk_error
 from runtime.serve.kiosk_config import KioskConfig
-from runtime.serve.store import Store, TakeRow, seconds_left
+from runtime.serve.store import Store, TakeRow
 from runtime.serve.tokens import digest, new_token
 from runtime.serve.visit import Phone, Take, Visit
 from runtime.serve.visit_folder import VisitFolder
@@ -24,12 +26,11 @@ class Links:
         store: Store,
         config: KioskConfig,
         lock: threading.RLock,
-        clock: Callable[[], float],
-        wall_clock: Callable[[], float],
+        clocks: Clocks,
     ) -> None:
         """Create it; the other arguments are the desk's, which holds the lock while it calls."""
         self._folder, self._store, self._config = folder, store, config
-        self._lock, self._clock, self._wall_clock = lock, clock, wall_clock
+        self._lock, self._clocks = lock, clocks
         self._phones: dict[str, Phone] = {}
         self._undeleted: set[str] = set()
         self.takes: dict[str, Take] = {}
@@ -46,7 +47,7 @@ class Links:
         with self._lock:
             visit.check_here()
             self._end_phones(visit)
-            token, ends = new_token(), self._clock() + self._config.phones.minutes * 60
+            token, ends = new_token(), self._clocks.now() + self._config.phones.minutes * 60
             visit.phone = Phone(digest(token), token, visit, ends)
             self._phones[visit.phone.id] = visit.phone
             visit.changed()
@@ -85,15 +86,15 @@ class Links:
             visit.check_here()
             assert visit.result is not None
             self._end_takes(visit)
-            token, wall = new_token(), self._wall_clock()
-            seconds = self._config.take_home_minutes * 60
-            take = Take(digest(token), visit.id, self._clock() + seconds, visit.result, token)
+            token, now = new_token(), self._clocks.now()
+            ends = now + self._config.take_home_minutes * 60
+            take = Take(digest(token), visit.id, ends, visit.result, token)
             about = msgspec.json.encode(visit.result).decode()
-            self._store.add_take(TakeRow(take.id, visit.id, wall, wall + seconds, about))
+            self._store.add_take(TakeRow(take.id, self._clocks.end(now, ends), visit.id, about))
             try:
                 self._folder.keep(result, self._folder.take(take.id, result.suffix))
             except OSError as error:
-                self._store.remove_take(take.id)
+                self._delete(take.id)
                 raise disk_error(error) from error
             self.takes[take.id] = visit.take = take
             visit.changed()
@@ -103,13 +104,13 @@ class Links:
         """Return a result that may be taken home; None if it is unknown or has ended."""
         with self._lock:
             take = self.takes.get(digest(token))
-            return take if take and take.ends > self._clock() else None
+            return take if take and not self._is_over(take) else None
 
     # What the page shows
 
     def seconds_left(self, link: Phone | Take) -> int:
         """Return for how many seconds a link is still valid."""
-        return max(0, round(link.ends - self._clock()))
+        return max(0, round(link.ends - self._clocks.now()))
 
     def url(self, link: Phone | Take) -> str:
         """Return the address of a link."""
@@ -132,25 +133,27 @@ class Links:
 
     # Ends
 
-    def recover(self, wall: float) -> None:
+    def recover(self) -> None:
         """Take up the links of an earlier run that are within their time."""
         for row in self._store.takes():
-            left = seconds_left(row.began, row.ends, wall)
+            left = row.end.left(self._clocks)
             if left <= 0:
                 self._store.remove_take(row.id)
                 continue
             about = msgspec.json.decode(row.about, type=ResultAbout)
-            self.takes[row.id] = Take(row.id, row.visit, self._clock() + left, about)
+            ends, wall_ends = self._clocks.now() + left, row.end.wall_end(self._clocks)
+            self.takes[row.id] = Take(row.id, row.visit, ends, about, wall_ends=wall_ends)
 
     def tick(self) -> None:
         """End what is past its time."""
-        now = self._clock()
-        for take in [each.id for each in self.takes.values() if each.ends <= now]:
+        for take in [each.id for each in self.takes.values() if self._is_over(each)]:
             self._end_take(take)
+        now = self._clocks.now()
         for phone in [each for each in self._phones.values() if each.ends <= now]:
             del self._phones[phone.id]
             phone.visit.changed()
-        self._undeleted = {take for take in self._undeleted if not self._folder.delete_take(take)}
+        for take in list(self._undeleted):
+            self._delete(take)
 
     def end_of(self, visit: Visit, *, keep_take: bool) -> None:
         """End the links of a visit, but perhaps that to take its result home."""
@@ -173,6 +176,16 @@ class Links:
 
     def _end_take(self, take: str) -> None:
         self.takes.pop(take, None)
-        self._store.remove_take(take)
-        if not self._folder.delete_take(take):
-            self._undeleted.add(take)
+        self._delete(take)
+
+    def _delete(self, take: str) -> None:
+        """Delete a result and its row; what cannot be deleted is tried again."""
+        self._undeleted.add(take)
+        is_deleted = self._folder.delete_take(take)
+        with suppress(KioskError):
+            self._store.remove_take(take)
+            if is_deleted:
+                self._undeleted.discard(take)
+
+    def _is_over(self, take: Take) -> bool:
+        return take.ends <= self._clocks.now() or take.wall_ends <= self._clocks.wall()

@@ -20,6 +20,7 @@ from base.files import for_its_owner
 from base.text import cause_of, one_line
 from runtime.photo.reader import SUPPORTED_SUFFIXES
 from runtime.serve import kiosk_config
+from runtime.serve.clock import seconds_since_boot
 from runtime.serve.errors import KioskError
 from runtime.serve.pictures import thumbnail
 from runtime.serve.wire import FoundPhoto, FoundPhotos, MediaAbout, MediumAbout
@@ -29,8 +30,6 @@ _MOST_PHOTOS = 5000
 _MOST_SECONDS = 2.0
 """For searching one medium."""
 _DEEPEST = 6
-_WRITING = 1.0
-"""Seconds by which the clocks of a file system and of the day may differ."""
 _FRESH = 1.5
 """Seconds for which a list of photos is used again."""
 
@@ -39,6 +38,15 @@ _FRESH = 1.5
 class _Photo:
     path: Path
     modified: float
+    identity: tuple[int, int]
+    """What changes when the file is written again."""
+
+
+@dataclass(frozen=True)
+class _Scan:
+    identity: tuple[int, int]
+    came: float
+    """By `clock`, when it was seen first."""
 
 
 @dataclass(eq=False)
@@ -60,19 +68,23 @@ class Media:
         max_megabytes: float,
         max_megapixels: float,
         since: Callable[[], float] = lambda: 0.0,
+        clock: Callable[[], float] = seconds_since_boot,
         is_mount: Callable[[Path], bool] = os.path.ismount,
     ) -> None:
         """Create it.
 
-        since     returns the time of day from which on scans may be shown: earlier ones are other customers'
+        since     returns the time by `clock` from which on scans may be shown: earlier ones are other
+                  customers'
         is_mount  returns whether a folder is the top of a stick or card
         """
-        self._config, self._since, self._is_mount = config, since, is_mount
+        self._config, self._since, self._clock, self._is_mount = config, since, clock, is_mount
         self._most_bytes, self._max_megapixels = round(max_megabytes * 1e6), max_megapixels
         self._lock = threading.Lock()
         self._media: dict[Path, _Medium] = {}
         self._ids: dict[Path, str] = {}
         self._paths: dict[str, tuple[Path, _Medium]] = {}
+        self._scans: dict[Path, _Scan] = {}
+        self._look(is_first=True)
 
     def about(self) -> MediaAbout:
         """Return the media that are there now."""
@@ -123,20 +135,43 @@ class Media:
         """Return a photo at a small size, as JPEG. Raises KioskError and PhotoError."""
         return thumbnail(self._read(photo_id), size, self._max_megapixels)
 
-    def delete_scans(self, before: float) -> None:
-        """Delete scans that came in before a time of day, if the operator wants that."""
-        if not self._config.delete_scans:
-            return
-        for folder in self._config.scans:
-            for photo in _photos_in(folder):
-                if photo.modified < before:
-                    photo.path.unlink(missing_ok=True)
+    def look(self) -> None:
+        """Note which scans are there, so that they are not shown to the next customer."""
+        with self._lock:
+            self._look()
+
+    def tidy(self, seconds: float) -> None:
+        """Look, and delete scans that came so many seconds ago if the operator wants that."""
+        with self._lock:
+            self._look()
+            for path, scan in list(self._scans.items()):
+                if self._config.delete_scans and scan.came <= self._clock() - seconds:
+                    path.unlink(missing_ok=True)
+
+    def _look(self, *, is_first: bool = False) -> None:
+        """Note the scans that are there and when they came, by a clock that nobody can set.
+
+        Only the age of those that were there before the server is taken from the time of day.
+        """
+        now, wall, found = self._clock(), time.time(), dict[Path, _Scan]()
+        for photo in (photo for folder in self._config.scans for photo in _photos_in(folder)):
+            known = self._scans.get(photo.path)
+            if known is None or known.identity != photo.identity:
+                age = max(0.0, wall - photo.modified) if is_first else 0.0
+                known = _Scan(photo.identity, now - age)
+            found[photo.path] = known
+        self._scans = found
+
+    def _is_own(self, path: Path, identity: tuple[int, int]) -> bool:
+        """Return whether a scan has come in since the present customer is here."""
+        scan = self._scans.get(path)
+        return scan is not None and scan.identity == identity and scan.came > self._since()
 
     def _shown(self, medium: _Medium) -> tuple[_Photo, ...]:
         """Return the photos of a medium that the present customer may see."""
         if medium.kind == "stick":
             return medium.photos
-        return tuple(photo for photo in medium.photos if photo.modified >= self._since() - _WRITING)
+        return tuple(photo for photo in medium.photos if self._is_own(photo.path, photo.identity))
 
     def _places(self) -> Iterator[tuple[Path, Literal["stick", "scans"]]]:
         for below in self._config.sticks:
@@ -154,6 +189,8 @@ class Media:
     def _search(self, medium: _Medium) -> None:
         if time.monotonic() - medium.searched < _FRESH:
             return
+        if medium.kind == "scans":
+            self._look()
         photos = sorted(_photos_in(medium.path), key=lambda photo: (-photo.modified, photo.path))
         medium.photos, medium.searched = tuple(photos), time.monotonic()
 
@@ -180,7 +217,7 @@ class Media:
                 raise KioskError("not-found", "the photo is gone: put the stick or card in again")
             with os.fdopen(os.open(path, flags), "rb") as file:
                 about = os.fstat(file.fileno())
-                if medium.kind == "scans" and about.st_mtime < self._since() - _WRITING:
+                if medium.kind == "scans" and not self._is_own(path, _identity(about)):
                     raise KioskError("not-found", "this scan is another customer's: scan again")
                 if not stat.S_ISREG(about.st_mode):
                     raise KioskError("not-a-photo", "this is not a photo file: choose another one")
@@ -192,6 +229,10 @@ class Media:
             most = self._most_bytes / 1e6
             raise KioskError("too-large", f"the file has more than {most:g} megabytes: choose another one")
         return content
+
+
+def _identity(about: os.stat_result) -> tuple[int, int]:
+    return about.st_ino, about.st_mtime_ns
 
 
 def _folders(path: Path) -> list[Path]:
@@ -214,6 +255,6 @@ def _photos_in(top: Path) -> Iterator[_Photo]:
                 about = Path(place, name).lstat()
                 if stat.S_ISREG(about.st_mode):
                     count += 1
-                    yield _Photo(Path(place, name), about.st_mtime)
+                    yield _Photo(Path(place, name), about.st_mtime, _identity(about))
             if count >= _MOST_PHOTOS or time.monotonic() > ends:
                 return

@@ -1,15 +1,19 @@
 """Put the parts of the server together."""
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
+from base.text import cause_of, one_line
 from runtime.commands.options import RunOptions, open_restorer
 from runtime.hotfolder.log import Log
 from runtime.restorer import Restorer
+from runtime.serve.clock import Clocks, this_boot
 from runtime.serve.desk import Desk
 from runtime.serve.ending import Ending
+from runtime.serve.errors import ServeError
 from runtime.serve.health import HealthCheck
 from runtime.serve.hot_folder import watching
 from runtime.serve.http.kiosk import Kiosk
@@ -20,7 +24,7 @@ from runtime.serve.printing.printer import Printer
 from runtime.serve.shared_restorer import SharedRestorer
 from runtime.serve.store import Store
 from runtime.serve.studio import Studio
-from runtime.serve.visit_folder import holding_folder
+from runtime.serve.visit_folder import VisitFolder, holding_folder
 from runtime.settings.resolved import resolve_settings
 
 
@@ -52,7 +56,7 @@ def opened_kiosk(
         backend = f"{restorer.backend.name} on {restorer.backend.device}"
         log("backend", f"backend: {backend} ({restorer.backend.why})")
 
-    with holding_folder(folder, ram=ram) as own, closing(Store(own.store)) as store:
+    with holding_folder(folder, ram=ram) as own, closing(_opened_store(own, log)) as store:
         shared = SharedRestorer(lambda: open_restorer(wanted), opened)
         studio = Studio(
             shared,
@@ -61,7 +65,7 @@ def opened_kiosk(
             max_megapixels=config.max_megapixels,
             strip_metadata=config.strip_metadata,
         )
-        desk = Desk(own, store, studio, config, log)
+        desk = Desk(own, store, studio, config, log, Clocks(boot=this_boot()))
         media = Media(
             config.media,
             max_megabytes=config.max_megabytes,
@@ -78,6 +82,24 @@ def opened_kiosk(
                 yield Kiosk(config, desk, health, media, printer, log, hosts=hosts, password=password)
     if ram:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _opened_store(own: VisitFolder, log: Log) -> Store:
+    """Open the database; one that a crash has damaged is begun again, without visits.
+
+    Raises ServeError.
+    """
+    try:
+        return Store(own.store)
+    except sqlite3.DatabaseError as error:
+        log("damaged", f"nobody knows whose the photos here are ({cause_of(error)}): all are deleted")
+    own.sweep((), ())
+    try:
+        for old in own.folder.glob(f"{own.store.name}*"):
+            old.unlink()
+        return Store(own.store)
+    except sqlite3.DatabaseError as error:
+        raise ServeError(f"cannot write to {one_line(own.store)}: {cause_of(error)}") from error
 
 
 @contextmanager

@@ -2,8 +2,7 @@
 
 import asyncio
 import socket
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
@@ -14,32 +13,91 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from base.text import cause_of, one_line
 from runtime.serve.errors import ServeError
 from runtime.serve.http.app import kiosk_app, phone_app
-from runtime.serve.http.guard import ANY_ADDRESS
+from runtime.serve.http.guard import ANY_ADDRESS, is_loopback
 from runtime.serve.http.kiosk import Kiosk
 from runtime.serve.kiosk_config import Phones
 from runtime.serve.notify import notify, watchdog_seconds
 
 _MOST_CONNECTIONS = 400
 """Of one listener, so that phones cannot keep the kiosk's own page from being reached."""
+_MOST_OF_ONE = 40
+"""Of one other machine, so that one phone does not take the place of all others; browsers open about six."""
 FIRST_REQUEST = 10.0
-"""Seconds within which the first request of a connection must have come."""
+"""Seconds within which a request must have come whole, the first of a connection and each further one."""
+STALLED = 60.0
+"""Seconds in which a client that takes no more of its answer is waited for."""
 _TICK = 1.0
 _BACKLOG = 256
 
 
 class _Protocol(H11Protocol):
-    """Closes connections that are too many, or over which no request comes."""
+    """Closes connections that are too many, bring no request, or do not take their answer.
+
+    While a request is being answered, whoever reads its body sees to it that it comes.
+    """
+
+    _waiting: asyncio.TimerHandle | None = None
+    """Closes the connection unless a request has come by then."""
+    _stalling: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection."""
         super().connection_made(transport)
-        if len(self.connections) > _MOST_CONNECTIONS:
+        others = [
+            each.client for each in self.connections if isinstance(each, _Protocol) and each is not self
+        ]
+        if are_too_many(self.client, others):
             transport.close()
-        self.loop.call_later(FIRST_REQUEST, self._close_if_silent)
+        self._wait_for_a_request()
 
-    def _close_if_silent(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
-            self.transport.close()
+    def data_received(self, data: bytes) -> None:
+        """Take what has come of a request."""
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._cancel()
+
+    def on_response_complete(self) -> None:
+        """Wait for a further request, whatever may still come of this one."""
+        self._cancel()
+        self._wait_for_a_request()
+        super().on_response_complete()
+        if not self.cycle.response_complete:  # a further request has come already
+            self._cancel()
+
+    def pause_writing(self) -> None:
+        """Wait for a client that takes its answer slowly."""
+        super().pause_writing()
+        self._stalling = self.loop.call_later(STALLED, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: the client has taken some of its answer."""
+        if self._stalling:
+            self._stalling.cancel()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a connection."""
+        self._cancel()
+        super().connection_lost(exc)
+
+    def _wait_for_a_request(self) -> None:
+        self._waiting = self.loop.call_later(FIRST_REQUEST, self.transport.close)
+
+    def _cancel(self) -> None:
+        if self._waiting:
+            self._waiting.cancel()
+
+
+def are_too_many(client: tuple[str, int] | None, others: Sequence[tuple[str, int] | None]) -> bool:
+    """Return whether a listener has too many connections, in all or from one other machine.
+
+    client  address and port of the last one
+    others  those of all others
+    """
+    if len(others) >= _MOST_CONNECTIONS:
+        return True
+    of_one = [other for other in others if client and other and other[0] == client[0]]
+    return len(of_one) >= _MOST_OF_ONE and not is_loopback(client)
 
 
 class _Server(uvicorn.Server):
@@ -126,7 +184,7 @@ async def _tick(kiosk: Kiosk) -> None:
     while True:
         try:
             await asyncio.to_thread(kiosk.desk.tick)
-            await asyncio.to_thread(kiosk.media.delete_scans, time.time() - kiosk.config.minutes * 60)
+            await asyncio.to_thread(kiosk.media.tidy, kiosk.config.minutes * 60)
         except Exception as error:  # a full disk, for example: the next second tries again
             kiosk.log("not-deleted", f"customers' files could not be deleted: {cause_of(error)}")
         if every and loop.time() - last >= every and kiosk.health().state == "ok":

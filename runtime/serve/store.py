@@ -1,33 +1,46 @@
 """What has to survive a crash, in SQLite: visits and when they end, results, links to take home.
 
-Tokens are stored as digests only. Deleted rows are overwritten.
+Tokens are stored as digests only. Deleted rows are overwritten. Its errors are KioskErrors.
 """
 
 import sqlite3
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS visits (
-    id TEXT PRIMARY KEY, began REAL NOT NULL, ends REAL NOT NULL,
-    number INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
+from base.text import cause_of
+from runtime.serve.clock import End
+from runtime.serve.errors import KioskError
+
+_VERSION = 2
+_SCHEMA = f"""
+DROP TABLE IF EXISTS visits;
+DROP TABLE IF EXISTS takes;
+CREATE TABLE visits (
+    id TEXT PRIMARY KEY,
+    touched REAL NOT NULL, ends REAL NOT NULL, boot TEXT NOT NULL, since_boot REAL NOT NULL,
+    age REAL NOT NULL DEFAULT 0, number INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
     choice TEXT, result TEXT, copies INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS takes (
-    id TEXT PRIMARY KEY, visit TEXT NOT NULL, began REAL NOT NULL, ends REAL NOT NULL, about TEXT NOT NULL
+CREATE TABLE takes (
+    id TEXT PRIMARY KEY,
+    touched REAL NOT NULL, ends REAL NOT NULL, boot TEXT NOT NULL, since_boot REAL NOT NULL,
+    visit TEXT NOT NULL, about TEXT NOT NULL
 ) WITHOUT ROWID;
+PRAGMA user_version = {_VERSION};
 """
 
 
 @dataclass(frozen=True)
 class VisitRow:
-    """A visit as it is stored. Times are seconds since 1970, which is what survives a restart."""
+    """A visit as it is stored."""
 
     id: str
-    began: float
-    ends: float
+    end: End
+    age: float = 0
+    """Seconds from its beginning to the last touch."""
     number: int = 0
     """Counts the photos of the visit; 0 before the first."""
     attempts: int = 0
@@ -45,9 +58,8 @@ class TakeRow:
     """A result that may be taken home."""
 
     id: str
+    end: End
     visit: str
-    began: float
-    ends: float
     about: str
 
 
@@ -55,18 +67,32 @@ class Store:
     """The database of one server; it may be used from several threads."""
 
     def __init__(self, path: Path) -> None:
+        """Open the database, empty if it does not exist or is of another version. Raises sqlite3.Error."""
         self._lock = threading.Lock()
         self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"):
-            self._database.execute(f"PRAGMA {pragma}")
-        self._database.executescript(_SCHEMA)
+        try:
+            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"):
+                self._database.execute(f"PRAGMA {pragma}")
+            (version,), (health,) = (
+                self._database.execute(f"PRAGMA {name}").fetchone()
+                for name in ("user_version", "quick_check")
+            )
+            if health != "ok":
+                raise sqlite3.DatabaseError(health)
+            if version != _VERSION:
+                self._database.executescript(_SCHEMA)
+        except BaseException:
+            self._database.close()
+            raise
 
     def add(self, row: VisitRow) -> None:
         """Add a visit."""
-        self._do("INSERT INTO visits VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *vars(row).values())
+        self._insert("visits", row)
 
     def update(self, visit: str, **values: object) -> None:
-        """Change columns of a visit."""
+        """Change columns of a visit; `end` stands for all of its columns."""
+        if isinstance(end := values.pop("end", None), End):
+            values |= vars(end)
         assignments = ", ".join(f"{name} = ?" for name in values)
         self._do(f"UPDATE visits SET {assignments} WHERE id = ?", *values.values(), visit)
 
@@ -76,11 +102,11 @@ class Store:
 
     def visits(self) -> list[VisitRow]:
         """Return all visits."""
-        return [VisitRow(*row) for row in self._do("SELECT * FROM visits")]
+        return [VisitRow(name, End(*row[:4]), *row[4:]) for name, *row in self._do("SELECT * FROM visits")]
 
     def add_take(self, row: TakeRow) -> None:
         """Add a result that may be taken home."""
-        self._do("INSERT INTO takes VALUES (?, ?, ?, ?, ?)", *vars(row).values())
+        self._insert("takes", row)
 
     def remove_take(self, take: str) -> None:
         """Forget a result that could be taken home."""
@@ -88,24 +114,29 @@ class Store:
 
     def takes(self) -> list[TakeRow]:
         """Return all results that may be taken home."""
-        return [TakeRow(*row) for row in self._do("SELECT * FROM takes")]
+        return [TakeRow(name, End(*row[:4]), *row[4:]) for name, *row in self._do("SELECT * FROM takes")]
 
     def close(self) -> None:
         """Close the database, and leave no copy of what was deleted."""
         with self._lock:
-            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            with suppress(sqlite3.Error):  # a full disk: the next start writes it
+                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._database.close()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._do("DELETE FROM visits")
+        self._do("DELETE FROM takes")
+
+    def _insert(self, table: str, row: "VisitRow | TakeRow") -> None:
+        name, end, *others = vars(row).values()
+        values = [name, *vars(end).values(), *others]
+        self._do(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", *values)
 
     def _do(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock:
-            return self._database.execute(statement, values).fetchall()
-
-
-def seconds_left(began: float, ends: float, wall: float) -> float:
-    """Return how many seconds are left by a clock that may have been wrong before, or be wrong now.
-
-    began, ends, wall  seconds since 1970; `wall` is the present time
-    """
-    if wall < began - 1:  # the clock has gone back: nobody knows for how long this has been here
-        return 0
-    return min(ends - wall, ends - began)
+            try:
+                return self._database.execute(statement, values).fetchall()
+            except sqlite3.Error as error:
+                message = f"the kiosk cannot write down who is here ({cause_of(error)}): ask the staff"
+                raise KioskError("disk-full", message) from error

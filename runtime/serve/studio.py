@@ -235,4 +235,4 @@ def _about(index: int, face: FaceResult) -> FaceAbout:
 
 
 def _warnings(face: FaceResult) -> tuple[WarningAbout, ...]:
-    return tuple(WarningAbout(each.code, each.sentence) for each in face.warnings)
+    return tuple(WarningAbout(each.code, each.sentence, each.cause) for each in face.warnings)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 
 from runtime.serve.errors import KioskError
 from runtime.serve.studio import Found
@@ -15,8 +16,10 @@ class Visit:
     id: str
     """The digest of its token, which is known to the customer alone."""
     began: float
-    """Monotonic seconds, as `ends`."""
+    """Seconds since the machine was started, as `ends`."""
     ends: float
+    wall_ends: float = inf
+    """The time of day at which it ends too, if it began before the machine was started."""
     state: VisitState = "empty"
     number: int = 0
     """Counts photos."""
@@ -58,13 +61,14 @@ class Visit:
 
 @dataclass(frozen=True)
 class Take:
-    """A result that may be taken home."""
+    """A result that may be taken home; its times are as those of a visit."""
 
     id: str
     visit: str
     ends: float
     about: ResultAbout
     token: str | None = None
+    wall_ends: float = inf
 
 
 @dataclass(eq=False)

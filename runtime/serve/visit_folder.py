@@ -63,7 +63,7 @@ class VisitFolder:
         return folder / f"upload-{secrets.token_hex(8)}"
 
     def keep(self, result: Path, take: Path) -> None:
-        """Let a result be taken home; it stays when its visit is deleted. Raises OSError."""
+        """Let a result be taken home; it stays when its visit is deleted. Raises OSError; then delete it."""
         try:
             os.link(result, take)
         except OSError:  # a file system without hard links
@@ -128,6 +128,12 @@ def holding_folder(folder: Path, *, ram: bool = False) -> Iterator[VisitFolder]:
                 f"{name} holds other files, such as {one_line(foreign)}: give a new or empty folder, since "
                 "everything in it is deleted with the customers' photos"
             )
+        link = next((path.name for path in folder.iterdir() if path.is_symlink()), None)
+        if link is not None:
+            raise ServeError(
+                f"{link} in {name} is a link: remove it, or what it leads to would be deleted with the photos"
+            )
+        folder.chmod(0o700)
         if ram and not is_in_memory(folder):
             raise ServeError(f"{name} is not in memory: give a folder of a tmpfs, such as /dev/shm/kiosk")
         opened = VisitFolder(folder.resolve())

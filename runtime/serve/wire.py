@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from runtime.faces.no_information import Cause
+
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The JSON of a request; unknown keys are errors."""
@@ -43,6 +45,8 @@ class WarningAbout(Answer, frozen=True):
 
     code: str
     sentence: str
+    cause: Cause | None = None
+    """Of `missing-information`: why."""
 
 
 class RemarkAbout(Answer, frozen=True):

@@ -4,7 +4,6 @@ import base64
 import binascii
 import hmac
 import html
-import ipaddress
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -12,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from runtime.serve.errors import KioskError
-from runtime.serve.http.guard import POLICY
+from runtime.serve.http.guard import POLICY, is_loopback
 from runtime.serve.http.kiosk import Kiosk, kiosk_of
 from runtime.serve.http.limits import WRONG_PASSWORD
 
@@ -22,6 +21,7 @@ _ACTIONS = {
     "cancel-prints": "Cancel all prints",
     "delete-everything": "Delete everything of all customers now",
 }
+_OF_PROXIES = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 _DANGEROUS = ("cancel-prints", "delete-everything")
 
 
@@ -75,10 +75,9 @@ def _refusal(request: Request, kiosk: Kiosk) -> Response | None:
 
 
 def _is_here(request: Request) -> bool:
-    try:
-        return ipaddress.ip_address(request.client.host if request.client else "").is_loopback
-    except ValueError:
-        return False
+    """Return whether a person at this machine asks, and no proxy for somebody elsewhere."""
+    is_passed_on = any(name in request.headers for name in _OF_PROXIES)
+    return not is_passed_on and is_loopback(request.client)
 
 
 def _password_in(header: str) -> bytes | None:

@@ -105,6 +105,14 @@ def _name(host: str) -> str:
     return host.partition(":")[0].lower()
 
 
+def is_loopback(client: tuple[str, int] | None) -> bool:
+    """Return whether a request or a connection comes from this machine."""
+    try:
+        return ipaddress.ip_address(client[0] if client else "").is_loopback
+    except ValueError:
+        return False
+
+
 def json_response(answer: object, status: int = 200) -> Response:
     """Return an answer as JSON."""
     return Response(msgspec.json.encode(answer), status, media_type="application/json")

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runtime.serve.errors import Code, KioskError
+from runtime.serve.http.uploads import body_of
 
 Handler = Callable[[Request], Awaitable[Response]]
 MOST_JSON = 16_384
@@ -36,7 +37,7 @@ class Api:
 async def json_of(request: Request, kind: type[Wanted]) -> Wanted:
     """Return the JSON of a request. Raises KioskError."""
     body = b""
-    async for chunk in request.stream():
+    async for chunk in body_of(request):
         body += chunk
         if len(body) > MOST_JSON:
             raise KioskError("too-large", f"the request has more than {MOST_JSON} bytes of JSON")

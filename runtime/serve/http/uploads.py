@@ -30,7 +30,7 @@ async def receive(request: Request, draft: Path, max_megabytes: float) -> None:
     try:
         with open(draft, "xb", opener=for_its_owner) as file:
             length = 0
-            async for chunk in _chunks(request):
+            async for chunk in body_of(request):
                 length += len(chunk)
                 if length > most:
                     raise _too_large(max_megabytes)
@@ -78,7 +78,7 @@ def _too_large(max_megabytes: float) -> KioskError:
     )
 
 
-async def _chunks(request: Request) -> AsyncIterator[bytes]:
+async def body_of(request: Request) -> AsyncIterator[bytes]:
     """Yield a body as it comes. Raises KioskError if it comes too slowly, and ClientDisconnect."""
     began, length = time.monotonic(), 0
     stream = request.stream().__aiter__()

@@ -22,6 +22,7 @@ async def begin(request: Request) -> Response:
     """Begin a visit."""
     kiosk = kiosk_of(request)
     kiosk.limits.spend(NEW_VISITS)
+    await run_in_threadpool(kiosk.media.look)
     token, visit = kiosk.desk.open()
     return json_response(Opened(token, kiosk.desk.status(visit)), 201)
 

@@ -17,8 +17,10 @@ from typing import Protocol
 
 import msgspec
 
+from base.files import for_its_owner
 from base.text import cause_of
 from runtime.hotfolder.log import Log
+from runtime.serve.clock import seconds_since_boot
 from runtime.serve.desk import Desk
 from runtime.serve.errors import KioskError
 from runtime.serve.kiosk_config import Paper, Printing
@@ -68,7 +70,7 @@ class Printer:
         desk: Desk,
         log: Log,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = seconds_since_boot,
     ) -> None:
         self._queue, self._settings, self._desk, self._log, self._clock = queue, settings, desk, log, clock
         self._papers = {paper.name: paper for paper in settings.papers}
@@ -127,8 +129,10 @@ class Printer:
         name = new_token()
         file = self._desk.folder.print_file(name)
         try:
-            file.write_bytes(encoded(on_paper(result, on)))
+            with open(file, "xb", opener=for_its_owner) as paper_file:
+                paper_file.write(encoded(on_paper(result, on)))
         except OSError as error:
+            file.unlink(missing_ok=True)
             raise KioskError(
                 "disk-full", f"the picture cannot be printed ({cause_of(error)}): ask the staff"
             ) from error
@@ -184,6 +188,8 @@ class Printer:
                 self._look()
             except KioskError as error:
                 self._note(QueueState("offline", False), str(error))
+            except Exception as error:  # whatever CUPS or the disk do: printing goes on once they can
+                self._note(QueueState("offline", False), f"{type(error).__name__}: {cause_of(error)}")
             with self._changed:
                 busy = self._present is not None or self._waiting or self._kept
                 if not self._stopped and not self._wants_resume:
@@ -199,8 +205,8 @@ class Printer:
             while self._kept and self._clock() < ends:
                 time.sleep(0.2)
                 self._purge()
-        except KioskError as error:
-            self._log("printer", str(error))
+        except Exception as error:
+            self._log("printer", cause_of(error))
 
     def _look(self) -> None:
         """Take one step: look at the printer, resume it, and take the present print further."""

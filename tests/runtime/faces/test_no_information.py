@@ -67,7 +67,7 @@ def missing_in(photo: Pixels, aligned: AlignedFace, size: int = 256) -> Missing 
         (inked, "cheek", "covered"),
         (scanned_ink, "cheek", "covered"),
         (barred, "eye", "covered"),
-        (blown_out, "forehead", "blown out"),
+        (blown_out, "forehead", "too-bright"),
     ],
 )
 def test_what_is_covered_or_blown_out_is_found_and_named(

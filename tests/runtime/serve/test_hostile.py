@@ -1,26 +1,33 @@
 """Hostile uploads, requests and sticks: one clear answer each, and nothing written anywhere else."""
 
+import asyncio
 import io
 import os
 import random
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+from starlette.types import ASGIApp
 
 from runtime.photo.reader import read_photo
 from runtime.serve import kiosk_config
 from runtime.serve.errors import KioskError
 from runtime.serve.http import uploads
+from runtime.serve.http.app import kiosk_app
 from runtime.serve.http.guard import HEADERS
 from runtime.serve.http.limits import NEW_VISITS, PHONE, WRONG_TOKEN, Limits, Rate
 from runtime.serve.media import Media
+from runtime.serve.server import are_too_many, names_of
 from tests.fuzz.mutations import MUTATIONS
 from tests.fuzz.pictures import pictures
-from tests.runtime.serve.conftest import LONGEST, Customer, Server, plain_jpeg
+from tests.runtime.serve.conftest import LONGEST, Customer, Server, jpeg_of, plain_jpeg
 
 
 def error_of(answer: httpx.Response) -> tuple[int, str]:
@@ -253,27 +260,36 @@ def test_a_hostile_stick_shows_nothing_but_itself(tmp_path: Path) -> None:
         media.thumbnail(photo.id, 64)
 
 
-def test_a_customer_sees_the_own_scans_only(tmp_path: Path) -> None:
-    now = time.time()
-    for name, age in (("earlier.jpg", 300), ("own.jpg", 20)):
-        (tmp_path / name).write_bytes(plain_jpeg(age % 256))
-        os.utime(tmp_path / name, (now - age, now - age))
-    began = now - 60
+def test_a_customer_sees_the_own_scans_only_whatever_the_clock_says(tmp_path: Path) -> None:
+    now, began = 1000.0, float("inf")
     media = Media(
         kiosk_config.Media(sticks=(), scans=(tmp_path,), delete_scans=True),
         max_megabytes=1,
         max_megapixels=1,
         since=lambda: began,
+        clock=lambda: now,
     )
+
+    def scan(name: str, offset: float) -> None:
+        (tmp_path / name).write_bytes(plain_jpeg(len(name)))
+        os.utime(tmp_path / name, (time.time() + offset,) * 2)
+
+    scan("earlier.jpg", +3600)  # the clock has been set back since
+    media.look()
+    now = began = 1060.0
+    now = 1080.0
+    scan("own.jpg", -3600)  # and the scanner's own clock is slow
+    media.look()
     (medium,) = media.about().media
     assert (medium.kind, medium.photos) == ("scans", 1)
     (photo,) = media.photos(medium.id, 0).photos
     media.thumbnail(photo.id, 64)
-    began = now  # the next customer has come, and still knows the photo's number
+    began = 1090.0  # the next customer has come, and still knows the photo's number
     assert media.photos(medium.id, 0).photos == ()
     with pytest.raises(KioskError, match="another customer's"):
         media.thumbnail(photo.id, 64)
-    media.delete_scans(now - 100)
+    now = 1150.0
+    media.tidy(100)
     assert [path.name for path in tmp_path.iterdir()] == ["own.jpg"]
 
 
@@ -300,12 +316,88 @@ def wait_for(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "),
+        (b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /health HTTP/1.1\r\nX-Slow: "),
+        (b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", b"x"),
+    ],
+    ids=["first request", "second request", "body that nobody reads"],
+)
 def test_a_connection_over_which_no_request_comes_is_closed(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: Server, monkeypatch: pytest.MonkeyPatch, first: bytes, then: bytes
 ) -> None:
     monkeypatch.setattr("runtime.serve.server.FIRST_REQUEST", 0.2)
+    monkeypatch.setattr(uploads, "DRAIN", 0.1)
     with socket.create_connection(("127.0.0.1", server.phone_port), timeout=LONGEST) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        connection.sendall(first)
+        while first and b"}" not in connection.recv(65536):
+            pass
+        connection.sendall(then)
         assert connection.recv(100) == b""
     monkeypatch.undo()
     assert server.client.get("/health").status_code == 200
+
+
+def test_a_client_that_does_not_take_its_answer_is_left(
+    server: Server, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.serve.server.STALLED", 0.2)
+    noise = np.random.default_rng(0).integers(0, 255, (700, 900, 3), np.uint8)
+    customer.bring(jpeg_of(noise))
+    asked = f"GET {customer.path}/photo?size=900 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    length, received = len(customer.get("/photo", size=900).content), 0
+    with socket.socket() as connection, suppress(ConnectionError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", server.port))
+        connection.sendall(8 * asked)
+        time.sleep(0.8)
+        connection.settimeout(LONGEST)
+        while chunk := connection.recv(1 << 20):
+            received += len(chunk)
+    assert received < 8 * length
+
+
+def test_one_phone_does_not_take_the_place_of_all_others() -> None:
+    phone, other, here = ("10.0.0.1", 1), ("10.0.0.2", 1), ("127.0.0.1", 1)
+    assert not are_too_many(phone, [phone] * 39 + [other] * 100)
+    assert are_too_many(phone, [phone] * 40)
+    assert not are_too_many(here, [here] * 300)
+    assert are_too_many(other, [phone, here] * 200)
+
+
+@pytest.mark.parametrize(
+    ("host", "asked", "answered"),
+    [
+        ("0.0.0.0", "192.168.4.1:8080", True),
+        ("::", "[fd00::5]:8080", True),
+        ("0.0.0.0", "kiosk.evil.example:8080", False),
+        ("fd00::5", "[fd00::5]:8080", True),
+        ("fd00::5", "[fd00::6]:8080", False),
+        ("Kiosk.local", "kiosk.local", True),
+        ("127.0.0.1", "192.168.4.1", False),
+        ("0.0.0.0", "localhost:8080", True),
+    ],
+)
+def test_a_site_cannot_lend_its_name_to_the_kiosk(
+    server: Server, host: str, asked: str, answered: bool
+) -> None:
+    """DNS rebinding: a site that is open in the kiosk's browser lets its own name point to this machine."""
+    app = kiosk_app(replace(server.kiosk, hosts=names_of(host)))
+    with httpx.Client(transport=Directly(app), base_url="http://kiosk") as client:
+        assert client.get("/api/kiosk", headers={"host": asked}).status_code == (200 if answered else 403)
+
+
+class Directly(httpx.BaseTransport):
+    """Asks an application without a network."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._transport = httpx.ASGITransport(app)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            answer = await self._transport.handle_async_request(request)
+            return httpx.Response(answer.status_code, content=await answer.aread())
+
+        return asyncio.run(ask())

@@ -1,5 +1,6 @@
 """Everything of a customer is deleted in time: by the clock, by a button, and after a crash at any moment."""
 
+import errno
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -17,9 +19,11 @@ import pytest
 
 from runtime.commands.options import RunOptions
 from runtime.hotfolder.log import Log
+from runtime.serve.clock import Clocks, End
 from runtime.serve.desk import MOST_ATTEMPTS, Desk
 from runtime.serve.ending import Ending
 from runtime.serve.errors import KioskError, ServeError
+from runtime.serve.line import Job, Line
 from runtime.serve.opening import opened_kiosk
 from runtime.serve.store import Store, VisitRow
 from runtime.serve.studio import Found, Made
@@ -34,14 +38,20 @@ MINUTE = 60.0
 
 
 class Times:
-    """A clock that a test moves: the time since the start, and the time of day."""
+    """Clocks that a test moves: the time since the machine was started, and the time of day."""
 
     def __init__(self) -> None:
-        self.now, self.wall = 1000.0, 1.7e9
+        self.now, self.wall, self.boot = 1000.0, 1.7e9, "first"
 
     def pass_by(self, seconds: float) -> None:
         self.now += seconds
         self.wall += seconds
+
+    def after_restart(self, wall: float) -> "Times":
+        """Return the clocks after the machine was started again at a time of day."""
+        then = Times()
+        then.now, then.wall, then.boot = 20.0, wall, "second"
+        return then
 
 
 class Slow:
@@ -98,8 +108,7 @@ class Box:
             self.studio,  # type: ignore[arg-type]
             config(),
             Log("text"),
-            clock=lambda: times.now,
-            wall_clock=lambda: times.wall,
+            Clocks(lambda: times.now, lambda: times.wall, times.boot),
         )
         self.desk.recover()
         self.desk.line.start()
@@ -283,8 +292,7 @@ def test_a_crash_in_any_state_leaves_nothing_half_done_and_nothing_too_long(
         for late in (False, True):
             left = tmp_path / f"crash-{i}-{late}"
             shutil.copytree(box.folder, left)  # what `kill -9` would leave
-            then = Times()
-            then.wall = times.wall + (11 * MINUTE if late else MINUTE)
+            then = times.after_restart(times.wall + (11 * MINUTE if late else MINUTE))
             again = Box(left, then)
             try:
                 if late:
@@ -310,19 +318,149 @@ def test_a_crash_in_any_state_leaves_nothing_half_done_and_nothing_too_long(
     assert seen == ["empty", "uploading", "queued", "ready", "making", "done", "made", "take-home"]
 
 
-@pytest.mark.parametrize("jump", [-3600.0, 3600.0 * 24 * 365])
-def test_a_clock_that_jumps_during_a_crash_deletes_rather_than_keeps(
-    box: Box, times: Times, tmp_path: Path, jump: float
+@pytest.mark.parametrize(
+    ("boot", "passed", "jump", "left"),
+    [
+        ("second", 0, -3600, False),  # set back: nobody knows for how long the photo has been here
+        ("second", 0, 3600 * 24 * 365, False),
+        ("second", 60, -180, False),  # set back by less than the visit lasted
+        ("second", 60, 0, True),
+        ("first", 60, -3600, True),  # the machine goes on, and its own clock with it
+        ("first", 60, 3600, True),
+        ("first", 660, -3600, False),
+    ],
+)
+def test_a_clock_that_is_set_during_a_crash_keeps_nothing_too_long(
+    box: Box, times: Times, tmp_path: Path, boot: str, passed: float, jump: float, left: bool
 ) -> None:
-    box.done()
-    left = tmp_path / "crash"
-    shutil.copytree(box.folder, left)
-    then = Times()
-    then.wall = times.wall + jump
-    again = Box(left, then)
+    token = box.done()
+    times.pass_by(5 * MINUTE)
+    box.desk.stay(box.desk.visit(token))
+    copy = tmp_path / "crash"
+    shutil.copytree(box.folder, copy)
+    times.pass_by(passed)
+    then = times.after_restart(times.wall + jump)
+    if boot == "first":
+        then.boot, then.now = times.boot, times.now
+    again = Box(copy, then)
+    assert bool(again.files) == left
+    then.pass_by(600 - passed + 1)
+    again.desk.tick()
     assert again.files == []
     again.desk.close()
     again.store.close()
+
+
+def test_a_clock_that_is_set_while_the_server_runs_changes_nothing(box: Box, times: Times) -> None:
+    box.done()
+    for jump in (-1e6, 2e6):
+        times.wall += jump
+        box.desk.tick()
+        assert box.files
+    times.pass_by(10 * MINUTE)
+    box.desk.tick()
+    assert box.files == []
+
+
+def test_a_clock_that_is_set_right_after_a_power_cut_ends_what_is_over(
+    box: Box, times: Times, tmp_path: Path
+) -> None:
+    box.take(box.desk.visit(box.done()))
+    copy = tmp_path / "crash"
+    shutil.copytree(box.folder, copy)
+    then = times.after_restart(times.wall + 5)  # a machine without a clock of its own goes on where it was
+    again = Box(copy, then)
+    assert again.files
+    then.wall += 7200  # the network tells it the time
+    again.desk.tick()
+    assert again.files == []
+    again.desk.close()
+    again.store.close()
+
+
+def test_more_customers_than_the_queue_holds_come_back_after_a_crash(
+    box: Box, times: Times, tmp_path: Path
+) -> None:
+    box.studio.may_go_on.clear()
+    tokens = [box.desk.open()[0] for _ in range(box.desk.config.queue)]
+    for token in tokens:
+        box.bring(token)
+    times.pass_by(1)
+    copy = tmp_path / "crash"
+    shutil.copytree(box.folder, copy)
+    more, row = Store(copy / "kiosk.sqlite"), box.store.visits()[0]
+    for _ in range(3):
+        name = digest(new_token())
+        more.add(replace(row, id=name))
+        shutil.copytree(copy / "visits" / row.id, copy / "visits" / name)
+    more.close()
+    again = Box(copy, times)
+    again.wait(lambda: all(again.state(token) == "ready" for token in tokens))
+    again.desk.close()
+    again.store.close()
+
+
+def test_a_full_disk_stops_neither_the_work_nor_the_deletion(box: Box, times: Times) -> None:
+    token = box.ready()
+    box.store._database.execute("PRAGMA query_only = ON")  # every write fails from now on
+    box.desk.choose(box.desk.visit(token), Choice("standard"))
+    box.wait(lambda: box.result(token) == "done")
+    with pytest.raises(KioskError, match="cannot write down who is here") as refused:
+        box.desk.open()
+    assert refused.value.code == "disk-full"
+    times.pass_by(10 * MINUTE)
+    box.desk.tick()
+    assert box.files == []
+    assert box.desk.line.is_alive
+    box.store._database.execute("PRAGMA query_only = OFF")
+    box.desk.tick()
+    assert box.store.visits() == []
+
+
+def test_a_job_that_fails_in_an_unknown_way_does_not_stop_the_queue() -> None:
+    failed, done = list[str](), threading.Event()
+    line = Line(3, failed=lambda error: failed.append(str(error)))
+    line.put(Job("one", lambda: {}["no such thing"]))  # type: ignore[arg-type]
+    line.put(Job("two", done.set))
+    line.start()
+    assert done.wait(20)
+    assert failed == ["'no such thing'"]
+    line.stop()
+
+
+def test_a_list_of_visits_that_is_damaged_ends_all_of_them(wanted: RunOptions, tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    (folder / "visits" / digest(new_token())).mkdir(parents=True)
+    (folder / "kiosk.sqlite").write_bytes(b"no database at all")
+    with opened_kiosk(folder, config(), wanted, Log("text")) as kiosk:
+        assert not any((folder / "visits").iterdir())
+        kiosk.desk.open()
+
+
+def test_a_link_in_the_folder_is_refused_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "album").mkdir()
+    (tmp_path / "album" / "holiday.jpg").write_bytes(b"x")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "visits").symlink_to(tmp_path / "album")
+    with pytest.raises(ServeError, match=r"visits in .* is a link"), holding_folder(tmp_path / "own"):
+        pass
+    assert (tmp_path / "album" / "holiday.jpg").exists()
+
+
+def test_a_result_that_cannot_be_kept_for_taking_home_leaves_nothing(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit = box.desk.visit(box.done())
+
+    def half(result: Path, take: Path) -> None:
+        take.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(box.desk.folder, "keep", half)
+    with pytest.raises(KioskError, match="No space left"):
+        box.take(visit)
+    assert not any(name.startswith("takes") for name in box.files)
+    assert box.store.takes() == []
 
 
 def test_a_photo_that_crashes_the_program_is_not_tried_for_ever(tmp_path: Path, times: Times) -> None:
@@ -330,7 +468,9 @@ def test_a_photo_that_crashes_the_program_is_not_tried_for_ever(tmp_path: Path, 
     (folder / "visits" / digest(token)).mkdir(parents=True)
     (folder / "visits" / digest(token) / "photo").write_bytes(plain_jpeg(1))
     store = Store(folder / "kiosk.sqlite")
-    row = VisitRow(digest(token), times.wall, times.wall + 600, 1, MOST_ATTEMPTS + 1)
+    row = VisitRow(
+        digest(token), End(times.wall, times.wall + 600, "", 0), number=1, attempts=MOST_ATTEMPTS + 1
+    )
     store.add(row)
     store.close()
     box = Box(folder, times)

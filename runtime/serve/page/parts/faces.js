@@ -5,7 +5,8 @@ import { say, sayCode } from "./words.js";
 
 export const named = (index) => String(index + 1);
 
-const sentence = (warning) => sayCode("warning", warning.code, warning.sentence);
+const sentence = ({ code, cause, sentence: otherwise }) =>
+  sayCode("warning", cause ? `${code}.${cause}` : code, sayCode("warning", code, otherwise));
 
 // One line for each warning, with the number of the face that it is about.
 export const warningLines = (faces, leftOut = new Set()) =>

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import runtime.serve
+from runtime.faces.no_information import Cause
 from runtime.serve.wire import PrinterState, PrintState
 from runtime.settings.presets import PRESETS
 from runtime.timing import Stage
@@ -79,6 +80,7 @@ def test_every_code_of_the_server_has_its_sentence() -> None:
     warnings = re.findall(r'FaceWarning\(\s*"([a-z-]+)"', (PAGE.parents[1] / "face_warnings.py").read_text())
     assert len(warnings) >= 7
     wanted = {f"warning.{code}" for code in warnings}
+    wanted |= {f"warning.missing-information.{cause}" for cause in Cause.__args__}
     wanted |= {f"preset.{name}" for name in PRESETS}
     wanted |= {f"remark.{code}" for code in ("no-face", "pages", "animation", "damaged", "file")}
     wanted |= {f"print.state.{state}" for state in PrintState.__args__}
