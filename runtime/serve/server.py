@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
@@ -67,7 +68,7 @@ class _Protocol(H11Protocol):
     def pause_writing(self) -> None:
         """Wait for a client that takes its answer slowly."""
         super().pause_writing()
-        self._stalling = self.loop.call_later(STALLED, self.transport.abort)
+        self._stalling = self.loop.call_later(STALLED, self._abort)
 
     def resume_writing(self) -> None:
         """Go on: the client has taken some of its answer."""
@@ -79,6 +80,13 @@ class _Protocol(H11Protocol):
         """Forget a connection."""
         self._cancel()
         super().connection_lost(exc)
+
+    def _abort(self) -> None:
+        """End the connection at once; what has not been taken is dropped by the system, too."""
+        self.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+        self.transport.abort()
 
     def _wait_for_a_request(self) -> None:
         self._waiting = self.loop.call_later(FIRST_REQUEST, self.transport.close)

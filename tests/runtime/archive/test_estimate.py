@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from runtime.archive.estimate import estimate, written_size, written_time
+from runtime.archive.estimate import RAY, estimate, written_size, written_time
 from runtime.archive.listing import Listed, sample_of
 from runtime.archive.progress import Counts, Speed
 from runtime.archive.status import Row
@@ -32,6 +32,20 @@ def test_the_estimate_of_a_sample_is_close_to_the_sum_of_all_photos() -> None:
     assert first.startswith("5000 photos")
     assert "64 photos;" in second
     assert [line.split(":")[0] for line in with_actors] == ["with 4 actors", "with 40 actors"]
+
+
+def test_the_last_blocks_and_the_work_of_ray_count_too() -> None:
+    photos = [Listed(f"{i}.jpg", f"{i}.jpg", 10) for i in range(6200)]
+
+    def rows(seconds: float) -> list[Row]:
+        return [{"seconds": seconds, "outcome": "restored", "output_bytes": 1}] * 96
+
+    slow = estimate(photos, rows(0.5), elapsed=6.0 + 5, actors=8)  # 12 photos for each actor of the sample
+    assert slow.start == pytest.approx(5)
+    assert slow.block == 64
+    assert slow.duration(8) == pytest.approx(5 + 13 * 64 * 0.5)  # 97 blocks: one actor has a thirteenth
+    fast = estimate(photos, rows(0.001), elapsed=5.012, actors=8)
+    assert fast.duration(8) == pytest.approx(5 + 97 * RAY)  # one process writes all rows
 
 
 def test_a_single_photo_can_be_estimated() -> None:

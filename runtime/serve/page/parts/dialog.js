@@ -3,8 +3,8 @@
 import { button, h } from "./dom.js";
 
 export function dialog({ title, text, choices, oncancel, look = "" }) {
-  const message = h("p", {}, text);
-  const element = h("dialog", { class: `dialog ${look}`, "aria-labelledby": "dialog-title" },
+  const message = h("p", { id: "dialog-text" }, text);
+  const element = h("dialog", { class: `dialog ${look}`, "aria-labelledby": "dialog-title", "aria-describedby": "dialog-text" },
     h("h2", { id: "dialog-title" }, title),
     message,
     h("div", { class: "choices" }, choices.map(({ look, words, work, name }) =>

@@ -3,16 +3,25 @@
 import { button, h, icon, picture } from "./dom.js";
 import { say, sayCode } from "./words.js";
 
+const SHOWN = 5; // faces of one warning whose numbers are shown
+
 export const named = (index) => String(index + 1);
 
 const sentence = ({ code, cause, sentence: otherwise }) =>
   sayCode("warning", cause ? `${code}.${cause}` : code, sayCode("warning", code, otherwise));
 
-// One line for each warning, with the number of the face that it is about.
-export const warningLines = (faces, leftOut = new Set()) =>
-  faces
-    .filter((face) => !leftOut.has(face.index))
-    .flatMap((face) => face.warnings.map((warning) => [face.index, sentence(warning)]));
+// One line for each warning, with the numbers of the faces that it is about.
+export function warningLines(faces, leftOut = new Set()) {
+  const lines = new Map();
+  for (const face of faces.filter((one) => !leftOut.has(one.index))) {
+    for (const words of face.warnings.map(sentence)) lines.set(words, [...(lines.get(words) ?? []), face.index]);
+  }
+  return [...lines].map(([words, about]) => {
+    const numbers = about.slice(0, SHOWN).map((index) => h("b", {}, named(index)));
+    if (about.length > SHOWN) numbers.push(h("b", {}, `+${about.length - SHOWN}`));
+    return h("li", {}, h("span", { class: "about" }, numbers), words);
+  });
+}
 
 export function rings(photo, faces) {
   const layer = h("div", { class: "rings", "aria-hidden": "true" });

@@ -3,7 +3,7 @@
 
 import { around, laid } from "../parts/closeup.js";
 import { button, exchange, h, icon, pause, picture } from "../parts/dom.js";
-import { faceAt, faceButtons, named, rings, showLeftOut, warningLines } from "../parts/faces.js";
+import { faceAt, faceButtons, rings, showLeftOut, warningLines } from "../parts/faces.js";
 import { page } from "../parts/page.js";
 import { has, say, sayCode } from "../parts/words.js";
 
@@ -77,7 +77,7 @@ export function adjust(app) {
     warnings.replaceChildren(
       ...status.remarks.filter((remark) => remark.code !== "no-face").map((remark) =>
         h("li", { class: "remark" }, sayCode("remark", remark.code, remark.sentence))),
-      ...warningLines(faces, choice.leaveOut).map(([index, words]) => h("li", {}, h("b", {}, named(index)), words)),
+      ...warningLines(faces, choice.leaveOut),
     );
   };
   frame.addEventListener("click", (event) => {

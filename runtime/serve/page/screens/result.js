@@ -2,7 +2,7 @@
 
 import { compare } from "../parts/compare.js";
 import { button, exchange, h, icon } from "../parts/dom.js";
-import { named, warningLines } from "../parts/faces.js";
+import { warningLines } from "../parts/faces.js";
 import { page } from "../parts/page.js";
 import { say } from "../parts/words.js";
 import { stageOf } from "./working.js";
@@ -63,7 +63,7 @@ export function result(app) {
       text.textContent = stageOf(news);
       if (made.state === "failed") return fail(made.error);
       if (made.state !== "done") return;
-      warnings.replaceChildren(...warningLines(made.faces).map(([index, words]) => h("li", {}, h("b", {}, named(index)), words)));
+      warnings.replaceChildren(...warningLines(made.faces));
       const [after] = view.layers;
       if ((await exchange(after, visit.resultUrl(made.number, LARGEST))) === "shown") set(true);
     },

@@ -1,4 +1,4 @@
-// What is outside of the screen, cut off, covered, or too small, as a list of sentences.
+// What is outside of the screen, cut off, covered, too small, or nameless to a screen reader, as a list of sentences.
 (target) => {
   const found = [];
   const name = (one) => `${one.tagName.toLowerCase()}.${one.className} ${one.textContent.trim().slice(0, 40)}`;
@@ -10,6 +10,8 @@
     if (!seen(one) || scrolls(one)) continue;
     const box = one.getBoundingClientRect();
     if (!inside(one, box)) found.push(`outside: ${name(one)}`);
+    const said = one.getAttribute("aria-label") || one.textContent.trim() || one.querySelector("img")?.alt;
+    if (!said) found.push(`nameless: ${one.className}`);
     if (!one.matches("[role=slider]") && Math.min(box.width, box.height) < target) found.push(`small: ${name(one)}`);
     const onTop = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
     if (!one.contains(onTop) && !onTop?.closest("[role=slider]")) found.push(`covered: ${name(one)}`);
