@@ -20,7 +20,7 @@ COMMANDS = {
     "gpu": "a GPU through PyTorch: its ceilings, and each form's precision and speed",
     "rest": "the rest of a photo, beside non-local means: gain, time and memory",
     "endtoend": "whole photos, from file to file, and a cold start",
-    "archive": "a large archive on Ray, with actors that only sleep",
+    "archive": "archives on Ray: two actors beside one, and a large archive with actors that only sleep",
     "compare": "which figures changed between two results",
 }
 """Each is a module of this name, or the module `benchmark` in a folder of this name."""

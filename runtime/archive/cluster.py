@@ -23,6 +23,7 @@ from ray.data.checkpoint import CheckpointConfig
 import base.errors
 from base.errors import GpenEdgeError
 from base.text import cause_of, one_line
+from runtime.archive.blocks import block_of
 from runtime.archive.listing import OWN, Listed
 from runtime.archive.place import Place
 from runtime.archive.progress import Told
@@ -32,10 +33,6 @@ from runtime.archive.worker import Work, Worker
 
 STATUS, LISTS, CHECKPOINT = f"{OWN}/status", f"{OWN}/photos", f"{OWN}/checkpoint"
 """Folders in a sink: the rows, the photos of each run, and Ray's checkpoint."""
-BLOCK = 64
-"""Most photos in a block, which an actor begins anew when it has been killed."""
-_BLOCKS = 12
-"""Blocks for each actor, if there are few photos, so that all end at about the same time."""
 _STARTS = 3
 """Attempts to start Ray here: it gives itself 30 seconds, too few on a machine that is very busy."""
 _ASKED = 1.0
@@ -174,11 +171,6 @@ def rows_of(sink: Place, columns: Sequence[str] | None = None) -> Any:
 def count_rows(sink: Place) -> int:
     """Return the number of rows in a sink; some of the last may be taken back when the run continues."""
     return int(rows_of(sink, ["path"]).num_rows) if not sink.within(STATUS).is_empty() else 0
-
-
-def block_of(count: int, actors: int) -> int:
-    """Return how many photos a block has: few enough that no actor waits long for the others at the end."""
-    return max(1, min(BLOCK, count // (actors * _BLOCKS)))
 
 
 class _Actor:

@@ -14,11 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from base.command_line import needs_extra
-from base.setting import Range, option
-from bench.benchmark import Benchmark, Tick
+from bench.benchmark import Tick
 from bench.memory import peak_memory
-from bench.report import Report, counted, table
-from runtime.archive.estimate import written_time
 from runtime.archive.listing import Listed, list_photos, sample_of
 from runtime.archive.options import parser
 from runtime.archive.place import place_of
@@ -34,21 +31,6 @@ _FOLDER = 1000
 """Photos in a folder."""
 _LARGEST = 12_000_000
 """Bytes that the largest photo claims to have; its file is sparse."""
-
-
-@dataclass(frozen=True)
-class ArchiveSettings:
-    """The size of the archive, and who restores it."""
-
-    photos: int = option(6000, "Photos that are listed.", range=Range(1))
-    actors: int = option(8, "Actors that sleep at once.", range=Range(1))
-    faster: float = option(
-        5.0,
-        "How many times faster than real they are. Where Ray's own work is not small beside their sleep, the "
-        "estimate is too low.",
-        range=Range(0, above=True),
-    )
-    sample: int = option(200, "Photos of which the estimate is made.", range=Range(1))
 
 
 @dataclass(frozen=True)
@@ -82,66 +64,66 @@ def opened(faster: float, work: Work, tally: Tally) -> Sleeper:
     return Sleeper(faster, tally)
 
 
-def steps(settings: ArchiveSettings) -> int:
-    """Return how many steps `measure` reports."""
-    return 3
+@dataclass(frozen=True)
+class Simulated:
+    """What a simulated run needed, and what was expected of it."""
+
+    listing: float
+    """Seconds until all photos were listed."""
+    expected: float
+    """Seconds, by the estimate."""
+    took: float
+    memory: float
+    """The driver's peak in MiB."""
+    rows: int
+    is_whole: bool
+    """Every photo has one row."""
+
+    @property
+    def off(self) -> float:
+        """The share by which the estimate is off."""
+        return self.expected / self.took - 1
+
+    @property
+    def is_within(self) -> bool:
+        """Whether the estimate and the memory are within their bounds."""
+        return abs(self.off) <= ALLOWED_ERROR and self.memory <= ALLOWED_MEMORY
 
 
-def measure(settings: ArchiveSettings, tick: Tick) -> Report:
+STEPS = 3
+
+
+def measure(count: int, actors_at_once: int, faster: float, sampled: int, tick: Tick) -> Simulated:
     """List an archive, estimate its run, and run it."""
     with needs_extra("archive", "python -m bench archive"):
         from runtime.archive.cluster import Actors, restore_all, rows_of, started
         from runtime.archive.command import measured
 
     with tempfile.TemporaryDirectory() as folder:
-        _fill(Path(folder, "photos"), settings.photos)
+        _fill(Path(folder, "photos"), count)
         work = Work(
             place_of(f"{folder}/photos"),
             place_of(f"{folder}/results"),
             run_options(parser().parse_args([f"{folder}/photos", "-o", f"{folder}/results"])),
         )
-        open_worker = partial(opened, settings.faster)
-        actors = Actors(settings.actors, settings.actors, cpus=0.01)
+        open_worker = partial(opened, faster)
+        actors = Actors(actors_at_once, actors_at_once, cpus=0.01)
         begin = time.perf_counter()
         photos = list_photos(work.source, work.sink)
         listing = time.perf_counter() - begin
         tick()
         with started(None, 1):
             begin = time.perf_counter()
-            sample = sample_of(photos, settings.sample)
-            found = measured(photos, sample, work, actors, begin, open_worker)
-            expected = found.duration(settings.actors)
+            sample = sample_of(photos, sampled)
+            expected = measured(photos, sample, work, actors, begin, open_worker).duration(actors_at_once)
             tick()
             begin = time.perf_counter()
             restore_all(photos, work, actors, open_worker=open_worker)
             took = time.perf_counter() - begin
             rows = rows_of(work.sink, ["path"])["path"].to_pylist()
         tick()
-    off, memory = expected / took - 1, peak_memory()
-    whole = len(rows) == len(set(rows)) == len(photos)
-    within = abs(off) <= ALLOWED_ERROR and memory <= ALLOWED_MEMORY
-    figures = {
-        "listed in seconds": listing,
-        "estimated seconds": expected,
-        "seconds": took,
-        "estimate off by": off,
-        "driver's peak MiB": memory,
-        "rows": len(rows),
-    }
-    actors_in_words = counted(settings.actors, "sleeping actor")
-    title = f"{settings.photos} photos, {actors_in_words}, {settings.faster:g} times faster"
-    cells = {"figure": lambda name: str(name), "value": lambda name: f"{figures[name]:.4g}"}
-    return Report(
-        name="archive",
-        tables=(table(title, figures, cells),),
-        summary=f"The estimate is off by {off:+.0%}, the driver's peak is {memory:.0f} MiB: "
-        f"{'within' if within else 'not within'} {ALLOWED_ERROR:.0%} and {ALLOWED_MEMORY:.0f} MiB. "
-        f"In real time that run takes {written_time(took * settings.faster)}.",
-        figures={**figures, "within": within},
-        conditions={"photos": settings.photos, "actors": settings.actors},
-        timed=True,
-        failed=not whole,
-    )
+    is_whole = len(rows) == len(set(rows)) == len(photos)
+    return Simulated(listing, expected, took, peak_memory(), len(rows), is_whole)
 
 
 def _fill(root: Path, count: int) -> None:
@@ -152,6 +134,3 @@ def _fill(root: Path, count: int) -> None:
             folder.mkdir(parents=True)
         with (folder / f"{i:07}.jpg").open("wb") as file:
             file.truncate(1 + int(_LARGEST * (i * math.sqrt(2) % 1)))
-
-
-BENCHMARK = Benchmark(ArchiveSettings, steps, measure)
