@@ -130,10 +130,11 @@ class Killing:
 
 
 def _let_time_pass(store: Path) -> None:
-    """Make everything that a killed server has stored as old as if the power had been off."""
+    """Make everything that a killed server has stored as old as if the power had been off, and come back."""
     with closing(sqlite3.connect(store)) as database:
         for table in ("visits", "takes"):
-            database.execute(f"UPDATE {table} SET began = began - {_OFF}, ends = ends - {_OFF}")
+            earlier = f"touched = touched - {_OFF}, ends = ends - {_OFF}, boot = 'another'"
+            database.execute(f"UPDATE {table} SET {earlier}")
         database.commit()
 
 

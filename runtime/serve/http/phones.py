@@ -84,7 +84,7 @@ async def phone_upload(request: Request) -> Response:
     visit = kiosk.desk.links.claim(phone)
     try:
         draft = kiosk.desk.draft(visit)
-        await receive(request, draft, kiosk.config.max_megabytes)
+        await receive(request, draft, kiosk.config.max_megabytes, visit)
         kiosk.desk.take_in(visit, draft)
     except BaseException:
         kiosk.desk.links.release(phone)

@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from base.files import for_its_owner
 from base.text import cause_of
 from runtime.serve.errors import KioskError
+from runtime.serve.visit import Visit
 
 SILENCE = 20.0
 """Seconds without a byte after which an upload is given up."""
@@ -23,14 +24,18 @@ DRAIN = 5.0
 """Seconds for which a refused upload is read on, so that its sender can read the answer."""
 
 
-async def receive(request: Request, draft: Path, max_megabytes: float) -> None:
-    """Write the body of a request to a new file. Raises KioskError; then no file is left."""
+async def receive(request: Request, draft: Path, max_megabytes: float, visit: Visit) -> None:
+    """Write the body of a request to a new file, for as long as its visit lasts.
+
+    Raises KioskError; then no file is left.
+    """
     most = round(max_megabytes * 1e6)
     _check_announced(request, most)
     try:
         with open(draft, "xb", opener=for_its_owner) as file:
             length = 0
             async for chunk in body_of(request):
+                visit.check_here()
                 length += len(chunk)
                 if length > most:
                     raise _too_large(max_megabytes)

@@ -59,7 +59,7 @@ async def upload(request: Request) -> Response:
     """Take in the bytes of a photo."""
     kiosk, visit = kiosk_of(request), visit_of(request)
     draft = kiosk.desk.draft(visit)
-    await receive(request, draft, kiosk.config.max_megabytes)
+    await receive(request, draft, kiosk.config.max_megabytes, visit)
     kiosk.desk.take_in(visit, draft)
     return json_response(kiosk.desk.status(visit), 202)
 

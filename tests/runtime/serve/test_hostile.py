@@ -117,6 +117,19 @@ def test_an_upload_that_drips_is_given_up(
     assert error_of(customer.client.post(f"{customer.path}/photo", content=drip())) == (408, "too-slow")
 
 
+def test_an_upload_ends_with_its_visit(server: Server, customer: Customer) -> None:
+    def photo() -> Iterator[bytes]:
+        yield b"x"
+        wait_for(lambda: any("upload" in name for name in server.files))
+        server.kiosk.desk.end(server.kiosk.desk.visit(customer.visit))
+        for _ in range(20):
+            time.sleep(0.01)
+            yield b"x"
+
+    assert error_of(customer.client.post(f"{customer.path}/photo", content=photo())) == (404, "not-found")
+    assert server.files == []
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -183,7 +183,9 @@ def test_the_operator_shares_a_hot_folder_and_deletes_everything(
             "/admin/delete-everything", headers=basic("correct horse") | {"origin": "http://evil.example"}
         )
         assert other.status_code == 403
-        proxied = server.client.get("/admin", headers=basic("correct horse") | {"x-forwarded-for": "10.0.0.7"})
+        proxied = server.client.get(
+            "/admin", headers=basic("correct horse") | {"x-forwarded-for": "10.0.0.7"}
+        )
         assert proxied.status_code == 403
         assert customer.get().status_code == 200
         done = server.client.post("/admin/delete-everything", headers=basic("correct horse"))

@@ -1,5 +1,6 @@
 """Printing: what lands on the paper, and a real CUPS with an IPP Everywhere printer, started here."""
 
+import errno
 import io
 import os
 import shutil
@@ -17,13 +18,15 @@ from PIL import Image, ImageCms
 
 from runtime.commands.options import RunOptions
 from runtime.hotfolder.log import Log
-from runtime.serve.errors import ServeError
+from runtime.serve.errors import KioskError, ServeError
 from runtime.serve.kiosk_config import Paper, Printing
 from runtime.serve.opening import opened_kiosk
-from runtime.serve.printing.cups_queue import CupsQueue, state_of
+from runtime.serve.printing import printer as printer_module
+from runtime.serve.printing.cups_queue import CupsQueue, QueueState, state_of
 from runtime.serve.printing.paper import encoded, on_paper
-from runtime.serve.wire import PrinterState
-from tests.runtime.serve.conftest import LONGEST, Server, config, plain_jpeg, serving
+from runtime.serve.printing.printer import Printer
+from runtime.serve.wire import PrinterState, PrintState
+from tests.runtime.serve.conftest import LONGEST, Customer, Server, config, plain_jpeg, serving
 
 LETTER = Paper("letter", "na_letter_8.5x11in", 215.9, 279.4)
 SMALL = Paper("4x6", "na_index-4x6_4x6in", 101.6, 152.4)
@@ -188,6 +191,58 @@ def test_without_a_printer_the_page_says_so(server: Server) -> None:
         "message": "there is no printer",
         "waiting": 0,
     }
+
+
+class Moody:
+    """A queue that fails in an unknown way at first, and then prints at once."""
+
+    def __init__(self) -> None:
+        self.fails = 2
+
+    def state(self) -> QueueState:
+        self.fails -= 1
+        if self.fails >= 0:
+            raise KeyError("printer-state")
+        return QueueState("ready", False)
+
+    def print(self, file: Path, media: str, copies: int) -> int:
+        return 1
+
+    def job(self, number: int) -> PrintState:
+        return "done"
+
+    def resume(self) -> None: ...
+    def purge(self, numbers: list[int]) -> None: ...
+    def left_over(self) -> list[int]:
+        return []
+
+
+@contextmanager
+def filling_the_disk(path: Path, *arguments: object, **options: object) -> Iterator[io.BytesIO]:
+    """Leave half a file, as a full disk does."""
+    path.write_bytes(b"half")
+    yield io.BytesIO()
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_printing_goes_on_whatever_the_queue_and_the_disk_have_done(
+    server: Server, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = server.kiosk.desk
+    customer.bring(plain_jpeg(140))
+    customer.choose()
+    visit = desk.visit(customer.visit)
+    printer = Printer(Moody(), Printing("booth", papers=(SMALL,)), desk, Log("text"))
+    with monkeypatch.context() as full:
+        full.setattr(printer_module, "open", filling_the_disk, raising=False)
+        with pytest.raises(KioskError, match="No space left on device"):
+            printer.add(visit, "4x6", 1)
+    assert visit.prints == ()
+    assert not any(name.startswith("prints/") for name in server.files)
+    printer.add(visit, "4x6", 1)
+    printer.start()
+    customer.wait(lambda status: status["prints"][0]["state"] == "done")
+    printer.close()
 
 
 @contextmanager
