@@ -80,7 +80,7 @@ def _report(settings: ArchiveSettings, runs: list[Run], simulated: Simulated) ->
 def _of_the_large_archive(settings: ArchiveSettings, simulated: Simulated) -> Table:
     values = {
         "listed in": f"{simulated.listing:.2f} s",
-        "estimated": f"{simulated.expected:.1f} s",
+        "estimated": f"{simulated.expected:.1f} s, with a start of {simulated.start:.1f} s",
         "took": f"{simulated.took:.1f} s",
         "the estimate is off by": f"{simulated.off:+.1%}",
         "the driver's peak": f"{simulated.memory:.0f} MiB",

@@ -70,8 +70,10 @@ class Simulated:
 
     listing: float
     """Seconds until all photos were listed."""
+    start: float
+    """Seconds until the actors are ready, as the estimate found them."""
     expected: float
-    """Seconds, by the estimate."""
+    """Seconds of the run, by the estimate."""
     took: float
     memory: float
     """The driver's peak in MiB."""
@@ -115,7 +117,7 @@ def measure(count: int, actors_at_once: int, faster: float, sampled: int, tick: 
         with started(None, 1):
             begin = time.perf_counter()
             sample = sample_of(photos, sampled)
-            expected = measured(photos, sample, work, actors, begin, open_worker).duration(actors_at_once)
+            found = measured(photos, sample, work, actors, begin, open_worker)
             tick()
             begin = time.perf_counter()
             restore_all(photos, work, actors, open_worker=open_worker)
@@ -123,7 +125,8 @@ def measure(count: int, actors_at_once: int, faster: float, sampled: int, tick: 
             rows = rows_of(work.sink, ["path"])["path"].to_pylist()
         tick()
     is_whole = len(rows) == len(set(rows)) == len(photos)
-    return Simulated(listing, expected, took, peak_memory(), len(rows), is_whole)
+    expected = found.duration(actors_at_once)
+    return Simulated(listing, found.start, expected, took, peak_memory(), len(rows), is_whole)
 
 
 def _fill(root: Path, count: int) -> None:
