@@ -1,7 +1,6 @@
 """Runs that are interrupted, killed and resumed end with whole results and one report of all photos."""
 
 import json
-import random
 import re
 import shutil
 import signal
@@ -124,16 +123,14 @@ def undisturbed(
 def test_a_run_that_is_interrupted_and_killed_ends_as_one_that_is_not(
     undisturbed: tuple[Path, Path, int], tiny_package: Path, tmp_path: Path
 ) -> None:
-    drawn = random.Random(1)
     album, whole, events = undisturbed
     broken = tmp_path / "broken"
-    # So few that three of them, and what is in hand each time, are less than there is to do.
-    signals = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
-    drawn.shuffle(signals)
+    # After so little that three times that, and what is in hand each time, are less than there is to do.
+    ends = [(signal.SIGTERM, events // 7), (signal.SIGKILL, events // 5), (signal.SIGINT, events // 6)]
     more: list[str] = []
-    for number in signals:
+    for number, point in ends:
         left = set(hidden(broken)) if broken.exists() else set()
-        ended = run_until(tiny_package, album, broken, drawn.randrange(2, events // 8), number, *more)
+        ended = run_until(tiny_package, album, broken, point, number, *more)
         more = ["--resume"]
         if number == signal.SIGKILL:
             assert ended.returncode == -signal.SIGKILL

@@ -31,6 +31,7 @@ def test_a_customer_goes_the_whole_way_by_touch(
     kiosk: Kiosk, screen: Watched, phone: Watched, photo_of_three: Path, tmp_path: Path
 ) -> None:
     page, fingers = screen.page, Fingers(screen.page)
+    page.emulate_media(reduced_motion="no-preference")  # the others see the page at rest, which is quicker
     _begin(page)
     visit = _visit_of(page)
     _upload_by_phone(page, phone.page, photo_of_three)
@@ -153,7 +154,6 @@ def test_a_customer_goes_the_whole_way_by_keyboard(
     kiosk: Kiosk, screen: Watched, photo_of_three: Path
 ) -> None:
     page, press = screen.page, screen.page.keyboard.press
-    page.emulate_media(reduced_motion="no-preference")  # the others see the page at rest, which is quicker
     page.wait_for_selector(".attract button.primary:enabled")
     _tab_to(page, ".attract button.primary")
     press("Enter")
