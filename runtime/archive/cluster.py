@@ -33,6 +33,9 @@ from runtime.archive.worker import Work, Worker
 
 STATUS, LISTS, CHECKPOINT = f"{OWN}/status", f"{OWN}/photos", f"{OWN}/checkpoint"
 """Folders in a sink: the rows, the photos of each run, and Ray's checkpoint."""
+SPARE = 2
+"""CPUs for Ray itself: an actor that leaves out what has a row keeps one while a run is continued, and tasks
+such as the split into blocks need another. With a single one, a continued run waits for ever."""
 _STARTS = 3
 """Attempts to start Ray here: it gives itself 30 seconds, too few on a machine that is very busy."""
 _ASKED = 1.0
@@ -69,7 +72,7 @@ def started(address: str | None, cpus: float) -> Iterator[None]:
     """Connect to a Ray cluster, or start Ray on this machine.
 
     address  of the cluster, or `auto` for the one that this machine belongs to; None starts Ray here
-    cpus     that the actors need here; Ray's own small tasks get another one on top
+    cpus     that the actors need here; Ray gets SPARE more for itself
 
     Raises GpenEdgeError.
     """
@@ -80,7 +83,7 @@ def started(address: str | None, cpus: float) -> Iterator[None]:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         os.environ.setdefault("RAY_worker_niceness", "0")  # the work is why Ray runs here
-        options |= {"num_cpus": math.ceil(cpus) + 1, "include_dashboard": False}
+        options |= {"num_cpus": math.ceil(cpus) + SPARE, "include_dashboard": False}
     warnings.filterwarnings("ignore", module="ray")
     already = ray.is_initialized()
     if not already:

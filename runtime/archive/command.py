@@ -13,6 +13,7 @@ from base.files import sweep
 from base.text import one_line
 from engines.package import Package, open_package
 from runtime.archive.cluster import (
+    SPARE,
     Actors,
     OpenWorker,
     cluster_cpus,
@@ -31,9 +32,6 @@ from runtime.archive.worker import Work, Worker
 from runtime.commands.batch import show
 from runtime.commands.options import RunOptions, check_licence, check_package, run_options
 from runtime.settings.resolved import lines
-
-SPARE = 1.0
-"""CPUs of a cluster that are left to Ray's own tasks: listing, checkpoints, rows."""
 
 
 def archive(options: argparse.Namespace, open_worker: OpenWorker = Worker) -> int:
