@@ -75,7 +75,7 @@ def test_a_hardly_damaged_face_stays_as_it_is(bundled: Restorer, damaged: str, n
     assert error(result, photo) < 1.5**2
 
 
-@pytest.mark.parametrize(("name", "side"), zip(PRESETS, cycle([240, 400]), strict=False))
+@pytest.mark.parametrize(("name", "side"), [*zip(PRESETS, cycle([240, 400]), strict=False)])
 def test_pores_stay_whatever_the_size_of_the_face(bundled: Restorer, side: int, name: str) -> None:
     photo = rounded(head(side) + grain(0.8, 5, side=side))
     result = bundled.restore(photo, preset(name, budget=600)).photo

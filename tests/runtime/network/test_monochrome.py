@@ -87,7 +87,7 @@ MORE = [
 
 @pytest.mark.parametrize(
     ("settings", "dtype"),
-    zip([*ALL, *MORE], cycle([np.uint8, np.uint16]), strict=False),
+    [*zip([*ALL, *MORE], cycle([np.uint8, np.uint16]), strict=False)],
     ids=[*PRESETS, *range(len(MORE))],
 )
 def test_grey_photos_stay_grey_to_the_last_bit(
@@ -99,7 +99,7 @@ def test_grey_photos_stay_grey_to_the_last_bit(
     assert not np.array_equal(result.photo[:: settings.upscale, :: settings.upscale], photo)
 
 
-@pytest.mark.parametrize(("settings", "name"), zip(ALL, cycle(TONED), strict=False), ids=PRESETS)
+@pytest.mark.parametrize(("settings", "name"), [*zip(ALL, cycle(TONED), strict=False)], ids=PRESETS)
 def test_toned_photos_stay_within_a_level_of_their_curve(
     restorer: Restorer, grey: Grey, face: Face, name: str, settings: RestoreSettings
 ) -> None:
@@ -175,7 +175,9 @@ def test_a_region_of_weight_0_keeps_its_pixels_in_a_toned_photo(
     assert np.array_equal(result.photo, photo)
 
 
-@pytest.mark.parametrize(("settings", "name"), zip(ALL, cycle(["grey", *TONED]), strict=False), ids=PRESETS)
+@pytest.mark.parametrize(
+    ("settings", "name"), [*zip(ALL, cycle(["grey", *TONED]), strict=False)], ids=PRESETS
+)
 def test_a_covered_part_of_a_monochrome_photo_keeps_its_pixels(
     restorer: Restorer, grey: Grey, face: Face, name: str, settings: RestoreSettings
 ) -> None:
