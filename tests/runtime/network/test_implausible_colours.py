@@ -56,10 +56,10 @@ def test_no_ordinary_photo_is_reported(default, portrait, damage):
 
 @pytest.mark.parametrize("package", ["tiny_package", "wide_package"])
 def test_random_weights_are_reported(portrait, package, request):
+    grey = np.dstack([portrait.mean(axis=2).astype(np.uint8)] * 3)
     with Restorer.open(request.getfixturevalue(package), threads=1) as restorer:
-        for photo in (portrait, np.dstack([portrait.mean(axis=2).astype(np.uint8)] * 3), portrait // 4):
-            for settings in (RestoreSettings(), preset("film-scan"), preset("classic")):
-                assert "implausible-colours" in codes(restorer.restore(photo, settings))
+        for photo, name in ((portrait, "classic"), (grey, "film-scan"), (portrait // 4, "standard")):
+            assert "implausible-colours" in codes(restorer.restore(photo, preset(name)))
 
 
 def test_swapped_channels_are_reported(default, portrait):
