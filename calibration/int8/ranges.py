@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime.quantization.calibrate import HistogramCollector
 
 Values = NDArray[np.float32]
 
@@ -20,6 +19,10 @@ TAKEN = 1 << 14
 PERCENTILES = (99.9, 99.99, 99.999)
 BINS = 512
 """Bins of the histogram for the entropy, over −max to max."""
+GROUPS = 128
+"""Groups that the bins are merged into: one for each size in INT8."""
+SMOOTHED = 1e-4
+"""Count given to an empty bin."""
 TRIED = np.linspace(0.15, 1, 64)
 """Shares of the largest value that are tried for the smallest mean squared error."""
 TINY = np.float32(1e-6)
@@ -79,8 +82,44 @@ def best(tops: dict[str, float], error_of: Callable[[float], float]) -> tuple[st
 
 
 def _entropy(values: Values, largest: float) -> float:
-    """Return the range with the smallest loss of information, by ONNX Runtime's search."""
+    """Return the range with the smallest loss of information, by the search of TensorRT's calibrator.
+
+    Values are counted in BINS bins. For each range, all counts beyond it are added to its last bins, and
+    compared, by their Kullback-Leibler divergence, with what is left when its bins are merged into GROUPS.
+
+    Source: Migacz, "8-bit inference with TensorRT", GTC 2017; as in ONNX Runtime's HistogramCollector, whose
+    loops in Python take most of the time of a conversion.
+    """
     counts, edges = np.histogram(np.concatenate([values, -values]), BINS, (-largest, largest))
-    collector = HistogramCollector("entropy", True, BINS, 128, 99.99, "same")
-    histogram = (counts, edges.astype(np.float32), np.float32(-largest), np.float32(largest))
-    return float(abs(collector.get_entropy_threshold(histogram, 128)[1]))
+    middle = BINS // 2
+    reaches = range(GROUPS // 2, middle + 1)
+    losses = [_loss(counts, middle - reach, min(middle + reach + 1, BINS)) for reach in reaches]
+    reach = reaches[int(np.argmin(losses))]
+    return min(float(np.float32(edges[min(middle + reach + 1, BINS)])), largest)
+
+
+def _loss(counts: NDArray[np.int64], start: int, end: int) -> float:
+    """Return the divergence of the bins from start to end, with all beyond them, from their groups."""
+    inside = counts[start:end]
+    clipped = inside.copy()
+    clipped[0] += counts[:start].sum()
+    clipped[-1] += counts[end:].sum()
+    width = len(inside) // GROUPS
+    whole = GROUPS * width
+    sums = inside[:whole].reshape(GROUPS, width).sum(1)
+    sums[-1] += inside[whole:].sum()
+    filled = (clipped[:whole] != 0).reshape(GROUPS, width).sum(1)
+    spread = np.zeros_like(clipped)
+    spread[:whole] = np.repeat(sums // np.maximum(filled, 1) * (filled > 0), width)
+    if not spread.any():
+        return float("inf")
+    p, q = (_smooth(each) for each in (clipped, spread))
+    p, q = p / p.sum(), q / q.sum()
+    return float((p * np.log(p / q)).sum())
+
+
+def _smooth(counts: NDArray[np.int64]) -> Values:
+    """Return counts without zeros: each has a ten-thousandth, taken from the others in equal parts."""
+    empty = counts == 0
+    share = SMOOTHED * empty.sum() / (~empty).sum()
+    return counts.astype(np.float32) + np.where(empty, SMOOTHED, -share).astype(np.float32)
