@@ -159,7 +159,7 @@ def renewed_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Pa
 
     return once(
         "tiny64-renewed",
-        lambda folder: export_package(DATA / "tiny64.pth", folder, fused=True, loop="renewed", name="tiny64"),
+        lambda folder: export_package(DATA / "tiny64.pth", folder, loop="renewed", name="tiny64"),
     )
 
 
@@ -169,7 +169,7 @@ def gfpgan_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Pat
     from export.__main__ import main
 
     checkpoint = str(DATA / "gfpgan64-plain.pth")
-    return once("gfpgan64", lambda folder: main([checkpoint, "-o", str(folder), "--fused"]))
+    return once("gfpgan64", lambda folder: main([checkpoint, "-o", str(folder)]))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 import argparse
 import json
 import math
+import shutil
 import subprocess
 import sys
 import time
@@ -41,8 +42,11 @@ ENTRIES = {entry.name: entry for entry in network_entries(compiled=False)}
 
 
 @pytest.fixture(scope="module")
-def opener(tmp_path_factory):
-    return Opener(NETWORK, TINY, tmp_path_factory.mktemp("forms"), threads=1)
+def opener(tiny_package, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("forms")
+    shutil.copytree(tiny_package, folder / "fp32")  # both as it would make them
+    shutil.copy(tiny_package / "fused.onnx", folder / "static.onnx")
+    return Opener(NETWORK, TINY, folder, threads=1)
 
 
 @pytest.fixture
@@ -92,7 +96,7 @@ def test_latency_sets_the_forms_of_a_checkpoint_beside_the_baseline(tmp_path, ca
 
 
 def test_latency_sets_packages_below_the_published_form(tiny_package, tmp_path, capsys):
-    small = ["--runs", "1", "--batches", "1", "-o", str(tmp_path)]
+    small = ["--runs", "1", "--batches", "1", "--threads", "1", "-o", str(tmp_path)]
     small += ["--only", "tiny64-fp32-auto,tiny64-fp32,tiny64-fp32-cuda"]
     assert main(["latency", *small, "--package", str(tiny_package)]) == 0
     figures = json.loads((tmp_path / "latency-tiny64.json").read_text())
@@ -125,13 +129,12 @@ def test_every_form_of_a_network_that_runs_here_computes_the_same(opener):
 
 
 def test_a_gfpgan_checkpoint_is_timed_against_its_own_published_form(tmp_path, capsys):
-    small = ["--runs", "1", "--batches", "1", "--only", "static", "-o", str(tmp_path)]
+    small = ["--runs", "1", "--batches", "1", "--threads", "1", "--only", "published", "-o", str(tmp_path)]
     assert main(["latency", "--checkpoint", str(DATA / "gfpgan64-plain.pth"), *small]) == 0
     assert "One face through gfpgan64-plain.pth (GFPGAN-64)" in capsys.readouterr().out
     figures = json.loads((tmp_path / "latency-64.json").read_text())
     assert figures["layout"]["different_w"] is False
-    rows = {row["form"]: row for row in figures["rows"]}
-    assert rows["static"]["psnr"] > 80
+    assert [row["form"] for row in figures["rows"]] == ["published"]
 
 
 @pytest.mark.parametrize(("noise", "forms"), [("stored", FORMS), ("none", ("published",))])
