@@ -19,6 +19,7 @@ from export.tracing import to_onnx
 pytest.importorskip("tensorrt_rtx")
 
 TARGETS = ("sm_75", "sm_86", "sm_89", "sm_120")
+BFR_256 = Layout(256, channel_multiplier=1, narrow=0.5, style_dim=512, n_mlp=8)
 BFR_512 = Layout(512, channel_multiplier=2, narrow=1.0, style_dim=512, n_mlp=8)
 
 
@@ -48,10 +49,18 @@ def test_every_graph_is_built_for_every_target(precision, graph, half_package, t
     assert "FP32" in precisions(layers)  # in half precision: the islands
 
 
-@pytest.mark.parametrize(("precision", "form"), [("fp32", "exact"), ("fp16", "half")])
-def test_every_layer_of_the_published_widths_is_built_for_every_target(precision, form, tmp_path):
+# A release of TensorRT-RTX may compile less than the last one, for the widest layers too: `pytest -m slow`.
+@pytest.mark.parametrize(
+    ("layout", "precision", "form"),
+    [
+        (BFR_256, "fp16", "half"),
+        pytest.param(BFR_512, "fp16", "half", marks=pytest.mark.slow),
+        pytest.param(BFR_512, "fp32", "exact", marks=pytest.mark.slow),
+    ],
+)
+def test_every_layer_of_the_published_widths_is_built_for_every_target(layout, precision, form, tmp_path):
     torch.manual_seed(0)
-    network = gpen_network(BFR_512, Gpen(BFR_512).state_dict())
+    network = gpen_network(layout, Gpen(layout).state_dict())
     file = tmp_path / "fused.onnx"  # which holds the layers of encoder, mapping and generator
     onnx.save(to_onnx(traced_graphs(network, fused=True, form=form)["fused"], 17), file)
     layers = built(file, tmp_path)
