@@ -5,7 +5,10 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from multiprocessing.connection import Client, Listener
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import cv2
@@ -222,11 +225,11 @@ def test_the_whole_recipe_stopped_in_a_phase_goes_on_from_parts(eight: Path, tmp
     run = tmp_path / "run"
     # Stopped in the second phase, by a configuration that has no more.
     part = msgspec.structs.replace(RECIPE, phases=RECIPE.phases[:2], steps=8)
-    train([eight], run, part, held_out=2, threads=1)
+    train([eight], run, part, held_out=1, threads=1)
     assert rows(run)[-1]["step"] == 8
     split(run, 0.5)
     (run / "checkpoint.pt").unlink()
-    weights = train([eight], run, RECIPE, held_out=2, threads=1)
+    weights = train([eight], run, RECIPE, held_out=1, threads=1)
 
     log = rows(run)
     assert [row["size"] for row in log] == sorted(row["size"] for row in log)
@@ -238,7 +241,7 @@ def test_the_whole_recipe_stopped_in_a_phase_goes_on_from_parts(eight: Path, tmp
     assert load_checkpoint(weights).layout == SMALL
     assert {path.name for path in run.glob("phase-*.safetensors")} >= {"phase-2.safetensors"}
     sheet = cv2.imread(str(max((run / "samples").iterdir())))
-    assert sheet.shape == (2 * 128, 5 * 128, 3)
+    assert sheet.shape == (128, 5 * 128, 3)
 
 
 def test_a_run_can_begin_with_another_and_with_published_weights(eight: Path, tmp_path: Path) -> None:
@@ -298,35 +301,53 @@ def test_the_configurations_that_come_along_are_found_by_name(name: str) -> None
     assert config.minutes
 
 
-def test_the_command_for_a_lent_gpu_rehearses_trains_and_leaves_parts(eight: Path, tmp_path: Path) -> None:
-    pack, out = tmp_path / "pack", tmp_path / "out"
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[tuple[Listener, Path]]:
+    """A program that has this process run `python -m training …`: loading PyTorch each time takes seconds."""
+    with Listener() as listener:
+        program = tmp_path / "python"
+        program.write_text(
+            f"#!{sys.executable}\nimport sys\nfrom multiprocessing.connection import Client\n"
+            f"with Client({listener.address!r}) as connection:\n"
+            "    connection.send(sys.argv[1:])\n    sys.exit(connection.recv())\n"
+        )
+        program.chmod(0o755)
+        yield listener, program
+
+
+def test_the_command_for_a_lent_gpu_rehearses_trains_and_leaves_parts(
+    eight: Path, tmp_path: Path, here: tuple[Listener, Path]
+) -> None:
+    pack, out, run = tmp_path / "pack", tmp_path / "out", tmp_path / "run"
     assert main(["pack", str(eight), "-o", str(pack / "faces"), "--edge", "128"]) == 0
     assert all(cv2.imread(str(path)).shape == (128, 128, 3) for path in (pack / "faces").iterdir())
     tiny = tmp_path / "tiny.toml"
     tiny.write_text((BUNDLED / "rehearsal.toml").read_text().replace("size = 64", "size = 128"))
-    root = Path(training.__file__).parents[1]
-    done = subprocess.run(
-        [
-            "bash",
-            "training/gpu.sh",
-            pack,
-            out,
-            "0.01",
-            tiny,
-            "--held-out",
-            "2",
-            "--threads",
-            "1",
-            "--workers",
-            "1",
-        ],
-        cwd=root,
-        env={**os.environ, "RUN": str(tmp_path / "run"), "PYTHON": sys.executable, "REHEARSAL": "0.005"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    listener, program = here
+    more = ["--held-out", "2", "--threads", "1", "--workers", "1"]
+    command = ["bash", "training/gpu.sh", pack, out, "0.01", tiny, *more]
+    environment = {**os.environ, "RUN": str(run), "PYTHON": str(program), "REHEARSAL": "0.005"}
+    done: list[subprocess.CompletedProcess[str]] = []
+
+    def follow() -> None:
+        root = Path(training.__file__).parents[1]
+        done.append(subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True))
+        with Client(listener.address) as connection:
+            connection.send(None)
+
+    script = Thread(target=follow)
+    script.start()
+    commands = []
+    while True:
+        with listener.accept() as connection:
+            if (arguments := connection.recv()) is None:
+                break
+            commands.append(arguments[:3])
+            connection.send(main(arguments[2:]))
+    script.join()
+    assert commands == [["-m", "training", name] for name in ("run", "run", "split")]
+    assert done[0].returncode == 0, done[0].stderr
+    assert (tmp_path / "run-rehearsal" / "weights.safetensors").exists()
     assert {"checkpoint.pt.000", "checkpoint.pt.parts.json", "run.tar"} <= {
         path.name for path in out.iterdir()
     }
