@@ -56,9 +56,9 @@ def test_one_package_agrees_with_itself_in_two_runtimes(tiny_package, runtime):
     assert verdict([*found.values()], runtime) == [f"ONNX Runtime and {runtime} agree in every graph"]
 
 
-@pytest.mark.parametrize(("graph", "which"), [("encoder", 0.0), ("generator", 0.3)])
-def test_a_planted_fault_is_found_and_named(tiny_package, planted, capsys, graph, which):
-    folder, layer = planted(graph, which)
+def test_a_planted_fault_is_found_and_named(tiny_package, planted, capsys):
+    graph = "generator"
+    folder, layer = planted(graph, 0.3)
     assert main(["compare", str(tiny_package), "--against", str(folder), "--layers"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == f"{graph}: ONNX Runtime and openvino part, first in layer {layer}"

@@ -45,7 +45,7 @@ def of_tensorrt_10(folder):
 
 
 @pytest.mark.parametrize("write", [of_rtx, of_tensorrt_10])
-def test_the_seam_fits_the_types(tmp_path, write):
+def test_the_seam_fits_the_types(tmp_path, tmp_path_factory, write):
     (tmp_path / "stubs" / "tensorrt").mkdir(parents=True)
     (tmp_path / "stubs" / "tensorrt" / "__init__.pyi").write_text(write(tmp_path))
     (tmp_path / "wrong.py").write_text(WRONG)
@@ -53,7 +53,12 @@ def test_the_seam_fits_the_types(tmp_path, write):
         f"[mypy]\nstrict = true\nwarn_return_any = false\nmypy_path = {tmp_path / 'stubs'}\n"
     )
     command = [sys.executable, "-m", "mypy", "--config-file", str(tmp_path / "mypy.ini")]
-    command += ["--cache-dir", str(tmp_path / "cache"), *SEAM, str(tmp_path / "wrong.py")]
+    command += [
+        "--cache-dir",
+        str(tmp_path_factory.getbasetemp() / "mypy"),
+        *SEAM,
+        str(tmp_path / "wrong.py"),
+    ]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     told = [line for line in result.stdout.splitlines() if ": error: " in line and "/stubs/" not in line]
     # Just the mistake that is made on purpose: so the types are looked at.
