@@ -1,13 +1,14 @@
 """The protocol of backends, which run the networks of a package."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import BackendError
+from engines.package import Package
 
 Batch = NDArray[np.float32]
 """B×3×S×S, RGB in [−1, 1]."""
@@ -43,8 +44,10 @@ class Backend(Protocol):
     """Why it was chosen, in a few words for the user."""
     renews: bool
     """Whether each pass encodes the current estimate again, as set by the package's `loop`."""
-    max_batch: int
-    """Largest number of crops in a batch; reduced when memory runs out."""
+
+    @property
+    def max_batch(self) -> int:
+        """Largest number of crops in a batch; reduced when memory runs out."""
 
     def encode(self, crops: Batch, moves: Sequence[Move] = ()) -> Any:
         """Upload a batch u₀ and the moves of its steps: return a state with features F and latent w₀."""
@@ -75,3 +78,17 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free all memory; the backend cannot be used afterwards."""
+
+
+@runtime_checkable
+class OpensTiles(Protocol):
+    """A backend that also runs the network of photo packages."""
+
+    def open_tiles(self, package: Package) -> tuple[Callable[[Batch], Batch], str]:
+        """Open a photo package beside the faces' networks, until the backend is closed.
+
+        Returns what maps a tile to the result, both 1×3×H×W, and where it runs, in words. It may be called
+        from several threads, and raises BackendError.
+
+        Raises BackendError, EngineError and PackageError.
+        """

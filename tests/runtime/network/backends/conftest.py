@@ -416,7 +416,11 @@ def gpu(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "tensorrt", tensorrt_module(gpu, "tensorrt", "10.13.3.9"))
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", tensorrt_module(gpu, "tensorrt_rtx", "1.7.1"))
     found = Gpu("Fake", (8, 7), 16)
-    for module in ("engines.builder", "runtime.network.backends.choice", "runtime.network.backends.tensorrt"):
+    for module in (
+        "engines.builder",
+        "runtime.network.backends.choice",
+        "runtime.network.backends.gpu_engines",
+    ):
         monkeypatch.setattr(f"{module}.find_gpu", lambda index=0: found)
     monkeypatch.setattr("runtime.network.backends.cuda_driver.driver_library", lambda: driver_library(gpu))
     monkeypatch.setenv("GPEN_EDGE_CACHE", str(tmp_path / "cache"))

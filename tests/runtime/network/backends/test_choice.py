@@ -19,7 +19,11 @@ def package(tiny_package):
 
 @pytest.fixture
 def no_gpu(monkeypatch):
-    for module in ("engines.builder", "runtime.network.backends.choice", "runtime.network.backends.tensorrt"):
+    for module in (
+        "engines.builder",
+        "runtime.network.backends.choice",
+        "runtime.network.backends.gpu_engines",
+    ):
         monkeypatch.setattr(f"{module}.find_gpu", lambda index=0: None)
 
 

@@ -247,13 +247,13 @@ def test_a_photo_that_fails_leaves_no_memory_behind_and_the_next_one_works(backe
 
 def test_an_interrupted_photo_leaves_no_memory_and_the_next_one_works(backend, gpu, on_cpu, monkeypatch):
     restored(backend, crops(1))
-    wait = backend._gpu.wait
+    wait = backend._engines._gpu.wait
 
     def interrupted():
-        monkeypatch.setattr(backend._gpu, "wait", wait)
+        monkeypatch.setattr(backend._engines._gpu, "wait", wait)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(backend._gpu, "wait", interrupted)
+    monkeypatch.setattr(backend._engines._gpu, "wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         restored(backend, crops(1))
     assert {*gpu.memory, *gpu.pinned, *gpu.graphs} == set()
@@ -372,8 +372,8 @@ def test_what_is_returned_outlives_the_next_pass(tensorrt):
 
 
 def test_an_early_tensorrt_10_takes_scratch_memory_by_its_address(tensorrt, gpu, on_cpu, monkeypatch):
-    with tensorrt._gpu.current():
-        context = type(tensorrt._context("mapping"))
+    with tensorrt._engines._gpu.current():
+        context = type(tensorrt._engines.context("mapping"))
     given = context.set_device_memory
     monkeypatch.delattr(context, "set_device_memory")
     address = property(None, lambda self, memory: given(self, memory, len(gpu.memory[memory].content)))
