@@ -1,7 +1,7 @@
 """Apply a function to many items on all cores."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import cv2
@@ -19,6 +19,19 @@ def parallel(work: Callable[[Item], Done], items: Iterable[Item]) -> Iterator[Do
     """
     with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as threads:
         yield from threads.map(work, items)
+
+
+def one_ahead(work: Callable[[Item], Done], items: Iterable[Item]) -> Iterator[Done]:
+    """Yield the result for each item, in order; the next one is computed while a result is being used."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting: Future[Done] | None = None
+        for item in items:
+            following = thread.submit(work, item)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()
 
 
 def for_each(keys: Iterable[Key], work: Callable[[Key], Done]) -> dict[Key, Done]:

@@ -15,7 +15,7 @@ from engines.build_process import build_apart
 from engines.cache import CachedEngine, EngineCache
 from engines.construction import BuildRequest
 from engines.gpu import Gpu, find_gpu
-from engines.package import GraphName, Package
+from engines.package import PHOTO, GraphName, Package
 from engines.record import EngineKey, EngineRecord
 from engines.targets import AMPERE_PLUS, check_targets, covers, of_gpu, parse_targets
 from engines.tensorrt_api import RuntimeName, Severity, TensorRt
@@ -169,8 +169,13 @@ def key_of(package: Package, graph: GraphName, resolved: ResolvedOptions) -> Eng
         version=resolved.api.version,
         target=resolved.target,
         precision=package.manifest.precision,
-        max_batch=package.manifest.batch or resolved.options.max_batch,
+        max_batch=_most_batch(package, resolved.options),
     )
+
+
+def _most_batch(package: Package, options: EngineOptions) -> int:
+    """Return the largest batch to build for: tiles of a photo, which are large, go through one by one."""
+    return package.manifest.batch or (1 if package.manifest.kind == PHOTO else options.max_batch)
 
 
 def engine_for(

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from base.command_line import progress_of
 from engines.builder import Watch
 from engines.cache import CachedEngine
-from engines.package import GraphName
+from engines.package import PHOTO, GraphName
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def shown(console: Console, total: int) -> Iterator[Watch]:
         def started(graph: GraphName) -> None:
             nonlocal begun
             begun += 1
-            bar.reset(task, description="starting", which=f"{graph} {begun}/{total}")
+            bar.reset(task, description="starting", which=_which(graph, begun, total))
 
         def phase(name: str, share: float) -> None:
             bar.update(task, description=name, completed=share)
@@ -44,3 +44,8 @@ def shown(console: Console, total: int) -> Iterator[Watch]:
             say(f"{graph}: {how}, {engine.record.size / 2**20:.1f} MiB  {engine.path}")
 
         yield Watch(started, phase, finished, lambda sentence: say(f"note: {sentence}"))
+
+
+def _which(graph: GraphName, index: int, total: int) -> str:
+    """Name a graph and its place among those of its package; a photo package has only one."""
+    return graph if graph == PHOTO else f"{graph} {index}/{total}"

@@ -104,10 +104,14 @@ class Restorer:
             threads=threads,
             fastest=backend == "auto" and may_measure(),
         )
-        if photo_network is not None:  # so that a bad one is refused before any photo
-            restorer.photo_network()
-        if recogniser:
-            _ = restorer.recogniser  # so that a wrong file is refused now
+        try:
+            if photo_network is not None:  # so that a bad one is refused before any photo
+                restorer.photo_network()
+            if recogniser:
+                _ = restorer.recogniser  # so that a wrong file is refused now
+        except BaseException:
+            restorer.close()
+            raise
         return restorer
 
     @classmethod

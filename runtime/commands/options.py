@@ -292,15 +292,15 @@ def open_restorer(wanted: RunOptions) -> Restorer:
             memory=wanted.memory,
             watch=watch,
         )
-    try:
-        check_package(wanted.config, restorer.package.manifest)
-        if person := read_rules(wanted.resolved.settings.face).person:
-            restorer.person(person)  # so that a wrong photo is refused before any work
-        if wanted.resolved.settings.scope == "photo":  # so that a missing one is noticed before any photo
-            restorer.photo_network()
-    except BaseException:
-        restorer.close()
-        raise
+        try:
+            check_package(wanted.config, restorer.package.manifest)
+            if person := read_rules(wanted.resolved.settings.face).person:
+                restorer.person(person)  # so that a wrong photo is refused before any work
+            if wanted.resolved.settings.scope == "photo":  # so that nothing is left to build for photos
+                restorer.photo_network()
+        except BaseException:
+            restorer.close()
+            raise
     return restorer
 
 

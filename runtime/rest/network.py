@@ -41,19 +41,23 @@ class PhotoNetwork:
     adds: bool = False
     """Whether `run` returns what is to be added to the inner part, instead of a picture."""
 
-    def restored(self, photo: Pixels, row: int, column: int) -> Picture:
-        """Return a restored tile, rows·factor × columns·factor × 3; beyond the photo it is mirrored.
+    def tile(self, photo: Pixels, row: int, column: int) -> Tile:
+        """Return a tile with its overlap; beyond the photo it is mirrored.
 
         row, column  where the tile starts in the photo, without its overlap
-
-        Raises BackendError if the network fails or its result is not finite.
         """
         around = _mirrored(
             photo,
             (row - self.overlap, row + self.rows + self.overlap),
             (column - self.overlap, column + self.columns + self.overlap),
         )
-        tile = np.ascontiguousarray(around.transpose(2, 0, 1)[None])
+        return np.ascontiguousarray(around.transpose(2, 0, 1)[None])
+
+    def restored(self, tile: Tile) -> Picture:
+        """Return a restored tile without its overlap, rows·factor × columns·factor × 3.
+
+        Raises BackendError if the network fails or its result is not finite.
+        """
         try:
             result = self.run(tile)
         except Exception as error:  # the runtimes' own exceptions have no common base
@@ -61,11 +65,16 @@ class PhotoNetwork:
         if not np.isfinite(result).all():
             raise BackendError(f"the photo network {self.name} returned numbers that are not finite")
         edge = (result.shape[2] - self.rows * self.factor) // 2
-        inner = result[0, :, edge : result.shape[2] - edge, edge : result.shape[3] - edge].transpose(1, 2, 0)
+        inner = _inner(result, edge)
         if not self.adds:
             return np.ascontiguousarray(inner)
-        own = around[self.overlap : -self.overlap, self.overlap : -self.overlap]
-        return np.asarray(own + inner, np.float32)
+        return np.asarray(_inner(tile, self.overlap) + inner, np.float32)
+
+
+def _inner(tile: Tile, edge: int) -> Picture:
+    """Return a view of a tile without its edge, H×W×3."""
+    inner: Picture = tile[0, :, edge : tile.shape[2] - edge, edge : tile.shape[3] - edge].transpose(1, 2, 0)
+    return inner
 
 
 def _mirrored(photo: Pixels, rows: tuple[int, int], columns: tuple[int, int]) -> Picture:

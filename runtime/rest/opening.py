@@ -8,12 +8,12 @@ from typing import Any, get_args
 import cv2
 import numpy as np
 
-from base.errors import BackendError, PackageError
+from base.errors import BackendError, GpenEdgeError, PackageError
 from base.text import cause_of, one_line
 from engines.openvino_api import import_openvino
 from engines.package import PHOTO, Package, open_package
 from engines.portrait import portraits
-from runtime.network.backends import Backend
+from runtime.network.backends import Backend, OpensTiles
 from runtime.onnx_session import CPU, import_onnxruntime, open_network
 from runtime.rest.network import ALIGNED, Factor, PhotoNetwork, Tile
 
@@ -65,11 +65,25 @@ def _of_package(
     path = package.graph(PHOTO)
     if in_openvino:
         run, how = _in_openvino(path, (height, width), threads)
+    elif isinstance(backend, OpensTiles):
+        run, how = _in_backend(package, backend, threads)
     else:
         run, how = _in_onnxruntime(path, backend, threads)
     return PhotoNetwork(
         package.manifest.name, how, run, height - 2 * overlap, width - 2 * overlap, overlap, adds=True
     )
+
+
+def _in_backend(package: Package, backend: Any, threads: int | None) -> tuple[Callable[[Tile], Tile], str]:
+    """Open a package in the faces' backend; if that fails, in ONNX Runtime, and say why.
+
+    backend  a Backend that opens tiles
+    """
+    try:
+        return backend.open_tiles(package)  # type: ignore[no-any-return]
+    except GpenEdgeError as error:
+        run, how = _in_onnxruntime(package.graph(PHOTO), backend, threads)
+        return run, f"{how} ({cause_of(error)})"
 
 
 def _in_onnxruntime(path: Path, backend: Backend, threads: int | None) -> tuple[Callable[[Tile], Tile], str]:

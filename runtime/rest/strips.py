@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from base.parallel import one_ahead
 from runtime.pixels import Picture, Pixels
 from runtime.rest.network import PhotoNetwork
 
@@ -52,10 +53,11 @@ def _row_of_tiles(photo: Pixels, network: PhotoNetwork, row: int, scale: int) ->
     height, width = photo.shape[:2]
     rows = min(network.rows, height - row)
     joined = np.empty((rows * scale, width * scale, 3), np.float32)
-    for column in range(0, width, network.columns):
+    starts = range(0, width, network.columns)
+    tiles = one_ahead(lambda column: network.tile(photo, row, column), starts)
+    for column, own in zip(starts, tiles, strict=True):
         columns = min(network.columns, width - column)
-        tile = network.restored(photo, row, column)
-        tile = tile[: rows * network.factor, : columns * network.factor]
+        tile = network.restored(own)[: rows * network.factor, : columns * network.factor]
         if scale < network.factor:
             size = (columns * scale, rows * scale)
             tile = np.asarray(cv2.resize(tile, size, interpolation=cv2.INTER_AREA), np.float32)

@@ -8,7 +8,7 @@ from runtime.network.backends.choice import (
     open_backend,
 )
 from runtime.network.backends.device import DEVICES, Device, parse_device
-from runtime.network.backends.protocol import Backend, Batch, BatchLostError, Move
+from runtime.network.backends.protocol import Backend, Batch, BatchLostError, Move, OpensTiles
 
 __all__ = [
     "AUTO",
@@ -20,6 +20,7 @@ __all__ = [
     "BatchLostError",
     "Device",
     "Move",
+    "OpensTiles",
     "Provider",
     "open_backend",
     "parse_device",

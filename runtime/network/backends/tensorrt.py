@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from base.errors import BackendError, EngineError
+from base.errors import BackendError, EngineError, GpenEdgeError
+from base.text import cause_of
 from engines import tensorrt_api
 from engines.builder import MOST_BATCH, Watch
 from engines.cache import EngineCache
@@ -19,6 +20,7 @@ from runtime.network.backends.batch_memory import CROP, BatchMemory, Tensors, sa
 from runtime.network.backends.cuda_device import CudaDevice
 from runtime.network.backends.cuda_driver import DriverError
 from runtime.network.backends.gpu_engines import GpuEngines
+from runtime.network.backends.tile_engine import TileEngine
 
 _MOVES = 5  # as many as the default settings need; covers the whole range of a user's settings
 
@@ -88,6 +90,19 @@ class TensorRtBackend:
     def max_batch(self) -> int:
         """Largest number of crops in a batch; reduced when memory runs out."""
         return min(self._fits, self._engines.most_batch(REQUIRED))
+
+    def open_tiles(self, package: Package) -> tuple[TileEngine, str]:
+        """Open a photo package's engine on the same GPU, until this backend is closed.
+
+        Raises BackendError, EngineError and PackageError.
+        """
+        runtime = self._engines.api.name
+        try:
+            tiles = TileEngine(self._engines, package)
+        except GpenEdgeError as error:
+            self._engines.notice(f"{runtime} cannot run the photo network: {cause_of(error)}")
+            raise
+        return tiles, f"{runtime} on {self.device}"
 
     def encode(self, crops: Batch, moves: Sequence[Move] = ()) -> State:
         """Upload B×3×S×S crops in [−1, 1] and the moves of their steps, and encode them."""
