@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.data import astronaut
 
+from base.files import sha256
+from engines.package import PHOTO, Graph, Manifest, Port, Source, write_manifest
+
 # The suite gives the same answer every time; `pytest --hypothesis-profile=explore` looks further.
 # A busy machine is no failure.
 settings.register_profile(
@@ -192,3 +195,43 @@ def portrait_file(portrait_png: bytes, tmp_path: Path) -> Path:
     path = tmp_path / "portrait.png"
     path.write_bytes(portrait_png)
     return path
+
+
+@pytest.fixture(scope="session")
+def photo_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """A package for the rest of a photo, of small tiles, whose network smooths."""
+    return once("photo", _write_photo_package)
+
+
+def _write_photo_package(folder: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    rows, columns, edge = 48, 64, 4
+    given = Port("tile", "float32", ("batch", 3, rows + 2 * edge, columns + 2 * edge))
+    made = Port("change", "float32", ("batch", 3, rows, columns))
+    taps = np.full((3, 1, 9, 9), 0.6 / 81, np.float32)
+    taps[:, :, edge, edge] -= 0.6
+    graph = helper.make_graph(
+        [helper.make_node("Conv", [given.name, "taps"], [made.name], group=3, kernel_shape=[9, 9])],
+        PHOTO,
+        *(
+            [helper.make_tensor_value_info(port.name, TensorProto.FLOAT, port.shape)]
+            for port in (given, made)
+        ),
+        [numpy_helper.from_array(taps, "taps")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    folder.mkdir()
+    onnx.save(model, folder / "photo.onnx")
+    manifest = Manifest(
+        name="smooth",
+        network={"kind": PHOTO, "overlap": edge},
+        size=rows,
+        template="published",
+        precision="fp32",
+        opset=17,
+        source=Source("0" * 64, "Apache-2.0"),
+        graphs={PHOTO: Graph("photo.onnx", sha256(folder / "photo.onnx"), (given,), (made,))},
+    )
+    write_manifest(folder, manifest)

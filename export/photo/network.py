@@ -1,6 +1,7 @@
 """The photo network: it takes the noise and the JPEG blocks of a photo away."""
 
 import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -100,3 +101,17 @@ class StaticPhotoNetwork(nn.Module):
             features = functional.conv2d(features, weight, bias, stride=BLOCK if i == 0 else 1)
             features = features if i == last else functional.leaky_relu(features, SLOPE)
         return functional.pixel_shuffle(features, BLOCK)
+
+
+@torch.no_grad()
+def unfolded(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> PhotoNetwork:
+    """Return the network of a static form's weights and biases. Raises ValueError or RuntimeError."""
+    network = PhotoNetwork()
+    first = weights[0].reshape(CHANNELS, 3, 3, BLOCK, 3, BLOCK).permute(0, 1, 3, 5, 2, 4)
+    weights = [first.reshape(CHANNELS, 3 * BLOCK**2, 3, 3), *weights[1:]]
+    biases = [biases[0] + 0.5 * weights[0].sum(dim=(1, 2, 3)), *biases[1:]]
+    for layer, weight, bias in zip(network.layers, weights, biases, strict=True):
+        assert layer.bias is not None
+        layer.weight.copy_(weight)
+        layer.bias.copy_(bias)
+    return network.eval()

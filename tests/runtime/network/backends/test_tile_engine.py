@@ -1,8 +1,8 @@
 """A photo package in the TensorRT backend, on the GPU of conftest."""
 
+import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,10 +11,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from base.errors import BackendError, EngineError
-from base.files import sha256
 from engines.builder import EngineOptions, Watch, engine_for, resolve
 from engines.cache import EngineCache
-from engines.package import PHOTO, Graph, Manifest, Port, Source, open_package, write_manifest
+from engines.package import PHOTO, open_package
 from runtime import Restorer, RestoreSettings
 from runtime.network.backends import open_backend
 from runtime.rest.enhance import enhanced
@@ -22,40 +21,7 @@ from runtime.rest.opening import open_photo_network
 
 SETTINGS = RestoreSettings(scope="photo")
 ON_CPU = SimpleNamespace(name="onnxruntime", device="cpu")
-OVERLAP, ROWS, COLUMNS = 4, 48, 64
-
-
-def port(name: str, edge: int) -> Port:
-    return Port(name, "float32", ("batch", 3, ROWS + 2 * edge, COLUMNS + 2 * edge))
-
-
-@pytest.fixture(scope="module")
-def photo_package(tmp_path_factory) -> Path:
-    """A package whose network takes a part of the difference from the mean of 9×9 pixels away."""
-    folder = tmp_path_factory.mktemp("photo")
-    taps = np.full((3, 1, 9, 9), 0.6 / 81, np.float32)
-    taps[:, :, OVERLAP, OVERLAP] -= 0.6
-    ports = port("tile", OVERLAP), port("change", 0)
-    graph = helper.make_graph(
-        [helper.make_node("Conv", ["tile", "taps"], ["change"], group=3, kernel_shape=[9, 9])],
-        PHOTO,
-        *([helper.make_tensor_value_info(each.name, TensorProto.FLOAT, each.shape)] for each in ports),
-        [numpy_helper.from_array(taps, "taps")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, folder / "photo.onnx")
-    manifest = Manifest(
-        name="smooth",
-        network={"kind": PHOTO, "overlap": OVERLAP},
-        size=ROWS,
-        template="published",
-        precision="fp32",
-        opset=17,
-        source=Source("0" * 64, "Apache-2.0"),
-        graphs={PHOTO: Graph("photo.onnx", sha256(folder / "photo.onnx"), (ports[0],), (ports[1],))},
-    )
-    write_manifest(folder, manifest)
-    return folder
+TILE = (1, 3, 56, 72)
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +106,7 @@ def test_a_lost_gpu_is_reopened_with_both_packages(backend, network, photo, expe
 
 def test_full_memory_is_taken_from_faces_and_then_a_clear_line(backend, network, photo, expected, gpu):
     faces(backend, 8)
-    tile = 4 * 3 * (ROWS + 2 * OVERLAP) * (COLUMNS + 2 * OVERLAP)
+    tile = 4 * math.prod(TILE)
     gpu.limit = sum(len(block.content) for block in gpu.memory.values()) + tile
     assert_the_same(enhanced(photo, network, SETTINGS), expected)
     assert faces(backend, 1).shape == (1, 3, 64, 64)
@@ -205,4 +171,4 @@ def test_it_is_freed_with_the_restorer_in_whichever_thread(gpu, tiny_package, ph
         thread.join()
         assert gpu.is_bare()
     with pytest.raises(BackendError, match="closed"):
-        network.run(np.zeros((1, 3, ROWS + 2 * OVERLAP, COLUMNS + 2 * OVERLAP), np.float32))
+        network.run(np.zeros(TILE, np.float32))
