@@ -13,11 +13,11 @@ from base.text import cause_of
 from engines import tensorrt_api
 from engines.gpu import find_gpu
 from engines.openvino_api import import_openvino
-from engines.package import RESTORING, GraphName, Package
+from engines.package import PHOTO, RESTORING, GraphName, Package
 from engines.portrait import portraits
 
 RuntimeName = Literal["onnxruntime", "openvino", "tensorrt", "tensorrt-rtx"]
-COMPARED: tuple[GraphName, ...] = (*RESTORING, "step", "fused")
+COMPARED: tuple[GraphName, ...] = (*RESTORING, "step", "fused", PHOTO)
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "int8": 5e-2}
 """By a package's precision: differences that rounding explains, relative to an output's largest value."""
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -74,9 +74,7 @@ def compare(
     """
     _check(package, other, runtime)
     open_reference, open_runner = _RUNTIMES["onnxruntime"], _RUNTIMES[runtime]
-    known = [
-        dict.fromkeys(("crop", "estimate", "input"), crop[None]) for crop in portraits(package.manifest.size)
-    ]
+    known = list(_pictures(package))
     for graph in COMPARED:
         if not {graph} <= package.manifest.graphs.keys() & other.manifest.graphs.keys():
             continue
@@ -110,12 +108,25 @@ def _check(package: Package, other: Package, runtime: RuntimeName) -> None:
         tensorrt_api.load("rtx" if runtime == "tensorrt-rtx" else "tensorrt")
         if find_gpu() is None:
             raise EngineError(f"{runtime} needs an NVIDIA GPU with a working driver: compare --with openvino")
-    for graph in RESTORING:
-        forms = [each.manifest.graphs[graph] for each in (package, other)]
-        if (forms[0].inputs, forms[0].outputs) != (forms[1].inputs, forms[1].outputs):
+    for graph in (name for name in package.manifest.required if name != "step"):
+        forms = [each.manifest.graphs.get(graph) for each in (package, other)]
+        ports = [form and (form.inputs, form.outputs) for form in forms]
+        if ports[0] != ports[1]:
             raise PackageError(
                 f"{other.folder} has another {graph} than {package.folder}: compare like with like"
             )
+
+
+def _pictures(package: Package) -> Iterator[Values]:
+    """Yield the inputs that show a portrait, by their names in the graphs."""
+    if package.manifest.kind == PHOTO:
+        (port,) = package.manifest.graphs[PHOTO].inputs
+        height, width = (int(side) for side in port.shape[2:])
+        for portrait in portraits(max(height, width)):
+            yield {port.name: np.ascontiguousarray(portrait[None, :, :height, :width]) / 2 + 0.5}
+        return
+    for crop in portraits(package.manifest.size):
+        yield dict.fromkeys(("crop", "estimate", "input"), crop[None])
 
 
 def _feed(package: Package, graph: GraphName, values: Values) -> Values:

@@ -56,6 +56,14 @@ def test_one_package_agrees_with_itself_in_two_runtimes(tiny_package, runtime):
     assert verdict([*found.values()], runtime) == [f"ONNX Runtime and {runtime} agree in every graph"]
 
 
+def test_a_photo_package_is_compared_on_tiles(photo_package, tiny_package):
+    package = open_package(photo_package)
+    (found,) = compare(package, package, "openvino", 1e-4, layers=True)
+    assert (found.graph, found.parts, len(found.layers)) == ("photo", False, 1)
+    with pytest.raises(PackageError, match="compare like with like"):
+        list(compare(package, open_package(tiny_package), "openvino", 1e-4))
+
+
 def test_a_planted_fault_is_found_and_named(tiny_package, planted, capsys):
     graph = "generator"
     folder, layer = planted(graph, 0.3)
