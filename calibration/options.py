@@ -5,9 +5,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from base.errors import PackageError
 from base.setting import Range, option
+from engines.package import PHOTO, Package, open_package
 from portraits.reading import LEAST
 from runtime.faces.detect import Detector, open_detector
+
+
+def open_face_package(where: str) -> Package:
+    """Open a package by its folder or bundled name. Raises PackageError if it is not one for faces."""
+    package = open_package(where)
+    if package.manifest.kind == PHOTO:
+        raise PackageError(
+            f"package {package.folder} restores the rest of a photo, which portraits cannot calibrate, and "
+            "has no INT8 form: for GPUs make an FP16 one with `python -m export photo --precision fp16`"
+        )
+    return package
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def add_parsing(
         raise PackageError(
             f"no package {folder}: create it first with `python -m export CHECKPOINT -o {folder}`"
         )
-    manifest = open_package(folder).manifest
+    manifest = open_package(folder, kind="face").manifest
     if "parsing" in manifest.graphs and not overwrite:
         raise PackageError(
             f"package {folder} already has a face-parsing network: add --overwrite to replace it"

@@ -100,7 +100,7 @@ def measure(settings: LoopSettings, tick: Tick) -> Report:
     Raises PhotoError when there are no portraits, PackageError and BackendError.
     """
     assert settings.portraits
-    package = open_package(settings.package)
+    package = open_package(settings.package, kind="face")
     size = package.manifest.size
     truths = load_portraits(settings.portraits, first=settings.first, limit=settings.limit, size=size)
     backend = open_backend("onnxruntime", package)

@@ -106,7 +106,7 @@ def measure_portraits(settings: QualitySettings, tick: Tick) -> Report:
     """
     degradations = _degradations(settings)
     assert settings.portraits
-    package = open_package(settings.package)
+    package = open_package(settings.package, kind="face")
     by_passes = methods_by_passes(package.manifest)
     more = tuple(dict.fromkeys((*by_passes.values(), *CONTROLLED)))
     size = package.manifest.size

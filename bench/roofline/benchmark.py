@@ -41,7 +41,7 @@ class RooflineSettings:
 
 def steps(settings: RooflineSettings) -> int:
     """Return how many steps `measure` reports. Raises PackageError."""
-    graphs = len(open_package(settings.package).manifest.graphs)
+    graphs = len(open_package(settings.package, kind="face").manifest.graphs)
     return graphs + (graphs + 2) * (settings.runs + 1)
 
 

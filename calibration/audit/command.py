@@ -15,9 +15,8 @@ from base.setting import option
 from base.text import one_line
 from calibration.audit import report as audit_report
 from calibration.audit.audit import audit
-from calibration.options import Portraits, detector_of, limit
+from calibration.options import Portraits, detector_of, limit, open_face_package
 from calibration.samples import samples
-from engines.package import open_package
 from portraits.reading import LEAST, pictures_in
 from runtime.commands.overwriting import Source, Target, check_targets
 
@@ -53,7 +52,7 @@ def _run(options: argparse.Namespace) -> int:
         [Target(path) for path in outputs],
         overwrite=options.overwrite,
     )
-    package = open_package(options.package)
+    package = open_face_package(options.package)
     detector = detector_of(options)
     size = package.manifest.size
     total = min(options.portraits, len(pictures_in(options.images, least=LEAST)))

@@ -17,9 +17,9 @@ from base.errors import PhotoError
 from base.setting import option
 from base.text import one_line
 from calibration.int8.conversion import Int8Settings, check_source, to_int8
-from calibration.options import Portraits, detector_of, limit
+from calibration.options import Portraits, detector_of, limit, open_face_package
 from calibration.samples import samples
-from engines.package import Package, Quantisation, Trial, check_free, open_package
+from engines.package import Package, Quantisation, Trial, check_free
 from portraits.reading import LEAST, pictures_in
 
 
@@ -43,7 +43,7 @@ def add_options(parser: CommandParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    package = open_package(options.package)
+    package = open_face_package(options.package)
     check_source(package)
     check_free(options.output, overwrite=options.overwrite)
     detector = detector_of(options)

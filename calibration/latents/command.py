@@ -6,7 +6,7 @@ from base import command_line, setting
 from base.command_line import print_lines, progress_bar
 from base.command_parser import CommandParser
 from calibration.latents import gain, statistics
-from calibration.options import Portraits, detector_of
+from calibration.options import Portraits, detector_of, open_face_package
 from engines.package import Package, open_package
 from portraits.reading import LEAST, pictures_in
 from runtime.network.backends import open_backend
@@ -21,7 +21,7 @@ def add_options(parser: CommandParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    package = open_package(options.package)
+    package = open_face_package(options.package)
     pictures = pictures_in(options.images, least=LEAST)
     detector = detector_of(options)
     backend = open_backend("onnxruntime", package, threads=options.threads)

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    package = open_package(options.package)
+    package = open_package(options.package, kind="face")
     plans = find_plans(options.engines, package) if options.engines else None
     prefix = prefix_of(options.name or package.manifest.name)
     serving = setting.options_of(options, Serving, prefix=prefix)

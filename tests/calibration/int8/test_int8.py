@@ -473,6 +473,13 @@ def test_bad_portraits_are_refused(
     assert "no face was found" in refused(tiny_package, images, output, capsys)
 
 
+def test_a_photo_package_is_refused(
+    photo_package: Path, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = refused(photo_package, faces, tmp_path / "int8", capsys, "--aligned")
+    assert "`python -m export photo --precision fp16`" in told
+
+
 def test_what_cannot_be_is_refused(
     made: Path, tiny_package: Path, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
