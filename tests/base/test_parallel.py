@@ -3,7 +3,7 @@ import threading
 import cv2
 import pytest
 
-from base.parallel import for_each, parallel
+from base.parallel import for_each, one_ahead, parallel
 
 
 def test_results_come_in_the_order_of_the_items_whoever_is_done_first() -> None:
@@ -24,6 +24,21 @@ def test_an_error_comes_in_the_place_of_its_item() -> None:
 
     results = parallel(work, (1, 2, 0, 3))
     assert [next(results), next(results)] == [6, 3]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+def test_the_next_result_is_computed_while_one_is_used() -> None:
+    begun = {item: threading.Event() for item in range(4)}
+
+    def work(item: int) -> int:
+        begun[item].set()
+        return 10 // (item - 3)
+
+    results = one_ahead(work, range(4))
+    for item in range(3):
+        assert next(results) == 10 // (item - 3)
+        assert begun[item + 1].wait(600)
     with pytest.raises(ZeroDivisionError):
         next(results)
 

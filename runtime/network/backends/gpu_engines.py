@@ -87,6 +87,8 @@ class GpuEngines:
 
         Raises BackendError, EngineError and PackageError.
         """
+        if graph in self._packages:
+            raise BackendError(f"an engine for {graph}.onnx is open on {self.device} already")
         # Building takes minutes, in which others may use the GPU.
         engine_for(package, graph, self._resolved, cache=self._cache, watch=self._watch)
 

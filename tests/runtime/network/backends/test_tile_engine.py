@@ -70,6 +70,11 @@ def test_the_rest_of_a_photo_comes_out_as_on_the_cpu(backend, network, photo, ex
     assert gpu.events.count("allocate") == allocated
 
 
+def test_a_second_photo_network_does_not_take_the_place_of_the_first(backend, network, photo_package):
+    second = open_photo_network(photo_package, backend, 1)
+    assert second.where == "ONNX Runtime on cpu (an engine for photo.onnx is open on cuda:0 already)"
+
+
 def test_its_engine_is_built_once_for_one_tile_and_keeps_rtx_kernels(network, photo, gpu):
     enhanced(photo, network, SETTINGS)
     (entry,) = (entry for entry in EngineCache().entries() if entry.record.key.graph == PHOTO)
