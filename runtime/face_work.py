@@ -141,6 +141,11 @@ class FaceWork:
         return scaled(self.seen.aligned, self.settings.upscale)
 
     @cached_property
+    def mended(self) -> Patch | None:
+        """The piece of the enlarged photo whose scratches were softened."""
+        return self.seen.mended.enlarged(self.settings.upscale) if self.seen.mended else None
+
+    @cached_property
     def covered(self) -> Covered | None:
         """What lies before the face and would be drawn over."""
         missing = self.seen.cut.missing
@@ -174,7 +179,7 @@ class FaceWork:
             left,
             0.0 if settings.grain else seen.noise,
             grain=seen.grain(settings.upscale) if settings.grain else None,
-            mended=seen.mended.enlarged(settings.upscale) if seen.mended else None,
+            mended=self.mended,
             filled=seen.filled,
             gain=seen.view.tone.gain,
             offset=seen.view.tone.offset,

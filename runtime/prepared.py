@@ -4,6 +4,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -33,7 +34,7 @@ from runtime.finish.scratches import mended_face
 from runtime.identity import Identity, KnownFace, know, share_map, within_bounds
 from runtime.network.backends import Backend
 from runtime.network.loop import LoopResult, restore_crops
-from runtime.network.monochrome import find_tonings, in_grey, put_back
+from runtime.network.monochrome import all_in_grey, colour, find_tonings, in_grey, put_back, toning_of_photo
 from runtime.network.schedule import pass_schedule, progress
 from runtime.photo.array_check import check_pixels
 from runtime.pixels import Crop, Map, Pixels, eight_bit
@@ -344,19 +345,21 @@ class PreparedPhoto:
         stops = {i: share_map(works[i].seen.aligned, share) for i, share in (shares or {}).items()}
         photo = next((work.seen.photo for work in works.values()), self._photo)
         canvas = self._rest(photo, settings, clock)
+        tonings = {i: toning for i, work in works.items() if (toning := work.seen.cut.toning)}
+        before = canvas if all(toning.is_grey for toning in tonings.values()) else canvas.copy()
         with clock.stage("paste", len(works)):
             large = photo if settings.upscale == 1 else enlarged(photo, settings.upscale)
             pasted = self._with_faces(canvas, large, works, stops)
             if restores_rest(settings) and photo is self._photo:
                 match_noise(pasted, large, [work.placed for work in works.values()])
-            tonings = {i: toning for i, work in works.items() if (toning := work.seen.cut.toning)}
             if not tonings:
                 return pasted
-            placed = {i: work.placed for i, work in works.items()}
             return put_back(
                 pasted,
-                lambda: (self._rest(photo, settings, clock), self._rest(self._photo, settings, clock)),
-                *(placed, tonings),
+                lambda: (before, self._rest(self._photo, settings, clock)),
+                {i: work.placed for i, work in works.items()},
+                tonings,
+                {i: partial(patch.changed, large) for i, work in works.items() if (patch := work.mended)},
             )
 
     def _with_faces(
@@ -384,12 +387,21 @@ class PreparedPhoto:
         """Return a writable copy of the photo, enlarged, and restored as a whole if requested."""
         if not restores_rest(settings):
             return enlarged(photo, settings.upscale)
+        toning = toning_of_photo(photo)
+        given = all_in_grey(photo, toning) if toning else photo
+        mended = given
         if settings.soften_scratches:
             with clock.stage("scratches"):
-                photo = without_scratches(photo, self._found or ())
+                mended = without_scratches(given, self._found or ())
         network = self._networks.photo()
         with clock.stage("photo", len(photo)) as done:
-            return enhanced(photo, network, settings, done)
+            restored = enhanced(mended, network, settings, done)
+        if not toning:
+            return restored
+        before, after = (enlarged(each, settings.upscale) for each in (given, mended))
+        toned = enlarged(photo, settings.upscale)
+        colour(toned, before[..., 1], restored[..., 1], toning, (before != after).any(axis=2))
+        return toned
 
     def _face_result(
         self,

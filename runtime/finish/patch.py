@@ -5,8 +5,9 @@ from typing import cast
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from runtime.pixels import Picture, Pixels
+from runtime.pixels import Picture, Pixels, Rectangle
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +20,7 @@ class Patch:
 
     pixels: Pixels
 
-    def change(self, photo: Pixels, rectangle: tuple[int, int, int, int]) -> Picture:
+    def change(self, photo: Pixels, rectangle: Rectangle) -> Picture:
         """Return this piece minus the photo in x0, y0, x1, y1 of the photo, in units of full scale; 0
         outside."""
         x0, y0, x1, y1 = rectangle
@@ -32,6 +33,10 @@ class Patch:
             within = np.s_[top - y0 : bottom - y0, left - x0 : right - x0]
             change[within] = piece.astype(np.float32) - photo[top:bottom, left:right]
         return np.asarray(change / np.float32(np.iinfo(photo.dtype).max), np.float32)
+
+    def changed(self, photo: Pixels, rectangle: Rectangle) -> NDArray[np.bool_]:
+        """Return where this piece differs from the photo in x0, y0, x1, y1 of the photo, H×W."""
+        return np.asarray(self.change(photo, rectangle).any(axis=2))
 
     def enlarged(self, factor: int) -> "Patch":
         """Return the piece for the photo enlarged by a factor."""

@@ -244,11 +244,17 @@ def soften(piece: Pixels, scratches: Map, width: float) -> Pixels:
         share = scratches[around]
         own = piece[around].astype(np.float32)
         filled = _filled(piece[around], share > TOUCHED, reach)
-        remains = LEFT * (own - filled).mean(axis=2, keepdims=True)
+        remains = LEFT * (own - filled).mean(axis=2, keepdims=True) * _hue(filled)
         soft = own + share[..., None] * (filled + remains - own)
         top = np.iinfo(piece.dtype).max
         mended[rows, columns] = np.rint(np.clip(soft, 0, top)).astype(piece.dtype)[inside]
     return mended
+
+
+def _hue(colours: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return colours relative to their mean, H×W×3: what is lighter or darker by a multiple has their hue."""
+    mean = colours.mean(axis=2, keepdims=True)
+    return np.asarray(np.divide(colours, mean, out=np.ones_like(colours), where=mean > 0), np.float32)
 
 
 def _filled(piece: Pixels, holes: NDArray[np.bool_], reach: float) -> NDArray[np.float32]:

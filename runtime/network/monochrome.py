@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from runtime.faces.align import AlignedFace, surroundings
 from runtime.faces.regions import crop_landmarks, region_masks
 from runtime.finish.paste import face_rectangle
+from runtime.finish.scratches import CONTRAST, fine_lines
 from runtime.network.tone import LUMA
-from runtime.pixels import Pixels, as_float, smoothstep
+from runtime.pixels import Pixels, Rectangle, as_float, smoothstep
 
 Colours = NDArray[np.float32]
 """…×3, RGB in [0, 1]."""
@@ -54,6 +55,10 @@ LARGEST = 1024
 """Size in pixels per side at which the curve is measured, at most."""
 LEVELS = 256
 """Points of the curve."""
+MEASURED = 256
+"""Size in pixels per side at which a whole photo is compared with a curve."""
+MOST_LINES = 0.4
+"""Lines that are more than this share of a picture are noise, not scratches."""
 STRAY = 4 / 255
 """Colours this far off the curve, or four times as far as usual, are not noise and stay."""
 NEARLY_GREY = 1 / 255
@@ -110,10 +115,17 @@ def find_tonings(photo: Pixels, faces: Mapping[int, AlignedFace]) -> dict[int, T
         off, noise = _off_curve(face.crop, face)
         limit = min(max(OFF_CURVE, FAINTER * noise), NOISY)
         if whole is None and limit < off <= NOISY:
-            whole, _ = _off_curve(_reduced(photo, GRID))
+            whole, _ = _off_curve(_reduced(photo, MEASURED))
         if off <= limit or (off <= NOISY and whole is not None and whole <= OFF_WHOLE_CURVE):
             found[i] = toning_of(as_float(around[_every(around, LARGEST)]))
     return found
+
+
+def toning_of_photo(photo: Pixels) -> Toning | None:
+    """Return the toning of a photo that is monochrome as a whole; None if it has colours, or is grey."""
+    if is_grey(photo) or _off_curve(_reduced(photo, MEASURED))[0] > OFF_WHOLE_CURVE:
+        return None
+    return toning_of(as_float(photo[_every(photo, LARGEST)]))
 
 
 def is_grey(pixels: Pixels) -> bool:
@@ -128,13 +140,19 @@ def in_grey(photo: Pixels, faces: Mapping[int, AlignedFace], tonings: Mapping[in
     if not toned:
         return photo
     grey = cast(Pixels, photo.copy())
-    top = np.iinfo(photo.dtype).max
     for i, toning in toned.items():
         x0, y0, x1, y1 = surroundings(faces[i].to_photo, len(faces[i].crop), photo.shape)
-        for y in range(y0, y1, GRID):  # in bands, so that floats need little memory
-            rows = np.s_[y : min(y + GRID, y1), x0:x1]
-            own = toning.grey(as_float(photo[rows]))
-            grey[rows] = np.rint(own * top).astype(photo.dtype)
+        grey[y0:y1, x0:x1] = all_in_grey(photo[y0:y1, x0:x1], toning)
+    return grey
+
+
+def all_in_grey(photo: Pixels, toning: Toning) -> Pixels:
+    """Return a monochrome photo in grey, with its dtype."""
+    grey = np.empty_like(photo)
+    top = np.iinfo(photo.dtype).max
+    for y in range(0, len(photo), GRID):  # in bands, so that floats need little memory
+        rows = slice(y, y + GRID)
+        grey[rows] = np.rint(toning.grey(as_float(photo[rows])) * top).astype(photo.dtype)
     return grey
 
 
@@ -143,6 +161,7 @@ def put_back(
     originals: Callable[[], tuple[Pixels, Pixels]],
     faces: Mapping[int, AlignedFace],
     tonings: Mapping[int, Toning],
+    repaired: Mapping[int, Callable[[Rectangle], NDArray[np.bool_]]] | None = None,
 ) -> Pixels:
     """Return the photo with its restored faces in their original toning.
 
@@ -151,7 +170,10 @@ def put_back(
                colours; not called if all is grey
     faces      all restored faces, in that photo's pixels
     tonings    of the monochrome faces
+    repaired   returns, for faces with repairs, which pixels of a rectangle were repaired: their own colour is
+               that of the damage
     """
+    repaired = repaired or {}
     if all(toning.is_grey for toning in tonings.values()):
         for i in tonings:
             x0, y0, x1, y1 = face_rectangle(faces[i], restored.shape)
@@ -168,15 +190,25 @@ def put_back(
         elif tonings[i].is_grey:
             photo[part] = restored[part][..., 1:2]
         else:
-            _colour(photo[part], grey[part][..., 1], restored[part][..., 1], tonings[i])
+            repairs = repaired[i]((x0, y0, x1, y1)) if i in repaired else None
+            colour(photo[part], grey[part][..., 1], restored[part][..., 1], tonings[i], repairs)
     return photo
 
 
-def _colour(photo: Pixels, before: NDArray[np.integer], after: NDArray[np.integer], toning: Toning) -> None:
+def colour(
+    photo: Pixels,
+    before: NDArray[np.integer],
+    after: NDArray[np.integer],
+    toning: Toning,
+    repaired: NDArray[np.bool_] | None = None,
+) -> None:
     """Give pixels whose grey has changed the colour of their new grey, in place.
+
+    Colours off the curve stay off it by as much, unless they are noise, or the colour of repaired damage.
 
     photo          H×W×3 in its own colours
     before, after  H×W, the greys
+    repaired       H×W, where damage such as a scratch was filled
     """
     top = np.iinfo(photo.dtype).max
     changed = before != after
@@ -191,6 +223,8 @@ def _colour(photo: Pixels, before: NDArray[np.integer], after: NDArray[np.intege
         off -= np.clip(off, -1 / np.float32(top), 1 / np.float32(top))
         far = np.sqrt((off * off).max(axis=2)) / np.float32(toning.stray)
         noise = inside[rows] * (1 - smoothstep(far - 1))
+        if repaired is not None:
+            noise = np.maximum(noise, repaired[rows])
         colours = np.rint(np.clip(new + off * (1 - noise)[..., None], 0, 1) * top)
         photo[rows] = np.where(changed[rows][..., None], colours.astype(photo.dtype), photo[rows])
 
@@ -220,7 +254,7 @@ def toning_of(picture: Colours) -> Toning:
     off = colours - np.column_stack([np.polyval(c, grey) for c in fit])
     far = np.abs(off).max(axis=1)
     stray = max(STRAY, 4 * 1.4826 * float(np.median(far)))
-    near = far <= 2 * stray
+    near = far <= np.where(_lines(picture).ravel(), NEARLY_GREY, 2 * stray)  # scratches would bend it
     level = np.rint(grey[near] * (LEVELS - 1)).astype(int)
     points = np.linspace(0, 1, LEVELS)
     count = _spread(np.bincount(level, minlength=LEVELS))
@@ -246,7 +280,7 @@ def _off_curve(picture: Colours, face: AlignedFace | None = None) -> tuple[float
 
     face  the face that this is the crop of; its skin counts as much as everything else
     """
-    small = cv2.resize(picture, (GRID, GRID), interpolation=cv2.INTER_AREA).astype(np.float64)
+    small, clean = _without_lines(picture)
     colours = small.reshape(-1, 3)
     luma = colours @ LUMA
     if luma.std() < 1e-6:
@@ -254,9 +288,9 @@ def _off_curve(picture: Colours, face: AlignedFace | None = None) -> tuple[float
     luma = (luma - luma.mean()) / luma.std()
     along = np.column_stack([np.polyval(c, luma) for c in _fitted(luma, colours)])
     off = ((colours - along) / np.maximum(along.std(axis=0), 1e-4)).reshape(small.shape)
-    fine = off - cv2.GaussianBlur(off, (0, 0), FINE)
-    noise = float(np.sqrt((fine**2).mean(axis=(0, 1)).max()))
-    relative = np.abs(cv2.GaussianBlur(off, (0, 0), SMOOTH)).max(axis=2)
+    fine = off - _smoothed(off, clean, FINE)
+    noise = float(np.sqrt(((fine**2) * clean).sum(axis=(0, 1)).max() / clean.sum()))
+    relative = np.abs(_smoothed(off, clean, SMOOTH)).max(axis=2)
     found = float(np.quantile(relative, SHARE))
     if face is not None:
         masks = region_masks((crop_landmarks(face) + 0.5) * (GRID / len(face.crop)) - 0.5, GRID)
@@ -264,6 +298,36 @@ def _off_curve(picture: Colours, face: AlignedFace | None = None) -> tuple[float
         if inside.any():
             found = max(found, float(np.quantile(relative[inside], SHARE)))
     return found, noise
+
+
+def _lines(picture: Colours) -> NDArray[np.bool_]:
+    """Return where thin, strong lines are, H×W: scratches have colours of their own.
+
+    Nothing is returned if they are everywhere.
+    """
+    pixels = np.rint(255 * picture).astype(np.uint8)
+    strength = np.maximum(*fine_lines(pixels, max(pixels.shape)))
+    lines = cv2.dilate((strength > CONTRAST).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return lines if lines.mean() < MOST_LINES else np.zeros_like(lines)
+
+
+def _without_lines(picture: Colours) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a picture at GRID×GRID×3 without lines, and the share of each pixel that is clean,
+    GRID×GRID×1."""
+    clean = 1 - _lines(picture).astype(np.float32)
+    share = cv2.resize(clean, (GRID, GRID), interpolation=cv2.INTER_AREA)
+    sums, whole = (
+        cv2.resize(each, (GRID, GRID), interpolation=cv2.INTER_AREA).astype(np.float64)
+        for each in (picture * clean[..., None], picture)
+    )
+    weight = share[..., None].astype(np.float64)
+    return np.where(weight > 0, sums / np.maximum(weight, 1e-6), whole), np.maximum(weight, 1e-6)
+
+
+def _smoothed(values: NDArray[np.float64], weight: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
+    """Return the Gaussian mean of values, H×W×3, with a weight for each pixel, H×W×1."""
+    sums, total = (cv2.GaussianBlur(each, (0, 0), sigma) for each in (values * weight, weight))
+    return np.asarray(sums / total[..., None], np.float64)
 
 
 def _fitted(x: NDArray[np.float64], colours: NDArray[np.float64]) -> NDArray[np.float64]:

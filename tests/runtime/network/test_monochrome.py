@@ -1,6 +1,7 @@
 """A monochrome photo stays monochrome, and one in colour is never taken for it."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import cycle
 
 import cv2
@@ -14,7 +15,8 @@ from runtime.faces.align import align
 from runtime.faces.detect import open_detector
 from runtime.faces.face import Face
 from runtime.faces.regions import region_masks
-from runtime.network.monochrome import GREY, Toning, find_tonings, is_grey
+from runtime.finish.scratches import mended_face
+from runtime.network.monochrome import GREY, Toning, find_tonings, in_grey, is_grey, put_back
 from runtime.settings.presets import PRESETS
 
 Grey = NDArray[np.float64]
@@ -107,6 +109,29 @@ def test_toned_photos_stay_within_a_level_of_their_curve(
     result = restorer.restore(photo, settings, found=(face,))
     assert not np.array_equal(result.photo, photo)
     assert off_curve(result.photo, TONED[name]) <= 1
+
+
+@pytest.mark.parametrize("name", TONED)
+def test_scratches_of_a_toned_face_are_filled_in_its_tone(grey: Grey, face: Face, name: str) -> None:
+    clean, lines = as_photo(TONED[name](0.9 * grey)), np.zeros(grey.shape, np.uint8)
+    for x in (112, 128):
+        cv2.line(lines, (x, 0), (x + 8, 255), 255, 1, cv2.LINE_AA)
+    share = lines[..., None] / 255
+    photo = as_photo(clean * (1 - share) + np.array((252, 250, 255)) * share)
+    cut = align(photo, face, 256)
+    tonings = find_tonings(photo, {0: cut})
+    given = in_grey(photo, {0: cut}, tonings)
+    _, patch = mended_face(given, align(given, face, 256))
+    assert patch is not None
+    height, width = patch.pixels.shape[:2]
+    mended = given.copy()
+    mended[patch.y : patch.y + height, patch.x : patch.x + width] = patch.pixels
+    restored = put_back(
+        mended, lambda: (given, photo.copy()), {0: cut}, tonings, {0: partial(patch.changed, given)}
+    )
+    filled = (np.abs(restored.astype(int) - photo).max(axis=2) > 20) & (lines > 0)
+    assert filled[100:150].sum() > 100
+    assert off_curve(restored[filled], TONED[name]) <= 1
 
 
 def test_toned_photos_of_16_bits_stay_on_their_curve(restorer: Restorer, grey: Grey, face: Face) -> None:

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
-from runtime import Restorer, RestoreSettings
+from runtime import Restorer, RestoreSettings, preset
 from runtime.faces.face import Face
 from runtime.finish.paste import face_rectangle
 from runtime.rest.network import PhotoNetwork, Tile
@@ -85,3 +86,18 @@ def test_scratches_of_a_face_are_left_to_its_own_search() -> None:
     landmarks = np.array([[280, 200], [340, 200], [310, 240], [290, 270], [330, 270]], np.float32)
     face = Face((200.0, 20.0, 430.0, 460.0), landmarks, 0.9)
     assert without_scratches(photo, [face]) is photo
+
+
+def sepia(grey: NDArray[np.floating]) -> NDArray[np.floating]:
+    return np.stack([0.93 * grey + 18, 0.8 * grey + 10, 0.62 * grey + 4], axis=-1)
+
+
+def test_scratches_of_a_whole_toned_photo_are_filled_in_its_tone(restorer: Restorer) -> None:
+    damaged = scratched(across_things=True)
+    line = (find_photo_scratches(damaged) > 0) & (damaged.max(axis=2) > 200)
+    photo = np.rint(sepia(damaged[..., 0].astype(np.float64))).astype(np.uint8)
+    photo[line] = 252, 250, 255
+    restored = restorer.restore(photo, preset("film-scan", scope="photo")).photo[line]
+    off, _ = cKDTree(sepia(np.linspace(0, 255, 2041))).query(restored, p=np.inf)
+    assert off.max() <= 1
+    assert np.median(restored.max(axis=1)) < 200
