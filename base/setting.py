@@ -3,15 +3,17 @@
 A field made by `setting` is a setting of the restoration, one made by `option` is an option of a command.
 """
 
-import argparse
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from numbers import Integral, Real
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from base.errors import SettingsError
 from base.text import one_line
+
+if TYPE_CHECKING:
+    import argparse
 
 Settings = TypeVar("Settings")
 Scope = Literal["photo", "loop", "face", "run"]
@@ -207,7 +209,7 @@ def add_options(group: "argparse._ActionsContainer", settings: type, only: Colle
             group.add_argument(each.name, **{"nargs": "?", **how, "metavar": each.flag})
 
 
-def options_of(given: argparse.Namespace, settings: type[Settings], **more: Any) -> Settings:
+def options_of(given: "argparse.Namespace", settings: type[Settings], **more: Any) -> Settings:
     """Return the options of a dataclass from parsed arguments.
 
     more  its fields that are not options

@@ -8,6 +8,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -410,4 +411,5 @@ class Directly(httpx.BaseTransport):
             answer = await self._transport.handle_async_request(request)
             return httpx.Response(answer.status_code, content=await answer.aread())
 
-        return asyncio.run(ask())
+        with ThreadPoolExecutor(1) as apart:  # pytest's thread may already run an event loop
+            return apart.submit(asyncio.run, ask()).result()
