@@ -76,7 +76,10 @@ def enhanced(
     for strip in strips(photo, network, scale, margin):
         rows = len(strip.picture) // scale
         own = _own(photo, strip.first, strip.first + rows, scale)
-        picture = strip.picture if damage is None else own + damage.limit(own, strip.picture - own)
+        picture = strip.picture
+        if damage:
+            picture = damage.limit(own, picture - own)
+            picture += own
         change = _change(own, picture, back)
         change -= _mean(change, REACH * scale)
         if grey:

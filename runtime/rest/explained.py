@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.finish.compose import in_colours
 from runtime.pixels import Map, Picture, Pixels
 from runtime.rest.measured import squares_of
 
@@ -59,17 +60,24 @@ class Explained:
     """RMS of the error of its JPEG compression; 0 if it shows none."""
 
     def limit(self, own: Picture, change: Picture) -> Picture:
-        """Return a change, H×W×3, reduced where it is larger than the damage explains.
+        """Reduce a change, H×W×3, in place where it is larger than the damage explains; return it.
 
         own  the picture that is changed, H×W×3 in [0, 1]
         """
-        light = cv2.blur(own.mean(axis=2), (WINDOW, WINDOW), borderType=cv2.BORDER_REFLECT)
         shades = (np.arange(SHADES) + 0.5) / SHADES
-        noise = np.interp(light, shades, self.noise)
-        allowed = FACTOR * np.sqrt(noise**2 + self.jpeg**2) + SLIGHT
-        squares = cv2.blur((change**2).mean(axis=2), (WINDOW, WINDOW), borderType=cv2.BORDER_REFLECT)
-        share = np.minimum(1, allowed / np.sqrt(np.maximum(squares, 1e-12)))
-        return np.asarray(change * share[..., None].astype(np.float32), np.float32)
+        levels = np.interp(np.arange(256) / 255, shades, self.noise)
+        allowed = (FACTOR * np.sqrt(levels**2 + self.jpeg**2) + SLIGHT).astype(np.float32)
+        light = cv2.convertScaleAbs(_around(own), alpha=255)
+        largest = np.sqrt(np.maximum(_around(change * change), 1e-12))
+        share = np.minimum(np.asarray(cv2.LUT(light, allowed), np.float32) / largest, 1)
+        change *= in_colours(share)
+        return change
+
+
+def _around(picture: Picture) -> Map:
+    """Return the mean over the channels and WINDOW, H×W."""
+    plane = cv2.transform(picture, np.full((1, 3), 1 / 3, np.float32))
+    return np.asarray(cv2.blur(plane, (WINDOW, WINDOW), borderType=cv2.BORDER_REFLECT), np.float32)
 
 
 def explained(photo: Pixels) -> Explained:
