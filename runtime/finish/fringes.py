@@ -1,7 +1,9 @@
 """Desaturate purple fringes, which fast lenses produce beside strong edges.
 
 A fringe is a thin band of purple or magenta between bright and dark. A purple dress is too wide, and lips
-have another hue. Colours are judged as in studio light, since at dusk whole faces are purple.
+have another hue. Colours are judged as in studio light, since at dusk whole faces are purple. That light is
+estimated from the skin, and skins differ: by such an estimate grey may look a little purple. So in a photo
+that was brought to studio light a fringe must be more colourful than the estimate's error.
 """
 
 import math
@@ -25,6 +27,13 @@ WIDEST = 16
 
 EDGE = (0.2, 0.4)
 """Change of brightness at which an edge begins to count as strong, and at which it fully counts."""
+
+DOUBT = (0.15, 0.35)
+"""Difference between the strongest and the weakest channel at which purple begins to count, and at which it
+fully counts, where studio light is an estimate. Skin far from the median colours grey by 0.1 to 0.2.
+"""
+CHANGED = math.log(2)
+"""Change of light, as the natural logarithm of a gain or as an offset, from which the doubt is full."""
 
 MOST = 0.9
 """The largest share of its colour that a fringe loses."""
@@ -88,6 +97,7 @@ def fringe_map(
     chroma = cv2.max(cv2.max(red, green), blue) - cv2.min(cv2.min(red, green), blue)
     start, full, last, end = HUES
     purple: NDArray[np.float32] = chroma * ramp(hue, start, full) * smoothstep((end - hue) / (end - last))
+    purple *= 1 - np.float32(_doubt(gain, offset)) * (1 - ramp(chroma, *DOUBT))
     if not purple.any():
         return purple
     square = np.ones((reach + 1, reach + 1), np.uint8)
@@ -98,3 +108,9 @@ def fringe_map(
     weak, strong = EDGE
     share = ramp(change, weak, strong) * thin / np.maximum(chroma, np.float32(0.02))
     return np.asarray(cv2.GaussianBlur(share, (0, 0), reach / 6), np.float32)
+
+
+def _doubt(gain: NDArray[np.floating] | float, offset: NDArray[np.floating] | float) -> float:
+    """Return how far studio light is an estimate: 0 in a photo that is left as it is, at most 1."""
+    changed = max(float(np.abs(np.log(gain)).max()), float(np.abs(offset).max()))
+    return min(1.0, changed / CHANGED)

@@ -94,7 +94,7 @@ def test_the_width_of_a_fringe_follows_the_face_up_to_a_limit():
 
 
 DUSK = np.array([0.55, 0.5, 1.0])
-LIGHTS = [(DUSK, 0.0), (DUSK * 0.3, 0.2), (np.full(3, 0.25), 0.6)]
+LIGHTS = [(DUSK, 0.0), (np.array([0.2, 1.0, 0.12]), 0.0), (DUSK * 0.3, 0.2), (np.full(3, 0.25), 0.6)]
 
 
 def in_light(picture, light, haze):
@@ -118,3 +118,22 @@ def test_what_is_purple_only_by_its_light_keeps_its_colour():
     assert np.abs(desaturate_fringes(own, photo, np.s_[0:120, 0:160], REACH) - own).max() > 0.03
     after = desaturate_fringes(own, photo, np.s_[0:120, 0:160], REACH, 1 / DUSK)
     assert np.abs(after - own).max() < 0.005
+
+
+ESTIMATES = [  # gains and offsets that skin of another tone than the median gives a photo in neutral light
+    (np.array([1.0, 1.32, 1.52]), np.array([0.03, -0.12, -0.08])),
+    (np.array([1.06, 0.96, 1.12]), np.array([0.0, -0.02, 0.03])),
+]
+
+
+@pytest.mark.parametrize("light", [np.full(3, 0.12), np.array([1.0, 0.12, 0.9]), np.array([0.2, 1.0, 0.12])])
+@pytest.mark.parametrize(("gain", "offset"), ESTIMATES)
+def test_neutral_edges_stay_where_studio_light_is_estimated_from_the_skin(gain, offset, light):
+    grey = np.full((120, 160, 3), 0.08)
+    grey[:, :80] = 0.5
+    grey[40:80, 76:84] = 0.8  # as narrow as an eye white
+    grey[:, 78:82] += np.linspace(0.2, 0, 4)[:, None]
+    photo = np.rint(grey * light * 65535).astype(np.uint16)
+    own = photo.astype(np.float32) / np.float32(65535)
+    after = desaturate_fringes(own, photo, np.s_[0:120, 0:160], REACH, gain / light, offset)
+    assert np.abs((after - own) / light).max() < 0.01
