@@ -14,7 +14,7 @@ from runtime.finish.drawn_over import Covered, find_covered
 from runtime.finish.fine_detail import WHOLE, Above, Bands, enlarged_noise, find_above
 from runtime.finish.grain import face_grain
 from runtime.finish.hand_back import HandBack
-from runtime.finish.noise import face_noise
+from runtime.finish.noise import black_where, face_noise
 from runtime.finish.patch import Patch
 from runtime.finish.rounding import Level, rounding_of
 from runtime.finish.steps import steps_of
@@ -75,7 +75,7 @@ class SeenFace:
     @cached_property
     def noise(self) -> NDArray[np.float32]:
         """Standard deviation of the photo's noise in each colour channel, 3, in units of full scale."""
-        return face_noise(self.photo, self.aligned, self.view.tone.gain)
+        return face_noise(*self._measured, self.view.tone.gain)
 
     @cached_property
     def rounding(self) -> Level | None:
@@ -87,11 +87,31 @@ class SeenFace:
 
     def in_own_tone(self, made: Crop) -> Crop:
         """Return the network's output in the photo's own tone; in grey if the face is monochrome."""
-        return trusted(self.photo, self.aligned, self.view.restored(made), self.view.tone.gain)
+        gain, own = self.view.tone.gain, self.view.restored(made)
+        if self._cover is None:
+            return trusted(self.photo, self.aligned, own, gain)
+        own = own + self._cover[..., None] * (self.aligned.crop - own)  # a cover keeps its pixels
+        return trusted(*self._measured, own, gain, self.aligned.crop)
 
     def grain(self, upscale: int) -> Bands:
         """Return the photo's grain in each wavelet band and channel, enlarged by a factor."""
-        return face_grain(self.photo, self.aligned, upscale, self.view.tone.gain)
+        return face_grain(*self._measured, upscale, self.view.tone.gain)
+
+    @property
+    def _cover(self) -> Map | None:
+        """What covers the face and is kept, S×S; None for nothing.
+
+        Its texture, as of a knitted scarf, is neither the photo's noise nor a sign of the face's sharpness.
+        """
+        missing = self.cut.missing
+        return missing.cover if missing and self.filled is None and not self.view.published else None
+
+    @cached_property
+    def _measured(self) -> tuple[Pixels, AlignedFace]:
+        """The photo and the face in which noise is measured: without what covers the face."""
+        if self._cover is None:
+            return self.photo, self.aligned
+        return black_where(self._cover, self.photo, self.aligned)
 
 
 def see(

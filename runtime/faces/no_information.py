@@ -61,6 +61,10 @@ class Missing:
 
     hole: Map
     """S×S: 1 without information, inside and outside the face, 0 with information; soft between."""
+    cover: Map | None
+    """S×S: the part of the hole that something covers; None for nothing, or if nearly no face is
+    left.
+    """
     share: float
     """Share of the face proper, 0 to 1."""
     regions: tuple[str, ...]
@@ -86,11 +90,14 @@ def find_missing(aligned: AlignedFace, others: Iterable[Face] = ()) -> Missing |
     if not patch.any():
         return None
     size, unit = len(aligned.crop), scene.pixel
-    hole = softened(grown(patch, MARGIN * unit), 2 * SOFT * unit, SOFT * unit)
+    hole, cover = (
+        softened(grown(area, MARGIN * unit), 2 * SOFT * unit, SOFT * unit) for area in (patch, covered)
+    )
     seen = patch & (white | (scene.covered >= HALF))
     fillable, sources = _fillable(scene, white, seen & covered, _heads(aligned, others, len(patch)))
     return Missing(
         hole=np.clip(_resized(hole, size), 0, 1),
+        cover=np.clip(_resized(cover, size), 0, 1) if covered.any() and fillable.any() else None,
         share=float((seen & scene.face).sum() / scene.face.sum()),
         regions=regions_of(seen, scene.masks),
         cause=_cause(bool(covered.any()), bool(white.any())),

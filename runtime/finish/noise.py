@@ -1,11 +1,13 @@
 """Wavelet bands of a picture, and the noise of a photo at a face."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.faces.align import AlignedFace
-from runtime.pixels import Picture, Pixels, as_float
+from runtime.faces.align import AlignedFace, joined, shift
+from runtime.pixels import Map, Picture, Pixels, as_float
 
 B3_SPLINE = np.array([1, 4, 6, 4, 1], np.float32) / 16
 
@@ -91,6 +93,23 @@ def middle_of(aligned: AlignedFace) -> tuple[int, int, int, int]:
     x0, y0 = np.maximum(0, np.rint(middle - half)).astype(int).tolist()
     x1, y1 = np.maximum(0, np.rint(middle + half)).astype(int).tolist()
     return x0, y0, x1, y1
+
+
+def black_where(cover: Map, photo: Pixels, aligned: AlignedFace) -> tuple[Pixels, AlignedFace]:
+    """Return the photo around the middle of a face, and the face in it, both black where something covers it.
+
+    Black hides noise, so none is measured there.
+
+    cover  S×S in [0, 1], of the face's crop
+    """
+    x0, y0, x1, y1 = middle_of(aligned)
+    part = photo[y0:y1, x0:x1].copy()
+    crop = np.where(cover[..., None] > 0, np.float32(0), aligned.crop)
+    within = replace(aligned, crop=crop, to_photo=joined(shift(-x0, -y0), aligned.to_photo))
+    if part.size:
+        hidden = cv2.warpAffine(cover, within.to_photo, part.shape[1::-1])
+        part[hidden > 0] = 0
+    return part, within
 
 
 def noise_sigma(picture: Picture) -> float:

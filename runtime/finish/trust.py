@@ -82,7 +82,11 @@ no block is visible, above the second the network should remove them."""
 
 
 def trusted(
-    photo: Pixels, aligned: AlignedFace, restored: Picture, gain: NDArray[np.floating] | float = 1.0
+    photo: Pixels,
+    aligned: AlignedFace,
+    restored: Picture,
+    gain: NDArray[np.floating] | float = 1.0,
+    seen: Picture | None = None,
 ) -> Picture:
     """Return the network's output with everything it removed that was not damage restored: S×S×3.
 
@@ -90,16 +94,18 @@ def trusted(
     aligned   a face of that photo
     restored  S×S×3 in [0, 1], the network's output for its crop
     gain      factors that bring the photo's channels to studio light, 3
+    seen      the crop that the network saw, if parts of the aligned face are black so as not to be measured
     """
+    crop = aligned.crop if seen is None else seen
     own = around_middle(photo, aligned)
     if not own.size:
         return restored
     to_studio = np.asarray(np.broadcast_to(gain, 3), np.float32)
-    share = sharpness(aligned.crop * to_studio, restored * to_studio) * (1 - blocks(own * to_studio))
+    share = sharpness(crop * to_studio, restored * to_studio) * (1 - blocks(own * to_studio))
     if share == 0:
         return restored
     noise = damage(own, aligned, to_studio) * to_studio
-    change = wavelet(aligned.crop - restored)
+    change = wavelet(crop - restored)
     # What is left below the bands holds less noise than the last of them.
     kept = sum(
         in_colours(local_gain(band * to_studio, sigma, AROUND)) * band

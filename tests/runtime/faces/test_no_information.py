@@ -360,6 +360,23 @@ def test_what_is_covered_by_a_pattern_keeps_its_pixels(
     assert changed.max() > 1
 
 
+def test_a_striped_scarf_does_not_turn_the_face_above_it_to_wax(default: Restorer, portrait: Pixels) -> None:
+    outline = np.array([(172, 136), (223, 128), (274, 136), (282, 215), (164, 215)])
+    scarf = cv2.GaussianBlur(cv2.fillPoly(np.zeros((512, 512), np.float32), [outline], 1), (0, 0), 0.7)
+    wave = np.sin((X + Y) / 1.5)[..., None]
+    photo = laid(portrait, scarf, np.array([120, 40, 50]) + 25 * wave)
+    found = default.detect(portrait)
+    bare, covered = (default.restore(picture, PATIENT, found=found) for picture in (portrait, photo))
+    assert "missing-information" in [warning.code for warning in covered.faces[0].warnings]
+    upper = np.s_[60:118, 185:262]
+    plain = np.abs(bare.photo[upper].astype(int) - portrait[upper]).mean()
+    changed = np.abs(covered.photo[upper].astype(int) - photo[upper]).mean()
+    assert changed < plain + 0.5
+    inside = cv2.erode(scarf, np.ones((9, 9))) > 0.99
+    inside[190:] = False
+    assert np.abs(covered.photo[inside].astype(int) - photo[inside]).max() <= 1
+
+
 COVERS = {"ink": inked, "over-exposure": overexposed, "sunglasses": in_sunglasses}
 
 
