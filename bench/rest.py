@@ -133,8 +133,9 @@ def _quality(settings: RestSettings, folder: Path, tick: Tick) -> Report:
         for damage in DAMAGES:
             photo = damage(truth, number)
             restored = eight_bit(enhanced(photo, network, RestoreSettings(scope="photo")))
-            found = (psnr(each, truth) for each in (photo, restored, _non_local_means(photo, truth)))
-            gains.append(Gain(damage.name, path.name, *found))
+            before, after = (psnr(each, truth) for each in (photo, restored))
+            means = max(psnr(_non_local_means(photo, strength), truth) for strength in STRENGTHS)
+            gains.append(Gain(damage.name, path.name, before, after, means))
             tick()
     by_damage = {damage.name: [g for g in gains if g.damage == damage.name] for damage in DAMAGES}
     clean, *damaged = by_damage.values()
@@ -171,13 +172,9 @@ def _quality(settings: RestSettings, folder: Path, tick: Tick) -> Report:
     )
 
 
-def _non_local_means(photo: Portrait, truth: Portrait | None = None) -> Portrait:
-    """Return a photo without noise by OpenCV, at the lower strength or at the one nearer to the truth."""
-    pictures = [
-        np.asarray(cv2.fastNlMeansDenoisingColored(photo, None, strength, strength, *WINDOWS), np.uint8)
-        for strength in (STRENGTHS if truth is not None else STRENGTHS[:1])
-    ]
-    return pictures[0] if truth is None else max(pictures, key=lambda picture: psnr(picture, truth))
+def _non_local_means(photo: Portrait, strength: float) -> Portrait:
+    """Return a photo without noise by OpenCV."""
+    return np.asarray(cv2.fastNlMeansDenoisingColored(photo, None, strength, strength, *WINDOWS), np.uint8)
 
 
 def _runtimes() -> tuple[str, ...]:
@@ -194,7 +191,7 @@ def _speed(settings: RestSettings, tick: Tick) -> Report:
     }
     seconds = in_turns(works, settings.runs, tick)
     start = time.perf_counter()
-    _non_local_means(photo)
+    _non_local_means(photo, STRENGTHS[0])
     seconds["OpenCV, non-local means"] = [time.perf_counter() - start]
     tick()
     peaks = {}

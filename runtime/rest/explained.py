@@ -154,7 +154,7 @@ def _step(coefficients: NDArray[np.float32]) -> int:
 
 def _dct(square: Picture) -> NDArray[np.float32]:
     """Return the DCT of the 8×8 blocks of a picture's luma, N×8×8."""
-    luma = square @ np.array([0.299, 0.587, 0.114], np.float32)
+    luma = np.asarray(cv2.cvtColor(square, cv2.COLOR_RGB2GRAY), np.float32)
     rows, columns = (length // 8 for length in luma.shape)
     blocks = (
         luma[: rows * 8, : columns * 8].reshape(rows, 8, columns, 8).transpose(0, 2, 1, 3).reshape(-1, 8, 8)

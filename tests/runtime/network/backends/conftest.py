@@ -20,6 +20,8 @@ import pytest
 
 from engines.construction import Built
 from engines.gpu import Gpu
+from engines.package import open_package
+from runtime.network.backends import open_backend
 
 OUT_OF_MEMORY, ILLEGAL_ADDRESS = 2, 700
 SESSIONS = {}
@@ -433,3 +435,10 @@ def gpu(monkeypatch, tmp_path):
     yield gpu
     assert not gpu.stack, "a context was left current"
     assert not gpu.orphans
+
+
+@pytest.fixture(params=["tensorrt", "tensorrt-rtx"])
+def backend(request, gpu, tiny_package):
+    opened = open_backend(request.param, open_package(tiny_package))
+    yield opened
+    opened.close()

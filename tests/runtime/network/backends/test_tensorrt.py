@@ -41,13 +41,6 @@ def on_cpu(tiny_package):
     opened.close()
 
 
-@pytest.fixture(params=["tensorrt", "tensorrt-rtx"])
-def backend(request, gpu, tiny_package):
-    opened = open_backend(request.param, open_package(tiny_package))
-    yield opened
-    opened.close()
-
-
 @pytest.fixture
 def tensorrt(gpu, tiny_package):
     opened = open_backend("tensorrt", open_package(tiny_package))

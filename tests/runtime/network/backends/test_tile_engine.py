@@ -15,7 +15,6 @@ from engines.builder import EngineOptions, Watch, engine_for, resolve
 from engines.cache import EngineCache
 from engines.package import PHOTO, open_package
 from runtime import Restorer, RestoreSettings
-from runtime.network.backends import open_backend
 from runtime.rest.enhance import enhanced
 from runtime.rest.opening import open_photo_network
 
@@ -32,13 +31,6 @@ def photo():
 @pytest.fixture(scope="module")
 def expected(photo_package, photo):
     return enhanced(photo, open_photo_network(photo_package, ON_CPU, 1), SETTINGS)
-
-
-@pytest.fixture(params=["tensorrt", "tensorrt-rtx"])
-def backend(request, gpu, tiny_package):
-    opened = open_backend(request.param, open_package(tiny_package))
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
