@@ -56,9 +56,8 @@ def measure(photos: int, package: str | None, tick: Tick) -> list[Run]:
 
         def of(program: str, *options: str) -> Run:
             taken = []
-            for i, source in enumerate((few, all_photos)):
-                output = Path(folder, f"{program} {i}")
-                output.mkdir()
+            for source in (few, all_photos):
+                output = Path(tempfile.mkdtemp(dir=folder))
                 taken.append(_seconds(program, str(source), "-o", str(output), *options, *model))
                 tick()
             files = sum(path.suffix in _SUFFIXES for path in output.iterdir())
