@@ -25,6 +25,7 @@ from runtime.network.monochrome import Toning
 from runtime.network.schedule import kappa
 from runtime.network.view import View, published_view, view_of
 from runtime.pixels import Crop, Map, Pixels
+from runtime.rest.clean_faces import Cleaning
 from runtime.settings.settings import RestoreSettings
 
 
@@ -66,6 +67,8 @@ class SeenFace:
     filled: Map | None
     """S×S: where holes were filled; None if that was not requested."""
     view: View
+    shows_no_blocks: bool
+    """Whether JPEG blocks were taken away before the network saw the face, and nothing else had to be."""
 
     @cached_property
     def above(self) -> Above | None:
@@ -87,11 +90,10 @@ class SeenFace:
 
     def in_own_tone(self, made: Crop) -> Crop:
         """Return the network's output in the photo's own tone; in grey if the face is monochrome."""
-        gain, own = self.view.tone.gain, self.view.restored(made)
-        if self._cover is None:
-            return trusted(self.photo, self.aligned, own, gain)
-        own = own + self._cover[..., None] * (self.aligned.crop - own)  # a cover keeps its pixels
-        return trusted(*self._measured, own, gain, self.aligned.crop)
+        gain, own, begun = self.view.tone.gain, self.view.restored(made), self.view.begun
+        if self._cover is not None:
+            own = own + self._cover[..., None] * (self.aligned.crop - own)  # a cover keeps its pixels
+        return trusted(*self._measured, own, gain, begun, free_of_blocks=self.shows_no_blocks)
 
     def grain(self, upscale: int) -> Bands:
         """Return the photo's grain in each wavelet band and channel, enlarged by a factor."""
@@ -119,21 +121,32 @@ def see(
     photo: Pixels,
     settings: RestoreSettings,
     mended: tuple[AlignedFace, Patch | None] | None,
+    cleaning: Cleaning | None,
 ) -> SeenFace:
     """Return a face as the network should see it.
 
-    photo   the photo with its monochrome faces in grey
-    mended  the result of `mended_face`, if scratches are softened
+    photo     the photo with its monochrome faces in grey
+    mended    the result of `mended_face`, if scratches are softened
+    cleaning  what frees the crop of noise and JPEG damage; None for nothing
     """
     aligned, patch = mended or (cut.own, None)
     hole = cut.missing if settings.fill_missing else None
     if hole:
         aligned = replace(aligned, crop=fill_missing(aligned.crop, hole))
-    view = view_of(aligned, settings, grey=cut.toning is not None)
+    cleaned = np.clip(aligned.crop + cleaning.change, 0, 1) if cleaning else None
+    view = view_of(aligned, settings, grey=cut.toning is not None, cleaned=cleaned)
     if cut.toning and view.published and not patch:  # the published pass sees a toned face in its colours
         crop = cut.aligned.crop
         view = published_view(fill_missing(crop, hole) if hole else crop, cut.toning)
-    return SeenFace(cut, photo, aligned, patch, hole.fillable if hole else None, view)
+    return SeenFace(
+        cut,
+        photo,
+        aligned,
+        patch,
+        hole.fillable if hole else None,
+        view,
+        bool(cleaning and cleaning.is_whole),
+    )
 
 
 @dataclass(frozen=True, eq=False)

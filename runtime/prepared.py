@@ -38,7 +38,9 @@ from runtime.network.monochrome import all_in_grey, colour, find_tonings, in_gre
 from runtime.network.schedule import pass_schedule, progress
 from runtime.photo.array_check import check_pixels
 from runtime.pixels import Crop, Map, Pixels, eight_bit
+from runtime.rest.clean_faces import Cleaning, cleaned, damage_of
 from runtime.rest.enhance import enhanced, restores_rest
+from runtime.rest.explained import Explained
 from runtime.rest.matching import match_noise
 from runtime.rest.network import PhotoNetwork
 from runtime.rest.scratches import without_scratches
@@ -103,6 +105,8 @@ class PreparedPhoto:
         self._cuts: dict[tuple[Template, int], CutFace] = {}
         self._greys: dict[tuple[Template, tuple[int, ...]], Pixels] = {}
         self._mended: dict[Hashable, tuple[AlignedFace, Patch | None]] = {}
+        self._cleanings: dict[Hashable, Cleaning | None] = {}
+        self._damage: Explained | None = None
         self._seen: dict[Hashable, SeenFace] = {}
         self._answers: dict[Hashable, LoopResult] = {}
         self._restored: dict[Hashable, tuple[SeenFace, Crop, Crop]] = {}
@@ -244,7 +248,31 @@ class PreparedPhoto:
         if scratched:
             with clock.stage("scratches", len(scratched)):
                 mended = _kept(self._mended, scratched, lambda i: mended_face(photo, cuts[i].own))
-        return _kept(self._seen, keys, lambda i: see(cuts[i], photo, wanted[i], mended.get(i)))
+        cleanings = self._cleaned(photo, (template, toned), cuts, wanted, clock)
+        return _kept(
+            self._seen, keys, lambda i: see(cuts[i], photo, wanted[i], mended.get(i), cleanings.get(i))
+        )
+
+    def _cleaned(
+        self,
+        photo: Pixels,
+        key: Hashable,
+        cuts: Mapping[int, CutFace],
+        wanted: RunOptions,
+        clock: StageClock,
+    ) -> dict[int, Cleaning]:
+        """Return what frees the crops of noise and JPEG damage, if the network may begin with such crops."""
+        if self._networks.package.manifest.loop_kind != "renewed":
+            return {}
+        begun = [i for i, own in wanted.items() if own.latent_step_decay < 1]
+        new = [i for i in begun if (key, i) not in self._cleanings]
+        if new:
+            with clock.stage("clean", len(new)):
+                self._damage = self._damage or damage_of(self._photo, [cuts[i].aligned for i in new])
+                faces = {i: cuts[i].own for i in new}
+                changes = cleaned(photo, faces, self._networks.photo, self._damage)
+                self._cleanings |= {(key, i): changes.get(i) for i in new}
+        return {i: change for i in begun if (change := self._cleanings[key, i]) is not None}
 
     def _in_grey(self, cuts: Mapping[int, CutFace], template: Template) -> tuple[Pixels, tuple[int, ...]]:
         """Return the photo with its monochrome faces in grey, and the indices of those that were not."""

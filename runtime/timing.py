@@ -14,6 +14,7 @@ Stage: TypeAlias = Literal[
     "tone",
     "regions",
     "scratches",
+    "clean",
     "network",
     "photo",
     "paste",

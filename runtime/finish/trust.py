@@ -87,6 +87,8 @@ def trusted(
     restored: Picture,
     gain: NDArray[np.floating] | float = 1.0,
     seen: Picture | None = None,
+    *,
+    free_of_blocks: bool = False,
 ) -> Picture:
     """Return the network's output with everything it removed that was not damage restored: S×S×3.
 
@@ -94,14 +96,17 @@ def trusted(
     aligned   a face of that photo
     restored  S×S×3 in [0, 1], the network's output for its crop
     gain      factors that bring the photo's channels to studio light, 3
-    seen      the crop that the network saw, if parts of the aligned face are black so as not to be measured
+    seen      the crop that the network saw, if it is another: parts of the aligned face may be black, so as
+              not to be measured
+    free_of_blocks  whether that crop has been freed of JPEG blocks
     """
     crop = aligned.crop if seen is None else seen
     own = around_middle(photo, aligned)
     if not own.size:
         return restored
     to_studio = np.asarray(np.broadcast_to(gain, 3), np.float32)
-    share = sharpness(crop * to_studio, restored * to_studio) * (1 - blocks(own * to_studio))
+    share = sharpness(crop * to_studio, restored * to_studio)
+    share *= 1 if free_of_blocks else 1 - blocks(own * to_studio)
     if share == 0:
         return restored
     noise = damage(own, aligned, to_studio) * to_studio

@@ -16,6 +16,8 @@ class View:
     shown: Crop
     crop: Crop
     """The face before its conversion to standard tone."""
+    begun: Crop
+    """The same, freed of noise and JPEG damage if that was requested."""
     tone: Tone
     toning: Toning | None
     """Converts the network's colours to greys; None for a face in colour."""
@@ -28,18 +30,20 @@ class View:
         return self.toning.grey(own) if self.toning else own
 
 
-def view_of(face: AlignedFace, settings: RestoreSettings, *, grey: bool) -> View:
+def view_of(face: AlignedFace, settings: RestoreSettings, *, grey: bool, cleaned: Crop | None = None) -> View:
     """Return the network's input for a face: in standard tone, but unchanged for the published pass.
 
-    grey  whether the crop is grey because the face is monochrome
+    grey     whether the crop is grey because the face is monochrome
+    cleaned  the crop freed of noise and JPEG damage, with which the network is to begin
     """
     toning = GREY if grey else None
     if settings.latent_step_decay == 1:
-        return View(face.crop, face.crop, UNCHANGED, toning, published=True)
+        return View(face.crop, face.crop, face.crop, UNCHANGED, toning, published=True)
     tone = tone_of(face, grey=grey)
-    return View(tone.standard(face.crop), face.crop, tone, toning, published=False)
+    begun = face.crop if cleaned is None else cleaned
+    return View(tone.standard(begun), face.crop, begun, tone, toning, published=False)
 
 
 def published_view(crop: Crop, toning: Toning) -> View:
     """Return the published pass's input for a toned face: the crop in its colours."""
-    return View(crop, crop, UNCHANGED, toning, published=True)
+    return View(crop, crop, crop, UNCHANGED, toning, published=True)

@@ -38,6 +38,11 @@ FACTOR = 1.25
 """How far a change may exceed the measured damage, since both are estimates."""
 SLIGHT = 0.4 / 255
 """A change of this much is never seen."""
+SLIGHT_NOISE = 1.5 / 255
+"""σ of noise up to which JPEG hides it."""
+SEEN = 4 / 255
+"""σ of noise below which a photo counts as clean; in the brightness with the least, which texture disturbs
+least."""
 WINDOW = 17
 """Edge of the square over which a change is measured, in pixels."""
 
@@ -58,6 +63,21 @@ class Explained:
     """σ of its noise by brightness, SHADES values from black to white."""
     jpeg: float
     """RMS of the error of its JPEG compression; 0 if it shows none."""
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether it is more than a clean photo's own grain."""
+        return self.jpeg > 0 or bool(self.noise.min() >= SEEN)
+
+    @property
+    def is_of_jpeg_alone(self) -> bool:
+        """Whether it is JPEG's, of a photo without noise: noise that was compressed cannot be taken away
+        whole."""
+        return self.jpeg > 0 and bool(self.noise.min() < SLIGHT_NOISE)
+
+    def reduced(self, factor: float) -> "Explained":
+        """Return what is left of the damage where the photo is reduced by a factor, 1 or more."""
+        return self if factor == 1 else Explained(self.noise / np.float32(factor), self.jpeg / factor)
 
     def limit(self, own: Picture, change: Picture) -> Picture:
         """Reduce a change, H×W×3, in place where it is larger than the damage explains; return it.
@@ -82,7 +102,11 @@ def _around(picture: Picture) -> Map:
 
 def explained(photo: Pixels) -> Explained:
     """Measure the damage of a photo, H×W×3 uint8 or uint16, in squares all over it."""
-    squares = list(squares_of(photo))
+    return explained_by(list(squares_of(photo)))
+
+
+def explained_by(squares: list[Picture]) -> Explained:
+    """Measure the damage of a photo in squares of it, each beginning at a block of JPEG."""
     return Explained(_noise(squares), _jpeg(squares))
 
 
