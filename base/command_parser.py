@@ -44,6 +44,15 @@ class CommandParser(argparse.ArgumentParser):
         near = nearest(name, [each for each in self._option_string_actions if each.startswith("--")])
         return f"unknown option {_cut(name)}" + (f": did you mean {near}?" if near else "")
 
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """Refuse `-`, since no command reads standard input or writes files to standard output."""
+        if arg_string == "-" and action.nargs != argparse.PARSER:
+            name = action.option_strings[-1] if action.option_strings else action.metavar or action.dest
+            raise argparse.ArgumentError(
+                None, f"{name} is -: give a name; standard input and output cannot be used"
+            )
+        return super()._get_value(action, arg_string)
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             name = "/".join(action.option_strings) or action.metavar or action.dest

@@ -30,6 +30,7 @@ def parser() -> CommandParser:
         (["paint", "w", "--color", "red"], "option --color: did you mean --colour?; see try paint --help"),
         (["paint", "w", "--xyzzy=3"], "unknown option --xyzzy; see try paint --help"),
         (["paint", "w", "x"], "unexpected argument x; see try paint --help"),
+        (["paint", "-"], "WALL is -: give a name; standard input and output cannot be used; see try paint"),
         (["paint"], "the following arguments are required: WALL; see try paint --help"),
         (["paint", "w", "--colour", "bleu"], "--colour is 'bleu': did you mean blue?; see"),
         (["paint", "w", "--colour", "q"], "--colour is 'q': there are red, blue; see"),
