@@ -78,6 +78,8 @@ class Setting:
     """Names on the command line in place of its own; one without dashes makes it a positional argument."""
     more: Mapping[str, Any] = field(default_factory=dict)
     """What `add_argument` takes besides, such as `nargs`."""
+    step: Any = None
+    """The finishing step that a switch turns on, see `runtime/finish/steps.py`."""
     why: str = ""
     """Why the range is limited; added to the error message."""
     parse: Callable[[str], Any] | None = None

@@ -17,7 +17,6 @@ from runtime.finish.hand_back import HandBack
 from runtime.finish.noise import black_where, face_noise
 from runtime.finish.patch import Patch
 from runtime.finish.rounding import Level, rounding_of
-from runtime.finish.steps import steps_of
 from runtime.finish.trust import trusted
 from runtime.network.implausible_colours import colours_are_far
 from runtime.network.loop import LoopResult
@@ -204,8 +203,7 @@ class FaceWork:
         )
         if self.covered:
             left = left_alone(left, self.covered.area)
-        steps = steps_of(settings)
-        finish = steps or settings.grain or settings.multiscale_blend or settings.strength < 1
+        finish = settings.steps or settings.grain or settings.multiscale_blend or settings.strength < 1
         if not (left.any() or seen.above or seen.filled is not None or finish or share is not None):
             return None
         return HandBack(
@@ -216,7 +214,7 @@ class FaceWork:
             filled=seen.filled,
             gain=seen.view.tone.gain,
             offset=seen.view.tone.offset,
-            steps=steps,
+            steps=settings.steps,
             multiscale=settings.multiscale_blend,
             above=_noise_above(seen.above, settings) if seen.above else None,
             strength=settings.strength,

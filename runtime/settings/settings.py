@@ -1,8 +1,8 @@
 """The settings of a restoration, validated once, when they are created.
 
 Each setting is declared here and nowhere else: its field states its scope, its effect and its allowed
-values. The command line's options, the keys of config files, the rules for single faces, error
-messages, `docs/options.md` and forms follow from it.
+values, and the switch of a finishing step names the step. The command line's options, the keys of config
+files, the rules for single faces, error messages, `docs/options.md` and forms follow from it.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,9 @@ from typing import Literal
 from base.setting import Range, Scope, Setting, declared, setting
 from engines.package import Template
 from runtime.faces.regions import WEIGHT_NAMES, WEIGHT_RANGE, check_weights, parse_weights
+from runtime.finish.fringes import fringe_margin, without_fringes
+from runtime.finish.ringing import ringing_margin, without_ringing
+from runtime.finish.steps import Step
 from runtime.settings.face_rules import FaceChoice, check_face, parse_faces
 
 Upscale = Literal[1, 2, 4]
@@ -90,11 +93,17 @@ class RestoreSettings:
     soften_scratches: bool = setting(
         False, "face", "Fill long, thin scratches across faces softly from both sides."
     )
-    desaturate_fringes: bool = setting(
-        False, "face", "Take most of the colour out of purple fringes beside strong edges."
-    )
     clamp_ringing: bool = setting(
-        False, "face", "Allow no restored pixel to be brighter or darker than the photo is nearby."
+        False,
+        "face",
+        "Allow no restored pixel to be brighter or darker than the photo is nearby.",
+        step=Step(ringing_margin, without_ringing),
+    )
+    desaturate_fringes: bool = setting(
+        False,
+        "face",
+        "Take most of the colour out of purple fringes beside strong edges.",
+        step=Step(fringe_margin, without_fringes),
     )
     multiscale_blend: bool = setting(
         False,
@@ -150,6 +159,11 @@ class RestoreSettings:
     def __post_init__(self) -> None:
         for name, each in SETTINGS.items():
             each.check(getattr(self, name))
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Return the finishing steps that are switched on, in the order in which they are taken."""
+        return tuple(each.step for name, each in SETTINGS.items() if each.step and getattr(self, name))
 
 
 SETTINGS: Mapping[str, Setting] = declared(RestoreSettings)

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 import runtime.finish.paste
 from runtime.faces.align import TEMPLATES, align, scaled
 from runtime.faces.face import Face
+from runtime.finish.fringes import without_fringes
 from runtime.finish.hand_back import HandBack
 from runtime.finish.noise import face_noise
 from runtime.finish.paste import face_rectangle, paste_all, warp_to_photo
-from runtime.finish.steps import STEPS, Step, steps_of
+from runtime.finish.ringing import without_ringing
+from runtime.finish.steps import Step
 from runtime.settings.presets import preset
 
 SIZE = 64
@@ -241,6 +243,7 @@ def test_the_photos_detail_returns_where_the_network_is_too_coarse_for_it():
     assert half < 0.6 * lost
 
 
+STEPS = preset("low-light").steps
 REPAIRS = {"steps": STEPS, "multiscale": True, "grain": (0.03, 0.02, 0.01)}
 
 
@@ -270,7 +273,7 @@ def test_repairs_do_not_depend_on_the_cells(monkeypatch):
     assert np.abs(pasted[0] - pasted[1]).max() <= 1
 
 
-def test_steps_are_taken_in_the_order_of_their_rows_with_the_margin_they_ask_for():
+def test_steps_are_taken_in_order_with_the_margin_they_ask_for():
     photo = noisy_astronaut()
     aligned = align(photo, face_at(200, 200, 2.0), SIZE)
     seen = []
@@ -284,7 +287,7 @@ def test_steps_are_taken_in_the_order_of_their_rows_with_the_margin_they_ask_for
 
         return step
 
-    rows = (Step("", lambda face: 5, finish("first")), Step("", lambda face: 9, finish("second")))
+    rows = (Step(lambda face: 5, finish("first")), Step(lambda face: 9, finish("second")))
     after = photo.copy()
     paste_all(after, [(aligned, plain(0.25))], [HandBack(kappa_of(0), 0, steps=rows)])
     assert {(name, y, x) for name, y, x in seen if min(y, x) > 0} >= {("first", 5, 5), ("second", 9, 9)}
@@ -295,9 +298,9 @@ def test_steps_are_taken_in_the_order_of_their_rows_with_the_margin_they_ask_for
 
 
 def test_the_settings_switch_steps_on():
-    assert steps_of(preset("standard")) == ()
-    assert steps_of(preset("low-light")) == STEPS
-    assert [step.setting for step in steps_of(preset("classic", clamp_ringing=True))] == ["clamp_ringing"]
+    assert preset("standard").steps == ()
+    assert [step.finish for step in STEPS] == [without_ringing, without_fringes]
+    assert preset("classic", clamp_ringing=True).steps == STEPS[:1]
 
 
 def test_faces_are_pasted_into_another_canvas_with_what_the_photo_hands_back():
