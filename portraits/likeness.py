@@ -19,6 +19,7 @@ from portraits.damage import Portrait
 from runtime.faces.align import TEMPLATES
 from runtime.faces.regions import region_masks
 from runtime.finish.paste import FEATHER
+from runtime.pixels import LUMA
 
 Plane: TypeAlias = NDArray[np.float64]
 """H×W, brightness in 8-bit levels."""
@@ -87,7 +88,7 @@ def measure(picture: Portrait, truth: Portrait, where: Ground) -> dict[str, floa
 
 def brightness(picture: Portrait) -> Plane:
     """Return the luma of ITU-R BT.601."""
-    return np.asarray(picture @ np.array([0.299, 0.587, 0.114]), np.float64)
+    return np.asarray(picture @ LUMA, np.float64)
 
 
 def psnr(a: Portrait, b: Portrait, weights: Weights | None = None) -> float:

@@ -27,6 +27,9 @@ Matrix: TypeAlias = NDArray[np.float64]
 Rectangle: TypeAlias = tuple[int, int, int, int]
 """x0, y0, x1, y1 in whole pixels; x1 and y1 lie just outside."""
 
+LUMA: NDArray[np.float64] = np.array([0.299, 0.587, 0.114])
+"""Weights of R, G and B in brightness, from ITU-R BT.601."""
+
 
 def as_float(pixels: NDArray[np.integer]) -> NDArray[np.float32]:
     """Return pixels, uint8 or uint16, in [0, 1]."""

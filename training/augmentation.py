@@ -14,8 +14,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from base.errors import SettingsError
+from runtime.pixels import LUMA
 from training.damage.blurring import Picture
-from training.damage.tones import LUMA
 
 BENDS = 5
 """Points per side that a bend moves; it is smooth between them."""

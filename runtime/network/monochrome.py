@@ -19,8 +19,7 @@ from runtime.faces.align import AlignedFace, surroundings
 from runtime.faces.regions import crop_landmarks, region_masks
 from runtime.finish.paste import face_rectangle
 from runtime.finish.scratches import CONTRAST, fine_lines
-from runtime.network.tone import LUMA
-from runtime.pixels import Pixels, Rectangle, as_float, smoothstep
+from runtime.pixels import LUMA, Pixels, Rectangle, as_float, smoothstep
 
 Colours = NDArray[np.float32]
 """…×3, RGB in [0, 1]."""

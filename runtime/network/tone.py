@@ -14,13 +14,10 @@ from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace
 from runtime.faces.regions import crop_landmarks, region_masks
-from runtime.pixels import Crop, ramp
+from runtime.pixels import LUMA, Crop, ramp
 
 Channels = NDArray[np.float64]
 """One number per colour channel, in [0, 1]."""
-
-LUMA = np.array([0.299, 0.587, 0.114])
-"""ITU-R BT.601."""
 
 # The median portrait, from 500 aligned official photographs of members of the US Congress: the median of the
 # faces' medians, and of the ranges between the 2nd and the 98th percentile of each head.

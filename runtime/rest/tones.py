@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.faces.face import Face
-from runtime.pixels import Pixels, as_float
+from runtime.pixels import LUMA, Pixels, as_float
 
 SAMPLES = 512
 """The photo is measured at no more than about this many rows and columns."""
@@ -28,7 +28,7 @@ CAST = 0.12
 """How far the darkest and brightest pixels of one channel may lie from grey for that to be a cast."""
 LEAST = 0.01
 """A smaller change is none."""
-WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
+WEIGHTS = LUMA.astype(np.float32)
 
 Curves = NDArray[Any]
 """N×3: the new value of each level in each channel."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.faces.covered import INPUT, WINDOW
-from runtime.pixels import Picture
+from runtime.pixels import LUMA, Picture
 from training.covered.textures import Random
 from training.covered.things import COVERS, HARMLESS, Scene
 
@@ -102,7 +102,7 @@ def damaged(picture: Picture, random: Random, *, gentle: bool) -> Picture:
 
 def _in_light(picture: Picture, random: Random) -> Picture:
     if random.random() < 0.3:
-        grey = picture @ np.array([0.299, 0.587, 0.114], np.float32)
+        grey = picture @ LUMA.astype(np.float32)
         picture = grey[..., None] * (1 if random.random() < 0.5 else random.uniform(0.7, 1.1, 3))
     gain = np.exp(random.normal(0, 0.3)) * (
         np.exp(random.normal(0, 0.5, 3)) if random.random() < 0.4 else np.ones(3)
@@ -116,7 +116,7 @@ def _in_light(picture: Picture, random: Random) -> Picture:
 
 def _old(picture: Picture, random: Random, least: float) -> Picture:
     """Return an old print: grey, hard in contrast, soft, as small as faces in a group."""
-    grey = np.repeat((picture @ np.array([0.299, 0.587, 0.114], np.float32))[..., None], 3, axis=2)
+    grey = np.repeat(np.asarray(picture @ LUMA, np.float32)[..., None], 3, axis=2)
     hard = np.clip((grey - random.uniform(0, 0.3)) * random.uniform(1.2, 2.5), 0, 1)
     return _enlarged(cv2.GaussianBlur(hard, (0, 0), random.uniform(0.5, 2)), random, least)
 

@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.pixels import LUMA
 from training.damage.blurring import Picture
 
 Colours: TypeAlias = Literal["as they are", "grey", "sepia"]
-LUMA = (0.299, 0.587, 0.114)
 SEPIA = ((0.393, 0.769, 0.189), (0.349, 0.686, 0.168), (0.272, 0.534, 0.131))
 """The sepia of photo programs since Microsoft's ColorMatrix samples: rows give R, G, B."""
 GAMMA = 2.2
@@ -42,7 +42,7 @@ def toned(picture: Picture, tone: Tone) -> Picture:
 def _matrix(tone: Tone) -> NDArray[np.float32]:
     if tone.colours == "as they are":
         return np.eye(3, dtype=np.float32)
-    grey = np.tile(np.array(LUMA, np.float32), (3, 1))
+    grey = np.tile(LUMA.astype(np.float32), (3, 1))
     if tone.colours == "grey":
         return grey
     return np.asarray(grey + tone.strength * (np.array(SEPIA, np.float32) @ grey - grey), np.float32)
