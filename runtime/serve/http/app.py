@@ -14,7 +14,7 @@ from runtime.serve.http.box import BOX, first_page, health, page_file
 from runtime.serve.http.guard import Guard, refuse
 from runtime.serve.http.kiosk import Kiosk
 from runtime.serve.http.openapi import api_page, openapi_json
-from runtime.serve.http.phones import INVITING, PHONES, phone_page, take_page
+from runtime.serve.http.phones import INVITING, PHONES, phone_page
 from runtime.serve.http.prints import PRINTS
 from runtime.serve.http.routes import Api
 from runtime.serve.http.visits import VISITS
@@ -46,7 +46,7 @@ def _page_routes() -> list[Route]:
     return [
         Route("/page/{name:path}", page_file),
         Route("/p/{token}", phone_page),
-        Route("/t/{token}", take_page),
+        Route("/t/{token}", phone_page),
     ]
 
 

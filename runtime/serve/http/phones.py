@@ -14,7 +14,7 @@ from runtime.serve.http.routes import Api, size_of
 from runtime.serve.http.uploads import receive
 from runtime.serve.pictures import jpeg_of_file
 from runtime.serve.qr import qr_svg
-from runtime.serve.visit import Take
+from runtime.serve.visits.visit import Take
 from runtime.serve.wire import Link, LinkAbout, PhoneAbout, PhoneDone, TakeAbout
 
 
@@ -55,13 +55,8 @@ def _qr(link: LinkAbout | None) -> Response:
 
 
 async def phone_page(request: Request) -> Response:
-    """Return the upload page."""
+    """Return the page to upload a photo, or to take a result home."""
     return page_response(_asked(request), "phone.html")
-
-
-async def take_page(request: Request) -> Response:
-    """Return the page to take a result home."""
-    return page_response(_asked(request), "take-home.html")
 
 
 async def phone_status(request: Request) -> Response:
