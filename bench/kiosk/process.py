@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from base.errors import GpenEdgeError
-from runtime.serve.tokens import digest
+from runtime.serve.visits.tokens import digest
 
 LONGEST = 300.0
 """Seconds after which a measurement is given up."""

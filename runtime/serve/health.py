@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from runtime.serve.desk import Desk
+from runtime.serve.visits.desk import Desk
 from runtime.serve.wire import Health
 
 STUCK = 180.0
@@ -22,12 +22,12 @@ class HealthCheck:
 
     def __call__(self) -> Health:
         """Return the present health."""
-        desk, since = self.desk, self.desk.working_since
+        desk, since = self.desk, self.desk.work.working_since
         state, message = "ok", ""
-        if desk.broken:
-            state, message = "failed", f"nothing can be restored any more: {desk.broken}"
-        elif not desk.line.is_alive:
+        if desk.work.broken:
+            state, message = "failed", f"nothing can be restored any more: {desk.work.broken}"
+        elif not desk.work.line.is_alive:
             state, message = "failed", "nothing is restored any more: the queue has stopped"
         elif since is not None and self.clock() - since > STUCK:
             state, message = "stuck", f"one photo has taken more than {STUCK:g} seconds"
-        return Health(state, len(desk.line), desk.visits, self.backend(), message)  # type: ignore[arg-type]
+        return Health(state, len(desk.work.line), desk.visits, self.backend(), message)  # type: ignore[arg-type]

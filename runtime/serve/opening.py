@@ -11,7 +11,6 @@ from runtime.commands.options import RunOptions, open_restorer
 from runtime.hotfolder.log import Log
 from runtime.restorer import Restorer
 from runtime.serve.clock import Clocks, this_boot
-from runtime.serve.desk import Desk
 from runtime.serve.ending import Ending
 from runtime.serve.errors import ServeError
 from runtime.serve.health import HealthCheck
@@ -22,9 +21,10 @@ from runtime.serve.media import Media
 from runtime.serve.printing.cups_queue import CupsQueue
 from runtime.serve.printing.printer import Printer
 from runtime.serve.shared_restorer import SharedRestorer
-from runtime.serve.store import Store
-from runtime.serve.studio import Studio
-from runtime.serve.visit_folder import VisitFolder, holding_folder
+from runtime.serve.visits.desk import Desk
+from runtime.serve.visits.store import Store
+from runtime.serve.visits.studio import Studio
+from runtime.serve.visits.visit_folder import VisitFolder, holding_folder
 from runtime.settings.resolved import resolve_settings
 
 
@@ -76,7 +76,7 @@ def opened_kiosk(
             desk.recover()
             with ending.interrupting() if ending else nullcontext():
                 shared.warm()
-            desk.line.start()
+            desk.work.line.start()
             with _printing(config.printing, desk, log) as printer, watching(config, wanted, shared, log):
                 health = HealthCheck(desk, lambda: backend)
                 yield Kiosk(config, desk, health, media, printer, log, hosts=hosts, password=password)

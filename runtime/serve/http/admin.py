@@ -92,7 +92,7 @@ def _password_in(header: str) -> bytes | None:
 
 
 def _page(kiosk: Kiosk) -> str:
-    health, counts = kiosk.health(), kiosk.desk.counts
+    health, counts = kiosk.health(), kiosk.desk.work.counts
     rows = {
         "State": f"{health.state} {health.message}",
         "Networks": health.backend,

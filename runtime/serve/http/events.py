@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import msgspec
 
-from runtime.serve.desk import Desk
-from runtime.serve.visit import Visit
+from runtime.serve.visits.desk import Desk
+from runtime.serve.visits.visit import Visit
 
 ALIVE = 10.0
 """Seconds after which a comment shows that the connection is alive."""

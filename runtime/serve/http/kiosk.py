@@ -6,14 +6,14 @@ from typing import cast
 from starlette.requests import Request
 
 from runtime.hotfolder.log import Log
-from runtime.serve.desk import Desk
 from runtime.serve.health import HealthCheck
 from runtime.serve.http.limits import Limits
 from runtime.serve.http.page_files import PageFiles
 from runtime.serve.kiosk_config import KioskConfig
 from runtime.serve.media import Media
 from runtime.serve.printing.printer import Printer
-from runtime.serve.visit import Visit
+from runtime.serve.visits.desk import Desk
+from runtime.serve.visits.visit import Visit
 
 
 @dataclass(frozen=True)

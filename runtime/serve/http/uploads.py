@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from base.files import for_its_owner
 from base.text import cause_of
 from runtime.serve.errors import KioskError
-from runtime.serve.visit import Visit
+from runtime.serve.visits.visit import Visit
 
 SILENCE = 20.0
 """Seconds without a byte after which an upload is given up."""

@@ -21,13 +21,13 @@ from base.files import for_its_owner
 from base.text import cause_of
 from runtime.hotfolder.log import Log
 from runtime.serve.clock import seconds_since_boot
-from runtime.serve.desk import Desk
 from runtime.serve.errors import KioskError
 from runtime.serve.kiosk_config import Paper, Printing
 from runtime.serve.printing.cups_queue import SENTENCES, QueueState
 from runtime.serve.printing.paper import encoded, on_paper
-from runtime.serve.tokens import new_token
-from runtime.serve.visit import Visit
+from runtime.serve.visits.desk import Desk
+from runtime.serve.visits.tokens import new_token
+from runtime.serve.visits.visit import Visit
 from runtime.serve.wire import PrintAbout, PrinterAbout, PrintState
 
 _LOOK = 1.0

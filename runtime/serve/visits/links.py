@@ -10,10 +10,10 @@ import msgspec
 from runtime.serve.clock import Clocks
 from runtime.serve.errors import KioskError, disk_error
 from runtime.serve.kiosk_config import KioskConfig
-from runtime.serve.store import Store, TakeRow
-from runtime.serve.tokens import digest, new_token
-from runtime.serve.visit import Phone, Take, Visit
-from runtime.serve.visit_folder import VisitFolder
+from runtime.serve.visits.store import Store, TakeRow
+from runtime.serve.visits.tokens import digest, new_token
+from runtime.serve.visits.visit import Phone, Take, Visit
+from runtime.serve.visits.visit_folder import VisitFolder
 from runtime.serve.wire import LinkAbout, ResultAbout
 
 

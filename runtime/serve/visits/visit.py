@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from runtime.serve.errors import KioskError
-from runtime.serve.studio import Found
+from runtime.serve.visits.studio import Found
 from runtime.serve.wire import Choice, ErrorAbout, PrintAbout, ResultAbout, VisitState
 
 

@@ -20,16 +20,17 @@ import pytest
 from runtime.commands.options import RunOptions
 from runtime.hotfolder.log import Log
 from runtime.serve.clock import Clocks, End
-from runtime.serve.desk import MOST_ATTEMPTS, Desk
 from runtime.serve.ending import Ending
 from runtime.serve.errors import KioskError, ServeError
-from runtime.serve.line import Job, Line
 from runtime.serve.opening import opened_kiosk
-from runtime.serve.store import Store, VisitRow
-from runtime.serve.studio import Found, Made
-from runtime.serve.tokens import digest, new_token
-from runtime.serve.visit import Take, Visit
-from runtime.serve.visit_folder import VisitFolder, holding_folder
+from runtime.serve.visits.desk import Desk
+from runtime.serve.visits.line import Job, Line
+from runtime.serve.visits.records import MOST_ATTEMPTS
+from runtime.serve.visits.store import Store, VisitRow
+from runtime.serve.visits.studio import Found, Made
+from runtime.serve.visits.tokens import digest, new_token
+from runtime.serve.visits.visit import Take, Visit
+from runtime.serve.visits.visit_folder import VisitFolder, holding_folder
 from runtime.serve.wire import Choice, FaceWarnings
 from tests.runtime.serve.conftest import LONGEST, Customer, config, plain_jpeg, serving
 
@@ -111,7 +112,7 @@ class Box:
             Clocks(lambda: times.now, lambda: times.wall, times.boot),
         )
         self.desk.recover()
-        self.desk.line.start()
+        self.desk.work.line.start()
 
     def bring(self, token: str) -> None:
         visit = self.desk.visit(token)
@@ -216,13 +217,13 @@ def test_a_result_that_is_written_after_the_end_is_deleted_too(box: Box) -> None
     box.studio.is_working.clear()
     box.desk.choose(visit, Choice("standard"))
     box.studio.is_working.wait(20)
-    before = box.desk.counts["results made"]
+    before = box.desk.work.counts["results made"]
     box.desk.end(visit)
     (box.folder / "visits" / visit.id).mkdir()  # the work has begun to write
     box.studio.may_go_on.set()
-    box.wait(lambda: box.desk.working_since is None)
+    box.wait(lambda: box.desk.work.working_since is None)
     box.wait(lambda: box.files == [])
-    assert box.desk.counts["results made"] == before
+    assert box.desk.work.counts["results made"] == before
 
 
 def test_what_is_taken_home_outlasts_the_visit_and_then_goes(box: Box, times: Times) -> None:
@@ -411,7 +412,7 @@ def test_a_full_disk_stops_neither_the_work_nor_the_deletion(box: Box, times: Ti
     times.pass_by(10 * MINUTE)
     box.desk.tick()
     assert box.files == []
-    assert box.desk.line.is_alive
+    assert box.desk.work.line.is_alive
     box.store._database.execute("PRAGMA query_only = OFF")
     box.desk.tick()
     assert box.store.visits() == []

@@ -1,0 +1,239 @@
+"""The workbench: prepares photos, makes results and draws previews, one after another in the line's thread.
+
+Work is done once more if the networks or the memory failed. What is finished for a visit that has ended in
+the meantime is deleted.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+import msgspec
+
+from base.errors import PhotoError
+from base.text import cause_of
+from runtime.commands.failure_cause import cause_behind
+from runtime.hotfolder.log import Log
+from runtime.serve.errors import Code, KioskError
+from runtime.serve.visits.line import Job, Line
+from runtime.serve.visits.records import Records
+from runtime.serve.visits.studio import Studio
+from runtime.serve.visits.visit import Visit
+from runtime.serve.visits.visit_folder import VisitFolder
+from runtime.serve.wire import Choice, ErrorAbout, ResultAbout
+from runtime.timing import Progress, Stage
+
+Done = TypeVar("Done")
+
+
+class _GoneError(Exception):
+    """The visit has ended while its photo was worked on."""
+
+
+class Workbench:
+    """Everything that is done to photos. Its methods may be called from any thread."""
+
+    def __init__(
+        self,
+        folder: VisitFolder,
+        records: Records,
+        studio: Studio,
+        log: Log,
+        lock: threading.RLock,
+        line: Line,
+    ) -> None:
+        self.line = line
+        self.counts: Counter[str] = Counter()
+        """What has been done since the start, for the operator."""
+        self.broken = ""
+        """Why nothing can be restored any more, if so."""
+        self.working_since: float | None = None
+        """When the present job began, by `time.monotonic`."""
+        self._folder, self._records, self._studio = folder, records, studio
+        self._log, self._lock = log, lock
+
+    def prepare(self, visit: Visit, *, always: bool = False) -> None:
+        """Queue a visit's photo. Raises KioskError (`busy`).
+
+        always  even if the line is full
+        """
+        number = visit.number
+        self.line.put(Job(visit.id, lambda: self._prepare(visit, number)), always=always)
+        visit.changed()
+
+    def make(self, visit: Visit, *, always: bool = False) -> None:
+        """Queue the result that a visit has chosen; arguments and errors are those of `prepare`."""
+        choice, number = visit.choice, visit.number
+        assert choice is not None
+        self.line.put(Job(visit.id, lambda: self._make(visit, number, choice)), always=always)
+        visit.results += 1
+        visit.result = ResultAbout(visit.results, "queued", choice.preset, choice.strength, choice.leave_out)
+        visit.changed()
+
+    def preview(self, visit: Visit, choice: Choice, size: int) -> "bytes | Future[bytes]":
+        """Return a preview as JPEG: at once, or as soon as the restorer has time. Raises KioskError."""
+        if (shown := self._studio.shown(visit.id, choice, size)) is not None:
+            return shown
+        future: Future[bytes] = Future()
+        self.line.put(
+            Job(visit.id, lambda: self._preview(visit, choice, size, future), future.set_exception),
+            behind=True,
+        )
+        return future
+
+    def delete(self, visit_id: str) -> None:
+        """Delete everything of a visit."""
+        if self.working_since is None:
+            self._studio.forget(visit_id)
+        if not self._records.remove(visit_id):
+            self._log("not-deleted", "what is kept of a customer could not be deleted: trying again")
+
+    def _prepare(self, visit: Visit, number: int) -> None:
+        with self._lock:
+            if visit.is_gone or visit.number != number:
+                return
+            visit.state = "working"
+            self._begin(visit)
+        found, error = self._attempt(
+            lambda progress: self._studio.prepare(visit.id, self._folder.photo(visit.id), progress),
+            *(visit, number),
+        )
+        with self._lock:
+            if not self._finish(visit, number):
+                self._studio.forget(visit.id)
+                return
+            visit.found, visit.error = found, error
+            visit.state = "ready" if found else "failed"
+            self.broken = "" if found else self.broken
+            self.counts["photos prepared" if found else "photos refused"] += 1
+            if found and visit.choice and visit.result is None:
+                self.make(visit, always=True)
+            visit.changed()
+
+    def _make(self, visit: Visit, number: int, choice: Choice) -> None:
+        with self._lock:
+            if visit.is_gone or visit.number != number or visit.result is None:
+                return
+            visit.result = msgspec.structs.replace(visit.result, state="working")
+            self._begin(visit)
+        made, error = self._attempt(
+            lambda progress: self._studio.make(
+                visit.id,
+                self._folder.photo(visit.id),
+                choice,
+                lambda suffix: self._folder.result(visit.id, suffix),
+                progress,
+            ),
+            *(visit, number),
+        )
+        with self._lock:
+            if not self._finish(visit, number) or visit.result is None:
+                return
+            if made is None:
+                visit.result = msgspec.structs.replace(visit.result, state="failed", error=error)
+            else:
+                visit.result = msgspec.structs.replace(
+                    visit.result,
+                    state="done",
+                    width=made.width,
+                    height=made.height,
+                    suffix=made.suffix,
+                    bytes=self._folder.result(visit.id, made.suffix).stat().st_size,
+                    faces=made.faces,
+                )
+                self._records.note(visit, result=msgspec.json.encode(visit.result).decode())
+                self.counts["results made"] += 1
+            visit.changed()
+
+    def _preview(self, visit: Visit, choice: Choice, size: int, future: "Future[bytes]") -> None:
+        if visit.is_gone:
+            future.set_exception(KioskError("not-found", "this visit has ended: start again"))
+            return
+        with self._lock:
+            self.working_since = time.monotonic()
+        try:
+            shown = self._studio.shown(visit.id, choice, size)  # another request may have asked for it
+            file = self._folder.photo(visit.id)
+            future.set_result(shown or self._studio.preview(visit.id, file, choice, size))
+        except Exception as error:
+            future.set_exception(self._as_error(error))
+        finally:
+            self.working_since = None
+        if visit.is_gone:
+            self._studio.forget(visit.id)
+
+    def _begin(self, visit: Visit) -> None:
+        """Count an attempt, so that a photo that crashes the program is not tried for ever."""
+        visit.attempts += 1
+        self._records.note(visit, attempts=visit.attempts)
+        self.working_since = time.monotonic()
+        visit.changed()
+
+    def _attempt(
+        self, work: Callable[[Progress], Done], visit: Visit, number: int
+    ) -> tuple[Done | None, ErrorAbout | None]:
+        """Return what came of some work, or its error; neither if the visit has ended."""
+
+        def progress(stage: Stage, done: int, total: int) -> None:
+            with self._lock:
+                if visit.is_gone or visit.number != number:
+                    raise _GoneError
+                visit.stage, visit.done, visit.total = stage, done, total
+                visit.changed()
+
+        try:
+            return self._twice(lambda: work(progress)), None
+        except _GoneError:
+            return None, None
+        except Exception as raised:
+            error = self._as_error(raised)
+            return None, ErrorAbout(error.code, str(error))
+
+    def _finish(self, visit: Visit, number: int) -> bool:
+        """Return whether the visit still waits for this photo; if it has ended, delete what was written."""
+        visit.attempts, visit.stage, visit.done, visit.total = 0, None, 0, 0
+        self.working_since = None
+        if visit.is_gone:
+            self.delete(visit.id)
+            return False
+        self._records.note(visit, attempts=0)
+        return visit.number == number
+
+    def _twice(self, work: Callable[[], Done]) -> Done:
+        """Do some work, and once more after reopening the networks if they or the memory failed."""
+        try:
+            return work()
+        except _GoneError:
+            raise
+        except Exception as error:
+            if cause_behind(error, "restore") not in ("engine", "memory"):
+                raise
+            self._log("retry", f"the networks are opened again: {cause_of(error)}")
+            self._studio.reopen()
+            return work()
+
+    def _as_error(self, error: Exception) -> KioskError:
+        """Return an error as the page shows it, and log what is not the photo's fault."""
+        if isinstance(error, KioskError):
+            return error
+        cause = cause_behind(error, "write" if _is_of_disk(error) else "restore")
+        codes: dict[str, Code] = {"photo": "not-a-photo", "disk-full": "disk-full", "output": "disk-full"}
+        code: Code = codes.get(cause, "internal")
+        if code != "not-a-photo":
+            self._log("failed", f"a photo was not restored: {cause_of(error)}", cause=cause)
+        if cause == "engine" and not self._studio.is_well():
+            self.broken = cause_of(error)
+        if cause == "unexpected":
+            return KioskError(
+                "internal", "something went wrong with this photo: ask the staff, or try another"
+            )
+        return KioskError(code, cause_of(error))
+
+
+def _is_of_disk(error: Exception) -> bool:
+    return isinstance(error, OSError) or (
+        isinstance(error, PhotoError) and isinstance(error.__cause__, OSError)
+    )
