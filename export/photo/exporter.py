@@ -139,7 +139,7 @@ def export_photo_network(
 
 
 def _source(weights: Path, licence: str) -> Source:
-    """Return where the weights come from; what a package says of its own stays."""
+    """Return where the weights come from, as the package itself states if it is one."""
     if weights.is_file():
         return Source(sha256(weights), licence)
     return open_package(weights).manifest.source

@@ -14,7 +14,7 @@ MIDDLE = 8
 SLOPE = 0.1
 """Of the activation below zero; with none, the last layers die in training."""
 PERTURBED = 0.15
-"""How strong the random part of the first weights is."""
+"""Standard deviation of the random part of the first weights."""
 BLOCK = 2
 """Edge of the blocks of pixels that the first layer sees as one."""
 

@@ -17,7 +17,7 @@ Config = dict[str, Any]
 Kind = Literal["auto", "cpu", "gpu"]
 
 QUEUE_DELAY = 1000
-"""Microseconds that a request waits for others to be batched with: little beside the time of a face."""
+"""Microseconds that a request waits for others to share its batch: short compared with the time of a face."""
 LATEST = -1
 """The version of a model that an ensemble calls."""
 _TYPES = {"float32": "TYPE_FP32", "float16": "TYPE_FP16"}

@@ -14,7 +14,7 @@ from engines.record import EngineKey
 from engines.targets import AMPERE_PLUS
 
 DEFAULT = "default"
-"""Stands for all GPUs without a plan of their own."""
+"""The key of the plan for all GPUs without one of their own."""
 _SM = re.compile(r"\bsm_([0-9]+)([0-9])\b")
 
 

@@ -88,7 +88,7 @@ def write_repository(
 
 
 def models_of(package: Package, serving: Serving, plans: Plans | None = None) -> Iterator[Model]:
-    """Yield the models of a package: the graphs, then those that call them."""
+    """Yield the models of a package: its graphs, then the models that call them."""
     manifest = package.manifest
     if manifest.batch == 1:
         serving = replace(serving, max_batch=0)

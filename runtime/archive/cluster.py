@@ -1,4 +1,4 @@
-"""The part of an archive's run that is Ray's: workers as actors, blocks of photos, checkpoints by path."""
+"""Run an archive on Ray: workers are actors, photos are passed in blocks, and checkpoints go by path."""
 
 import logging
 import math
@@ -34,16 +34,17 @@ from runtime.archive.worker import Work, Worker
 STATUS, LISTS, CHECKPOINT = f"{OWN}/status", f"{OWN}/photos", f"{OWN}/checkpoint"
 """Folders in a sink: the rows, the photos of each run, and Ray's checkpoint."""
 SPARE = 2
-"""CPUs for Ray itself: an actor that leaves out what has a row keeps one while a run is continued, and tasks
-such as the split into blocks need another. With a single one, a continued run waits for ever."""
+"""CPUs for Ray itself. While a run continues, the actor that skips photos with a row holds one CPU, and tasks
+such as the split into blocks need another; with a single one, the run would wait for ever."""
 _STARTS = 3
-"""Attempts to start Ray here: it gives itself 30 seconds, too few on a machine that is very busy."""
+"""Attempts to start Ray on this machine. Its own limit is 30 seconds, which a very busy machine may
+exceed."""
 _ASKED = 1.0
 """Seconds between two looks at the tally."""
 _OWN_ERROR = re.compile(r"^base\.errors\.(\w+): (.+)$", re.MULTILINE)
 _ANY_ERROR = re.compile(r"^[\w.]*(Error|Exception): .+$", re.MULTILINE)
 _SAID = 300
-"""Most characters of an error of Ray's that are shown."""
+"""The most characters of a Ray error that are shown."""
 _ROOT = Path(__file__).parents[2]
 
 
@@ -126,7 +127,7 @@ def restore_all(
     """Restore photos and write their results and rows into the sink; those with a row are left out.
 
     The rows are in Parquet in the sink's folder STATUS. A photo has a row exactly if Ray's checkpoint has its
-    path: the two are committed together, and what was not when a run ended is removed by the next.
+    path: the two are committed together, and what was not committed when a run ended is removed by the next.
 
     told         called about once a second with how far this run is
     open_worker  opens what an actor works with, in the actor
@@ -172,7 +173,7 @@ def rows_of(sink: Place, columns: Sequence[str] | None = None) -> Any:
 
 
 def count_rows(sink: Place) -> int:
-    """Return the number of rows in a sink; some of the last may be taken back when the run continues."""
+    """Return the number of rows in a sink; a continued run may remove some of the last ones."""
     return int(rows_of(sink, ["path"]).num_rows) if not sink.within(STATUS).is_empty() else 0
 
 
@@ -221,7 +222,7 @@ def _write_listing(photos: Sequence[Listed], place: Place) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[DataContext]:
-    """Yield Ray Data's context, without its progress bars, and put back what the block changes."""
+    """Yield Ray Data's context, with progress bars off; restore it after the block."""
     context = DataContext.get_current()
     before = context.enable_progress_bars, context.checkpoint_config
     context.enable_progress_bars = False
@@ -273,7 +274,7 @@ def _tally(told: Told) -> Iterator[RemoteTally]:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Turn what Ray raises into an error of one line: the worker's own, where there is one."""
+    """Turn an exception of Ray's into a one-line error: the worker's own, if there is one."""
     try:
         yield
     except (GpenEdgeError, KeyboardInterrupt):
@@ -283,7 +284,8 @@ def _explained() -> Iterator[None]:
 
 
 def _own_error(error: BaseException) -> GpenEdgeError:
-    """Return the error that a worker raised, which Ray passes on only as text; else one about Ray itself."""
+    """Return the error that a worker raised, which Ray passes on only as text, or otherwise one about Ray
+    itself."""
     behind: BaseException | None = error
     while behind is not None:
         if found := _OWN_ERROR.search(str(behind)):

@@ -1,4 +1,4 @@
-"""How long an archive takes, from a sample of its photos that the same actors have restored."""
+"""Estimate how long an archive takes, from a sample of its photos that the same actors restored."""
 
 import math
 import statistics
@@ -10,7 +10,7 @@ from runtime.archive.listing import Listed
 from runtime.archive.status import Row
 
 RAY = 0.15
-"""Seconds of Ray's own work for a block of photos: its tasks, its rows in Parquet and its checkpoint
+"""Seconds that Ray itself needs for a block of photos: its tasks, its rows in Parquet and its checkpoint
 (`python -m bench archive --photos 100000 --faster 200 --restored 0`: 2.4 ms a photo on a busy machine).
 """
 
@@ -26,7 +26,7 @@ class Estimate:
     failed: int
     """Of the sample."""
     seconds: float
-    """That a photo takes its actor, on average."""
+    """Seconds that an actor needs for a photo, on average."""
     error: float
     """Standard error of `seconds`."""
     output_size: float
@@ -37,16 +37,14 @@ class Estimate:
     """Photos in a block of the run."""
 
     def duration(self, actors: int) -> float:
-        """Return the seconds that the run takes with so many actors.
-
-        Their last blocks do not end at the same time, and Ray's own work for each block is done by one
-        process.
+        """Return the seconds that the run takes with this many actors. Their last blocks end at different
+        times, and a single process does Ray's own work for each block.
         """
         restoring = turns(self.photos, self.block, actors) * self.seconds
         return self.start + max(restoring, -(-self.photos // self.block) * RAY)
 
     def lines(self, least: int, most: int) -> Iterator[str]:
-        """Yield the estimate in sentences, for the least and the most actors."""
+        """Yield the estimate in sentences, for the smallest and the largest number of actors."""
         failed = f", {self.failed} of them failed" if self.failed else ""
         yield f"{self.photos} photos, {written_size(self.size)}"
         yield (

@@ -13,7 +13,7 @@ from runtime.photo.reader import SUPPORTED_SUFFIXES
 from runtime.photo.writer import OUTPUT_SUFFIXES
 
 OWN = "gpen-edge-run"
-"""Name of the folder in a sink that holds what a run knows."""
+"""Name of the folder in a sink for the run's own files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,11 @@ class Listed:
 
 
 def list_photos(source: Place, sink: Place) -> list[Listed]:
-    """Return the photos in a folder and its subfolders, by name, but for hidden ones and results.
+    """Return the photos in a folder and its subfolders by name, except hidden files and results.
 
     The name of a result follows from the photo's own: the same, or with the suffix of a format that can be
-    written added, `scan.heic.jpg`. If another photo has that name, some letters follow from the path.
+    written added, `scan.heic.jpg`. If another photo has that name, a few letters derived from the path are
+    added.
 
     Raises PhotoError if the source cannot be listed or holds no photo.
     """
@@ -55,7 +56,7 @@ def list_photos(source: Place, sink: Place) -> list[Listed]:
 def output_of(name: str, others: Iterable[str] = ()) -> str:
     """Return the name of a photo's result.
 
-    others  the names of all photos, if it may not have one of those
+    others  names that it may not have
     """
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in OUTPUT_SUFFIXES:
@@ -67,7 +68,8 @@ def output_of(name: str, others: Iterable[str] = ()) -> str:
 
 
 def sample_of(photos: Sequence[Listed], count: int) -> list[Listed]:
-    """Return photos evenly from the list in order of size, since the time of a photo depends on it."""
+    """Return a sample that is spread evenly over the list sorted by size, since the time of a photo depends
+    on its size."""
     count = min(count, len(photos))
     by_size = sorted(photos, key=lambda photo: (photo.size, photo.path))
     return [by_size[int((i + 0.5) * len(by_size) / count)] for i in range(count)]

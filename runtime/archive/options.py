@@ -22,7 +22,7 @@ def _range(text: str) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class ArchiveOptions:
-    """Which photos, and on what they are restored."""
+    """The photos to restore, and the machines and processes that restore them."""
 
     limit: int | None = option(None, "Restore only the first N photos by name.", range=Range(1), metavar="N")
     dry_run: bool = option(
@@ -42,11 +42,11 @@ class ArchiveOptions:
     )
     cpus: float = option(
         1,
-        "CPUs of each, and its threads unless --threads says otherwise.",
+        "CPUs for each of them; also its number of threads, unless --threads sets that.",
         range=Range(0, above=True),
         metavar="N",
     )
-    gpus: float = option(0, "GPUs of each; 0.25 has four share one.", range=Range(0), metavar="N")
+    gpus: float = option(0, "GPUs for each of them; with 0.25, four share one.", range=Range(0), metavar="N")
 
 
 def parser() -> CommandParser:

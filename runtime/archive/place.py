@@ -14,7 +14,7 @@ from base.files import write_atomically
 from base.text import cause_of, one_line
 
 _STORES = ("s3", "gcs", "abfs")
-"""Types of pyarrow's file systems in which an object appears whole, when its upload ends."""
+"""Types of pyarrow file systems in which an object only appears once its upload is complete."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Place:
 
     @cached_property
     def local(self) -> Path | None:
-        """Return its path, if it is a folder of this machine."""
+        """Return the folder's path if it is on this machine."""
         if "://" not in self.uri:
             return Path(self.uri)
         return Path(self.uri.removeprefix("file://")) if self.uri.startswith("file://") else None
@@ -52,11 +52,11 @@ class Place:
 
     @property
     def filesystem(self) -> Any:
-        """Return the `pyarrow.fs.FileSystem` that it is in. Raises PhotoError."""
+        """Return the `pyarrow.fs.FileSystem` of the folder. Raises PhotoError."""
         return self._opened[0]
 
     def path(self, name: str = "") -> str:
-        """Return the path of a file in that file system; of the folder itself without a name."""
+        """Return the path of a file in that file system; without a name, that of the folder itself."""
         root = self._opened[1]
         return f"{root.rstrip('/')}/{name}" if name else root
 
@@ -100,7 +100,8 @@ class Place:
                 raise
 
     def files(self) -> Iterator[tuple[str, int]]:
-        """Yield all files in it and its subfolders, with their sizes; links to folders are not followed.
+        """Yield all files in the folder and its subfolders, with their sizes; links to folders are not
+        followed.
 
         Raises PhotoError.
         """
@@ -141,7 +142,8 @@ def place_of(text: str) -> Place:
 
 
 def name_within(place: Place, other: Place) -> str | None:
-    """Return the path of another place relative to this one; None if it is not in it, `` for itself."""
+    """Return the path of another place relative to this one: None if it lies outside, `` if it is the
+    same."""
     here, there = (
         os.path.realpath(each.local) if each.local is not None else each.uri.rstrip("/")
         for each in (place, other)

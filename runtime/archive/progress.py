@@ -22,17 +22,17 @@ class Counts:
 
 
 Told = Callable[[Counts], None]
-"""Called now and then with how far a run is."""
+"""Called at intervals with the progress of a run."""
 
 EVERY = 60.0
 """Seconds between two lines."""
 RECENT = 300.0
-"""Seconds over which the speed is measured; it follows a cluster that grows."""
+"""Seconds over which the speed is measured, so that it follows a growing cluster."""
 
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Told]:
-    """Yield a function that is told how far a run is, and shows it with its speed and the time left."""
+    """Yield a function that shows the progress of a run, with its speed and the time left."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),

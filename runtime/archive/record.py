@@ -1,4 +1,4 @@
-"""What a run was started with, kept in its sink, so that only the same run continues it."""
+"""A record of a run's options in its sink, so that only a run with the same options can continue it."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ RECORD = f"{OWN}/run.json"
 
 
 def record_of(work: Work, package: Package) -> dict[str, Any]:
-    """Return everything that the results of a run depend on, by the names that a user knows."""
+    """Return everything that the results of a run depend on, under the names that users know."""
     graphs = {name: graph.sha256 for name, graph in package.manifest.graphs.items()}
     settings = as_json(work.options.resolved)
     record = {
@@ -34,9 +34,8 @@ def record_of(work: Work, package: Package) -> dict[str, Any]:
 
 
 def check_record(work: Work, record: dict[str, Any]) -> bool:
-    """Return whether the sink has a run of this record already.
-
-    Raises SettingsError if its run was another, and PhotoError if the sink holds anything else.
+    """Return whether the sink already holds a run with this record. Raises SettingsError if its run had
+    another one, and PhotoError if the sink holds anything else.
     """
     if not work.sink.exists(RECORD):
         if not work.sink.is_empty():

@@ -145,7 +145,7 @@ def _picture(figure: Any) -> str:
 
 
 def _samples(rows: Any, source: Place, sink: Place) -> Iterator[str]:
-    """Yield photos before and after: half of them such as a person should look at, if there are any."""
+    """Yield photos before and after; half of them are ones that a person should check, if there are any."""
     restored = rows.filter(pc.equal(rows["outcome"], "restored"))
     marked = pc.greater(pc.list_value_length(restored["look_at"]), 0)
     doubtful, plain = restored.filter(marked), restored.filter(pc.invert(marked))
@@ -166,7 +166,7 @@ def _samples(rows: Any, source: Place, sink: Place) -> Iterator[str]:
 
 
 def _spread(rows: Any, count: int) -> Sequence[dict[str, Any]]:
-    """Return rows evenly from a table."""
+    """Return rows that are spread evenly over a table."""
     columns = rows.select(["path", "output", "look_at"])
     places = {int((i + 0.5) * rows.num_rows / count) for i in range(count)} if rows.num_rows else set()
     return [columns.slice(place, 1).to_pylist()[0] for place in sorted(places)]

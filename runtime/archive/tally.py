@@ -1,4 +1,4 @@
-"""What a run has done so far, in an actor of its own, and the worker's way to it."""
+"""The tally of a run: an actor that counts what is done, and the handle through which workers reach it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from runtime.archive.status import Row
 
 
 class TallyKeeper:
-    """Counts photos, and remembers those that are begun. Its methods are called from all machines."""
+    """Counts photos and remembers those that were begun. All machines call its methods."""
 
     def __init__(self) -> None:
         self._done = self._failed = self._faces = 0
         self._begun: Counter[str] = Counter()
 
     def crashes(self, paths: Sequence[str]) -> dict[str, int]:
-        """Return how often each of these photos was begun and not ended."""
+        """Return how often each of these photos was begun but not finished."""
         return {path: self._begun[path] for path in paths if path in self._begun}
 
     def begin(self, path: str) -> None:
@@ -35,19 +35,20 @@ class TallyKeeper:
         self._faces += faces
 
     def counts(self) -> Counts:
-        """Return how far the run is. Photos that were repeated after a crash count twice."""
+        """Return the run's progress. Photos that were repeated after a crash count twice."""
         return Counts(self._done, self._failed, self._faces)
 
 
 @dataclass(frozen=True)
 class RemoteTally:
-    """A worker's way to the tally. If the tally is gone, the work goes on without it."""
+    """A worker's handle on the tally. If the tally is lost, work continues without it."""
 
     actor: Any
     """The handle of a TallyKeeper."""
 
     def crashes(self, paths: Sequence[str]) -> dict[str, int]:
-        """Return how often the process ended while it worked on each of these photos; not those at 0."""
+        """Return how many times the process crashed during each of these photos; those without a crash are
+        left out."""
         with suppress(ray.exceptions.RayError):
             return dict(ray.get(self.actor.crashes.remote(list(paths))))
         return {}

@@ -33,14 +33,14 @@ from runtime.warm_restorer import WarmRestorer
 from runtime.whole_photo import restore_photo
 
 MOST_CRASHES = 5
-"""A photo during which the process has ended so often is given up."""
+"""A photo is given up after the process has crashed this many times while restoring it."""
 _READ_AGAIN = (0.5, 2.0)
-"""Seconds to wait before a photo is read again that the network or the disk has refused."""
+"""Seconds to wait before reading a photo again after the network or the disk has failed."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be done with each photo."""
+    """The work to do for each photo."""
 
     source: Place
     sink: Place
@@ -53,10 +53,11 @@ class Work:
 
 
 class Tally(Protocol):
-    """Follows a run. It outlives the processes that restore."""
+    """Follows a run; it outlives the processes that restore photos."""
 
     def crashes(self, paths: Sequence[str]) -> dict[str, int]:
-        """Return how often the process ended while it worked on each of these photos; not those at 0."""
+        """Return how many times the process crashed during each of these photos; those without a crash are
+        left out."""
 
     def begin(self, path: str) -> None:
         """Note that a photo is begun."""
@@ -106,7 +107,7 @@ class Worker:
     def __init__(self, work: Work, tally: Tally | None = None) -> None:
         """Open the networks and run them once. Raises GpenEdgeError.
 
-        The options' `threads` are also those of everything else that is computed here.
+        The options' `threads` also limit all other computation in this process.
         """
         self._work, self._tally = work, tally or NoTally()
         cv2.setNumThreads(max(1, work.options.threads or 1))
@@ -115,9 +116,8 @@ class Worker:
         self._restorer.is_well()
 
     def rows(self, photos: Sequence[Listed]) -> list[Row]:
-        """Restore photos and return a row for each, in order.
-
-        Raises PhotoError if the disk of the sink is full, since all that follow would fail too.
+        """Restore photos and return a row for each, in order. Raises PhotoError if the sink's disk is full,
+        since all further photos would fail too.
         """
         start, crashes = time.perf_counter(), self._tally.crashes([photo.path for photo in photos])
         given_up = {path for path, count in crashes.items() if count >= MOST_CRASHES}
@@ -222,7 +222,7 @@ class Worker:
 
 
 def _again(read: Callable[[], bytes]) -> bytes:
-    """Read a file, again after a while if the system or the network refused it."""
+    """Read a file; after a failure of the system or the network, wait and try again."""
     for seconds in _READ_AGAIN:
         try:
             return read()

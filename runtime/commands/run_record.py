@@ -158,7 +158,7 @@ def _marked(entry: Entry, before: dict[str, Any], now: dict[str, Any]) -> Entry:
 
 
 def _by_name(header: Header) -> dict[str, Any]:
-    """Return everything that the results of a run depend on, by the names that a user knows."""
+    """Return everything that the results of a run depend on, under the names that users know."""
     found = {"package": header["package"].get("name")} if "package" in header else {}
     single = {_SINGLE: header["settings_by_face"]} if "settings_by_face" in header else {}
     return {**found, **header.get("options", {}), **header.get("settings", {}), **single}

@@ -30,7 +30,7 @@ from runtime.rest.strips import strips
 from runtime.settings.settings import RestoreSettings
 
 LEAST_SHARE = 0.05
-"""A smaller share κ is not handed back: it would not be seen, and takes as long as a larger one."""
+"""A smaller share κ is not handed back: it would be invisible, but take as long as a larger one."""
 REACH = 32
 """Colours keep their mean over squares of 2·REACH + 1 pixels of the photo."""
 BLOCK = 256
@@ -41,7 +41,7 @@ LANCZOS = 8
 
 @dataclass(frozen=True, eq=False)
 class HandedBack:
-    """What the rest of a photo gets back of the photo."""
+    """How much of the photo is handed back to its restored rest."""
 
     kappa: float
     """κ: the share that is left to the photo."""

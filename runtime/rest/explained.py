@@ -1,8 +1,8 @@
-"""How much of what the photo network takes away noise and JPEG damage explain.
+"""How much of the photo network's change is explained by noise and JPEG damage.
 
-Fine texture (grass, gravel, cloth) looks like noise through a window of a few pixels. But noise lies over
-flat areas too, and over all places of the same brightness alike: the flattest of them tell how strong it is.
-What goes beyond that, and beyond what JPEG's quantisation can have done, is the photo's own.
+Fine texture (grass, gravel, cloth) looks like noise through a window of a few pixels. But noise also covers
+flat areas, and equally so wherever brightness is the same, so the flattest areas show how strong it is.
+Anything beyond that, and beyond what JPEG's quantisation can have caused, belongs to the photo.
 """
 
 from dataclasses import dataclass
@@ -23,21 +23,21 @@ FINEST = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
 """Takes the finest detail alone, and keeps the σ of white noise: J. Immerkær, "Fast noise variance
 estimation", 1996."""
 REDDER = 1.75
-"""How far noise, which most cameras smooth, may exceed its finest part; texture exceeds it further."""
+"""Ratio of noise to its finest part, which most cameras smooth; texture has a larger ratio."""
 FLATTEST = 0.05
-"""Quantile of the blocks of a brightness that are taken for flat."""
+"""Share of the blocks of each brightness that count as flat."""
 SHADES, FEWEST = 8, 12
-"""Steps of brightness, and the fewest blocks that tell about one."""
+"""Number of brightness steps, and the fewest blocks needed to measure one."""
 STEEPEST = 3.0
-"""Factor by which noise grows at most from one brightness to another; more is texture."""
+"""Largest ratio of noise between neighbouring brightness steps; more is texture."""
 CLIPPED = 1.5 / 255
 """Distance from black and white within which a picture is clipped and shows no noise."""
 MOSTLY = 0.1
-"""Share of a block that may be clipped, if many others are not more."""
+"""Share of a block that may be clipped, if there are enough such blocks."""
 FACTOR = 1.25
 """How far a change may exceed the measured damage, since both are estimates."""
 SLIGHT = 0.4 / 255
-"""A change of this much is never seen."""
+"""A change this small is never visible."""
 SLIGHT_NOISE = 1.5 / 255
 """σ of noise up to which JPEG hides it."""
 SEEN = 4 / 255

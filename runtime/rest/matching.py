@@ -1,7 +1,6 @@
-"""Give a restored face and what lies around it the same noise, so that neither looks pasted.
-
-Two networks rarely leave the same noise. The quieter part gets some of the photo's own noise back, as
-`grain` gives it back in full: at most as much as the photo had there.
+"""Give a restored face and its surroundings the same noise, so that neither looks pasted in. Two networks
+rarely leave the same noise. The quieter part gets some of the photo's own noise back, but never more than the
+photo had there; `grain` gives all of it back.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,17 +17,17 @@ from runtime.finish.paste import face_rectangle, warp_to_photo
 from runtime.pixels import Map, Pixels, Rectangle, as_float
 
 ALIKE = 1.2
-"""Noise that differs by this factor at most is alike."""
+"""Noise levels that differ by at most this factor count as equal."""
 NEAR = 0.5
 """How far from a face its surroundings are measured, in sides of its crop."""
 SKIN = 0.35
-"""Side of the square in the middle of a crop that shows nothing but face, in sides of the crop."""
+"""Side of the central square of a crop that shows only the face, in sides of the crop."""
 CORNER = 0.2
-"""Side of the corners of a crop that show no head, in sides of the crop."""
+"""Side of the squares in a crop's upper corners that show no head, in sides of the crop."""
 LEAST = 0.1 / 255
 """Noise below this counts as this much."""
 ROWS = 256
-"""Rows of the photo that get noise back together."""
+"""Number of rows that are processed together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +42,7 @@ class Noise:
 
 
 def match_noise(restored: Pixels, photo: Pixels, faces: Iterable[AlignedFace]) -> None:
-    """Bring the noise of faces and of the rest of a restored photo together, in place.
+    """Match the noise of faces and of the rest of a restored photo, in place.
 
     restored  H×W×3 uint8 or uint16 RGB
     photo     as it was, as large
@@ -91,7 +90,7 @@ def _inner(face: AlignedFace, shape: tuple[int, ...]) -> Rectangle:
 
 
 def _share(has: float, wanted: float, photo: float) -> float:
-    """Return the share of the photo's noise that brings `has` near `wanted`, at most 1."""
+    """Return the share of the photo's noise, at most 1, that raises the level `has` to about `wanted`."""
     return float(min(1.0, np.sqrt(max(0.0, (wanted / ALIKE) ** 2 - has**2)) / photo))
 
 

@@ -13,7 +13,7 @@ from runtime.pixels import Picture, Pixels, as_float
 SQUARE = 256
 """Edge of a square in pixels."""
 ACROSS = 4
-"""Squares side by side at most, and one above the other."""
+"""Largest number of squares in a row and in a column."""
 
 
 def noise_of_photo(photo: Pixels) -> NDArray[np.float32]:

@@ -29,8 +29,8 @@ class PhotoNetwork:
     where: str
     """What runs it, in words."""
     run: Callable[[Tile], Tile]
-    """Takes a tile with `overlap` more pixels on each side; returns what it makes of the whole or the inner
-    part of it."""
+    """Takes a tile with `overlap` more pixels on each side; returns its result for the whole tile or the
+    inner part."""
     rows: int
     columns: int
     """Size of a tile without its overlap, in pixels of the photo."""

@@ -20,20 +20,20 @@ from runtime.rest.network import ALIGNED, Factor, PhotoNetwork, Tile
 TILE = 256
 """Edge of a tile of a user's network that takes pictures of any size."""
 LEAST_TILE = 16
-"""A fixed input must leave this many pixels beside the overlap."""
+"""A network of fixed input size must leave at least this many pixels without the overlap."""
 SEES = 1 / 1024
 """A smaller change of the result, in [0, 1], counts as none."""
 FURTHEST = 128
 """The largest distance that a user's network may see."""
 ALIKE = 0.1
-"""Mean difference between a picture and a network's result above which that is not the picture restored."""
+"""If a network's result differs from its input by more than this on average, it is not the same picture."""
 PROBE = 2 * FURTHEST + 64
 
 
 def open_photo_network(
     where: str | Path | None, backend: Backend, threads: int | None = None, *, fastest: bool = False
 ) -> PhotoNetwork:
-    """Open a photo network on what runs the faces' networks, as far as it can.
+    """Open a photo network in the backend that runs the faces' networks, if it can.
 
     where    a package of the kind `photo`, or an ONNX file with one input and one output, RGB in [0, 1],
              1×3×H×W to 1×3×fH×fW with f = 1, 2 or 4; None is the bundled network
@@ -143,7 +143,7 @@ def _in_openvino(
 
 
 def _of_file(path: Path, backend: Backend, threads: int | None) -> PhotoNetwork:
-    """Open a user's network, and find out its factor and how far it sees by trying it."""
+    """Open a user's network, and measure its factor and its receptive field by running it."""
     name = one_line(path.name)
     run, how = _in_onnxruntime(path, backend, threads)
     session = open_network(path, threads, what="the photo network")  # its ports
@@ -232,7 +232,7 @@ def _factor_of(name: str, run: Callable[[Tile], Tile], probe: Tile) -> Factor:
 
 
 def _sees(name: str, run: Callable[[Tile], Tile], probe: Tile, factor: Factor) -> int:
-    """Return how many pixels far a network sees: how far a change of the left part spreads."""
+    """Return a network's receptive field in pixels: how far a change of the left part spreads."""
     edge = probe.shape[3] // 4
     changed = probe.copy()
     changed[..., :edge] = 1 - changed[..., :edge]

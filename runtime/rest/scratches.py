@@ -26,17 +26,18 @@ LENGTH = 0.35
 EDGE = 0.06
 """Change of brightness that counts as the edge of a thing, of full scale."""
 BRIGHT_EDGES, DARK_EDGES = 2, 6
-"""How many edges a scratch crosses at least; more if it is dark, as wires and gaps between planks are."""
+"""The fewest edges that a bright and a dark scratch cross; dark ones need more, since wires and gaps between
+planks are dark too."""
 STEADY = 0.6
 """A scratch's own brightness varies by no more than this share of that beside it."""
 BESIDE = 4
 """Distance from a line, in pixels of the small picture, at which the brightness beside it is read."""
 ALONG = 9
-"""Pixels of the small picture over which brightness is averaged along a line, against grain."""
+"""Pixels of the small picture over which brightness is averaged along a line, to suppress grain."""
 BEYOND = 0.1
-"""How far a scratch may go on beyond what was found of it, in its lengths."""
+"""How far a scratch may extend beyond the segment that was found, in lengths of the segment."""
 AROUND = 0.15
-"""Faces are left out with this much around their boxes, in widths of the box."""
+"""Margin around the boxes of faces, which are left out, in widths of the box."""
 ROWS = 512
 """Rows in which lines are measured together."""
 
@@ -77,7 +78,7 @@ def find_photo_scratches(photo: Pixels, faces: Iterable[Face] = ()) -> Map:
 
 
 def _crop(photo: Pixels) -> float:
-    """Return the width of the crop of a face that would have scratches as thick."""
+    """Return the width of a face's crop in which scratches would be this thick."""
     return float(THIN * max(1.0, max(photo.shape[:2]) / LARGEST))
 
 

@@ -1,6 +1,5 @@
-"""Restore a photo strip by strip, so that memory does not grow with the photo's height.
-
-Tiles overlap by as much as the network sees, so that tiles of any size give the same picture.
+"""Restore a photo strip by strip, so that memory does not grow with the photo's height. Tiles overlap by the
+network's receptive field, so that tiles of any size give the same picture.
 """
 
 from collections.abc import Iterator

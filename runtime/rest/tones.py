@@ -38,7 +38,7 @@ def with_restored_tones(pixels: Pixels, photo: Pixels, faces: Iterable[Face] = (
     """Return pixels with the curves that a photo needs; the pixels themselves if it needs none.
 
     pixels  the photo, restored: H×W×3 uint8 or uint16, perhaps enlarged
-    photo   the photo as it came
+    photo   the original photo
     faces   in that photo
     """
     curves = tone_curves(photo, faces)

@@ -1,7 +1,6 @@
-"""By which clocks customers' files are deleted.
-
-While the machine runs, by the seconds since it was started: nobody can set that clock, and it goes on while
-the machine sleeps. After a restart of the machine only the time of day is left, which may be wrong.
+"""The clocks by which customers' files are deleted. While the machine runs, the clock is the time since it
+started, which nobody can set and which continues while the machine sleeps. After a restart only the time of
+day remains, which may be wrong.
 """
 
 import time
@@ -12,18 +11,18 @@ from math import inf
 from pathlib import Path
 
 _BACKWARDS = 1.0
-"""Seconds by which the time of day may go back while it is kept exact."""
+"""Seconds by which the time of day may go back when it is synchronised."""
 
 
 def seconds_since_boot() -> float:
-    """Return the seconds since the machine was started, with those that it has slept."""
+    """Return the seconds since the machine started, including sleep."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
 
 
 def this_boot() -> str:
-    """Return what is different after each start of the machine; "" if the system does not tell."""
+    """Return an identifier of this start of the machine; "" if the system has none."""
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return ""
@@ -37,7 +36,7 @@ class Clocks:
     wall: Callable[[], float] = time.time
     """The time of day, in seconds since 1970."""
     boot: str = ""
-    """Which start of the machine `now` counts from; "" if nobody knows."""
+    """The start of the machine that `now` counts from; "" if unknown."""
 
     def end(self, touched: float, ends: float) -> "End":
         """Return the end of something, both times by `now`, as it is stored."""
@@ -58,7 +57,7 @@ class End:
     """The end in seconds since the start of the machine named by `boot`."""
 
     def left(self, clocks: Clocks) -> float:
-        """Return how many seconds are left; 0 if the time of day has gone back, since nobody knows then."""
+        """Return the number of seconds left; 0 if the time of day has gone back, since it is then unknown."""
         if self.is_of_this_boot(clocks):
             return self.since_boot - clocks.now()
         wall = clocks.wall()
@@ -67,7 +66,7 @@ class End:
         return min(self.ends - wall, self.ends - self.touched)
 
     def wall_end(self, clocks: Clocks) -> float:
-        """Return the time of day at which it ends in any case: the clock may yet be set right."""
+        """Return the time of day at which it ends at the latest, even if the clock is corrected later."""
         return inf if self.is_of_this_boot(clocks) else self.ends
 
     def is_of_this_boot(self, clocks: Clocks) -> bool:

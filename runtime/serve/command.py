@@ -23,7 +23,7 @@ from runtime.serve.kiosk_config import KioskConfig, check_kiosk_config, read_kio
 
 LOOPBACK = "127.0.0.1"
 RAM = Path("/dev/shm/gpen-edge-kiosk")
-"""Where everything is kept with --ram, unless --folder names another tmpfs."""
+"""Folder of all files with --ram, unless --folder names another tmpfs."""
 
 
 def main(arguments: list[str] | None = None, ending: Ending | None = None) -> int:
@@ -54,13 +54,13 @@ def parser() -> CommandParser:
         "--host",
         default=LOOPBACK,
         metavar="ADDRESS",
-        help="The address of the kiosk's page. Whoever reaches it can use the kiosk; phones have a listener "
+        help="The address of the kiosk's page. Anyone who can reach it can use the kiosk; phones have a listener "
         "of their own.",
     )
     add(
         "--ram",
         action="store_true",
-        help="Keep everything of customers in memory; nothing of them reaches a disk.",
+        help="Keep all customers' files in memory; nothing of theirs reaches a disk.",
     )
     add(
         "--log-format",
@@ -91,7 +91,7 @@ def _serve(options: argparse.Namespace, ending: Ending) -> int:
     except KeyboardInterrupt:
         if not ending.is_wanted:
             raise
-    log("stopped", "stopped; everything of customers is deleted")
+    log("stopped", "stopped; all customers' files are deleted")
     return DONE
 
 

@@ -1,4 +1,4 @@
-"""End the server when it is asked to, at any moment of its life, and only after everything is deleted."""
+"""End the server on request, at any moment, but only after everything is deleted."""
 
 import signal
 import threading
@@ -15,8 +15,8 @@ _USUAL = (signal.SIG_DFL, signal.default_int_handler)
 class Ending:
     """Whether the server is to end.
 
-    A signal is only noted, so that it interrupts neither a step of the start that the end has to undo, nor
-    the end itself. Whoever waits for long uses `interrupting` or `calling`.
+    A signal is only noted, so that it interrupts neither a step of the start-up that has to be undone, nor
+    the shutdown itself. Long waits use `interrupting` or `calling`.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Ending:
 
     @contextmanager
     def interrupting(self) -> Iterator[None]:
-        """Raise KeyboardInterrupt in the block, once, as soon as the end is wanted."""
+        """Raise KeyboardInterrupt in the block, once, as soon as the server is to end."""
         self._interrupts = True
         try:
             if self.is_wanted:
@@ -43,7 +43,7 @@ class Ending:
             self._interrupts = False
 
     def calling(self, stop: Callable[[], None]) -> None:
-        """Call `stop` once the end is wanted; at once if it is already."""
+        """Call `stop` when the server is to end, or at once if it already is."""
         self._stop = stop
         if self.is_wanted:
             stop()

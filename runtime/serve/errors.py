@@ -1,4 +1,4 @@
-"""Answers to requests that cannot be carried out: a status, a code for programs and a line for people."""
+"""Responses to failed requests: an HTTP status, a code for programs and one line for people."""
 
 from typing import Literal
 
@@ -64,5 +64,5 @@ class ServeError(GpenEdgeError):
 
 
 def disk_error(error: OSError) -> KioskError:
-    """Return the answer to a photo that cannot be written."""
+    """Return the error for a photo that cannot be written."""
     return KioskError("disk-full", f"the photo cannot be kept here ({cause_of(error)}): ask the staff")

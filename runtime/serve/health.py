@@ -1,4 +1,4 @@
-"""Whether the kiosk works, for monitors, for systemd's watchdog and for the page."""
+"""The kiosk's health, for monitors, systemd's watchdog and the page."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ STUCK = 180.0
 
 @dataclass(frozen=True)
 class HealthCheck:
-    """Looks at the desk and its line."""
+    """Checks the desk and its queue."""
 
     desk: Desk
     backend: Callable[[], str]

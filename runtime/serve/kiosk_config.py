@@ -26,7 +26,7 @@ class Phones(Table, frozen=True):
     listen: str = "0.0.0.0:8081"
     """Address and port for phones."""
     url: str = ""
-    """How a phone reaches that address, such as `http://192.168.4.1:8081`; empty: this machine's address."""
+    """The URL at which phones reach it, such as `http://192.168.4.1:8081`; empty: this machine's address."""
     minutes: float = 5
     """For how long an upload code is valid."""
     wifi: str = ""
@@ -45,7 +45,7 @@ class Media(Table, frozen=True):
     sticks: tuple[Path, ...] = (Path("/media"), Path("/run/media"))
     """Folders below which sticks and cards are mounted."""
     scans: tuple[Path, ...] = ()
-    """Folders into which a scanner writes. A customer sees only what came in during the own visit."""
+    """Folders into which a scanner writes. A customer sees only scans from the current visit."""
     delete_scans: bool = False
     """Delete scans `minutes` after they came in."""
 
@@ -104,11 +104,11 @@ class KioskConfig(Table, frozen=True):
     presets: tuple[str, ...] = ("standard", "early-digital", "film-scan", "low-light")
     """Presets that are offered, the default first."""
     minutes: float = 10
-    """Everything of a customer is deleted this long after the last touch."""
+    """Minutes after the last touch when a customer's files are deleted."""
     most_minutes: float = 60
-    """And this long after the beginning in any case."""
+    """Minutes after the start of a visit when they are deleted in any case."""
     idle_seconds: float = 60
-    """After this long without a touch the page asks, then returns to its first screen."""
+    """Seconds without a touch after which the page asks, and then returns to its first screen."""
     take_home_minutes: float = 10
     queue: int = 20
     """Photos that may wait; further customers are told that the kiosk is busy."""
@@ -162,7 +162,7 @@ def read_kiosk_config(path: Path | None) -> KioskConfig:
 
 
 def check_kiosk_config(config: KioskConfig, name: str, presets: Any = PRESETS) -> None:
-    """Check values that depend on more than their type. Raises SettingsError.
+    """Check values whose type is not sufficient. Raises SettingsError.
 
     name     of the file, for the error
     presets  names of all presets there are

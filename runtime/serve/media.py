@@ -1,4 +1,4 @@
-"""Photos on sticks and cards that are put in, and in folders that a scanner fills.
+"""Photos on memory sticks and cards, and in folders that a scanner fills.
 
 A medium and its photos are known outside by random identifiers, which are looked up here. Links are never
 followed, so a hostile stick shows nothing but itself.
@@ -39,7 +39,7 @@ class _Photo:
     path: Path
     modified: float
     identity: tuple[int, int]
-    """What changes when the file is written again."""
+    """Identifies a version of the file: it changes when the file is written again."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,7 @@ class Media:
     ) -> None:
         """Create it.
 
-        since     returns the time by `clock` from which on scans may be shown: earlier ones are other
-                  customers'
+        since     returns the time by `clock` from which scans may be shown; earlier ones are other customers'
         is_mount  returns whether a folder is the top of a stick or card
         """
         self._config, self._since, self._clock, self._is_mount = config, since, clock, is_mount
@@ -87,7 +86,7 @@ class Media:
         self._look(is_first=True)
 
     def about(self) -> MediaAbout:
-        """Return the media that are there now."""
+        """Return the media that are present now."""
         with self._lock:
             here = dict(self._places())
             for path in [path for path in self._media if path not in here]:
@@ -136,12 +135,12 @@ class Media:
         return thumbnail(self._read(photo_id), size, self._max_megapixels)
 
     def look(self) -> None:
-        """Note which scans are there, so that they are not shown to the next customer."""
+        """Note which scans exist, so that they are not shown to the next customer."""
         with self._lock:
             self._look()
 
     def tidy(self, seconds: float) -> None:
-        """Look, and delete scans that came so many seconds ago if the operator wants that."""
+        """Look for scans; delete those older than this many seconds, if the operator has set a limit."""
         with self._lock:
             self._look()
             for path, scan in list(self._scans.items()):
@@ -149,7 +148,7 @@ class Media:
                     path.unlink(missing_ok=True)
 
     def _look(self, *, is_first: bool = False) -> None:
-        """Note the scans that are there and when they came, by a clock that nobody can set.
+        """Note the existing scans and when they arrived, by a clock that nobody can set.
 
         Only the age of those that were there before the server is taken from the time of day.
         """
@@ -163,12 +162,12 @@ class Media:
         self._scans = found
 
     def _is_own(self, path: Path, identity: tuple[int, int]) -> bool:
-        """Return whether a scan has come in since the present customer is here."""
+        """Return whether a scan arrived during the current visit."""
         scan = self._scans.get(path)
         return scan is not None and scan.identity == identity and scan.came > self._since()
 
     def _shown(self, medium: _Medium) -> tuple[_Photo, ...]:
-        """Return the photos of a medium that the present customer may see."""
+        """Return the photos of a medium that the current customer may see."""
         if medium.kind == "stick":
             return medium.photos
         return tuple(photo for photo in medium.photos if self._is_own(photo.path, photo.identity))
@@ -206,7 +205,7 @@ class Media:
                 del self._paths[name], self._ids[path]
 
     def _read(self, photo_id: str) -> bytes:
-        """Return the bytes of a photo; only of a plain file that really lies on its medium."""
+        """Return the bytes of a photo, provided that it is a plain file that really lies on its medium."""
         with self._lock:
             path, medium = self._paths.get(photo_id, (None, None))
         if path is None or medium is None:
@@ -242,7 +241,7 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _photos_in(top: Path) -> Iterator[_Photo]:
-    """Yield the photos of a medium, as far as it can be searched in a short time."""
+    """Yield the photos of a medium, as many as can be found in a short time."""
     ends, count, deepest = time.monotonic() + _MOST_SECONDS, 0, len(top.parts) + _DEEPEST
     for place, folders, names in os.walk(top):
         folders[:] = sorted(name for name in folders if not name.startswith("."))

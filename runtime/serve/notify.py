@@ -1,4 +1,4 @@
-"""Tell systemd that the server is ready and alive (sd_notify); elsewhere nothing happens."""
+"""Notify systemd that the server is ready and alive (sd_notify); without systemd, do nothing."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ def notify(state: str) -> None:
 
 
 def watchdog_seconds() -> float | None:
-    """Return how often systemd wants a sign of life; None if it does not."""
+    """Return the interval of systemd's watchdog; None if it is off."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     owner = os.environ.get("WATCHDOG_PID")
     if not microseconds.isdecimal() or (owner and owner != str(os.getpid())):

@@ -1,4 +1,4 @@
-"""Put the parts of the server together."""
+"""Assemble the parts of the server."""
 
 import shutil
 import sqlite3
@@ -39,7 +39,7 @@ def opened_kiosk(
     hosts: frozenset[str] = frozenset(),
     ending: Ending | None = None,
 ) -> Iterator[Kiosk]:
-    """Open a kiosk; at the end everything of customers is deleted. Raises GpenEdgeError.
+    """Open a kiosk; at the end all files of customers are deleted. Raises GpenEdgeError.
 
     folder  for customers' files
     wanted  the package and what runs it, and the presets of the config file
@@ -85,14 +85,11 @@ def opened_kiosk(
 
 
 def _opened_store(own: VisitFolder, log: Log) -> Store:
-    """Open the database; one that a crash has damaged is begun again, without visits.
-
-    Raises ServeError.
-    """
+    """Open the database; if a crash has damaged it, start with an empty one. Raises ServeError."""
     try:
         return Store(own.store)
     except sqlite3.DatabaseError as error:
-        log("damaged", f"nobody knows whose the photos here are ({cause_of(error)}): all are deleted")
+        log("damaged", f"the owners of the stored photos are unknown ({cause_of(error)}): all are deleted")
     own.sweep((), ())
     try:
         for old in own.folder.glob(f"{own.store.name}*"):
@@ -104,7 +101,7 @@ def _opened_store(own: VisitFolder, log: Log) -> Store:
 
 @contextmanager
 def _printing(settings: Printing | None, desk: Desk, log: Log) -> Iterator[Printer | None]:
-    """Open the printer, if there is one to be; at the end CUPS keeps nothing of customers."""
+    """Open the printer, if one is configured; at the end, delete everything that CUPS keeps of customers."""
     if settings is None:
         yield None
         return

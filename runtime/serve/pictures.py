@@ -115,7 +115,8 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 class Pictures:
-    """What was shown lately, so that a slider costs nothing; the oldest are forgotten above a size."""
+    """Pictures that were shown recently, so that moving a slider is instant; beyond a size the oldest are
+    dropped."""
 
     def __init__(self, most_bytes: int = 256_000_000) -> None:
         self._most = most_bytes
@@ -123,7 +124,7 @@ class Pictures:
         self._kept: OrderedDict[tuple[str, Hashable], Any] = OrderedDict()
 
     def get(self, visit: str, key: Hashable) -> Any | None:
-        """Return what is kept for a visit under a key, or None."""
+        """Return the value stored for a visit under a key, or None."""
         with self._lock:
             found = self._kept.get((visit, key))
             if found is not None:

@@ -1,4 +1,4 @@
-"""Both listeners in one process, and the clock by which everything is deleted."""
+"""Both listeners in one process, and the timer that deletes everything."""
 
 import asyncio
 import socket
@@ -20,25 +20,24 @@ from runtime.serve.kiosk_config import Phones
 from runtime.serve.notify import notify, watchdog_seconds
 
 _MOST_CONNECTIONS = 400
-"""Of one listener, so that phones cannot keep the kiosk's own page from being reached."""
+"""Connections of one listener, so that phones cannot block the kiosk's own page."""
 _MOST_OF_ONE = 40
-"""Of one other machine, so that one phone does not take the place of all others; browsers open about six."""
+"""Connections of one other machine, so that one phone cannot block the others; browsers open about six."""
 FIRST_REQUEST = 10.0
-"""Seconds within which a request must have come whole, the first of a connection and each further one."""
+"""Seconds within which each request of a connection must arrive completely."""
 STALLED = 60.0
-"""Seconds in which a client that takes no more of its answer is waited for."""
+"""Seconds to wait for a client that has stopped reading its response."""
 _TICK = 1.0
 _BACKLOG = 256
 
 
 class _Protocol(H11Protocol):
-    """Closes connections that are too many, bring no request, or do not take their answer.
-
-    While a request is being answered, whoever reads its body sees to it that it comes.
+    """Closes surplus connections, and those that send no request or do not read their response. While a
+    request is handled, the reader of its body enforces its time limit.
     """
 
     _waiting: asyncio.TimerHandle | None = None
-    """Closes the connection unless a request has come by then."""
+    """Closes the connection unless a request arrives in time."""
     _stalling: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -52,13 +51,13 @@ class _Protocol(H11Protocol):
         self._wait_for_a_request()
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come of a request."""
+        """Receive a part of a request."""
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
             self._cancel()
 
     def on_response_complete(self) -> None:
-        """Wait for a further request, whatever may still come of this one."""
+        """Wait for the next request, even if parts of this one are still to come."""
         self._cancel()
         self._wait_for_a_request()
         super().on_response_complete()
@@ -66,12 +65,12 @@ class _Protocol(H11Protocol):
             self._cancel()
 
     def pause_writing(self) -> None:
-        """Wait for a client that takes its answer slowly."""
+        """Wait for a client that reads its response slowly."""
         super().pause_writing()
         self._stalling = self.loop.call_later(STALLED, self._abort)
 
     def resume_writing(self) -> None:
-        """Go on: the client has taken some of its answer."""
+        """Continue, since the client has read some of its response."""
         if self._stalling:
             self._stalling.cancel()
         super().resume_writing()
@@ -82,7 +81,7 @@ class _Protocol(H11Protocol):
         super().connection_lost(exc)
 
     def _abort(self) -> None:
-        """End the connection at once; what has not been taken is dropped by the system, too."""
+        """Close the connection at once; the system also drops what has not been read."""
         self.transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
         )
@@ -129,7 +128,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address_of(listener: socket.socket) -> str:
-    """Return the address of a listener as it stands in a URL."""
+    """Return the address of a listener in the form used in URLs."""
     host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -186,7 +185,7 @@ class KioskServer:
 
 
 async def _tick(kiosk: Kiosk) -> None:
-    """Delete what is past its time, and show systemd that the server is alive, while it is."""
+    """Delete what has expired, and signal to systemd that the server is alive."""
     every, last = watchdog_seconds(), 0.0
     loop = asyncio.get_running_loop()
     while True:

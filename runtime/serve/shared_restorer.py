@@ -12,7 +12,7 @@ from runtime.warm_restorer import WarmRestorer
 
 
 class SharedRestorer(WarmRestorer):
-    """A warm restorer that restores one photo at a time, whoever asks."""
+    """A warm restorer that restores one photo at a time for all of its users."""
 
     def __init__(self, open_restorer: Callable[[], Restorer], opened: Callable[[Restorer], None]) -> None:
         super().__init__(open_restorer, opened)

@@ -1,4 +1,4 @@
-"""What travels between the page and the server, as JSON. `openapi.py` describes the API from these types."""
+"""Messages between the page and the server, as JSON. `openapi.py` describes the API from these types."""
 
 from typing import Annotated, Literal
 
@@ -58,7 +58,7 @@ class RemarkAbout(Answer, frozen=True):
 
 
 class PhotoAbout(Answer, frozen=True):
-    """A photo: which one of the visit, and its size upright, in pixels."""
+    """A photo: its number within the visit, and its upright size in pixels."""
 
     number: int
     width: int

@@ -23,7 +23,8 @@ Tensors = dict[str, Any]
 
 @dataclass(eq=False)
 class State:
-    """A batch between half passes. The latent and the features stay where the models put them."""
+    """A batch between half passes. The latent and the features stay on the device where the models put
+    them."""
 
     estimate: Batch
     """u"""
@@ -108,9 +109,9 @@ class TritonBackend:
         return mapped["w"], list(encoded.values())
 
     def _run(self, graph: GraphName, inputs: list[Any], *, here: bool = False) -> Tensors:
-        """Call a model and return all its outputs. Raises BackendError.
+        """Call a model and return all of its outputs. Raises BackendError.
 
-        here  the outputs are read here; otherwise they stay on the device on which the model made them
+        here  download the outputs; otherwise they stay on the model's device
         """
         outputs = [port.name for port in self._manifest.graphs[graph].outputs]
         options: dict[str, Any] = {}

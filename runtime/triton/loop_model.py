@@ -67,7 +67,7 @@ class TritonPythonModel:
 
 
 def _asked(request: Any, size: int) -> Asked:
-    """Return what a request asks for. Raises GpenEdgeError."""
+    """Return the content of a request. Raises GpenEdgeError."""
     crops = pb_utils.get_input_tensor_by_name(request, "crop").as_numpy()
     if crops.ndim != 4 or crops.shape[1:] != (size, size, 3):
         raise GpenEdgeError(f"crop is {crops.shape}: give B×{size}×{size}×3, RGB in [0, 1]")

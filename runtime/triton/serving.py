@@ -1,4 +1,4 @@
-"""What Triton's Python models share: their parameters, their settings, and answers that are errors."""
+"""Shared by Triton's Python models: parameters, settings, and error responses."""
 
 import json
 from collections.abc import Mapping
@@ -69,7 +69,8 @@ def settings_of(request: Any) -> RestoreSettings:
 
 
 def answer_error(error: Exception) -> Any:
-    """Return the answer to a request that failed: the server's fault, or the request's."""
+    """Return the error response to a failed request, stating whether the server or the request is at
+    fault."""
     ours = not isinstance(error, GpenEdgeError) or isinstance(error, (BackendError, EngineError))
     code = pb_utils.TritonError.INTERNAL if ours else pb_utils.TritonError.INVALID_ARG
     message = " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Which of several backends is fastest on this machine: measured the first time, remembered from then on."""
+"""Find the fastest of several backends on this machine: measured once, then remembered."""
 
 import math
 import os
@@ -12,11 +12,11 @@ from runtime.network.backends.measured import Figures, Key, recall, remember
 from runtime.network.backends.protocol import Backend, Batch
 
 VARIABLE = "GPEN_EDGE_MEASURE"
-"""Set to 0, nothing is measured, so that no choice depends on how busy a machine was."""
+"""If this is 0, nothing is measured, so that no choice depends on how busy the machine was."""
 TURNS = 4
-"""Passes of each backend, one after the other in turns; the first does not count."""
+"""Passes of each backend, which take turns; the first pass of each does not count."""
 PATIENCE = 20.0
-"""Seconds after which no further turn begins, once one has counted."""
+"""No further turn begins after this many seconds, once one has counted."""
 
 Ways = Mapping[str, Callable[[], Backend]]
 
@@ -55,7 +55,7 @@ def fastest(
 
 
 def seconds_of(backends: Mapping[str, Backend], crop: Batch) -> dict[str, float]:
-    """Return the least seconds that each backend takes for one face, measured in turns.
+    """Return the shortest time of each backend for one face, in seconds, measured in turns.
 
     crop  1×3×S×S in [−1, 1]
     """
@@ -74,7 +74,7 @@ def seconds_of(backends: Mapping[str, Backend], crop: Batch) -> dict[str, float]
 
 
 def _all_of(ways: Ways) -> tuple[dict[str, Backend], list[str]]:
-    """Open all that can be opened; return also why the others cannot."""
+    """Open all that can be opened; also return why the others cannot."""
     opened: dict[str, Backend] = {}
     failed: list[str] = []
     for i, (name, way) in enumerate(ways.items()):
@@ -88,7 +88,7 @@ def _all_of(ways: Ways) -> tuple[dict[str, Backend], list[str]]:
 
 
 def _first_of(ways: Ways, names: list[str]) -> tuple[Backend, list[str]]:
-    """Open the first that can be opened; return also why those before it cannot."""
+    """Open the first that can be opened; also return why those before it cannot."""
     failed: list[str] = []
     for name in names:
         try:
@@ -99,6 +99,6 @@ def _first_of(ways: Ways, names: list[str]) -> tuple[Backend, list[str]]:
 
 
 def _in_words(seconds: Figures) -> str:
-    """Return the times in words, the least first."""
+    """Return the times in words, the shortest first."""
     times = sorted(seconds.items(), key=lambda item: item[1])
     return "a face took " + ", ".join(f"{1e3 * time:.3g} ms in {name}" for name, time in times)

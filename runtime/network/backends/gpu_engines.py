@@ -1,4 +1,4 @@
-"""Engines on one GPU, which are opened again together when the GPU was lost."""
+"""Engines on one GPU, which are reopened together after the GPU was lost."""
 
 import re
 import threading
@@ -119,7 +119,7 @@ class GpuEngines:
         self._open_engines[graph].errors.clear()
 
     def notice(self, sentence: str) -> None:
-        """Report something to whoever watches the engines being built."""
+        """Pass a notice to the observer of engine builds."""
         self._watch.notice(sentence)
 
     def worked(self) -> None:

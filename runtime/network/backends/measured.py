@@ -1,4 +1,4 @@
-"""Figures that are measured once on a machine and kept in the folder of the engine cache."""
+"""Measurements that are taken once on a machine and stored in the folder of the engine cache."""
 
 import hashlib
 import os
@@ -36,7 +36,7 @@ def recall(what: str, key: Key) -> Figures | None:
 
 
 def remember(what: str, key: Key, figures: Figures) -> None:
-    """Keep figures for the next start; where the folder cannot be written they are measured again then."""
+    """Store figures for the next start; if the folder cannot be written, they are measured again then."""
     file = _file(what, key)
     with suppress(OSError, GpenEdgeError):
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -44,7 +44,7 @@ def remember(what: str, key: Key, figures: Figures) -> None:
 
 
 def key_of(package: Package, **others: str | int | None) -> Key:
-    """Return a key that names a package's graphs, this machine's processor, and what else is given."""
+    """Return a key made of a package's graphs, this machine's processor, and any further values."""
     graphs = package.manifest.graphs
     digest = hashlib.sha256("".join(graphs[name].sha256 for name in REQUIRED).encode())
     return {"package": digest.hexdigest(), "processor": processor(), "cores": cores(), **others}

@@ -31,31 +31,33 @@ from runtime.network.backends.protocol import Batch, Move
 from runtime.network.backends.renewed_step import moved
 
 LEAST_PSNR = 55.0
-"""dB from FP32 that a package's portraits must keep for a shorter number format to be used."""
+"""PSNR in dB against FP32 that portraits must reach for a shorter number format to be used."""
 MAX_BATCH = {"cpu": 1, "gpu": 4}
-"""Most crops that go through together: a CPU gains nothing by more, and needs a model for each number."""
+"""Largest batch. A CPU gains nothing from more crops, and needs a compiled model for each batch size."""
 
 Precision = Literal["f32", "bf16", "f16"]
 _SHORT: dict[str, tuple[str, Precision]] = {"cpu": ("BF16", "bf16"), "gpu": ("FP16", "f16")}
-"""Of each kind of device, the capability that OpenVINO reports for a shorter format, and its name."""
+"""For each kind of device, the capability by which OpenVINO reports a shorter format, and the format's
+name."""
 _IN_WORDS: dict[Precision, str] = {"f32": "FP32", "bf16": "bf16", "f16": "FP16"}
 _SHORTENED: tuple[GraphName, ...] = ("encoder", "generator")
-"""What may compute in the shorter format. The loop's own arithmetic and the latent code stay in FP32."""
+"""The graphs that may compute in the shorter format. The loop's arithmetic and the latent code stay in
+FP32."""
 _RENAMED = {"estimate": "crop"}
 """The step reads as `estimate` what the encoder reads as `crop`."""
 
 
 @dataclass(eq=False)
 class State:
-    """A batch between two half passes: its tensors are made once and written again by every pass."""
+    """A batch between half passes: its tensors are allocated once and overwritten by every pass."""
 
     batch: int
     tensors: dict[str, Any]
-    """By the names of the graphs' ports: what one graph writes, the next one reads."""
+    """By port name: outputs of one graph are inputs of the next."""
     moves: list[tuple[Any, Any]]
-    """Of each move, the gain of the picture and of the latent."""
+    """For each move, the gains of the picture and of the latent."""
     moved: bool = False
-    """Whether the estimate was moved since it was encoded."""
+    """Whether the estimate has moved since it was encoded."""
 
 
 class OpenVinoBackend:
@@ -80,7 +82,7 @@ class OpenVinoBackend:
         precision  of encoder and generator; None is the device's shorter format if portraits stay near FP32
                    in it, which is measured once
 
-        Raises BackendError when OpenVINO or the device is not there, or does not take the package.
+        Raises BackendError if OpenVINO or the device is missing, or cannot run the package.
         """
         self.device = str(device)
         manifest = package.manifest
@@ -114,7 +116,7 @@ class OpenVinoBackend:
         self.why = "; ".join(filter(None, [why, computed]))
 
     def encode(self, crops: Batch, moves: Sequence[Move] = ()) -> State:
-        """Take in B×3×S×S crops in [−1, 1], and what the steps to come will move."""
+        """Upload B×3×S×S crops in [−1, 1] and the moves of their steps, and encode them."""
         batch = len(crops)
         ports = [port for name in (*RESTORING, "step") for port in self._ports(name)]
         with _told(self.device):
@@ -125,14 +127,14 @@ class OpenVinoBackend:
         return state
 
     def generate(self, state: State) -> None:
-        """Make r of the state's latent and features."""
+        """Compute r from the state's latent and features."""
         if self.renews and state.moved:
             self._encode(state)
             state.moved = False
         self._run("generator", state)
 
     def step(self, state: State, move: int) -> NDArray[np.float32]:
-        """Move the estimate and, unless it is encoded again, the latent; return the change, B."""
+        """Move the estimate and, unless it is re-encoded, the latent; return the relative change, B."""
         picture_gain, latent_gain = state.moves[move]
         tensors, state.moved = state.tensors, True
         if self.renews and self._package.manifest.moves_latent:
@@ -147,18 +149,18 @@ class OpenVinoBackend:
         return np.array(tensors["change"].data[:, 0])
 
     def restored(self, state: State) -> Batch:
-        """Return the restored crops, B×3×S×S in [−1, 1] or a little beyond."""
+        """Return the restored crops, B×3×S×S, in or slightly outside [−1, 1]."""
         return np.array(state.tensors["restored"].data)
 
     def estimate(self, state: State) -> Batch:
-        """Return the present estimate, B×3×S×S in [−1, 1] or a little beyond."""
+        """Return the current estimate, B×3×S×S, in or slightly outside [−1, 1]."""
         return np.array(state.tensors["crop"].data)
 
     def release(self, state: State) -> None:
-        """Do nothing: a state's memory goes with it."""
+        """Do nothing: a state's memory is freed with it."""
 
     def close(self) -> None:
-        """Give back the models' memory."""
+        """Free the models' memory."""
         with self._turn:
             self._closed = True
             self._requests.clear()
@@ -169,9 +171,9 @@ class OpenVinoBackend:
         self._run("mapping", state)
 
     def _run(self, graph: GraphName, state: State, others: Mapping[str, Any] | None = None) -> None:
-        """Run a graph from a state's tensors into a state's tensors.
+        """Run a graph on a state's tensors.
 
-        others  what it reads beside them
+        others  further inputs
         """
         with self._turn, _told(self.device):
             request = self._request(graph, state.batch)
@@ -185,7 +187,7 @@ class OpenVinoBackend:
         return (*found.inputs, *found.outputs)
 
     def _tensor(self, port: Port, batch: int) -> Any:
-        """Return an empty tensor; on a GPU, in memory of the host that it can reach."""
+        """Return an empty tensor; for a GPU, in host memory that it can access."""
         import openvino
 
         kind = openvino.Type.f16 if port.dtype == "float16" else openvino.Type.f32
@@ -215,7 +217,7 @@ class OpenVinoBackend:
         return (short if psnr >= LEAST_PSNR else "f32"), psnr
 
     def _nearness(self, short: Precision) -> float:
-        """Return the PSNR of portraits in a shorter format against FP32, in dB, of the worst one."""
+        """Return the lowest PSNR of any portrait in a shorter format against FP32, in dB."""
         pictures: dict[Precision, list[Batch]] = {}
         batch = self._package.manifest.batch or 1
         formats: tuple[Precision, Precision] = ("f32", short)
@@ -235,7 +237,8 @@ class OpenVinoBackend:
         return np.clip(self.restored(state), -1, 1)
 
     def _request(self, graph: GraphName, batch: int) -> Any:
-        """Return what runs a graph for a batch; its model is compiled when it is first needed."""
+        """Return the inference request for a graph and batch size; its model is compiled when first
+        needed."""
         if self._closed:
             raise BackendError("the backend is closed: open it again")
         key = (graph, batch, self.precision if graph in _SHORTENED else "f32")
@@ -244,7 +247,7 @@ class OpenVinoBackend:
         return self._requests[key]
 
     def _model(self, graph: GraphName, batch: int, precision: Precision) -> Any:
-        """Return a compiled model, from the cache if it is there; kept there if it can be written."""
+        """Return a compiled model from the cache; a new one is stored there if the cache can be written."""
         made: list[Any] = []
         key = EngineKey(
             graph=graph,
@@ -300,9 +303,9 @@ class OpenVinoBackend:
 
 
 _FOLLOWING = {"crop": "next_estimate", "w": "next_w"}
-"""What a step writes that takes the place of what it read."""
+"""Outputs of a step, and the inputs that they replace."""
 _UNSHARED = ("estimate", "picture_gain", "latent_gain")
-"""Inputs of the step that are not tensors of a state."""
+"""Inputs of graphs that are not tensors of a state."""
 
 
 @lru_cache(maxsize=1)
@@ -316,7 +319,7 @@ def _version() -> str:
 
 
 def _named(core: Any, device: Device) -> str:
-    """Return OpenVINO's name of a device. Raises BackendError when it does not find it."""
+    """Return OpenVINO's name of a device. Raises BackendError if the device is not found."""
     if device.kind == "cpu":
         return "CPU"
     found = [name for name in core.available_devices if name.partition(".")[0] == "GPU"]
@@ -360,7 +363,7 @@ def _samples(size: int) -> list[Batch]:
 
 @contextmanager
 def _told(device: str, what: str = "failed") -> Iterator[None]:
-    """Say in one line why OpenVINO failed. Raises BackendError."""
+    """Turn any failure of OpenVINO into a one-line BackendError."""
     try:
         yield
     except BackendError:

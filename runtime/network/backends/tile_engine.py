@@ -19,7 +19,7 @@ from runtime.network.backends.protocol import BatchLostError
 
 @dataclass(eq=False)
 class _Ready:
-    """What one tile after the other goes through: memory is allocated once."""
+    """The execution context and memory for tiles, allocated once and used by one tile after another."""
 
     context: Any
     """IExecutionContext"""

@@ -35,7 +35,7 @@ async def admin_page(request: Request) -> Response:
 
 
 async def admin_action(request: Request) -> Response:
-    """Do what a button of the page says."""
+    """Carry out the action of a button."""
     kiosk, action = kiosk_of(request), request.path_params["action"]
     if (refused := _refusal(request, kiosk)) is not None:
         return refused
@@ -55,7 +55,7 @@ ADMIN = (Route("/admin", admin_page), Route("/admin/{action}", admin_action, met
 
 
 def _refusal(request: Request, kiosk: Kiosk) -> Response | None:
-    """Return the answer to somebody who may not see the page. Raises KioskError."""
+    """Return the response to somebody without access to the page. Raises KioskError."""
     if not _is_here(request):
         raise KioskError("forbidden", "the admin page is only for this machine: open it there")
     if kiosk.password is None:
@@ -75,7 +75,7 @@ def _refusal(request: Request, kiosk: Kiosk) -> Response | None:
 
 
 def _is_here(request: Request) -> bool:
-    """Return whether a person at this machine asks, and no proxy for somebody elsewhere."""
+    """Return whether the request comes from this machine itself, and not through a proxy."""
     is_passed_on = any(name in request.headers for name in _OF_PROXIES)
     return not is_passed_on and is_loopback(request.client)
 

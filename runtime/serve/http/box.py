@@ -39,7 +39,7 @@ async def health(request: Request) -> Response:
 
 
 async def media(request: Request) -> Response:
-    """Return the media that are there."""
+    """Return the available media."""
     return json_response(await run_in_threadpool(kiosk_of(request).media.about))
 
 

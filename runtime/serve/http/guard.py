@@ -1,4 +1,5 @@
-"""What every request passes: who may ask, how answers are protected, and how errors are told."""
+"""Checks for every request: who may send it, which headers protect the response, and how errors are
+reported."""
 
 import ipaddress
 
@@ -32,13 +33,13 @@ HEADERS = {
 }
 _LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 ANY_ADDRESS = "*"
-"""In place of a name: any address in digits. A site that has its own name point to this machine has none."""
+"""Stands for any numeric address. A hostile site whose name points to this machine cannot use one."""
 _READING = ("GET", "HEAD", "OPTIONS")
 _CODES: dict[int, Code] = {404: "not-found", 405: "bad-request", 413: "too-large"}
 
 
 class Guard:
-    """Adds the headers that protect, and refuses requests that another site makes in the kiosk's browser."""
+    """Adds protective headers, and refuses requests that other sites make in the kiosk's browser."""
 
     def __init__(self, app: ASGIApp, *, hosts: frozenset[str] | None) -> None:
         """Create it.

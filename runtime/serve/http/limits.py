@@ -48,12 +48,12 @@ class Limits:
             self._refuse(rate)
 
     def forget(self) -> None:
-        """Begin anew, as if nobody had asked."""
+        """Forget all requests."""
         with self._lock:
             self._left.clear()
 
     def _take(self, rate: Rate, client: str, count: int) -> float:
-        """Return what is left after a request; below 0 it was not counted."""
+        """Return how many requests are left after one more; if that is below 0, it was not counted."""
         key, now = (rate, _network(client)), self._clock()
         with self._lock:
             left, since = self._left.pop(key, (rate.burst, now))
@@ -72,7 +72,7 @@ class Limits:
 
 
 def _network(client: str) -> str:
-    """Return what stands for a client: an IPv6 host may choose among 2^64 addresses."""
+    """Return the key of a client: for IPv6 its /64 network, since a host may choose among 2^64 addresses."""
     try:
         address = ipaddress.ip_address(client)
     except ValueError:

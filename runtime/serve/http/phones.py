@@ -115,7 +115,7 @@ async def take_file(request: Request) -> Response:
 
 
 def _asked(request: Request) -> Kiosk:
-    """Return the server, once the phone has not asked too often."""
+    """Return the server, unless the phone has sent too many requests."""
     kiosk = kiosk_of(request)
     kiosk.limits.spend(PHONE, _client(request))
     kiosk.limits.check(WRONG_TOKEN, _client(request))

@@ -62,7 +62,7 @@ def number_in(request: Request, name: str, low: float, high: float, default: flo
 
 
 def size_of(request: Request) -> int | None:
-    """Return the longest side of a picture that is asked for; None for its full size."""
+    """Return the requested longest side of a picture; None for its full size."""
     if "size" not in request.query_params:
         return None
     return int(number_in(request, "size", 64, 4096, 1280))

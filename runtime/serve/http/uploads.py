@@ -13,15 +13,15 @@ from runtime.serve.errors import KioskError
 from runtime.serve.visits.visit import Visit
 
 SILENCE = 20.0
-"""Seconds without a byte after which an upload is given up."""
+"""Seconds without data after which an upload is abandoned."""
 SLOWEST = 20_000
-"""Bytes a second that an upload must keep up after its first seconds."""
+"""Bytes per second that an upload must reach after its first seconds."""
 GRACE = 30.0
-"""Seconds that every upload may take."""
+"""Seconds that any upload may take, however slow."""
 BODY_ENDED = "gpen_edge.body_ended"
 """Whether the body of a request has been read to its end, in its scope."""
 DRAIN = 5.0
-"""Seconds for which a refused upload is read on, so that its sender can read the answer."""
+"""Seconds for which the rest of a refused upload is still read, so that its sender can read the response."""
 
 
 async def receive(request: Request, draft: Path, max_megabytes: float, visit: Visit) -> None:
@@ -58,7 +58,7 @@ async def receive(request: Request, draft: Path, max_megabytes: float, visit: Vi
 
 
 async def drain(request: Request) -> None:
-    """Read on for a while what a refused client still sends, unless it waits to be asked."""
+    """Keep reading what a refused client sends for a while, unless it waits for permission to send."""
     if request.scope.get(BODY_ENDED) or request.headers.get("expect", "").lower() == "100-continue":
         return
     ends = time.monotonic() + DRAIN

@@ -75,7 +75,7 @@ async def fetch_photo(request: Request) -> Response:
 
 
 async def photo(request: Request) -> Response:
-    """Show the photo as it came."""
+    """Show the original photo."""
     desk, visit, size = kiosk_of(request).desk, visit_of(request), size_of(request)
     return jpeg_response(await run_in_threadpool(desk.photo, visit, size))
 

@@ -1,4 +1,4 @@
-"""One print queue of CUPS, by pycups. This is the only place where CUPS is spoken to."""
+"""A print queue of CUPS, through pycups. No other module talks to CUPS."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _REASONS: tuple[tuple[PrinterState, tuple[str, ...]], ...] = (
     ("open", ("cover-open", "door-open", "interlock-open")),
     ("offline", ("offline", "shutdown", "timed-out", "connecting-to-device")),
 )
-"""Beginnings of IPP's printer-state-reasons (RFC 8011, section 5.4.12), the most useful to people first."""
+"""Prefixes of IPP's printer-state-reasons (RFC 8011, section 5.4.12), the most helpful for users first."""
 
 SENTENCES: dict[PrinterState, str] = {
     "ready": "",
@@ -84,7 +84,7 @@ class CupsQueue:
         return QueueState(state_of(number, reasons), number == _STOPPED)
 
     def print(self, file: Path, media: str, copies: int) -> int:
-        """Give a JPEG to the printer; return the number of its job."""
+        """Send a JPEG to the printer; return its job number."""
         options = {
             "media": media,
             "copies": str(copies),

@@ -12,7 +12,7 @@ _QUALITY = 95
 
 
 def on_paper(result: Path, paper: Paper, dpi: float = DPI) -> Image.Image:
-    """Return what is printed of a result: the middle of it, in the paper's shape, as sRGB.
+    """Return the printed part of a result: its middle, in the paper's shape, as sRGB.
 
     A result that is not the paper's shape loses a part of its longer sides; nothing is stretched.
     """

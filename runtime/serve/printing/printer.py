@@ -31,9 +31,9 @@ from runtime.serve.visits.visit import Visit
 from runtime.serve.wire import PrintAbout, PrinterAbout, PrintState
 
 _LOOK = 1.0
-"""Seconds between two looks at the printer while something is printed, and three times that otherwise."""
+"""Seconds between checks of the printer while it prints; three times that otherwise."""
 _ENDING = 5.0
-"""Seconds that CUPS has at the end to delete what it keeps."""
+"""Seconds that CUPS has at shutdown to delete its pictures."""
 _TROUBLES = ("paper-out", "ink-out", "jam", "open", "offline")
 _ENDED = ("done", "failed", "cancelled")
 
@@ -112,7 +112,7 @@ class Printer:
         return self._papers[name]
 
     def preview(self, visit: Visit, paper: str, size: int) -> bytes:
-        """Return what lands on a paper, as JPEG. Raises KioskError."""
+        """Return what will be on the paper, as JPEG. Raises KioskError."""
         on = self.paper(paper)
         dpi = size / (max(on.width_mm, on.height_mm) / 25.4)
         return encoded(on_paper(self._desk.result_file(visit), on, dpi))
@@ -209,7 +209,7 @@ class Printer:
             self._log("printer", cause_of(error))
 
     def _look(self) -> None:
-        """Take one step: look at the printer, resume it, and take the present print further."""
+        """Take one step: check the printer, resume it, and continue the current print."""
         self._note(self._queue.state(), "")
         self._resume_if_stopped()
         with self._changed:
@@ -224,7 +224,7 @@ class Printer:
             self._take_further(present)
 
     def _is_over(self, each: _Print) -> bool:
-        """Return whether a print is to be cancelled: by the customer, or since its time is up."""
+        """Return whether a print is to be cancelled, by the customer or because its time is up."""
         is_late = self._clock() - each.began > self._desk.config.minutes * 60
         return each.is_unwanted or each.visit.is_deleted or (each.visit.is_gone and is_late)
 
@@ -269,7 +269,7 @@ class Printer:
         self._log("print", f"a print is {state}", state=state, copies=each.about.copies)
 
     def _purge(self) -> None:
-        """Have CUPS delete the pictures of jobs that have ended; it refuses while it still ends them."""
+        """Have CUPS delete the pictures of finished jobs, which it refuses until a job has fully ended."""
         for job in self._kept:
             with suppress(KioskError):
                 self._queue.purge([job])

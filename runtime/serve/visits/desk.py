@@ -1,6 +1,6 @@
-"""The front desk: who is here, what they have brought, what is made of it, and when it is deleted.
+"""The front desk: who is here, what they have brought, what becomes of it, and when it is deleted.
 
-    empty → queued → working → ready          a photo has come, waits, is prepared, can be chosen for
+    empty → queued → working → ready          a photo has arrived, waits, is prepared, can be restored
                         ↓
                      failed                   it cannot be restored; another one may be sent
 
@@ -69,7 +69,7 @@ class Desk:
     # Beginning and end
 
     def recover(self) -> None:
-        """Take up the visits of an earlier run that are within their time, and delete all others."""
+        """Resume the visits of an earlier run that have not expired, and delete all others."""
         self._visits = {visit.id: visit for visit in self._records.recover()}
         self.links.recover()
         swept = self.folder.sweep(self._visits, self.links.takes)
@@ -80,7 +80,7 @@ class Desk:
                 self.work.prepare(visit, always=True)
 
     def close(self) -> None:
-        """End all visits and delete everything of them."""
+        """End all visits and delete all of their files."""
         with self._lock:
             for visit in list(self._visits.values()):
                 visit.is_gone = True
@@ -92,7 +92,7 @@ class Desk:
         self._studio.close()
 
     def tick(self) -> None:
-        """Delete what is past its time; called every second."""
+        """Delete what has expired; called every second."""
         with self._lock:
             now, wall = self._clocks.now(), self._clocks.wall()
             over = [each for each in self._visits.values() if each.ends <= now or each.wall_ends <= wall]
@@ -125,7 +125,7 @@ class Desk:
             return visit
 
     def stay(self, visit: Visit) -> None:
-        """Prolong a visit, because the customer has touched something."""
+        """Extend a visit, because the customer has touched the screen."""
         with self._lock:
             now, config = self._clocks.now(), self.config
             longest = visit.began + max(config.most_minutes, config.minutes) * 60
@@ -134,9 +134,9 @@ class Desk:
             visit.changed()
 
     def end(self, visit: Visit, *, keep_take: bool = False) -> None:
-        """End a visit and delete everything of it.
+        """End a visit and delete all of its files.
 
-        keep_take  but for a result that may be taken home
+        keep_take  keep a result that may be taken home
         """
         with self._lock:
             visit.is_gone, visit.is_deleted = True, not keep_take
@@ -147,7 +147,7 @@ class Desk:
             visit.changed()
 
     def end_all(self) -> None:
-        """End all visits and delete everything of them."""
+        """End all visits and delete all of their files."""
         with self._lock:
             for visit in list(self._visits.values()):
                 self.end(visit)
@@ -177,7 +177,7 @@ class Desk:
 
     @property
     def scans_since(self) -> float:
-        """When the present customer has come, by `clocks.now`: from then on scans may be shown."""
+        """When the current customer arrived, by `clocks.now`: scans since then may be shown."""
         with self._lock:
             return max((visit.began for visit in self._visits.values()), default=inf)
 
@@ -228,7 +228,7 @@ class Desk:
     # Results
 
     def choose(self, visit: Visit, choice: Choice) -> None:
-        """Ask for a result at full size. Raises KioskError."""
+        """Request a result at full size. Raises KioskError."""
         with self._lock:
             visit.check_here()
             choice = self.checked(visit, choice)
@@ -245,7 +245,7 @@ class Desk:
             self.stay(visit)
 
     def checked(self, visit: Visit, choice: Choice) -> Choice:
-        """Return a choice in a standard form. Raises KioskError if there is nothing to choose for."""
+        """Return a choice in canonical form. Raises KioskError if no photo is ready."""
         visit.check_ready()
         assert visit.found is not None
         if choice.preset not in self.config.presets:
@@ -270,7 +270,7 @@ class Desk:
         return self.work.preview(visit, self.checked(visit, choice), size)
 
     def photo(self, visit: Visit, size: int | None) -> bytes:
-        """Return the photo as it came, as JPEG. Raises KioskError."""
+        """Return the original photo as JPEG. Raises KioskError."""
         visit.check_ready()
         return self._studio.photo(visit.id, self.folder.photo(visit.id), size)
 
@@ -285,7 +285,7 @@ class Desk:
     # Prints
 
     def set_prints(self, visit: Visit, prints: tuple[PrintAbout, ...], copies: int | None = None) -> None:
-        """Note what becomes of a visit's prints, and how many copies it has had."""
+        """Record the state of a visit's prints, and how many copies it has used."""
         with self._lock:
             if visit.is_gone:
                 return
@@ -313,7 +313,7 @@ class Desk:
                 visit.changed()
 
     def _unexpected(self, error: Exception) -> None:
-        """Note that a job has failed in a way that nobody thought of."""
+        """Log that a job failed unexpectedly."""
         self._log("unexpected", f"a job failed: {type(error).__name__}: {cause_of(error)}")
 
 

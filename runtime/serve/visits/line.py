@@ -1,4 +1,4 @@
-"""The one queue in front of the one restorer: bounded, first come first served, with places."""
+"""The single queue in front of the restorer: bounded, first come, first served, with positions."""
 
 import threading
 from collections import deque
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from runtime.serve.errors import KioskError
 
 SECONDS_EACH = 3
-"""Rough time for one photo, for telling customers when to try again."""
+"""Rough time for one photo, from which customers are told when to try again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +17,7 @@ class Job:
 
     visit: str
     work: Callable[[], None]
-    """Called in the line's thread; it deals with its own errors."""
+    """Called in the queue's thread; it handles its own errors."""
     drop: Callable[[KioskError], None] = lambda error: None
     """Called instead of `work` if the visit or the server ends first."""
 
@@ -25,7 +25,7 @@ class Job:
 class Line:
     """Jobs that wait, and the thread that does them.
 
-    Photos and results are in front; pictures to look at come behind, and are done when nobody waits in front.
+    Photos and results come first; previews are made when none of these wait.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Line:
             self._changed.notify_all()
 
     def check_room(self) -> None:
-        """Raise KioskError (`busy`) if a photo could not wait, before it is uploaded in vain."""
+        """Raise KioskError (`busy`) if the queue is full, before a photo is uploaded in vain."""
         with self._changed:
             if len(self._front) >= self._capacity:
                 raise self._busy()
@@ -97,12 +97,12 @@ class Line:
         )
 
     def place(self, visit: str) -> int | None:
-        """Return the place of a visit among those that wait in front, from 1; None if it does not wait."""
+        """Return the position of a visit in the queue, from 1; None if it does not wait."""
         with self._changed:
             return next((i for i, job in enumerate(self._front, 1) if job.visit == visit), None)
 
     def __len__(self) -> int:
-        """Return how many wait in front."""
+        """Return how many photos and results wait."""
         with self._changed:
             return len(self._front)
 

@@ -134,7 +134,7 @@ class Links:
     # Ends
 
     def recover(self) -> None:
-        """Take up the links of an earlier run that are within their time."""
+        """Resume the links of an earlier run that have not expired."""
         for row in self._store.takes():
             left = row.end.left(self._clocks)
             if left <= 0:
@@ -156,7 +156,7 @@ class Links:
             self._delete(take)
 
     def end_of(self, visit: Visit, *, keep_take: bool) -> None:
-        """End the links of a visit, but perhaps that to take its result home."""
+        """End the links of a visit, except perhaps the one to take its result home."""
         self._end_phones(visit)
         if not keep_take:
             self._end_takes(visit)

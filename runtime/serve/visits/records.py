@@ -1,4 +1,4 @@
-"""What is stored of visits: a row and a folder each."""
+"""The stored part of visits: a row and a folder each."""
 
 from collections.abc import Iterator
 
@@ -24,7 +24,7 @@ class Records:
         self._undeleted: set[str] = set()
 
     def recover(self) -> Iterator[Visit]:
-        """Return the visits of an earlier run that are within their time; delete all others."""
+        """Return the visits of an earlier run that have not expired; delete all others."""
         for row in self._store.visits():
             left = row.end.left(self._clocks)
             if left <= 0 or (row.number and not self._folder.photo(row.id).is_file()):
@@ -57,14 +57,14 @@ class Records:
         self._store.add(VisitRow(visit.id, self._clocks.end(now, visit.ends)))
 
     def note(self, visit: Visit, **values: object) -> None:
-        """Store something about a visit. If that fails, only a crash would lose it."""
+        """Store values of a visit. If that fails, they are lost only in a crash."""
         try:
             self._store.update(visit.id, **values)
         except KioskError as error:
             self._log("not-stored", str(error))
 
     def remove(self, visit_id: str) -> bool:
-        """Delete the files and the row of a visit, and note whether both are gone."""
+        """Delete the files and the row of a visit; return whether both are deleted."""
         is_gone = self._folder.delete(visit_id)
         try:
             self._store.remove(visit_id)

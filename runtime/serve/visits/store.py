@@ -1,4 +1,4 @@
-"""What has to survive a crash, in SQLite: visits and when they end, results, links to take home.
+"""The data that must survive a crash, in SQLite: visits and when they end, results, links to take home.
 
 Tokens are stored as digests only. Deleted rows are overwritten. Its errors are KioskErrors.
 """
@@ -44,7 +44,7 @@ class VisitRow:
     number: int = 0
     """Counts the photos of the visit; 0 before the first."""
     attempts: int = 0
-    """How many times work on the photo has begun and not ended."""
+    """How often work on the photo was begun but not finished."""
     choice: str | None = None
     """The settings of the result that was asked for, as JSON."""
     result: str | None = None

@@ -1,4 +1,5 @@
-"""Where photos are worked on: prepared once, shown with any preset and strength, restored at full size."""
+"""Restores customers' photos: prepares them once, shows them with any preset and strength, restores them at
+full size."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
@@ -102,14 +103,14 @@ class Studio:
         return Found(width, height, faces, tuple(_remarks(ready, result)))
 
     def shown(self, visit: str, choice: Choice, size: int) -> bytes | None:
-        """Return a preview as JPEG if it takes no work of the restorer, otherwise None."""
+        """Return a preview as JPEG if the restorer is not needed for it, otherwise None."""
         look, restored_look = self._pictures.get(visit, "look"), self._pictures.get(visit, _key(choice))
         if look is None or restored_look is None or size > SCREEN:
             return None
         return jpeg(small(between(look.photo, restored_look, choice.strength), None, size), look.source)
 
     def preview(self, visit: str, file: Path, choice: Choice, size: int) -> bytes:
-        """Return the very result at a small size, as JPEG. Raises GpenEdgeError."""
+        """Return exactly the result at a small size, as JPEG. Raises GpenEdgeError."""
         with self._shared.turn() as restorer:
             ready = self._of(visit, file, restorer)
             result = ready.prepared.restore(self._presets[choice.preset], _left_out(choice))
@@ -124,7 +125,7 @@ class Studio:
         return jpeg(between(own, picture, choice.strength), ready.photo.source)
 
     def photo(self, visit: str, file: Path, size: int | None) -> bytes:
-        """Return the photo as it came, upright, as JPEG. Raises PhotoError."""
+        """Return the original photo, upright, as JPEG. Raises PhotoError."""
         look = self._pictures.get(visit, "look")
         if look is not None and size is not None and size <= SCREEN:
             return jpeg(small(look.photo, None, size), look.source)
@@ -162,7 +163,7 @@ class Studio:
         return Made(width, height, suffix, faces)
 
     def forget(self, visit: str) -> None:
-        """Release everything of a visit."""
+        """Release all memory of a visit."""
         self._pictures.forget(visit)
         if (ready := self._ready.pop(visit, None)) is not None:
             ready.prepared.close()
@@ -182,7 +183,7 @@ class Studio:
         return self._shared.is_well()
 
     def _of(self, visit: str, file: Path, restorer: Restorer) -> _Ready:
-        """Return the prepared photo of a visit; again prepared if it was put away or the networks failed."""
+        """Return the prepared photo of a visit; prepare it again if it was dropped or the networks failed."""
         ready = self._ready.get(visit)
         if ready is not None and ready.restorer is restorer:
             self._ready.move_to_end(visit)

@@ -1,4 +1,4 @@
-"""Tokens that nobody can guess. Whoever has one may do what it is for; only its digest is stored."""
+"""Unguessable tokens. A token grants what it was made for; only its digest is stored."""
 
 import hashlib
 import re
@@ -13,10 +13,10 @@ def new_token() -> str:
 
 
 def digest(token: str) -> str:
-    """Return the name under which a token is known here: 32 hexadecimal digits.
+    """Return the digest of a token: 32 hexadecimal digits.
 
-    It is also the name of the customer's folder, so no path from outside is ever used. Text that is no token
-    has a digest that nothing is stored under.
+    It is also the name of the customer's folder, so no path from outside is ever used. Nothing is stored
+    under the digest of any other text.
     """
     if not _TOKEN.fullmatch(token):
         return ""

@@ -61,7 +61,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class Take:
-    """A result that may be taken home; its times are as those of a visit."""
+    """A result that may be taken home; its times are like those of a visit."""
 
     id: str
     visit: str

@@ -1,7 +1,7 @@
 """The folder with customers' files. Everything that is deleted is deleted here.
 
     FOLDER/kiosk.sqlite        what is known about visits
-    FOLDER/visits/VISIT/photo  the photo as it came
+    FOLDER/visits/VISIT/photo  the original photo
     FOLDER/visits/VISIT/result.jpg
     FOLDER/takes/TAKE.jpg      a result that may be taken home
     FOLDER/prints/PRINT.jpg    what waits for the printer
@@ -70,27 +70,28 @@ class VisitFolder:
             shutil.copyfile(result, take)
 
     def delete(self, visit: str) -> bool:
-        """Delete everything of a visit; return whether nothing is left."""
+        """Delete all files of a visit; return whether none are left."""
         folder = self._visits / visit
         shutil.rmtree(folder, ignore_errors=True)
         return not os.path.lexists(folder)
 
     def delete_results(self, visit: str) -> None:
-        """Delete the result of a visit, because another photo has come."""
+        """Delete the result of a visit, because another photo has arrived."""
         with suppress(OSError):
             for path in (self._visits / visit).iterdir():
                 if path.name.startswith(("result", ".gpen-edge-")):
                     path.unlink(missing_ok=True)
 
     def delete_take(self, take: str) -> bool:
-        """Delete a result that could be taken home; return whether nothing is left."""
+        """Delete a result that could be taken home; return whether that succeeded."""
         for path in self._takes.glob(f"{take}.*"):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
         return not any(self._takes.glob(f"{take}.*"))
 
     def sweep(self, visits: Iterable[str], takes: Iterable[str]) -> int:
-        """Delete everything but these visits and takes, and uploads that were cut off; return how many."""
+        """Delete everything except these visits and takes, including incomplete uploads; return the number of
+        deleted files."""
         known, kept = set(visits), set(takes)
         stale = [path for path in self._visits.iterdir() if path.name not in known]
         stale += [path for path in self._takes.iterdir() if path.stem not in kept]
@@ -113,7 +114,7 @@ class VisitFolder:
 def holding_folder(folder: Path, *, ram: bool = False) -> Iterator[VisitFolder]:
     """Make the folder if it does not exist, and lock it against a second server.
 
-    ram  it must be in memory, so that nothing of a customer ever reaches a disk
+    ram  it must be in memory, so that no customer's data ever reaches a disk
 
     Raises ServeError if it cannot be used, or holds files of somebody else.
     """

@@ -1,7 +1,7 @@
 """The workbench: prepares photos, makes results and draws previews, one after another in the line's thread.
 
-Work is done once more if the networks or the memory failed. What is finished for a visit that has ended in
-the meantime is deleted.
+A job is tried once more if the networks fail or memory runs out. Results for a visit that has ended in the
+meantime are deleted.
 """
 
 import threading
@@ -47,11 +47,11 @@ class Workbench:
     ) -> None:
         self.line = line
         self.counts: Counter[str] = Counter()
-        """What has been done since the start, for the operator."""
+        """Counters since the start, for the operator."""
         self.broken = ""
-        """Why nothing can be restored any more, if so."""
+        """Why nothing can be restored any more; empty while photos can be restored."""
         self.working_since: float | None = None
-        """When the present job began, by `time.monotonic`."""
+        """When the current job began, by `time.monotonic`."""
         self._folder, self._records, self._studio = folder, records, studio
         self._log, self._lock = log, lock
 
@@ -89,7 +89,7 @@ class Workbench:
         if self.working_since is None:
             self._studio.forget(visit_id)
         if not self._records.remove(visit_id):
-            self._log("not-deleted", "what is kept of a customer could not be deleted: trying again")
+            self._log("not-deleted", "a customer's files could not be deleted: trying again")
 
     def _prepare(self, visit: Visit, number: int) -> None:
         with self._lock:
@@ -175,7 +175,7 @@ class Workbench:
     def _attempt(
         self, work: Callable[[Progress], Done], visit: Visit, number: int
     ) -> tuple[Done | None, ErrorAbout | None]:
-        """Return what came of some work, or its error; neither if the visit has ended."""
+        """Do some work; return its result or its error, or neither if the visit has ended."""
 
         def progress(stage: Stage, done: int, total: int) -> None:
             with self._lock:
@@ -203,7 +203,7 @@ class Workbench:
         return visit.number == number
 
     def _twice(self, work: Callable[[], Done]) -> Done:
-        """Do some work, and once more after reopening the networks if they or the memory failed."""
+        """Do some work; if the networks or the memory fail, reopen the networks and try once more."""
         try:
             return work()
         except _GoneError:
@@ -211,7 +211,7 @@ class Workbench:
         except Exception as error:
             if cause_behind(error, "restore") not in ("engine", "memory"):
                 raise
-            self._log("retry", f"the networks are opened again: {cause_of(error)}")
+            self._log("retry", f"the networks are reopened: {cause_of(error)}")
             self._studio.reopen()
             return work()
 
