@@ -1,1 +1,2 @@
-"""What every folder stands on: errors, exit codes, whole-or-nothing files, text for a terminal, all cores."""
+"""The foundation of all folders: errors, exit codes, whole-or-nothing files, text for a terminal, work on all
+cores."""

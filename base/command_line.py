@@ -1,4 +1,4 @@
-"""What all command lines share: one-line errors, exit status, and output to the console."""
+"""Shared by all command lines: one-line errors, exit status, and output to the console."""
 
 import io
 import sys
@@ -43,7 +43,7 @@ def print_lines(*lines: object) -> None:
 
 
 def progress_of(*columns: "ProgressColumn", console: "Console | None" = None) -> "Progress":
-    """Return a progress bar with these columns: on a terminal only, and gone when it ends.
+    """Return a progress bar with these columns: on a terminal only, and removed at the end.
 
     console  None is standard error
     """

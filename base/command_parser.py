@@ -10,7 +10,7 @@ from base.near_names import near_or_all, nearest
 from base.text import one_line
 
 SHOWN = 40
-"""How many characters of a wrong argument an error shows."""
+"""The most characters of a wrong argument that an error shows."""
 
 
 class CommandParser(argparse.ArgumentParser):

@@ -69,7 +69,7 @@ class Setting:
     names: tuple[str, ...] = ()
     """The keys of a table."""
     none: str = ""
-    """What it means that there is no value, if that is the default: in the user's words."""
+    """The meaning of a missing value, in the user's words, if that is the default."""
     bare: Any = None
     """The value of its option if none follows it; None requires one."""
     metavar: str = ""
@@ -77,7 +77,7 @@ class Setting:
     flags: tuple[str, ...] = ()
     """Names on the command line in place of its own; one without dashes makes it a positional argument."""
     more: Mapping[str, Any] = field(default_factory=dict)
-    """What `add_argument` takes besides, such as `nargs`."""
+    """Further arguments of `add_argument`, such as `nargs`."""
     step: Any = None
     """The finishing step that a switch turns on, see `runtime/finish/steps.py`."""
     why: str = ""

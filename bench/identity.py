@@ -1,4 +1,4 @@
-"""Whether restored portraits are still the same person, with and without a bound, against the truth."""
+"""Measure whether restored portraits still show the same person, with and without a bound."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +28,7 @@ from runtime.settings.settings import SAME_PERSON, RestoreSettings
 
 DAMAGES = ("mixed-light", "mixed-medium", "mixed-heavy", "training-range", "noise-heavy", "blur-heavy")
 AWAY = 0.05
-"""How far a face may move away from the truth, against the photo."""
+"""How much further from the truth than the photo a restored face may be."""
 KEPT = 0.8
 """Share of the gain in PSNR that the bound must leave."""
 TONES = ("lightest third", "middle third", "darkest third")
@@ -75,7 +75,7 @@ class Case:
 
     @property
     def falsely(self) -> bool:
-        """Whether the face stopped although its full restoration is nearer to the truth than the photo."""
+        """Whether the bound stopped the face although its full restoration would be nearer to the truth."""
         return self.share < 1 and self.free < self.before
 
 

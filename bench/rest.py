@@ -33,7 +33,8 @@ from runtime.rest.network import PhotoNetwork
 from runtime.rest.opening import open_photo_network
 
 STRENGTHS = (3, 10)
-"""Of non-local means; a photo gets the better one, as if somebody had compared them with the truth."""
+"""Strengths of non-local means. Each photo gets the better one, as if it had been chosen by comparison with
+the truth."""
 WINDOWS = (7, 21)
 """Edges of the patches of non-local means and of the squares that it searches, as OpenCV proposes."""
 MIXED = ((5, 80), (10, 50), (25, 30))

@@ -16,7 +16,7 @@ from training.damage.tones import Tone, toned
 
 Levels = NDArray[np.float32]
 Damage = Callable[[Portrait, Face, Generator], Portrait]
-"""What is done to a square portrait, H×H×3 uint8 RGB, with this face."""
+"""Damages a square portrait, H×H×3 uint8 RGB, that shows this face."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Scenario:
 
 
 def snapshot(portrait: Portrait, face: Face, rng: Generator) -> Portrait:
-    """An early digital camera: few pixels, sharpened, compressed too much, enlarged by somebody since."""
+    """A photo from an early digital camera: few pixels, sharpened, heavily compressed, and enlarged later."""
     side = len(portrait)
     small = cv2.resize(portrait, (side * 5 // 8,) * 2, interpolation=cv2.INTER_AREA).astype(np.float32)
     taken = _levels(_sharpened(small, 1.2, 0.5) + rng.normal(0, 3, small.shape))
@@ -40,7 +40,7 @@ def snapshot(portrait: Portrait, face: Face, rng: Generator) -> Portrait:
 
 
 def distorted_eye(portrait: Portrait, face: Face, rng: Generator) -> Portrait:
-    """A picture from a generator: smooth as plastic, one eye twisted and too high."""
+    """A picture from an image generator: smooth as plastic, with one eye twisted and too high."""
     eye, other = face.landmarks[:2]
     apart = float(np.linalg.norm(eye - other))
     smooth = cv2.bilateralFilter(portrait, 0, 12, apart / 20)
@@ -54,7 +54,7 @@ def distorted_eye(portrait: Portrait, face: Face, rng: Generator) -> Portrait:
 
 
 def scan(portrait: Portrait, face: Face, rng: Generator) -> Portrait:
-    """A print of the seventies: faded, yellowed, grainy, scratched."""
+    """A print from the seventies: faded, yellowed, grainy, scratched."""
     faded = 40 + np.float32(0.72) * toned(portrait.astype(np.float32), Tone("sepia", strength=0.6))
     grainy = add_noise(faded, Noise("grain", 8, coloured=False, grain_size=0.8), rng)
     marks = [
@@ -64,7 +64,8 @@ def scan(portrait: Portrait, face: Face, rng: Generator) -> Portrait:
 
 
 def selfie(portrait: Portrait, face: Face, rng: Generator) -> Portrait:
-    """A phone in a bar: too dark, brightened, noisy, purple along bright edges, sharpened."""
+    """A phone picture from a bar: dark, brightened, noisy, with purple fringes along bright edges,
+    sharpened."""
     dim = toned(portrait.astype(np.float32), Tone(light=0.3))
     picture = add_noise(dim, Noise("dark", 11, gain=3.0), rng)
     spread = cv2.GaussianBlur(portrait, (0, 0), len(portrait) / 160).astype(np.float32)

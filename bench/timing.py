@@ -10,7 +10,7 @@ import numpy as np
 Name = TypeVar("Name", bound=str)
 
 ENOUGH = 1.1
-"""Factor by which fewer threads may take longer than the best number of them."""
+"""Fewer threads are preferred if they take at most this many times the shortest time."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ def in_turns(
 
 
 def threads_that_pay(time_with: Callable[[int], float], most: int) -> int:
-    """Return the fewest threads that come within 10 % of the shortest time; a busy machine gains by few.
+    """Return the smallest number of threads whose time is within 10 % of the shortest; on a busy machine, few
+    threads are faster.
 
     time_with  returns the seconds that a piece of work takes with so many threads
     most       of 1, 2, 4, … that are tried

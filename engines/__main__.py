@@ -104,7 +104,11 @@ def _add_compare(commands: "argparse._SubParsersAction[CommandParser]") -> None:
         help="The other runtime: onnxruntime, openvino, tensorrt or tensorrt-rtx. (default: openvino)",
     )
     add("--against", metavar="PACKAGE", help="Package that the other runtime runs. (default: the same)")
-    add("--layers", action="store_true", help="Show every layer of the graphs that part, and name the first.")
+    add(
+        "--layers",
+        action="store_true",
+        help="Show every layer of the graphs that differ, and name the first.",
+    )
     add(
         "--tolerance",
         type=float,
@@ -172,7 +176,7 @@ def _console() -> Console:
 
 
 def _graphs(names: str | None) -> tuple[GraphName, ...] | None:
-    """Return the graphs that are named; None if none are, which is all that the package must have."""
+    """Return the named graphs; None if none are named, which stands for all required graphs."""
     if names is None:
         return None
     known: tuple[GraphName, ...] = get_args(GraphName)

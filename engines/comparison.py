@@ -1,4 +1,4 @@
-"""Run the graphs of a package in two runtimes on the same portraits, and find where they part."""
+"""Run the graphs of a package in two runtimes on the same portraits, and find where the results differ."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +19,7 @@ from engines.portrait import portraits
 RuntimeName = Literal["onnxruntime", "openvino", "tensorrt", "tensorrt-rtx"]
 COMPARED: tuple[GraphName, ...] = (*RESTORING, "step", "fused", PHOTO)
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "int8": 5e-2}
-"""By a package's precision: differences that rounding explains, relative to an output's largest value."""
+"""Differences that rounding explains, by a package's precision, relative to an output's largest value."""
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """Kinds of nodes that count as layers: those with weights."""
 _GAIN = 0.5
@@ -30,10 +30,10 @@ Model = bytes
 
 @dataclass(frozen=True)
 class Difference:
-    """How far two runtimes are apart in one output."""
+    """The difference of two runtimes in one output."""
 
     name: str
-    """Of the output, or of the layer that computes it."""
+    """The name of the output, or of the layer that computes it."""
     largest: float
     """Largest difference over both portraits, relative to the largest value."""
     parts: bool
@@ -42,12 +42,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class GraphDifference:
-    """How far two runtimes are apart in one graph."""
+    """The differences of two runtimes in one graph."""
 
     graph: GraphName
     outputs: tuple[Difference, ...]
     layers: tuple[Difference, ...] = ()
-    """In the order in which they are computed, if asked for."""
+    """In the order in which they are computed, if requested."""
 
     @property
     def parts(self) -> bool:
@@ -146,7 +146,8 @@ def _outputs(package: Package, graph: GraphName) -> list[str]:
 
 
 def _with_layers(models: list[Model]) -> tuple[list[Model], dict[str, str]]:
-    """Return models whose layers' outputs are outputs too; and these outputs, with their layers' names.
+    """Return models that also output the results of their layers, and the names of these outputs with their
+    layers.
 
     Only layers that both models have, under the same name of their output.
     """
@@ -168,7 +169,7 @@ def _with_layers(models: list[Model]) -> tuple[list[Model], dict[str, str]]:
 
 
 def _run(graph: GraphName, runners: tuple[Any, Any], feeds: list[Values]) -> list[tuple[Any, Any]]:
-    """Return what both runners make of each feed: Polygraphy's results of an iteration."""
+    """Return the results of both runners for each feed, as Polygraphy's iterations."""
     from polygraphy.comparator import Comparator
     from polygraphy.logger import G_LOGGER
 

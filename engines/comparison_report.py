@@ -1,4 +1,4 @@
-"""Where two runtimes part, as tables and sentences."""
+"""The differences of two runtimes, as tables and sentences."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,8 @@ def layers_table(graph: GraphDifference) -> Table:
 
 
 def verdict(graphs: Sequence[GraphDifference], runtime: str) -> list[str]:
-    """Return a line for every graph that parts, with its first layer if it is known; or that none does."""
+    """Return a line for every graph that differs, with its first such layer if it is known, or one line if
+    none differs."""
     lines = []
     for graph in graphs:
         if graph.parts:

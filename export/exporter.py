@@ -28,7 +28,7 @@ from export.storage import store_halved
 from export.tracing import to_onnx
 
 Progress = Callable[[str], None]
-"""Told what begins."""
+"""Called with the name of each step when it begins."""
 
 
 def export_package(

@@ -109,7 +109,7 @@ class _Graph:
         return output
 
     def kernel(self, name: str, kernel: NDArray[np.float32]) -> str:
-        """Add a convolution's kernel, in the form in which it is stored, and what widens it."""
+        """Add a convolution's kernel in its stored form, and the nodes that widen it."""
         if not self.compact:
             return self.const(name, kernel)
         if kernel.size < FOUR_BITS_FROM:

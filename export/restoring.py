@@ -66,7 +66,8 @@ class RestoringNetwork:
     published: Parts
     """As published: the reference for every graph."""
     constant: Callable[[Form], Parts]
-    """With weights that do not depend on the latent: the form that is exported."""
+    """With weights that do not depend on the latent: the form that is exported. Its tensors must not require
+    gradients."""
     without_noise: "Callable[[], RestoringNetwork] | None" = None
     """Returns the same network without its generator's noise; None if it adds none."""
 

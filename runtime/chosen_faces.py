@@ -1,7 +1,6 @@
-"""Choose the faces of a photo that are restored, each with its settings.
-
-Rules have soft ends: a face near the end of one is restored half as much, so that in a folder of photos no
-small difference decides everything.
+"""Choose the faces of a photo that are restored, each with its settings. The limits of rules are soft: a face
+close to a limit is restored in part, so that in a folder of photos small differences do not decide
+everything.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,15 +21,15 @@ from runtime.settings.per_face import ByFace
 from runtime.settings.settings import RestoreSettings
 
 LIKE = ANOTHER - 0.05
-"""Faces closer than this are taken for the person of `person=FILE`, a little stricter than ANOTHER."""
+"""Faces closer than this count as the person of `person=FILE`; slightly stricter than ANOTHER."""
 LARGE_ENOUGH = 2.0
 """Faces this many times as wide as `min` are restored in full."""
 BLURRED_ENOUGH = 0.75
-"""And those whose sharpness is below this share of the limit."""
+"""Faces whose sharpness is below this share of the limit are restored in full."""
 AT_THE_END = 0.5
-"""The share of the strength at the end of a rule."""
+"""The share of the strength exactly at a rule's limit."""
 NOISE = (2 / 255, 12 / 255)
-"""σ of noise, in units of full scale, over which it undoes a face's sharpness."""
+"""Range of the noise's σ, in units of full scale, over which a face's sharpness counts less and less."""
 WIDEST = 512
 """Side of the largest square in which noise is measured."""
 
@@ -40,14 +39,14 @@ class ChosenFaces:
     """The faces of a photo that are restored."""
 
     settings: dict[int, RestoreSettings] = field(default_factory=dict)
-    """Of each, by index, with the strength that the rules leave."""
+    """The settings of each face by index, with the strength that the rules allow."""
     notes: dict[int, str] = field(default_factory=dict)
-    """What the rules say of a face, by index; also of those that are left alone."""
+    """What the rules decided about a face, by index, including faces that are left alone."""
 
 
 @dataclass(frozen=True, eq=False)
 class Judge:
-    """Measures what rules ask about the faces of a photo."""
+    """Measures the properties of faces that rules refer to."""
 
     photo: Pixels
     """H×W×3 uint8 or uint16 RGB."""
@@ -57,7 +56,7 @@ class Judge:
     """The person of `person=FILE`."""
 
     def clearness(self, face: Face) -> float:
-        """Return the sharpness of a face, less what noise undoes of it: 0…1."""
+        """Return the sharpness of a face, reduced by its noise: 0…1."""
         noisy = float(ramp(self._noise(face), *NOISE))
         return face_sharpness(self.photo, face) * (1 - noisy)
 
@@ -107,7 +106,8 @@ def _weaker(settings: RestoreSettings, share: float) -> RestoreSettings:
 def _named(
     found: tuple[Face, ...], places: list[int], rules: FaceRules, judge: Judge | None
 ) -> tuple[int, ...]:
-    """Return the faces at the places that the rules name, of those that satisfy them; otherwise all."""
+    """Of the faces that satisfy the rules, return those at the place that the rules name, or all if they name
+    none."""
     if not (rules.numbers or rules.largest or rules.centre):
         return tuple(places)
     named = [*rules.numbers]
@@ -131,7 +131,8 @@ def _by_rule(
     rules: FaceRules,
     judge: Judge | None,
 ) -> tuple[dict[int, float], dict[int, str]]:
-    """Return the share of its strength that each face keeps, and for those that keep less, why."""
+    """Return the share of its strength that each face keeps, and the reason for those that keep less than
+    all."""
     shares: dict[int, float] = {}
     notes: dict[int, str] = {}
     if not rules.is_by_rule:
@@ -145,7 +146,7 @@ def _by_rule(
 
 
 def _judged(face: Face, rules: FaceRules, judge: Judge) -> tuple[float, str]:
-    """Return the share of its strength that a face keeps, and why it is less than 1, if it is."""
+    """Return the share of its strength that a face keeps, and the reason if it is less than 1."""
     if face.width < rules.least:
         return 0.0, f"left alone: {face.width:.0f} pixels wide, under {rules.least:g}"
     if face.width > rules.most:

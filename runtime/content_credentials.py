@@ -17,7 +17,7 @@ from base.text import cause_of, one_line
 from runtime.photo.history import ALTERED
 
 LARGEST_KEY = 1 << 16
-"""Bytes of a key or a chain of certificates."""
+"""Size limit in bytes of a key or a chain of certificates."""
 
 _TYPES = dict.fromkeys((".jfif", ".jpe", ".jpeg", ".jpg"), "image/jpeg")
 _TYPES |= {".png": "image/png", ".webp": "image/webp", ".tif": "image/tiff", ".tiff": "image/tiff"}
@@ -43,7 +43,7 @@ class SigningKey:
         """Return a file's bytes with a signed manifest.
 
         suffix    of the file, with its dot
-        manifest  what is claimed, as C2PA's JSON
+        manifest the claims, as C2PA's JSON
         parent    the bytes of the photo that the file was made of, and Pillow's name of their format
 
         Raises PhotoError if the format has no place for a manifest, or signing fails.
@@ -128,7 +128,7 @@ def _read(path: Path, what: str) -> bytes:
 
 
 def _algorithm(pem: bytes, path: Path) -> str:
-    """Return C2PA's name of the algorithm that goes with a private key."""
+    """Return C2PA's name of the algorithm for a private key."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
     from cryptography.hazmat.primitives.serialization import load_pem_private_key

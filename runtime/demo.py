@@ -1,6 +1,6 @@
 """`python -m runtime.demo`: restore a real portrait that was visibly degraded by a fixed amount.
 
-Once only its face, and once the whole photo.
+It is restored twice: its face alone, and the whole photo.
 """
 
 import sys

@@ -18,7 +18,7 @@ TINY = 24
 INVENTS = 1.1
 """Above this degradation scale the prior starts to invent moles and scars."""
 TURNED = 40.0
-"""Degrees from which on a face counts as turned away; networks have seen few such faces."""
+"""Degrees from which a face counts as turned away; networks have seen few such faces."""
 HALFWAY = 0.5
 """Below this progress the latent has hardly moved away from the photo."""
 
@@ -75,7 +75,7 @@ def face_warnings(
 
     loop     None for a face that was left alone
     missing  its areas without information, if any
-    covered  what lies before it, if anything
+    covered what lies in front of it, if anything
     yaw      degrees by which it is turned
     above    its detail above the crop's resolution, if the photo is finer
     far      whether the network's colours are far from the photo's

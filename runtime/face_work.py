@@ -179,7 +179,7 @@ class FaceWork:
 
     @cached_property
     def covered(self) -> Covered | None:
-        """What lies before the face and would be drawn over."""
+        """What lies in front of the face and would be drawn over."""
         missing = self.seen.cut.missing
         return find_covered(
             self.seen.aligned, self.restored, self.seen.noise, missing.hole if missing else None

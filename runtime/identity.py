@@ -1,4 +1,5 @@
-"""As much as possible, still the same person: how far a restoration moves a face, and where it has to stop.
+"""Restore each face as far as it stays the same person: measure how far a restoration moves it, and find
+where to stop.
 
 A recogniser measures the distance between a face in the photo and its restoration. If it exceeds the bound,
 the face stops earlier on the way from the photo to its full restoration. Hair, ears and the background hardly
@@ -23,24 +24,24 @@ from runtime.faces.sharpness import close_up_sharpness
 from runtime.pixels import Crop, Map, Pixels, ramp
 
 POOR = 0.2
-"""Below this sharpness a photo is too poor to judge who it shows.
-
-Portraits blurred so much are as far from their sharp selves, 0.47, as some people from each other.
+"""Below this sharpness a photo is too poor to judge whom it shows. Portraits that are this blurred are as far
+from their sharp originals, 0.47, as some people from each other.
 """
 SURE = (0.3, 0.5)
-"""Range of sharpness over which a face becomes well known. One that is may change half as much."""
+"""Range of sharpness over which the bound is tightened: a face that is fully sharp may only change half as
+much."""
 AROUND = {"hair": 1.0, "ear": 1.0, "other": 1.0, "face": 0.0}
-"""The regions that hardly identify a person."""
+"""Regions that contribute little to a person's identity."""
 AHEAD = 8.0
-"""How much further these are than the rest of the face when it stops early."""
+"""How much further these regions go than the rest of the face when it stops early."""
 LOOKS = 7
 """Number of stops that are tried for a face; the last that is within the bound counts."""
 LEAST = 1e-3
-"""A smaller share is not worth pasting."""
+"""Faces that would get a smaller share are not pasted."""
 NEAR = 0.95
-"""Share of the bound that is near enough to stop the search."""
+"""The search stops once the distance reaches this share of the bound."""
 ROUNDS = 4
-"""How often a face is pasted again if what was pasted, with its neighbours, is beyond the bound."""
+"""How often a face is pasted again if the pasted result, with its neighbours, exceeds the bound."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Identity:
     distance: float | None
     """0 is the same picture; from 0.6 on, the faces pass for two people. None if the photo is too poor."""
     limit: float | None
-    """The largest distance that was allowed; None if there was no bound."""
+    """The largest allowed distance; None if there was no bound."""
     share: float
     """The share of the restoration at which the face stopped, 0…1; hair and background are further."""
 
@@ -67,7 +68,7 @@ class KnownFace:
 
     @property
     def is_poor(self) -> bool:
-        """Whether the photo is too poor to judge who it shows."""
+        """Whether the photo is too poor to judge whom it shows."""
         return self.sharpness < POOR
 
     def limit(self, bound: float) -> float:
@@ -76,7 +77,7 @@ class KnownFace:
 
 
 def know(recogniser: Recogniser, photo: Pixels, face: Face) -> KnownFace:
-    """Return what a recogniser sees of a face in the photo, H×W×3 uint8 or uint16 RGB."""
+    """Return the descriptor and sharpness of a face in the photo, H×W×3 uint8 or uint16 RGB."""
     close_up = cut_close_up(photo, face.landmarks)
     return KnownFace(
         face.landmarks, close_up, recogniser.describe([close_up])[0], close_up_sharpness(close_up)
@@ -84,7 +85,8 @@ def know(recogniser: Recogniser, photo: Pixels, face: Face) -> KnownFace:
 
 
 def share_map(aligned: AlignedFace, share: float) -> Map:
-    """Return how much of its restoration each pixel of a crop gets, S×S in [0, 1], at a stop on the way."""
+    """Return the share of its restoration that each pixel of a crop gets, S×S in [0, 1], if the face stops
+    early."""
     around = np.clip(region_weights(aligned, AROUND), 0, 1)
     return np.asarray(share + (min(1.0, AHEAD * share) - share) * around, np.float32)
 
@@ -96,7 +98,7 @@ def within_bounds(
     full: Pixels,
     paste: Callable[[Mapping[int, float]], Pixels],
 ) -> tuple[Pixels, dict[int, Identity]]:
-    """Stop each face where it is still within its bound; return the photo, and where each face is.
+    """Stop each face within its bound; return the photo, and the distance of each face.
 
     known  the faces as the photo shows them
     full   the photo with all faces fully restored

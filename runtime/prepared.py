@@ -174,7 +174,8 @@ class PreparedPhoto:
         self.close()
 
     def _works(self, settings: RestoreSettings, by_face: ByFace, clock: StageClock) -> _Works:
-        """Return the faces to restore, each with the network's output, and what the rules say of faces."""
+        """Return the faces to restore, each with the network's output, and the notes of the rules on
+        faces."""
         check_by_face(settings, by_face)
         with self._turn:
             if self._closed:
@@ -349,7 +350,7 @@ class PreparedPhoto:
         return choose_faces(found, settings, by_face, judge)
 
     def _know(self, works: Mapping[int, FaceWork]) -> dict[int, KnownFace]:
-        """Return what the recogniser sees of these faces in the photo."""
+        """Return the descriptors of these faces in the photo."""
         with self._turn:
             return {i: self._known_face(i) for i in works}
 

@@ -1,4 +1,4 @@
-"""What was done is written into the photo: with which program and package, in which faces, and how."""
+"""Provenance: the photo records which program and package restored which of its faces, and how."""
 
 import json
 import re
@@ -22,7 +22,7 @@ SOFTWARE = "gpen-edge"
 
 @dataclass(frozen=True)
 class Provenance:
-    """Writes what was done into results."""
+    """Records the processing in results."""
 
     package: Package
     key: SigningKey | None = None
@@ -38,7 +38,7 @@ class Provenance:
     ) -> Photo:
         """Return a restored photo with its history; one in which nothing was changed stays as it is.
 
-        photo     what is to be written, as `restored` returns it
+        photo the photo to write, as `restored` returns it
         original  the photo as it was read
         """
         if photo.content is not None:
@@ -52,7 +52,7 @@ class Provenance:
         return replace(photo, source=source, seal=self._seal(photo, original, parameters))
 
     def parameters(self, result: RestoreResult, resolved: ResolvedSettings) -> dict[str, Any]:
-        """Return what was done, for programs: package, settings, and the faces that were restored."""
+        """Return the processing in a machine-readable form: package, settings, and the restored faces."""
         manifest, faces = self.package.manifest, result.every_face
         return {
             "package": {"name": manifest.name, "manifest_sha256": self.package_hash},
@@ -62,7 +62,8 @@ class Provenance:
         }
 
     def _seal(self, photo: Photo, original: Photo, parameters: dict[str, Any]) -> Seal | None:
-        """Return what signs the written file; it refers to the original, unless that is stripped."""
+        """Return the function that signs the written file; its manifest refers to the original, unless that
+        is stripped."""
         if self.key is None:
             return None
         source = original.source

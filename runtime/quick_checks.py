@@ -1,7 +1,7 @@
 """Three quick checks of a restored face: hair transitions, skin highlights, pupils.
 
 Each check finds its places in the photo, examines the same places in the restored face, and returns a verdict
-like that of a close look.
+such as a person would give after a close look.
 """
 
 from collections.abc import Callable

@@ -46,7 +46,7 @@ class FaceResult:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RestoreResult:
-    """A restored photo and how it came about."""
+    """A restored photo, with details of its restoration."""
 
     photo: NDArray[np.uint8] | NDArray[np.uint16]
     """H×W×3, of the input's dtype; enlarged by the upscaling factor."""

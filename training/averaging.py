@@ -1,4 +1,4 @@
-"""The moving average of a network's weights, which is what a training keeps."""
+"""The moving average of a network's weights, which is the result of a training."""
 
 import torch
 from torch import Tensor

@@ -1,1 +1,1 @@
-"""Archives on Ray: photos that are really restored, and many more that are only slept for."""
+"""Archives on Ray: a small one that is really restored, and a large one that is simulated."""

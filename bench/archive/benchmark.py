@@ -17,7 +17,7 @@ from runtime.archive.estimate import written_time
 
 @dataclass(frozen=True)
 class ArchiveSettings:
-    """The size of the archives, and who restores them."""
+    """The sizes of the archives, and the number of actors."""
 
     restored: int = option(
         174, "Photos that are really restored, by each of three programs; 0 leaves them out.", range=Range(0)

@@ -24,9 +24,10 @@ from runtime.archive.worker import Tally, Work
 from runtime.commands.options import run_options
 
 SECONDS = (0.23, 0.39, 0.46, 0.54, 0.58, 0.68, 0.83, 1.14, 1.95, 3.6, 7.6)
-"""Seconds of photos without and with faces: quantiles of 300, restored by two actors on a busy machine."""
+"""Seconds for photos without and with faces: quantiles of 300 photos, restored by two actors on a busy
+machine."""
 ALLOWED_MEMORY, ALLOWED_ERROR = 2048.0, 0.15
-"""MiB of the driver, and the share by which the estimate may be off."""
+"""Bounds: MiB of the driver's memory, and the relative error of the estimate."""
 _FOLDER = 1000
 """Photos in a folder."""
 _LARGEST = 12_000_000
@@ -53,7 +54,7 @@ class Sleeper:
 
 
 def seconds_of(photo: Listed) -> float:
-    """Return the seconds that a photo takes: some by its size, some by chance."""
+    """Return the seconds that a photo takes, which depend on its size and on chance."""
     chance = int.from_bytes(hashlib.sha256(photo.path.encode()).digest()[:4], "big") / 2**32
     by_size = photo.size / _LARGEST
     return SECONDS[min(len(SECONDS) - 1, int((0.5 * by_size + 0.5 * chance) * len(SECONDS)))]
@@ -66,14 +67,14 @@ def opened(faster: float, work: Work, tally: Tally) -> Sleeper:
 
 @dataclass(frozen=True)
 class Simulated:
-    """What a simulated run needed, and what was expected of it."""
+    """The measurements of a simulated run, and the estimate for it."""
 
     listing: float
     """Seconds until all photos were listed."""
     start: float
-    """Seconds until the actors are ready, as the estimate found them."""
+    """Estimated seconds until the actors are ready."""
     expected: float
-    """Seconds of the run, by the estimate."""
+    """Estimated seconds of the run."""
     took: float
     memory: float
     """The driver's peak in MiB."""

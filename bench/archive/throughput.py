@@ -1,7 +1,6 @@
-"""Photos a second of one actor, of two, and of `runtime.restore` with as many threads, over the same folder.
-
-Each program is run twice, over a few photos and over all; what the second run takes longer is for the photos
-in between, without the start of Ray, of the actors and of the networks.
+"""Photos per second of one actor, of two, and of `runtime.restore` with as many threads, on the same folder.
+Each program is run twice, on a few photos and on all. The difference between the two times is what the
+remaining photos take, without the start of Ray, the actors and the networks.
 """
 
 import subprocess
@@ -23,9 +22,9 @@ FEW = 24
 ALLOWED = 0.1
 """The share by which two actors may be slower than `runtime.restore`."""
 TWICE = 1.7
-"""How many times as fast as one actor two have to be."""
+"""Speed that two actors must reach, as a multiple of that of one."""
 _BROKEN = 10
-"""Every so many photos one is broken."""
+"""One photo in this many is broken."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Run:
 
     program: str
     start: float
-    """Seconds for the few photos, of which most are its start."""
+    """Seconds for the few photos, most of which is start-up time."""
     seconds: float
     """For all photos."""
     rate: float

@@ -1,4 +1,4 @@
-"""Whether the hot folder delivers each photo exactly once, however often and wherever it is killed.
+"""Check that the hot folder delivers each photo exactly once, however often and wherever it is killed.
 
 A customer adds photos, some with the same name, and fetches results as soon as they appear. The watcher is
 killed at each step in turn, then at random moments, then while a second watcher uses the same folders. After
@@ -32,18 +32,18 @@ from bench.report import Report, table
 from runtime.hotfolder.folders import Originals
 
 NAMES = ("portrait.png", "portrait.png", "film-scan/portrait.png", "portrait.gif", "scan 1.tiff", "a/b/c.bmp")
-"""As a customer may call photos; a name comes again, with another content, while it is free."""
+"""Names that a customer may give photos; a free name is used again for another photo."""
 _WAITING = 3
 """Photos that wait whenever the watcher starts."""
 _MOMENTS = 0.5
-"""Kills at any moment come within so many seconds after the first photo was taken."""
+"""Random kills come within this many seconds after the first photo was taken."""
 
 Place = Literal["same disk", "another disk"]
 
 
 @dataclass(frozen=True)
 class KillSettings:
-    """How often the watcher is killed, and with what it works."""
+    """The number of kills, and the inputs of the watcher."""
 
     kills: int = option(
         140, "Kill so often in each series; the default is more than there are steps.", range=Range(1)
@@ -55,7 +55,7 @@ class KillSettings:
 
 @dataclass
 class Series:
-    """One way of working, and what came of it."""
+    """A series of kills in one configuration, and its findings."""
 
     originals: Originals
     place: Place
@@ -144,7 +144,7 @@ class Shop:
         self.photos, self.output, self.fetched = Path(photos), here / "out", here / "fetched"
         self.fetched.mkdir()
         self.contents: dict[str, int] = {}
-        """Of every photo that was put in: its number, by the SHA-256 of its file."""
+        """The number of every photo that was put in, by the SHA-256 of its file."""
         self.times: Counter[int] = Counter()
         """How often each photo's result was fetched."""
         self.random = random.Random(0)

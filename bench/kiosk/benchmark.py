@@ -1,9 +1,9 @@
 """The kiosk's server: the time of one photo, many customers at once, memory, and kills in every state.
 
 A phone's photo of 12 megapixels with one face goes from the end of its upload to its finished result. Then
-customers come at once, each with a photo of its own shade and size, so that a result of somebody else would
-be seen; being told "busy, place N" is not an error. Then they come one after the other while the memory of
-the server is sampled. Last the server is killed in each state of a visit, and started again.
+several customers come at once, each with a photo of a different shade and size, so that a swapped result
+would be noticed; the response "busy, place N" is not an error. Then they come one after the other while the
+memory of the server is sampled. Last the server is killed in each state of a visit, and started again.
 """
 
 import io
@@ -32,10 +32,10 @@ from bench.report import Measure, Report, table
 _TOML = 'visits = 500\nqueue = 20\n[media]\nsticks = []\n[phones]\nlisten = "127.0.0.1:0"\n'
 _SAMPLES = 40
 _PHOTOS = 3
-"""Of the large photo, one after the other."""
+"""Runs of the large photo, one after another."""
 _QUARTER = 4
 GROWTH = 32.0
-"""MiB by which the memory may differ between the second quarter and the last, which are caches and pools."""
+"""MiB by which memory may differ between the second quarter and the last, for caches and pools."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Crowd:
 
 @dataclass(frozen=True)
 class Sample:
-    """The server after so many photos."""
+    """The state of the server after this many photos."""
 
     photo: int
     memory: float
@@ -168,7 +168,8 @@ def _one_after_the_other(server: ServerProcess, count: int, tick: Tick) -> list[
 
 
 def _visit(url: str, number: int) -> tuple[int, bool]:
-    """Go the whole way of a customer; return how often the kiosk was busy, and if all was the customer's own.
+    """Act as a customer from start to end; return how often the kiosk was busy, and whether all results were
+    the customer's own.
 
     Every fourth photo has a face.
     """

@@ -1,4 +1,4 @@
-"""Kill the server in every state of a visit, and look at what the next start makes of it.
+"""Kill the server in every state of a visit, and check what the next start recovers.
 
 After a kill in the state `starting` the next start is ended in its turn, by SIGTERM at a random moment.
 """
@@ -17,9 +17,9 @@ from bench.kiosk.process import Customer, ServerProcess
 
 STATES = ("empty", "uploading", "queued", "preparing", "ready", "making", "done", "take-home", "starting")
 _OFF = 3600.0
-"""Seconds for which the power is off, if the next start comes after the customers' time."""
+"""Seconds without power, for starts after the customers' time."""
 _START = 3.0
-"""Seconds that a start takes, and less on a quiet machine."""
+"""The most seconds that a start takes; fewer on a quiet machine."""
 _TOML = """[media]
 sticks = []
 [phones]
@@ -38,7 +38,7 @@ class Killed:
 
 @dataclass(frozen=True)
 class Killing:
-    """What all kills have in common."""
+    """Settings that all kills share."""
 
     photo: bytes
     package: str | None
@@ -46,7 +46,7 @@ class Killing:
     rng: random.Random
 
     def run(self, killed: Killed, *, beyond: bool) -> None:
-        """Kill the server in a state, start it again, and note what is wrong.
+        """Kill the server in a state, start it again, and record what is wrong.
 
         beyond  the next start comes after the customer's time
         """
@@ -84,7 +84,7 @@ class Killing:
             killed.wrong.append(f"after the end of the start: {again.files()}")
 
     def _in_state(self, server: ServerProcess, state: str) -> list[Customer]:
-        """Bring customers into a state; at random moments of it where it lasts."""
+        """Bring customers into a state, and wait for a random moment of it."""
         customers = [Customer(server.url) for _ in range(3 if state == "queued" else 1)]
         customer = customers[-1]
         if state == "uploading":
@@ -130,7 +130,7 @@ class Killing:
 
 
 def _let_time_pass(store: Path) -> None:
-    """Make everything that a killed server has stored as old as if the power had been off, and come back."""
+    """Age everything that a killed server has stored, as if the power had been off for a while."""
     with closing(sqlite3.connect(store)) as database:
         for table in ("visits", "takes"):
             earlier = f"touched = touched - {_OFF}, ends = ends - {_OFF}, boot = 'another'"

@@ -1,4 +1,4 @@
-"""A kiosk's server as a process, and a customer of it."""
+"""Run a kiosk's server as a process, and act as its customer."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from base.errors import GpenEdgeError
 from runtime.serve.visits.tokens import digest
 
 LONGEST = 300.0
-"""Seconds after which a measurement is given up."""
+"""Seconds after which a measurement is abandoned."""
 
 
 class ServerProcess:
@@ -68,7 +68,7 @@ class ServerProcess:
 
     @property
     def cpu_seconds(self) -> float:
-        """Seconds that its threads have computed."""
+        """CPU seconds of all threads so far."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -146,7 +146,8 @@ class Customer:
         self.client.close()
 
     def _patiently(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Ask, and again when the kiosk says that it is busy. Raises GpenEdgeError for other errors."""
+        """Send a request, and repeat it while the kiosk reports that it is busy. Raises GpenEdgeError for
+        other errors."""
         while True:
             answer = self.client.request(method, path, **options)
             if answer.status_code == 503 and answer.json()["error"]["code"] == "busy":

@@ -31,11 +31,11 @@ LAYOUTS: dict[Size, Layout] = {
 """The published networks, GPEN-BFR-256 … 2048."""
 
 SIZES: tuple[Size, ...] = (256, 512, 1024)
-"""Of the tables that are made by default."""
+"""Sizes of the tables that are made by default."""
 BATCHES = (1, 4, 8)
 RUNS, QUICK_RUNS = 5, 2
 BUDGET, QUICK_BUDGET = 510, 45
-"""Seconds for all tables of a command: what a run of ten minutes, or of one, leaves beside the start."""
+"""Seconds for all tables of a command: a run of ten minutes, or of one, minus its start-up."""
 
 
 @dataclass(frozen=True)
@@ -162,13 +162,13 @@ def measure(settings: LatencySettings, tick: Tick) -> Report:
 
 
 def _in_order_of_weight(rows: Iterable[str]) -> list[str]:
-    """Return the baseline, then the rows from the last: should time run out, ours matter most."""
+    """Return the baseline, then the rows in reverse order: if time runs out, ours matter most."""
     first, *others = rows
     return [first, *reversed(others)]
 
 
 def _network(settings: LatencySettings, packages: Sequence[Package]) -> Network:
-    """Return what the baseline is: the first package's network."""
+    """Return the baseline: the first package's network."""
     if packages:
         manifest = packages[0].manifest
         numbers: dict[str, Any] = {"size": manifest.size, **manifest.network}

@@ -22,7 +22,7 @@ Form: TypeAlias = Callable[[Array], Array]
 
 @dataclass(frozen=True)
 class Explained:
-    """A form that says what runs it."""
+    """A form that reports its backend."""
 
     form: Form
     backend: str

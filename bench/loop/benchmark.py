@@ -95,7 +95,7 @@ def steps(settings: LoopSettings) -> int:
 
 
 def measure(settings: LoopSettings, tick: Tick) -> Report:
-    """Take portraits through the loop one by one, as photos of their own.
+    """Restore portraits one by one, each as a photo of its own.
 
     Raises PhotoError when there are no portraits, PackageError and BackendError.
     """

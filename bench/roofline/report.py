@@ -41,7 +41,7 @@ class Standing:
     median_s: float
     least_s: float
     gflops: float
-    """By the fastest run, as the peak: what else runs on the machine only ever makes it slower."""
+    """By the fastest run, like the peak: other programs can only make a run slower."""
     of_peak: float
     intensity: float
     """Operations per byte moved."""

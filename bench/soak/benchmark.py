@@ -1,7 +1,7 @@
 """Continuous restores, file to file, in one process: do memory, file handles or threads grow?
 
-Photos of several kinds and sizes are restored in turn, including a damaged one. After each, the resources of
-the process are sampled. Growth is distinguished from noise by a straight line through the means of BLOCKS
+Photos of several formats and sizes are restored in turn, including a damaged one. After each, the resources
+of the process are sampled. Growth is distinguished from noise by a straight line through the means of BLOCKS
 equal parts of the run, whose slope has a 95 % confidence interval (Student's t; the means of long parts are
 independent enough where single samples are not). The first quarter is left out: caches and pools fill then.
 """
@@ -29,7 +29,7 @@ from runtime.photo.writer import write_photo
 from runtime.restorer import Restorer
 
 KINDS = (("jpg", 1.0, 1), ("png", 0.4, 2), ("webp", 0.6, 1), ("tiff", 1.5, 3), ("bmp", 0.3, 1))
-"""Suffix, megapixels and faces of the photos that come in turn."""
+"""Suffix, megapixels and number of faces of the photos that are restored in turn."""
 DAMAGED = "damaged.jpg"
 ROUND = len(KINDS) + 1
 BLOCKS = 10
@@ -169,13 +169,13 @@ def measure(settings: SoakSettings, tick: Tick) -> Report:
 def _restored(settings: SoakSettings, folder: Path, tick: Tick) -> Iterator[Sample]:
     photos = list(_photos(settings, folder))
     with Restorer.open(settings.package, threads=settings.threads) as restorer:
-        start, count, told = time.monotonic(), 0, 0
+        start, count, shown = time.monotonic(), 0, 0
         while settings.photos is None or count < settings.photos:
             seconds = time.monotonic() - start
             done = count if settings.photos else min(100, int(seconds / settings.minutes / 60 * 100))
-            for _ in range(done - told):
+            for _ in range(done - shown):
                 tick()
-            told = done
+            shown = done
             if seconds > settings.minutes * 60:
                 return
             count += 1

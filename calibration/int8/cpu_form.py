@@ -76,7 +76,8 @@ def _is_by_channel(node: NodeProto, shapes: Mapping[str, Shape]) -> bool:
 
 
 def _divide_scale(graph: "_Graph", quantise: NodeProto, shapes: Mapping[str, Shape]) -> None:
-    """Quantise the unmultiplied value by the scale over its factor; concatenated parts separately."""
+    """Quantise the value before its multiplication, by the scale divided by the factor. Concatenated parts
+    are quantised separately."""
     whole = graph.maker(quantise.input[0])
     if whole is None:
         return
@@ -98,7 +99,7 @@ def _divide_scale(graph: "_Graph", quantise: NodeProto, shapes: Mapping[str, Sha
 
 
 def _multiply_scale(graph: "_Graph", product: NodeProto, shapes: Mapping[str, Shape]) -> None:
-    """Dequantise by the scale times the factor, before the blurs, and interleave afterwards."""
+    """Dequantise by the scale times the factor before the blurs; interleave afterwards."""
     value, factor = product.input
     while (blur := graph.maker(value)) and _is_blur(blur, shapes) and graph.is_read_once(blur):
         value = blur.input[0]

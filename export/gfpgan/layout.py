@@ -133,12 +133,12 @@ def read_gfpgan_layout(shapes: Mapping[str, Shape]) -> GfpganLayout:
 
 def _width(shapes: Mapping[str, Shape], first: str, second: str) -> int:
     """Return the generator's width, read off two of its layers."""
-    told = lengths(shapes, rf"{DECODER}\.({re.escape(first)}|{re.escape(second)})\.bias", axis=1)
-    told += lengths(shapes, rf"{DECODER}\.{re.escape(first)}\.weight", axis=1)
-    told += lengths(shapes, rf"{DECODER}\.{re.escape(second)}\.modulated_conv\.weight", axis=1)
-    told += lengths(shapes, rf"{DECODER}\.{re.escape(second)}\.modulated_conv\.weight", axis=2)
-    told += lengths(shapes, rf"{DECODER}\.{re.escape(second)}\.modulated_conv\.modulation\.bias", axis=0)
-    return most_frequent(_NETWORK, f"{DECODER}.{first}.weight", told)
+    widths = lengths(shapes, rf"{DECODER}\.({re.escape(first)}|{re.escape(second)})\.bias", axis=1)
+    widths += lengths(shapes, rf"{DECODER}\.{re.escape(first)}\.weight", axis=1)
+    widths += lengths(shapes, rf"{DECODER}\.{re.escape(second)}\.modulated_conv\.weight", axis=1)
+    widths += lengths(shapes, rf"{DECODER}\.{re.escape(second)}\.modulated_conv\.weight", axis=2)
+    widths += lengths(shapes, rf"{DECODER}\.{re.escape(second)}\.modulated_conv\.modulation\.bias", axis=0)
+    return most_frequent(_NETWORK, f"{DECODER}.{first}.weight", widths)
 
 
 def _is_most(readings: list[bool]) -> bool:

@@ -1,7 +1,7 @@
 """Try the plugin with the real photobooth-app: python try_with_booth.py PORTRAIT, where both are installed.
 
-It goes the way of a photo through the booth's own pipeline with each filter, and exits with an error if a
-filter is missing, changes nothing in a portrait, or touches what lies far from the face.
+It sends a photo through the booth's own pipeline with each filter, and exits with an error if a filter is
+missing, changes nothing in a portrait, or changes pixels far from the face.
 """
 
 import os

@@ -26,7 +26,7 @@ from base.text import cause_of, one_line
 from runtime.archive.blocks import block_of
 from runtime.archive.listing import OWN, Listed
 from runtime.archive.place import Place
-from runtime.archive.progress import Told
+from runtime.archive.progress import Report
 from runtime.archive.status import Row, table_of
 from runtime.archive.tally import RemoteTally, TallyKeeper
 from runtime.archive.worker import Work, Worker
@@ -121,7 +121,7 @@ def restore_all(
     photos: Sequence[Listed],
     work: Work,
     actors: Actors,
-    told: Told = lambda counts: None,
+    report: Report = lambda counts: None,
     open_worker: OpenWorker = Worker,
 ) -> None:
     """Restore photos and write their results and rows into the sink; those with a row are left out.
@@ -129,14 +129,14 @@ def restore_all(
     The rows are in Parquet in the sink's folder STATUS. A photo has a row exactly if Ray's checkpoint has its
     path: the two are committed together, and what was not committed when a run ended is removed by the next.
 
-    told         called about once a second with how far this run is
+    report       called about once a second with how far this run is
     open_worker  opens what an actor works with, in the actor
 
     Raises PhotoError if a result cannot be written at all, and GpenEdgeError if Ray gives up.
     """
     listing = work.sink.within(f"{LISTS}/{uuid.uuid4().hex}")
     _write_listing(photos, listing)
-    with _checkpointing(work.sink), _tally(told) as tally:
+    with _checkpointing(work.sink), _tally(report) as tally:
         dataset = ray.data.read_parquet(
             listing.path(), filesystem=listing.filesystem, num_cpus=0, concurrency=1
         )
@@ -155,11 +155,11 @@ def restore_sample(
     photos: Sequence[Listed],
     work: Work,
     actors: Actors,
-    told: Told = lambda counts: None,
+    report: Report = lambda counts: None,
     open_worker: OpenWorker = Worker,
 ) -> list[Row]:
     """Restore photos in the same way, but write nothing; return their rows."""
-    with _quiet(), _tally(told) as tally:
+    with _quiet(), _tally(report) as tally:
         dataset = ray.data.from_arrow(_listed(photos))
         rows = _restored(dataset, len(photos), replace(work, writes=False), actors, tally, open_worker)
         with _explained():
@@ -249,15 +249,15 @@ def _checkpointing(sink: Place) -> Iterator[None]:
 
 
 @contextmanager
-def _tally(told: Told) -> Iterator[RemoteTally]:
-    """Yield a new tally; while the block runs, `told` is called with its counts."""
+def _tally(report: Report) -> Iterator[RemoteTally]:
+    """Yield a new tally; while the block runs, `report` is called with its counts."""
     keeper: Any = ray.remote(TallyKeeper).options(num_cpus=0, max_restarts=-1).remote()
     over = Event()
 
     def tell() -> None:
         while not over.wait(_ASKED):
             try:
-                told(ray.get(keeper.counts.remote(), timeout=10))
+                report(ray.get(keeper.counts.remote(), timeout=10))
             except ray.exceptions.RayError:
                 time.sleep(_ASKED)
 
@@ -265,7 +265,7 @@ def _tally(told: Told) -> Iterator[RemoteTally]:
     teller.start()
     try:
         yield RemoteTally(keeper)
-        told(ray.get(keeper.counts.remote(), timeout=10))
+        report(ray.get(keeper.counts.remote(), timeout=10))
     finally:
         over.set()
         teller.join(timeout=30)

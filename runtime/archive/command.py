@@ -85,15 +85,15 @@ def measured(
     begin  when Ray was started, by `time.perf_counter`
     """
     all_at_once = Actors(actors.most, actors.most, actors.cpus, actors.gpus)
-    with progress("sample", len(sample)) as told:
-        rows = restore_sample(sample, work, all_at_once, told, open_worker)
+    with progress("sample", len(sample)) as report:
+        rows = restore_sample(sample, work, all_at_once, report, open_worker)
     return estimate(photos, rows, time.perf_counter() - begin, actors.most)
 
 
 def _restore(photos: Sequence[Listed], left: int, work: Work, actors: Actors, open_worker: OpenWorker) -> int:
     try:
-        with progress("restoring", left) as told:
-            restore_all(photos, work, actors, told, open_worker)
+        with progress("restoring", left) as report:
+            restore_all(photos, work, actors, report, open_worker)
     except KeyboardInterrupt:
         show("the photos restored so far are complete; run the same command again to continue")
         raise

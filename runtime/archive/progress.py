@@ -21,7 +21,7 @@ class Counts:
     faces: int
 
 
-Told = Callable[[Counts], None]
+Report = Callable[[Counts], None]
 """Called at intervals with the progress of a run."""
 
 EVERY = 60.0
@@ -31,7 +31,7 @@ RECENT = 300.0
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Told]:
+def progress(what: str, total: int) -> Iterator[Report]:
     """Yield a function that shows the progress of a run, with its speed and the time left."""
     console = Console(stderr=True)
     columns = (
@@ -44,7 +44,7 @@ def progress(what: str, total: int) -> Iterator[Told]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total, rest="")
 
-        def told(counts: Counts) -> None:
+        def report(counts: Counts) -> None:
             nonlocal shown
             now = time.monotonic()
             rest = speed.sentence(now, counts)
@@ -53,7 +53,7 @@ def progress(what: str, total: int) -> Iterator[Told]:
                 shown = now
                 show(f"{what}: {counts.done} of {total} photos{rest and f', {rest}'}")
 
-        yield told
+        yield report
 
 
 class Speed:

@@ -1,4 +1,4 @@
-"""Restore the photos of a run, one or many, and show how it goes on standard error."""
+"""Restore the photos of a run, one or many, and show progress on standard error."""
 
 import sys
 from collections.abc import Iterable
@@ -63,7 +63,8 @@ def _run_several(jobs: list[Job], steps: Steps) -> None:
 
 
 def _failure(job: Job, error: Exception) -> str:
-    """Return why a photo failed. Raises PhotoError if all that follow would fail for the same reason."""
+    """Return the reason why a photo failed. Raises PhotoError if all further photos would fail for the same
+    reason."""
     if cause_behind(error, "write") == "disk-full":
         raise PhotoError(f"{error}: free some space, then continue with --resume") from error
     is_named = isinstance(error, PhotoError) and one_line(job.photo) in str(error)

@@ -10,12 +10,12 @@ OF_SETTINGS = frozenset({"hallucination-risk", "slow-convergence"})
 """Warnings that follow from the settings alone, whatever the photo is."""
 
 _HARMLESS = OF_SETTINGS | {"tiny-face", "not-parsed", "face-larger-than-model", "identity-limited"}
-"""Warnings that are no reason to look at a result."""
+"""Warnings that do not call for a check of the result."""
 
 
 @dataclass(frozen=True)
 class SharedWarning:
-    """A warning and the faces of a photo that it is about."""
+    """A warning and the faces that it concerns."""
 
     code: str
     sentence: str

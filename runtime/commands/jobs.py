@@ -47,7 +47,7 @@ def plan(
     resume: bool = False,
     show: Callable[[str], None] = lambda _: None,
 ) -> list[Job]:
-    """Return the photos to restore, sorted by name within each folder, and where their results go.
+    """Return the photos to restore, sorted by name within each folder, and the paths of their results.
 
     A single photo goes to the file `output`, or into it if it is a folder; several photos, or a folder of
     them, go into the folder `output`. With `recursive`, subfolders count too and are mirrored in `output`. If
@@ -56,7 +56,7 @@ def plan(
     that is given twice is restored once.
 
     into_folder  `output` is a folder even if it does not exist
-    earlier      where an earlier run, which is resumed, has put photos, by absolute path: they stay there
+    earlier the results of the run to resume, by the absolute paths of their photos; they stay there
     resume       results and sheets that such a run has put among the photos are left out
     show         called with a line about those
 

@@ -26,12 +26,12 @@ from runtime.settings.settings import SETTINGS, of_scope
 
 _PATHS = ("detector", "recogniser", "photo_network")
 _RUN = (*_PATHS, "backend", "device", "provider", "threads", "memory")
-"""Options that may be in the config file instead."""
+"""Options that the config file may give instead."""
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a run is to do: the options and the config file taken together."""
+    """The options of a run, from the command line and the config file together."""
 
     config: Config
     resolved: ResolvedSettings
@@ -45,13 +45,13 @@ class RunOptions:
     threads: int | None = None
     memory: float = MEMORY
     commercial: bool = False
-    """Only a package whose licences grant commercial use will do."""
+    """Only accept a package whose licences grant commercial use."""
     photo_network: Path | None = None
     """Restores the rest of a photo; None is the bundled one."""
 
 
 class _Output(argparse.Action):
-    """Keep OUT as a path, and whether it ends in a slash: then it is a folder, though it may not exist."""
+    """Store OUT as a path, and whether it ends in a slash: then it is a folder, even if it does not exist."""
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: Any = None) -> None:
         namespace.output = Path(values)
@@ -59,7 +59,7 @@ class _Output(argparse.Action):
 
 
 class _Packages(argparse.Action):
-    """Keep the sheet as a path, and the packages that it compares."""
+    """Store the path of the sheet, and the packages that it compares."""
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: Any = None) -> None:
         sheet, *packages = values
@@ -71,7 +71,7 @@ class _Packages(argparse.Action):
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line.
 
-    A setting that is not given is None, so that the config file has its say.
+    A setting that is not given is None, so that the config file's value applies.
     """
     parser = CommandParser(
         prog="python -m runtime.restore",
@@ -169,7 +169,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def add_provenance(parser: argparse.ArgumentParser) -> None:
-    """Add the options that write what was done into results."""
+    """Add the options that record the processing in the results."""
     about = (
         "Write what was done into the result: an entry in its XMP history with the program, the package and "
         "its hash, the settings, and the faces. A photo in which nothing is restored stays as it is."
@@ -183,7 +183,7 @@ def add_provenance(parser: argparse.ArgumentParser) -> None:
 
 
 def provenance_of(options: argparse.Namespace, package: str | Path | None) -> Provenance | None:
-    """Return what writes the provenance into results; None if it was not asked for.
+    """Return the writer of provenance for results; None if it was not requested.
 
     Raises PackageError, SettingsError for a key that does not sign, and GpenEdgeError without the extra.
     """
@@ -276,7 +276,7 @@ def given_settings(options: argparse.Namespace) -> Changes:
 
 
 def open_restorer(wanted: RunOptions) -> Restorer:
-    """Open what a run wants, once the config file agrees with the package. Raises GpenEdgeError."""
+    """Open the package of a run, after checking that it agrees with the config file. Raises GpenEdgeError."""
     if wanted.commercial:
         check_licence(open_package(wanted.package))
     with told_when_building() as watch:
@@ -305,7 +305,7 @@ def open_restorer(wanted: RunOptions) -> Restorer:
 
 
 def _check_sheets(options: argparse.Namespace) -> None:
-    """Refuse what does not go together before any work is done."""
+    """Reject contradictory options before any work is done."""
     alone = [name for name in ("list_faces", "compare_presets", "compare_packages") if getattr(options, name)]
     if options.output is None and not alone:
         raise SettingsError("there is nowhere to write to: give -o OUT (or --list-faces, --compare-…)")

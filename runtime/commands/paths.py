@@ -1,4 +1,4 @@
-"""The files that a run reads and writes, checked before any work is done."""
+"""Check the files that a run reads and writes, before any work is done."""
 
 import argparse
 from pathlib import Path
@@ -14,7 +14,7 @@ from runtime.settings.face_rules import read_rules
 
 
 def check_paths(jobs: list[Job], options: argparse.Namespace, wanted: RunOptions) -> None:
-    """Raise PhotoError for a file that cannot be written, or would replace another one unasked.
+    """Raise PhotoError for a file that cannot be written, or would replace another one without --overwrite.
 
     Makes the folders that several photos are written to.
     """

@@ -7,7 +7,7 @@ from base.setting import Range, option
 
 @dataclass(frozen=True)
 class PhotoOptions:
-    """What is read of a photo, and written of what it tells beside the picture."""
+    """Limits for reading photos, and the metadata that is written."""
 
     max_megapixels: float = option(
         100,

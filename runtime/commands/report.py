@@ -22,7 +22,7 @@ Header = dict[str, Any]
 """The part of the report about the run: what ran, and with which settings."""
 
 Outcome = Literal["restored", "no-face", "left-alone", "failed", "restored-earlier"]
-"""What became of a photo: `left-alone` if it has faces but none was restored, `restored-earlier` if its
+"""The outcome of a photo: `left-alone` if it has faces but none was restored, `restored-earlier` if its
 result exists but no report mentions it."""
 
 
@@ -34,7 +34,7 @@ def describe_photo(
 
 
 def describe_faces(faces: Sequence[FaceResult], timings: dict[str, float]) -> Entry:
-    """Return what became of a photo, without the names of its files; `timings` are milliseconds by stage."""
+    """Return the outcome of a photo, without the names of its files; `timings` are milliseconds by stage."""
     return {
         "outcome": _outcome(faces),
         "look_at": worth_a_look(faces),
@@ -150,7 +150,7 @@ def _describe_identity(identity: Identity | None) -> dict[str, float | None] | N
 
 
 def _drawn_by(face: FaceResult) -> str | None:
-    """Return what the regions of a face were made from; None for a face that was left alone."""
+    """Return the source of a face's regions; None for a face that was left alone."""
     if face.aligned is None:
         return None
     if face.aligned.parsed:

@@ -34,7 +34,7 @@ class Earlier:
 
     header: Header | None = None
     entries: dict[str, Entry] = field(default_factory=dict)
-    """By the `key_of` their photos."""
+    """The entries by the `key_of` of their photos."""
 
     @property
     def outputs(self) -> dict[Path, Path]:

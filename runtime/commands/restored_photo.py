@@ -1,4 +1,4 @@
-"""The restored photo as it is written: new pixels, everything else as it was."""
+"""The restored photo for writing: new pixels, everything else unchanged."""
 
 from dataclasses import replace
 

@@ -58,7 +58,7 @@ class Steps:
     restorer: Restorer
     record: RunRecord
     provenance: Provenance | None
-    """Writes what was done into results; None writes nothing."""
+    """Records the processing in the results; None records nothing."""
     several: bool
     """Whether the run has more than one photo."""
     shown: set[str] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""The record of a run: what became of each photo, for the summary and the report, however the run ends."""
+"""The record of a run: the outcome of each photo, for the summary and the report, however the run ends."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,13 +15,13 @@ from runtime.commands.run_summary import counts, ending_of, summary_lines
 from runtime.settings.resolved import written
 
 _OTHER = "other_settings"
-"""In an entry: those settings of its run that differ from the report's."""
+"""The key in an entry for settings that differ from those of the report."""
 _SINGLE = "settings_by_face"
 _MOST_NAMED = 5
 
 
 class RunRecord:
-    """What has become of each photo of a run so far. Any thread may use it.
+    """The outcome of each photo of a run so far. It may be used from any thread.
 
     It is a context manager: the report is written when the block ends, even by an exception.
     """

@@ -19,7 +19,8 @@ def exactly(name: str) -> str:
 
 
 def identities(path: Path, folding: Folding = exactly) -> frozenset[Hashable]:
-    """Return what identifies the file at `path`, which need not exist: paths that share any are one file.
+    """Return identifiers of the file at `path`, which need not exist: two paths are the same file if they
+    share any.
 
     Symbolic links are followed, also those of folders and dangling ones; hard links are the same file.
 

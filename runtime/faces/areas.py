@@ -22,7 +22,7 @@ def disc(radius: float) -> NDArray[np.uint8]:
 
 
 def grown(area: Area, radius: float) -> Area:
-    """Return an area with all that is within a radius of it."""
+    """Return an area grown by a radius."""
     return cv2.dilate(area.astype(np.uint8), disc(radius)) > 0
 
 

@@ -20,7 +20,7 @@ POINTS = (MEAN_FACE + PADDING) / (1 + 2 * PADDING)
 
 
 def cut_close_up(photo: Pixels, landmarks: ArrayLike) -> Crop:
-    """Return the close-up of a face, 150×150×3 in [0, 1], brows to chin.
+    """Return the close-up of a face, 150×150×3 in [0, 1], from brows to chin.
 
     photo      H×W×3 uint8 or uint16 RGB
     landmarks  5×2, (x, y) in photo pixels

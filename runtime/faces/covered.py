@@ -1,4 +1,4 @@
-"""See which parts of a face are hidden by something worn or held, or made unrecognisable on purpose.
+"""Find the parts of a face that are hidden by something worn or held, or made unrecognisable on purpose.
 
 A small network looks at the middle of the crop. It was trained (`training/covered/`) on portraits over which
 masks, lenses, bars, mosaics, blurred areas, hands and other things had been drawn, and on beards, spectacles,
@@ -27,7 +27,7 @@ WINDOW = ((0.12, 0.88), (0.17, 0.93))
 
 
 def covered_map(crop: Crop, grid: int) -> Map:
-    """Return how surely each pixel is hidden, grid×grid in [0, 1]; 0 outside the network's window.
+    """Return the probability that each pixel is hidden, grid×grid in [0, 1]; 0 outside the network's window.
 
     crop  S×S×3 in [0, 1], in the photo's own colours
 

@@ -21,7 +21,7 @@ LEFT_BROW = (46, 53, 52, 65, 55, 107, 66, 105, 63, 70)
 RIGHT_BROW = (276, 283, 282, 295, 285, 336, 296, 334, 293, 300)
 LEFT_OVER_EYE = (70, 63, 105, 66, 107, 55, 190, 56, 28, 27, 29, 30, 247, 46)
 RIGHT_OVER_EYE = (300, 293, 334, 296, 336, 285, 414, 286, 258, 257, 259, 260, 467, 276)
-"""From the upper edge of each brow down to the lid's crease: brows lie anywhere between."""
+"""From the upper edge of each brow down to the lid's crease, the range in which brows lie."""
 LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
 NOSE = (168, 122, 174, 198, 209, 129, 64, 98, 97, 2, 326, 327, 294, 358, 429, 420, 399, 351)
 OVAL = (
@@ -33,7 +33,8 @@ FOREHEAD = (127, 162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389, 35
 FIVE = (LEFT_EYE, RIGHT_EYE, (1, 4), (61,), (291,))
 """The points whose means are the five landmarks of a detector."""
 CLOSED = 0.15
-"""Eyes that are open no farther than this are closed. Of 72 open eyes in portraits the narrowest had 0.19."""
+"""Eyes that are open by no more than this count as closed. Of 72 open eyes in portraits the narrowest had
+0.19."""
 LEFT_LIDS, RIGHT_LIDS = ((160, 144), (158, 153)), ((387, 373), (385, 380))
 """Pairs of points on the upper and the lower lid."""
 
@@ -52,7 +53,7 @@ class FaceMesh:
 
     @property
     def yaw(self) -> float:
-        """Return by how many degrees the head is turned; positive to the right in the picture."""
+        """Return the yaw of the head in degrees; positive to the right in the picture."""
         across = self.points[454] - self.points[234]
         return math.degrees(math.atan2(across[2], np.hypot(across[0], across[1])))
 

@@ -2,8 +2,8 @@
 
 Y. Kartynnik et al., "Real-time facial surface geometry from monocular video on mobile GPUs", 2019, arXiv
 1907.06724; the weights are those of MediaPipe 0.10.21 (Apache-2.0). The network sees the face upright, in a
-square that leaves room around it. If the detector placed the face badly, the mesh shows that, and the face is
-looked at again, upright by its own mesh.
+square that leaves room around it. If the detector placed the face badly, the mesh shows that, and the network
+runs again on the face turned upright by its own mesh.
 """
 
 import math
@@ -34,10 +34,10 @@ around the mesh, enlarged by 1.5, that MediaPipe shows it (modules/face_landmark
 PRESENT = 0.0
 """Least score of a face, as a logit: a face is more likely than none."""
 MISPLACED = 0.06
-"""A face is looked at again if its mesh lies this far from where it was expected: the root mean square of the
-distances of the crop's corners, in units of its side."""
+"""The network runs again on a face if its mesh lies this far from where it was expected: the root mean square
+of the distances of the crop's corners, in units of its side."""
 LOOKS = 3
-"""Largest number of looks at a face."""
+"""Largest number of runs for a face."""
 APART = 0.35
 """Largest distance between the five landmarks of the mesh and those of the detector, as a root mean square in
 units of the distance from the eyes to the mouth. Beyond it, one of them has missed the face."""

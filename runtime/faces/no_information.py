@@ -62,8 +62,7 @@ class Missing:
     hole: Map
     """S×S: 1 without information, inside and outside the face, 0 with information; soft between."""
     cover: Map | None
-    """S×S: the part of the hole that something covers; None for nothing, or if nearly no face is
-    left.
+    """S×S: the part of the hole that something covers; None if nothing is covered, or almost the whole face.
     """
     share: float
     """Share of the face proper, 0 to 1."""

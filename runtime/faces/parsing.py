@@ -148,7 +148,7 @@ def parsed_face(scores: NDArray[np.float32], aligned: AlignedFace) -> ParsedFace
 
 
 def _makes_sense(classes: Labels, landmarks: NDArray[np.float64]) -> bool:
-    """Return whether the network sees a face where the landmarks are, and not everywhere.
+    """Return whether the network finds a face at the landmarks, and not everywhere.
 
     landmarks  5×2, (x, y) in pixels of the classes
     """

@@ -1,4 +1,5 @@
-"""Tell faces apart: a recogniser turns each into numbers, which lie close together for the same person."""
+"""Recognise faces: a recogniser turns each into a descriptor, and descriptors of the same person are close
+together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ BUNDLED = Path(__file__).parent.parent / "data" / "recogniser.onnx"
 """dlib's face descriptor; see export/recogniser.py."""
 
 ANOTHER = 0.6
-"""The distance from which faces are taken for two people: dlib's threshold.
+"""Faces at this distance or more count as two people: dlib's threshold.
 
 dlib's documentation of dnn_face_recognition_ex.cpp: 99.38 % right on Labeled Faces in the Wild.
 """
@@ -36,7 +37,7 @@ SFACE_POINTS = (
 """Where SFace expects eyes, nose and mouth: objdetect/src/face_recognize.cpp in OpenCV."""
 
 Descriptor = NDArray[np.float32]
-"""The numbers that stand for a face. The distance of two faces is the length of their difference."""
+"""A descriptor of a face. The distance of two faces is the length of the difference of their descriptors."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Recogniser:
     from_close_up: NDArray[np.float64] | None
     """2×3, close-up → input; None if the input is the close-up itself. A little of SFace's lies outside."""
     scale: float | None
-    """Length to which descriptors are brought, so that distances mean the same; None leaves them."""
+    """Length to which descriptors are scaled, so that distances of all recognisers are comparable; None does
+    not scale them."""
 
     def describe(self, close_ups: Sequence[Crop]) -> NDArray[np.float32]:
         """Return the descriptor of each close-up, N×D. The closer the distance is to 0, the more alike.

@@ -8,7 +8,7 @@ from runtime.faces.face import Face
 from runtime.pixels import Crop, Pixels
 
 MIDDLE = slice(22, 128)
-"""The part of the close-up that is surely face, along both axes."""
+"""The part of the close-up that certainly shows the face, along both axes."""
 FINE, COARSE = 1.0, 3.16
 """σ of the two Gaussian blurs whose steepest edges are compared; the first keeps noise out."""
 STRONG = 0.97

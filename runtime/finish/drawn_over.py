@@ -1,9 +1,10 @@
-"""Find what lies before a face (a hand, a microphone, hair, food) and would be drawn over by the network.
+"""Find what lies in front of a face (a hand, a microphone, hair, food) and would be drawn over by the
+network.
 
 A network removes damage: noise, blur, blocks. Blur can only move a pixel's colour within the range of colours
 around it, and noise only by its measured strength. Where the photo and the network's output differ by more
-than that, over an area with edges, the photo shows something that the network does not know, and its pixels
-stay.
+than that, in an area with edges, the photo shows something unknown to the network, and the photo's pixels are
+kept.
 """
 
 from collections.abc import Iterator
@@ -31,12 +32,12 @@ for clearly visible JPEG blocks."""
 FIRM = 2.0
 """An area counts if it contains places with this multiple of the allowed difference,"""
 LEAST_SHARE = 0.008
-"""which take this share of the face at least,"""
+"""which cover at least this share of the face,"""
 EDGE, EDGE_PER_NOISE = 4.0, 0.5
 """and if the median slope along its outline is at least this, in levels per pixel: without noise, and more
 for each level of noise."""
 MOST = 0.75
-"""If more of the face differs, nothing lies before it: the network draws another face, or none."""
+"""If more of the face differs, nothing lies in front of it: the network has drawn another face, or none."""
 MOVED = 2.0
 """Grid pixels by which a network may move what is drawn."""
 BLURS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
@@ -44,9 +45,9 @@ BLURS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 CONTOURS = 0.2
 """Share of the face, that with the steepest slopes, in which blur is measured."""
 REACH = 10.0
-"""Grid pixels around such places in which it ends."""
+"""Distance in grid pixels from such places at which an area ends."""
 OPENED = 0.1
-"""Share of closed lids whose difference tells that the network opened them."""
+"""The network has opened closed eyes if at least this share of their lids differs."""
 GAP, MARGIN, SOFT = 4.0, 2.0, 1.0
 """In grid pixels: width of the gaps that are closed in an area, how far it is grown, and σ of its edge."""
 

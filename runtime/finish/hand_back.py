@@ -12,10 +12,10 @@ from runtime.finish.steps import Step
 
 @dataclass(frozen=True, eq=False)
 class HandBack:
-    """What a face gets back of its photo, and how it is finished."""
+    """How much of its photo a face gets back, and how it is finished."""
 
     kappa: NDArray[np.float32]
-    """κ, S×S in [0, 1]: the share that is left to the photo."""
+    """κ, S×S in [0, 1]: the share that the photo keeps."""
 
     sigma: Sigma
     """Standard deviation of the noise that is not handed back, in units of full scale; 0 hands noise back

@@ -34,7 +34,8 @@ TEXTURE = 1.5 / 255
 """Noise measured in clean portraits because of their pores and stubble: 0.7 to 1.9 levels."""
 
 BLACK, WHITE = (1e-6,) * 3, (1 - 1e-6,) * 3
-"""The least and greatest values that are neither black nor white; half a level of 16 bits lies between."""
+"""The smallest and the largest value that is neither black nor white, with a tolerance of half a level of 16
+bits."""
 
 WIDEST = 512
 """Side of the largest square in which noise is measured, so that large faces take no longer."""

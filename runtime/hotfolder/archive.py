@@ -1,4 +1,5 @@
-"""The originals of finished photos: left, or put into done/ or failed/, there with the reason beside them."""
+"""The originals of finished photos: left in place, or moved to done/, or to failed/ with the reason beside
+them."""
 
 import os
 from collections.abc import Callable
@@ -27,18 +28,19 @@ class Archive:
     disk: Disk = field(default_factory=Disk)
 
     def is_unchanged(self, entry: Entry) -> bool:
-        """Return whether the original is where it was, with the content that it had."""
+        """Return whether the original is still in place and unchanged."""
         return _is_same(self._original(entry), entry, lambda signature: signature == entry.signature)
 
     def leave(self, entry: Entry) -> dict[str, Any]:
-        """Return what changes in the entry of a photo whose original is left where it is."""
+        """Return the changes to the entry of a photo whose original is left in place."""
         found, stays = signature_of(self._original(entry)), self.is_unchanged(entry)
         return {"stays": stays, "signature": found if found and stays else entry.signature}
 
     def keep(self, entry: Entry, folder: Path, *, with_reason: bool = False) -> Entry:
         """Move the original into a folder, if it is still there, or copy it if originals are left.
 
-        It keeps its name, with a number if somebody has that; a name that is refused becomes a plain one.
+        It keeps its name, with a number if the name is taken; a name that the file system refuses is replaced
+        by a plain one.
         """
         inside = self.folders.output / make_folder(self.folders.output, folder / entry.path.parent)
         wanted = inside / entry.path.name
@@ -70,7 +72,7 @@ class Archive:
         return self.folders.photos / entry.path
 
     def _named(self, entry: Entry, wanted: Path, after: int) -> Entry:
-        """Choose a name that nobody has, neither for the original nor for the reason beside it."""
+        """Choose a free name for the original and for the reason beside it."""
 
         def is_free(number: int) -> bool:
             name = numbered(wanted, number)
@@ -81,7 +83,7 @@ class Archive:
         return self.journal.update(entry, number=number, kept=kept)
 
     def _bring(self, entry: Entry, kept: Path) -> bool:
-        """Move or copy the original to its new name; return False if somebody else has that by now."""
+        """Move or copy the original to its new name; return False if that has been taken meanwhile."""
         source, target = self._original(entry), self.folders.output / kept
         if self.originals == "leave" and not (entry.sha256 and _is_readable(source)):
             return True  # unreadable, or too large for a photo: only the reason is written
@@ -149,7 +151,7 @@ def _is_same(path: Path, entry: Entry, looks_alike: Callable[[Signature], bool])
 
 
 def _has_content_of(entry: Entry, path: Path) -> bool:
-    """Return whether a file has the content that a photo had. No more of it is read than the photo had."""
+    """Return whether a file has the content that a photo had. No more is read than the photo's size."""
     return bool(entry.sha256) and sha256_within(path, entry.signature.size) == entry.sha256
 
 

@@ -29,7 +29,8 @@ OTHER_PICTURES = frozenset(
 """Suffixes of pictures that cannot be read. They are taken too, to be put into failed/ with a reason."""
 
 _EMPTY = 10
-"""An empty file settles this many times more slowly: some programs create a file long before they fill it."""
+"""Empty files must be unchanged for this many times longer, since some programs create a file long before
+they fill it."""
 
 IsFinished = Callable[[Path, Signature], bool]
 
@@ -88,7 +89,7 @@ class Arrivals:
         self._event.set()
 
     def look(self) -> None:
-        """Bring what is known of the waiting photos up to date. Raises OSError if the folder is gone."""
+        """Update the waiting photos. Raises OSError if the folder is gone."""
         with self._lock:
             touched, self._touched = self._touched, set()
             scan = self._clock.now() >= self._next_scan or (
@@ -132,7 +133,7 @@ class Arrivals:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing waits and, as far as is known, nothing is left to be found."""
+        """Whether no photo waits and, as far as is known, none is left to be found."""
         return not self._waiting and not self._beyond and not self._touched
 
     @property

@@ -1,4 +1,4 @@
-"""The clock that all waiting goes by. It never jumps, whatever happens to the time of day."""
+"""The clock for all waiting. It never jumps, even if the time of day is set."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ class Clock:
     """The system's monotonic clock, in seconds."""
 
     def now(self) -> float:
-        """Return the present time; only differences mean something."""
+        """Return the current time; only differences are meaningful."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Give files names that nobody else has: by renaming, by moving to another disk, or by copying."""
+"""Give files free names: by renaming, by moving to another disk, or by copying."""
 
 import ctypes
 import errno

@@ -17,7 +17,7 @@ State = Literal["started", "delivering", "delivered", "done", "failing", "failed
 OPEN: tuple[State, ...] = ("started", "delivering", "delivered", "failing")
 
 HISTORY = 100_000
-"""Finished photos that are remembered, for people to look up; nothing depends on them."""
+"""The number of finished photos that are remembered, for people to look up; nothing depends on them."""
 
 _SCHEMA = """
 CREATE TABLE photos (
@@ -57,7 +57,7 @@ class Entry:
     crashes: int = 0
     """How many times the program has begun to restore it without coming to an end."""
     number: int = 1
-    """Added to the names of its files if it is above 1, because somebody has the plain names."""
+    """Added to the names of its files if it is above 1, because the plain names are taken."""
     draft: Path | None = None
     """The whole result, a temporary file. Once it no longer exists, it has become `output`."""
     output: Path | None = None
@@ -70,7 +70,7 @@ class Entry:
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing is left to do but to put its original away."""
+        """Whether only its original remains to be put away."""
         return self.state in ("delivered", "failing")
 
 
@@ -118,7 +118,7 @@ class Journal:
         return replace(entry, **changes)
 
     def forget(self, entry: Entry) -> None:
-        """Remove an entry, of which nothing is left."""
+        """Remove the entry of a photo that has left nothing on the disk."""
         self._database.execute("DELETE FROM photos WHERE id = ?", [entry.id])
 
     def open_entries(self) -> list[Entry]:
@@ -142,7 +142,8 @@ class Journal:
         return [_entry(row) for row in rows]
 
     def prune(self, is_gone: Callable[[Path], bool]) -> None:
-        """Remove old history; that of an original that was left only if it is gone or was replaced.
+        """Remove old history; entries of originals that were left in place stay until those are gone or
+        replaced.
 
         is_gone  whether nothing exists at a path in the input folder any more
         """

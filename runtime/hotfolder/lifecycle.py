@@ -1,4 +1,4 @@
-"""What becomes of one photo: its states, and every change from one to the next.
+"""The life of a photo: its states, and every change from one to the next.
 
     state       on the disk by then                   next                   after a power cut
     started     perhaps a temporary file              delivering, failing,   the photo is restored again
@@ -65,11 +65,11 @@ class Lifecycle:
         return self.journal.update(entry, signature=signature, crashes=entry.crashes + 1)
 
     def forget(self, entry: Entry) -> None:
-        """Forget a started photo, which was changed or removed: nothing has come of it."""
+        """Forget a started photo that was changed or removed before it was restored."""
         self.journal.forget(entry)
 
     def deliver(self, entry: Entry, photo: Photo) -> Entry:
-        """Write the result of a started photo under a name that nobody has; return its entry as delivered.
+        """Write the result of a started photo under a free name; return its entry as delivered.
 
         Raises PhotoError when it cannot be written.
         """
@@ -128,7 +128,7 @@ class Lifecycle:
         return self.journal.update(entry, signature=signature)
 
     def recover(self, postpone: Callable[[Entry, Exception], None]) -> None:
-        """Finish what an earlier run has begun, as far as nothing has to be restored for that.
+        """Complete what an earlier run has begun, except restoring.
 
         postpone  called with each original that cannot be put away
         """
@@ -177,7 +177,7 @@ class Lifecycle:
         return self.journal.update(entry, number=number, output=numbered(first, number))
 
     def _free_number(self, entry: Entry, result: Path) -> int:
-        """Return the number with which nobody has the name of the result or that of its original."""
+        """Return a number with which the names of the result and of its original are both free."""
 
         def is_free(number: int) -> bool:
             names = [self.folders.output / numbered(result, number)]

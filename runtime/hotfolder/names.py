@@ -1,4 +1,4 @@
-"""Names that nobody has yet: no existing file is ever overwritten."""
+"""Free names for files: no existing file is ever overwritten."""
 
 import errno
 import os
@@ -23,7 +23,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,80}(\.[A-Za-z0-9_-]{1,20})?")
 
 
 def is_refused(error: OSError, name: str) -> bool:
-    """Return whether a file system may have refused a file for its name, so that a plain one would do."""
+    """Return whether a file system may have refused a file because of its name, so that a plain one may
+    succeed."""
     return error.errno in _REFUSED and not _PLAIN.fullmatch(name)
 
 

@@ -14,7 +14,7 @@ TICK = 0.5
 
 
 class OutputFolder:
-    """Waits while the disk is full, and ends the work for any other error of the output folder."""
+    """Waits while the disk is full; stops the watcher on any other error of the output folder."""
 
     def __init__(self, resources: Resources, is_stopped: Callable[[], bool]) -> None:
         self._resources, self.is_stopped = resources, is_stopped
@@ -31,7 +31,7 @@ class OutputFolder:
             )
 
     def was_written(self) -> None:
-        """Note that there was room: the next wait is a short one again."""
+        """Note that the disk had room, so that the next wait is short again."""
         self._waits = 0
 
     def wait_or_end(self, error: Exception) -> None:
@@ -57,7 +57,8 @@ class OutputFolder:
 
 
 def identity_of(path: Path) -> tuple[int, int] | None:
-    """Return what distinguishes a file or folder from another of its name; None if there is none."""
+    """Return an identifier of a file or folder that differs from that of another with its name; None if it
+    does not exist."""
     try:
         status = path.stat()
     except OSError:

@@ -19,7 +19,7 @@ class PostponedOriginals:
         self._due: float | None = None
         """When they are tried again; None if there are none."""
         self._tries = 0
-        """How many times in a row that was in vain."""
+        """How many attempts in a row have failed."""
 
     def put_away(self, entry: Entry) -> bool:
         """Put the original of a delivered or failing photo away, now or later; return whether it was now."""
@@ -31,13 +31,13 @@ class PostponedOriginals:
         return True
 
     def postpone(self, entry: Entry, error: Exception) -> None:
-        """Put an original away later. Its photo is finished all the same, and no other photo waits for it."""
+        """Put an original away later. Its photo counts as finished, and no other photo waits for it."""
         if not self._waited_for_space(error):
             self._schedule()
             self._report.not_moved(entry.path, error)
 
     def retry(self) -> None:
-        """Put away all that are left, if it is time to try again."""
+        """Put away all remaining originals, if it is time to try again."""
         if self._due is None or self._clock.now() < self._due:
             return
         entries = self._journal.open_entries()

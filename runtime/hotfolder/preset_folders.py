@@ -21,7 +21,7 @@ def preset_by_folder(
     The folder directly in the input folder decides: if it has the name of a preset, in upper or lower case,
     its photos have that preset. All others have the default.
 
-    warn  called once, with a sentence, for each folder that seems to be meant for a preset but is not
+    warn called once, with a sentence, for each folder whose name resembles a preset's
     """
     by_folded = {folded(name): settings for name, settings in presets.items()}
     warned: set[str] = set()
@@ -42,7 +42,7 @@ def preset_by_folder(
 
 
 def _doubtful(folders: tuple[str, ...], presets: Mapping[str, ResolvedSettings]) -> tuple[str, str] | None:
-    """Return a folder that seems to be meant for a preset but is not, and why it is not."""
+    """Return a folder that looks as if it were meant to select a preset but does not, and why."""
     if not folders:
         return None
     near = nearest(folders[0], presets)

@@ -1,4 +1,4 @@
-"""Process one photo: take it as far as it goes now, whatever happens on the way."""
+"""Process one photo as far as is possible now, whatever happens on the way."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -46,7 +46,7 @@ class Processor:
         self.originals = PostponedOriginals(resources, self._lifecycle, output, self._report)
 
     def process(self, path: Path) -> float | None:
-        """Take a photo as far as it goes now.
+        """Process a photo as far as is possible now.
 
         path  in the input folder
 
@@ -141,7 +141,7 @@ class Processor:
     def _restore(
         self, entry: Entry, photo: Photo, timings: dict[str, float]
     ) -> tuple[Photo, RestoreResult, Restoration]:
-        """Restore a photo; return what is to be written, what it came from, and what is to be reported."""
+        """Restore a photo; return the result to write, its original, and the facts to report."""
         resolved = self._resources.settings_for(entry.path)
         check_size(photo, resolved.settings.upscale, self._rules.max_megapixels)
         result = restore_pages(self._resources.restorer.restore, photo, resolved)
@@ -165,9 +165,8 @@ class Processor:
             self._report.no_sheet(entry.path, error)
 
     def _resolve(self, entry: Entry, error: Exception, stage: Stage) -> float | None:
-        """Decide what becomes of a started photo after an error: forget it, try again, or fail it.
-
-        Raises the error if it is the output folder's.
+        """Decide what to do with a started photo after an error: forget it, try again, or fail it. Raises the
+        error if it concerns the output folder.
         """
         path, cause = entry.path, cause_behind(error, stage)
         if isinstance(error, _ChangedError) or cause == "gone":
@@ -215,7 +214,8 @@ class Processor:
             self._journal.update(entry, crashes=entry.crashes - 1)
 
     def recover(self) -> dict[Path, float]:
-        """Finish what an earlier run has begun; return when photos that it started should be processed again.
+        """Complete what an earlier run has begun; return when photos that it started should be processed
+        again.
 
         Those come after the others: they may be what crashed the program. Raises OSError and sqlite3.Error.
         """

@@ -1,4 +1,4 @@
-"""What the watcher reports of each photo, in its log and its status."""
+"""The watcher's reports on each photo, in its log and its status."""
 
 import logging
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from runtime.hotfolder.status import Status
 
 @dataclass(frozen=True)
 class Restoration:
-    """What is reported of a photo that was restored."""
+    """The facts reported about a restored photo."""
 
     preset: str
     faces: int
@@ -65,7 +65,7 @@ class Reporter:
         self._log("done", entry.path, sentence, output=utf8(entry.output))
 
     def retried(self, path: Path, cause: Cause, error: Exception, seconds: float) -> None:
-        """Report a photo that failed and is tried again after so many seconds."""
+        """Report a photo that failed and is tried again later."""
         self.status.retries[cause] += 1
         sentence = f"{cause_of(error)}: trying again in {seconds:g} s"
         self._log("retry", path, sentence, level=logging.WARNING, cause=cause)
@@ -93,7 +93,7 @@ class Reporter:
         self._log("not-moved", path, sentence, level=logging.WARNING)
 
     def still_not_moved(self, count: int, error: Exception) -> None:
-        """Report so many originals that could again not be put away."""
+        """Report the number of originals that could not be put away this time either."""
         sentence = f"{count} originals still cannot be put away ({cause_of(error)}): trying again later"
         self.log("not-moved", sentence, level=logging.WARNING, photos=count)
 

@@ -16,7 +16,7 @@ from runtime.warm_restorer import WarmRestorer
 
 @dataclass(frozen=True)
 class Resources:
-    """Whoever runs the watcher opens and closes them."""
+    """The caller of the watcher opens and closes them."""
 
     folders: Folders
     journal: Journal
@@ -28,4 +28,4 @@ class Resources:
     clock: Clock = field(default_factory=Clock)
     disk: Disk = field(default_factory=Disk)
     provenance: Provenance | None = None
-    """Writes what was done into results; None writes nothing."""
+    """Records the processing in the results; None records nothing."""

@@ -62,5 +62,5 @@ class Rules(PhotoOptions):
     )
 
     def wait_of(self, times: int) -> float:
-        """Return the seconds to wait after so many attempts."""
+        """Return the seconds to wait after a number of attempts."""
         return min(LONGEST_WAIT, self.backoff * 2.0 ** min(max(0, times - 1), 16))

@@ -30,7 +30,7 @@ def check_sheet_folder(folder: Path, folders: Folders) -> None:
 
 
 def write_new_sheet(folder: Path, output: Path, before: Pixels, result: RestoreResult) -> Path:
-    """Write the sheet of a delivered photo under a name that nobody has; return its path.
+    """Write the sheet of a delivered photo under a free name; return its path.
 
     folder  for the sheets of all photos
     output  the photo's result, by its path in the output folder; the sheet of a/b.jpg is a/b.jpg.png

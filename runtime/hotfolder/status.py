@@ -1,4 +1,4 @@
-"""What the watcher is doing and has done, and the heartbeat file that shows it."""
+"""The watcher's status, and the heartbeat file that shows it."""
 
 import os
 import threading
@@ -58,7 +58,7 @@ class Status:
             self.state, self.reason, self.photo, self.since = state, reason, photo, time.monotonic()
 
     def took(self, milliseconds: dict[str, float]) -> None:
-        """Note how long each stage of a photo took."""
+        """Record how long each stage of a photo took."""
         for stage, value in milliseconds.items():
             self.stage_seconds[stage] += value / 1000  # type: ignore[assignment]
             self.stage_count[stage] += 1

@@ -37,7 +37,8 @@ class Watcher:
         self._stopped = True  # and nothing else: a handler must not wait for a lock
 
     def run(self) -> None:
-        """Work until stopped. Raises GpenEdgeError if it makes no sense to continue; nothing is lost then."""
+        """Process photos until stopped. Raises GpenEdgeError if continuing is pointless; nothing is lost
+        then."""
         try:
             while not (self._stopped or self._recovered()):
                 pass
@@ -50,7 +51,8 @@ class Watcher:
             self._resources.status.enter("stopped")
 
     def _recovered(self) -> bool:
-        """Finish what an earlier run has begun; return False to be called again, after waiting for space."""
+        """Complete what an earlier run has begun; return False after waiting for disk space, to be called
+        again."""
         try:
             for path, seconds in self._processor.recover().items():
                 self._arrivals.put_back(path, seconds)

@@ -1,4 +1,4 @@
-"""The history in an XMP packet, which says how a photo was edited (XMP specification, part 2)."""
+"""The history in an XMP packet, which records how a photo was edited (XMP specification, part 2)."""
 
 from dataclasses import dataclass
 from xml.dom import minidom

@@ -54,8 +54,8 @@ def parser() -> CommandParser:
         "--host",
         default=LOOPBACK,
         metavar="ADDRESS",
-        help="The address of the kiosk's page. Anyone who can reach it can use the kiosk; phones have a listener "
-        "of their own.",
+        help="The address of the kiosk's page. Anyone who can reach it can use the kiosk; phones have a "
+        "listener of their own.",
     )
     add(
         "--ram",

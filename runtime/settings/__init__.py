@@ -1,1 +1,1 @@
-"""What a user can set: settings, presets, config files, settings of single faces, and what they come to."""
+"""Settings, presets, config files, settings of single faces, and how they are combined."""

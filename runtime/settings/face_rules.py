@@ -21,7 +21,8 @@ _PERSON = "person="
 
 @dataclass(frozen=True)
 class FaceRules:
-    """What a face must be to be restored. A face must satisfy all that are given, and be one of the named."""
+    """Conditions on a face to be restored. It must satisfy all that are given, and be one of the named
+    faces."""
 
     numbers: tuple[int, ...] = ()
     largest: bool = False
@@ -32,11 +33,11 @@ class FaceRules:
     sharper: float | None = None
     """Only faces less sharp than this are restored."""
     person: Path | None = None
-    """A photo of the only person who is restored."""
+    """A photo of the only person to be restored."""
 
     @property
     def is_by_rule(self) -> bool:
-        """Whether there is more to decide than places and numbers."""
+        """Whether there are rules besides places and numbers."""
         return self != FaceRules(self.numbers, self.largest, self.centre)
 
 
@@ -47,7 +48,7 @@ def parse_faces(text: str) -> FaceChoice:
 
 
 def read_rules(choice: FaceChoice) -> FaceRules:
-    """Return what a choice of faces asks for. Raises SettingsError if it cannot be read."""
+    """Return the rules of a choice of faces. Raises SettingsError if it cannot be read."""
     if isinstance(choice, tuple):
         return FaceRules(choice)
     found: dict[str, Any] = {}

@@ -19,11 +19,11 @@ from runtime.settings.face_rules import FaceChoice, check_face, parse_faces
 
 Upscale = Literal[1, 2, 4]
 RestorationScope = Literal["faces", "photo"]
-"""What is restored: only faces, every other pixel staying as it is, or the whole photo."""
+"""What is restored: only faces, leaving every other pixel unchanged, or the whole photo."""
 
 SAME_PERSON = 0.2
 """The distance of `--same-person` without a number: with it, no portrait with heavy mixed damage moves away
-from the truth by more than 0.05, and more than eight tenths of the gain stay."""
+from the truth by more than 0.05, and more than 80 % of the gain is kept."""
 
 
 @dataclass(frozen=True)

@@ -53,10 +53,9 @@ def write_sheet(path: Path, before: Pixels, result: RestoreResult) -> None:
 
 
 def details(before: Pixels, result: RestoreResult) -> Iterator[Part]:
-    """Yield the two most telling squares outside the faces, as shares of the photo: left, top, right, bottom.
-
-    The first has the finest structure, the second lies apart and was changed most. A photo that faces fill
-    has fewer.
+    """Yield the two most informative squares outside the faces, as shares of the photo: left, top, right,
+    bottom. The first has the finest structure, the second lies apart and was changed most. A photo filled
+    with faces has fewer.
     """
     height, width = before.shape[:2]
     side = min(max(DETAIL, min(height, width) // 8), min(height, width))

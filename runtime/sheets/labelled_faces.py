@@ -1,4 +1,4 @@
-"""The faces of a result as sheets show them: numbered, and marked if they were left out."""
+"""The faces of a result as sheets show them: numbered, with a mark on those that were left out."""
 
 from base.errors import PhotoError
 from runtime.faces.align import AlignedFace, align

@@ -1,4 +1,4 @@
-"""A small U-net: which pixels of a face are hidden by something."""
+"""A small U-Net that finds the pixels of a face that are covered."""
 
 import torch
 from torch import Tensor, nn

@@ -4,8 +4,8 @@
 
 PORTRAITS.npz holds aligned portraits in `jpeg`, objects of bytes; the last ones are for validation. Processes
 draw samples into a pool on the GPU; from there each is used several times, in other light and noise. WEIGHTS
-are those of an earlier run to go on from. The bundled weights had 4 minutes on an H200, before moustaches,
-eye sockets in shadow and old prints were added to the samples.
+of an earlier run continue its training. The bundled weights were trained for 4 minutes on an H200, before
+moustaches, shaded eye sockets and old prints were added to the samples.
 """
 
 import multiprocessing
@@ -65,7 +65,7 @@ def loss_of(odds: Tensor, label: Tensor) -> Tensor:
 def train(
     portraits: list[NDArray[np.uint8]], minutes: float, device: str, weights: Path | None
 ) -> CoveredNet:
-    """Return a network that was trained for so long."""
+    """Return a network after training it for a time."""
     torch.backends.cudnn.benchmark = True
     chunks: multiprocessing.Queue[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = multiprocessing.Queue(256)
     drawers = [
@@ -135,7 +135,7 @@ def export(network: CoveredNet, path: Path) -> None:
 
 
 def main() -> None:
-    """Train, say how well validation portraits are judged, and write the files."""
+    """Train, report the accuracy on the validation portraits, and write the files."""
     portraits, out = read(Path(sys.argv[1])), Path(sys.argv[2])
     minutes = float(sys.argv[3]) if len(sys.argv) > 3 else 4.0
     weights = Path(sys.argv[4]) if len(sys.argv) > 4 else None

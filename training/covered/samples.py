@@ -1,4 +1,5 @@
-"""Make samples: a portrait, with or without covers, photographed and stored badly, and what is hidden."""
+"""Make samples: portraits with or without covers, badly photographed and stored, with a map of what is
+hidden."""
 
 from collections.abc import Sequence
 
@@ -52,7 +53,7 @@ def sample(
 
 
 def _scene(portraits: Sequence[NDArray[np.uint8]], random: Random) -> Scene:
-    """Return a portrait in the network's window, a little askew as landmarks are."""
+    """Return a portrait in the network's window, slightly displaced, as by inexact landmarks."""
     portrait = portraits[int(random.integers(len(portraits)))]
     start, end = np.array(WINDOW).T * len(portrait)
     scale = DRAWN / (end - start).mean() * np.exp(random.normal(0, 0.08))
@@ -122,7 +123,7 @@ def _old(picture: Picture, random: Random, least: float) -> Picture:
 
 
 def _enlarged(picture: Picture, random: Random, least: float) -> Picture:
-    """Return what is left of a small face, also one that was enlarged in blocks."""
+    """Return a picture after shrinking it to a small face and enlarging it, sometimes in blocks."""
     n = len(picture)
     small = max(20, round(n * random.uniform(least, 0.9)))
     coarse = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)

@@ -1,4 +1,4 @@
-"""Random textures of things that are worn or held before faces: cloth, prints, lace, plastic, skin."""
+"""Random textures of things that are worn or held in front of faces: cloth, prints, lace, plastic, skin."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -27,9 +27,9 @@ class Scene:
     covered: Map
     """N×N: 1 where the face is hidden."""
     unsure: Map
-    """N×N: above 0 where that is a matter of opinion."""
+    """N×N: above 0 where it is unclear whether the face is hidden."""
     altered: bool = False
-    """Whether a part is hidden by mosaic or blur, which heavy damage would hide in turn."""
+    """Whether a part is hidden by mosaic or blur, which heavy damage would make unrecognisable."""
 
     @property
     def side(self) -> int:
@@ -281,7 +281,7 @@ def _altered(scene: Scene, what: Picture, area: Map, *, sure: bool) -> None:
 
 
 def held(scene: Scene) -> None:
-    """Something held before the face: a hand, a microphone, a phone, a cup, any patch."""
+    """Something held in front of the face: a hand, a microphone, a phone, a cup, any patch."""
     random = scene.random
     angle = random.uniform(0, 2 * np.pi)
     target = np.array([random.normal(0, 0.35), random.uniform(-0.1, 1.2)])
@@ -557,7 +557,7 @@ COVERS: tuple[tuple[Callable[[Scene], None], float], ...] = (
     (blurred, 0.1),
     (held, 0.2),
 )
-"""What hides a face, and how often each is drawn."""
+"""Things that hide a face, and how often each is drawn."""
 HARMLESS: tuple[tuple[Callable[[Scene], None], float], ...] = (
     (beard, 0.12),
     (moustache, 0.15),
@@ -567,4 +567,4 @@ HARMLESS: tuple[tuple[Callable[[Scene], None], float], ...] = (
     (shadow, 0.2),
     (scratches, 0.1),
 )
-"""What does not, each with its own probability."""
+"""Things that hide nothing, each with its own probability."""

@@ -86,7 +86,7 @@ def _blurred(patches: Tensor, sigmas: Tensor) -> Tensor:
 
 
 def jpeg(levels: Tensor, quality: Tensor, *, halved: bool) -> Tensor:
-    """Return what is left of patches after JPEG, B×3×H×W in [0, 255].
+    """Return patches after JPEG compression, B×3×H×W in [0, 255].
 
     quality  B, from 1 to 100 on the scale of the Independent JPEG Group
     halved   whether chroma has half the resolution (4:2:0)

@@ -17,7 +17,8 @@ Picture = NDArray[Any]
 """H×W×3 uint8, BGR as OpenCV reads it."""
 
 SHRINK = 0.66
-"""Photos are shrunk to this at least, so that their own JPEG and sharpening are not learnt."""
+"""Photos are shrunk to this share of their size or less, so that their own JPEG artefacts and sharpening are
+not learnt."""
 LONGEST = 2000
 """Longest side of a shrunk photo in pixels."""
 SHARP = 2

@@ -21,7 +21,7 @@ MARGIN = 12
 RATE, SETTLING = 2e-3, 0.01
 """The learning rate, and the share of the time in which it rises to it; then it falls by a cosine."""
 DECAY = 0.999
-"""Of the moving average of the weights, which is what is kept."""
+"""Decay of the moving average of the weights, which is the result."""
 FLOORS = (8 / 255, 1.5 / 255)
 """First and last root mean square that is added to a patch's damage where the loss is divided by it. A low
 one makes every decibel count the same, but a network that starts with it learns to change nothing."""

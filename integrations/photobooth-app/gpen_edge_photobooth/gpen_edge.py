@@ -25,7 +25,7 @@ class GpenEdge(BaseFilter[GpenEdgeConfig]):
 
     @hookimpl
     def start(self) -> None:
-        """Open the networks beside the start of the booth, so that the first photo is not slower."""
+        """Open the networks while the booth starts, so that the first photo is not slower."""
         threading.Thread(target=self._warm, name="gpen-edge", daemon=True).start()
 
     @hookimpl

@@ -34,7 +34,7 @@ def fastest(
     ways    how each backend is opened, by the name that a user reads; the first is taken where others fail
     key     everything that the times depend on
     why     what led to this choice, for the backend's own `why`
-    notice  told when measuring begins, which may take some seconds
+    notice  called when measuring begins, which may take some seconds
 
     Raises GpenEdgeError if the first backend cannot be opened.
     """

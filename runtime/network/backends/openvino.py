@@ -98,7 +98,7 @@ class OpenVinoBackend:
         self._closed = False
         self._core = _core()
         self._where = _named(self._core, device)
-        with _told(self.device):
+        with _one_line_errors(self.device):
             self._target = _target(self._core, self._where)
         self._compiled: dict[tuple[GraphName, int, Precision], Any] = {}
         self._requests: dict[tuple[GraphName, int, Precision], Any] = {}
@@ -119,7 +119,7 @@ class OpenVinoBackend:
         """Upload B×3×S×S crops in [−1, 1] and the moves of their steps, and encode them."""
         batch = len(crops)
         ports = [port for name in (*RESTORING, "step") for port in self._ports(name)]
-        with _told(self.device):
+        with _one_line_errors(self.device):
             tensors = {port.name: self._tensor(port, batch) for port in ports if port.name not in _UNSHARED}
             state = State(batch, tensors, [self._uploaded(move, batch) for move in moves])
             np.copyto(tensors["crop"].data, crops)
@@ -175,7 +175,7 @@ class OpenVinoBackend:
 
         others  further inputs
         """
-        with self._turn, _told(self.device):
+        with self._turn, _one_line_errors(self.device):
             request = self._request(graph, state.batch)
             tensors = {**state.tensors, **(others or {})}
             for port in self._ports(graph):
@@ -263,7 +263,7 @@ class OpenVinoBackend:
             start = time.perf_counter()
             made.append(self._compile(graph, batch, precision))
             content = io.BytesIO()
-            with _told(self.device, f"cannot keep {graph}.onnx"):
+            with _one_line_errors(self.device, f"cannot keep {graph}.onnx"):
                 made[0].export_model(content)
             file.write_bytes(content.getvalue())
             return EngineRecord(
@@ -288,7 +288,7 @@ class OpenVinoBackend:
 
     def _compile(self, graph: GraphName, batch: int, precision: Precision) -> Any:
         ports = self._package.manifest.graphs[graph].inputs
-        with _told(self.device, f"cannot run {graph}.onnx"):
+        with _one_line_errors(self.device, f"cannot run {graph}.onnx"):
             model = self._core.read_model(self._package.graph(graph))
             # It is faster where it knows all lengths.
             model.reshape({port.name: _lengths(port, batch) for port in ports})
@@ -362,7 +362,7 @@ def _samples(size: int) -> list[Batch]:
 
 
 @contextmanager
-def _told(device: str, what: str = "failed") -> Iterator[None]:
+def _one_line_errors(device: str, what: str = "failed") -> Iterator[None]:
     """Turn any failure of OpenVINO into a one-line BackendError."""
     try:
         yield
