@@ -40,8 +40,8 @@ class IdentitySettings:
 
     portraits: Path = option(None, "Folder of square, aligned portraits.", "PORTRAITS", nargs=None)
     package: str | None = model()
-    first: int = option(0, "Number of the first portrait to take, by name.", range=Range(0))
-    limit: int | None = option(None, "Take so many portraits at most.", range=Range(1))
+    first: int = option(0, "Number of the first portrait, by name.", range=Range(0))
+    limit: int | None = option(None, "Largest number of portraits.", range=Range(1))
     bound: float = option(SAME_PERSON, "The bound of --same-person.", range=Range(0, 1))
     categories: tuple[str, ...] = option(DAMAGES, "Measure these degradations: NAME[,NAME].")
     size: int = option(

@@ -239,7 +239,7 @@ def _engine_file(cache: EngineCache, what: str) -> Path | None:
 def _import(options: argparse.Namespace) -> int:
     cache = EngineCache()
     records = cache.take_in(options.folder)
-    print_lines(f"{len(records)} engines taken into {cache.folder}")
+    print_lines(f"{len(records)} engines imported into {cache.folder}")
     return command_line.DONE
 
 

@@ -40,7 +40,7 @@ def open_network(
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=list(providers))
     except Exception as error:  # ONNX Runtime's own exceptions have no common public base
-        raise BackendError(f"ONNX Runtime does not open {what}, {path}: {cause_of(error)}") from error
+        raise BackendError(f"ONNX Runtime cannot open {what}, {path}: {cause_of(error)}") from error
 
 
 def run_network(

@@ -72,9 +72,9 @@ def _add_photo(commands: "argparse._SubParsersAction[CommandParser]") -> None:
     training = commands.add_parser("photo", help="Train the network for the rest of a photo.")
     training.add_argument("pack", type=Path, help="Folder that `pack-photos` wrote.")
     training.add_argument("-o", "--output", type=Path, required=True, help="Folder for weights and log.")
-    training.add_argument("--minutes", type=float, default=2.5, help="Time of the training.")
-    training.add_argument("--batch", type=int, default=192, help="Patches in a step.")
-    training.add_argument("--device", help="Where it runs: cuda or cpu. (default: cuda if there is one)")
+    training.add_argument("--minutes", type=float, default=2.5, help="Duration of the training.")
+    training.add_argument("--batch", type=int, default=192, help="Number of patches in a step.")
+    training.add_argument("--device", help="Device: cuda or cpu. (default: cuda if available)")
     training.set_defaults(command=_photo)
 
 

@@ -20,16 +20,16 @@ class ArchiveSettings:
     """The sizes of the archives, and the number of actors."""
 
     restored: int = option(
-        174, "Photos that are really restored, by each of three programs; 0 leaves them out.", range=Range(0)
+        174, "Number of photos that each of three programs restores; 0 skips this.", range=Range(0)
     )
-    photos: int = option(4000, "Photos of the large archive that are listed.", range=Range(1))
-    actors: int = option(8, "Actors that sleep at once.", range=Range(1))
+    photos: int = option(4000, "Number of photos in the large archive.", range=Range(1))
+    actors: int = option(8, "Number of simulated actors.", range=Range(1))
     faster: float = option(
         5.0,
-        "How many times faster than real they are. Above about 50 Ray's own work is the limit.",
+        "How many times faster they are than real actors. Above about 50, Ray's own work is the limit.",
         range=Range(0, above=True),
     )
-    sample: int = option(200, "Photos of which the estimate is made.", range=Range(1))
+    sample: int = option(200, "Number of photos in the sample for the estimate.", range=Range(1))
     package: str | None = model()
 
 

@@ -46,11 +46,11 @@ class KillSettings:
     """The number of kills, and the inputs of the watcher."""
 
     kills: int = option(
-        140, "Kill so often in each series; the default is more than there are steps.", range=Range(1)
+        140, "Number of kills in each series; the default exceeds the number of steps.", range=Range(1)
     )
     package: str | None = model()
     elsewhere: Path | None = option(None, "Also take photos from this folder, which is on another disk.")
-    stride: int = option(1, "Kill at every so many steps.", range=Range(1))
+    stride: int = option(1, "Kill only at every Nth step.", range=Range(1))
 
 
 @dataclass

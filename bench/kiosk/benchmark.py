@@ -42,9 +42,9 @@ GROWTH = 32.0
 class KioskSettings:
     """How many customers come."""
 
-    customers: int = option(50, "Let so many customers come at once.", range=Range(1))
-    photos: int = option(1000, "Let so many come one after the other.", range=Range(1))
-    kills: int = option(4, "Kill the server so many times in each state.", range=Range(1))
+    customers: int = option(50, "Number of customers who come at once.", range=Range(1))
+    photos: int = option(1000, "Number of customers who come one after another.", range=Range(1))
+    kills: int = option(4, "Number of kills in each state.", range=Range(1))
     megapixels: float = option(12.0, "The size of the large photo.", range=Range(0, above=True))
     package: str | None = model()
     threads: int | None = option(None, "Threads of the networks, in place of one per core.", range=Range(1))

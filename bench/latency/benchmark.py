@@ -58,7 +58,7 @@ class LatencySettings:
         metavar="PACKAGE",
     )
     threads: int | None = option(
-        None, "Threads of each form, in place of as many as pay here.", range=Range(1)
+        None, "Threads of each form. (default: as many as are faster here)", range=Range(1)
     )
     runs: int | None = option(None, f"Runs of each form at most, in turns (default: {RUNS}).", range=Range(1))
     batches: tuple[int, ...] = option(

@@ -46,8 +46,8 @@ class LoopSettings:
 
     portraits: Path | None = option(None, "Folder of square, aligned portraits.", "PORTRAITS", nargs=None)
     package: str | None = model()
-    first: int = option(0, "Number of the first portrait to take, by name.", range=Range(0))
-    limit: int = option(12, "Take so many portraits at most.", range=Range(1))
+    first: int = option(0, "Number of the first portrait, by name.", range=Range(0))
+    limit: int = option(12, "Largest number of portraits.", range=Range(1))
 
 
 @dataclass(frozen=True)

@@ -46,14 +46,14 @@ class QualitySettings:
     package: str | None = model()
     first: int = option(
         0,
-        "Number of the first portrait to take, by name: those of the training are left out.",
+        "Number of the first portrait by name, to leave out those of the training.",
         range=Range(0),
     )
     photos: Path | None = option(
         None, "Measure the photos in this folder instead, which have no truth.", metavar="FOLDER"
     )
     limit: int | None = option(
-        None, "Take so many portraits or photos at most, for a quick look.", range=Range(1)
+        None, "Largest number of portraits or photos, for a quick look.", range=Range(1)
     )
     categories: tuple[str, ...] = option((), "Measure these degradations only: NAME[,NAME].")
     sheet: Path | None = option(None, "Write a PNG of the restored faces, to look at.")

@@ -35,7 +35,7 @@ class RooflineSettings:
     package: str | None = option(
         None, "Folder or name of a package, in place of the bundled default.", "PACKAGE"
     )
-    threads: int | None = option(None, "CPU threads, in place of as many as pay here.", range=Range(1))
+    threads: int | None = option(None, "CPU threads. (default: as many as are faster here)", range=Range(1))
     runs: int = option(7, "Runs of each graph, in turns.", range=Range(1))
 
 

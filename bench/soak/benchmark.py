@@ -51,8 +51,8 @@ TITLES = {"memory": "resident memory, MiB", "handles": "file handles", "threads"
 class SoakSettings:
     """How long, and with what."""
 
-    minutes: float = option(60.0, "Restore for so many minutes.", range=Range(1e-3, 1e6))
-    photos: int | None = option(None, "Stop after so many photos.", range=Range(1))
+    minutes: float = option(60.0, "Duration in minutes.", range=Range(1e-3, 1e6))
+    photos: int | None = option(None, "Largest number of photos.", range=Range(1))
     package: str | None = model()
     threads: int | None = option(None, "Threads of the networks, in place of one per core.", range=Range(1))
     megapixels: float = option(1.0, "Multiply the size of the photos by this.", range=Range(1e-3, 100))

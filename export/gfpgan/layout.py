@@ -98,7 +98,7 @@ def read_gfpgan_layout(shapes: Mapping[str, Shape]) -> GfpganLayout:
     )
     size = 2**log_size
     if size not in SIZES:
-        raise CheckpointError(f"not a {_NETWORK}: its tensors imply size  {size}, not one of {SIZES}")
+        raise CheckpointError(f"not a {_NETWORK}: its tensors imply size {size}, not one of {SIZES}")
     width = _width(shapes, "constant_input", "style_conv1")
     width_at_64 = _width(shapes, "style_convs.7", "style_convs.7")
     if width < 1 or width_at_64 < 1 or 2 * width_at_64 % width:

@@ -183,7 +183,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=get_args(Precision),
         default="fp32",
-        help="Of the convolutions: fp16 is for GPUs. (default: fp32)",
+        help="Precision of the convolutions; fp16 is for GPUs. (default: fp32)",
     )
     add("--overwrite", action="store_true", help="Replace an existing package.")
     parser.set_defaults(run=_run)

@@ -26,7 +26,7 @@ class ArchiveOptions:
 
     limit: int | None = option(None, "Restore only the first N photos by name.", range=Range(1), metavar="N")
     dry_run: bool = option(
-        False, "Write nothing: count the photos, restore a sample, and estimate how long all take."
+        False, "Write nothing: count the photos, restore a sample, and estimate the time for all of them."
     )
     sample: int = option(200, "Photos in the sample of --dry-run.", range=Range(1), metavar="N")
     address: str | None = option(

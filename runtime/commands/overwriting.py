@@ -51,7 +51,7 @@ def check_targets(
         name, found = name_identity(target.path, folding), identities(target.path, folding)
         _check_source(target, [source for each in found for source in read.get(each, ())], overwrite)
         if name in folders and not target.path.is_dir():
-            raise PhotoError(f"{_named(target)} is also to be a folder: name another file")
+            raise PhotoError(f"{_named(target)} would also have to be a folder: name another file")
         if target.kept:  # hard links do no harm if nothing is written
             found = frozenset([name])
         if other := next((written[each] for each in found if each in written), None):

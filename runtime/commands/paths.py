@@ -21,7 +21,7 @@ def check_paths(jobs: list[Job], options: argparse.Namespace, wanted: RunOptions
     sheets = (options.list_faces, options.compare_presets, options.compare_packages, options.masks)
     for path in filter(None, (*sheets, *{job.sheet for job in jobs})):
         if path.suffix.lower() != ".png":
-            raise PhotoError(f"the sheet {one_line(path)} is a PNG: end its name in .png")
+            raise PhotoError(f"the sheet {one_line(path)} must be a PNG: end its name in .png")
     several = len(jobs) > 1 or options.photos[0].is_dir()
     targets = _targets(jobs, options)
     copies = {job.copy for job in jobs}

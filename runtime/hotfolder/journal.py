@@ -91,7 +91,7 @@ class Journal:
                 version = _VERSION
         except sqlite3.Error as error:
             raise WatchError(
-                f"the journal {one_line(file)} cannot be used: {cause_of(error)}; mend that, or move it away "
+                f"the journal {one_line(file)} cannot be used: {cause_of(error)}; fix that, or move it away "
                 "to start over (photos that were left in the input folder are then restored again)"
             ) from error
         if version != _VERSION:

@@ -191,8 +191,8 @@ class Processor:
         if cause == "engine" and not self._resources.restorer.is_well():
             self._count_no_crash(entry)
             raise WatchError(
-                f"the engine no longer restores anything ({cause_of(error)}): mend it, then start again; the "
-                "photos are still in the input folder"
+                f"the engine no longer restores anything ({cause_of(error)}): fix that, then start again; "
+                "the photos are still in the input folder"
             ) from error
         self._fail(entry, cause, cause_of(error))
         return None

@@ -61,7 +61,7 @@ def settings_of(request: Any) -> RestoreSettings:
     except ValueError as error:
         raise SettingsError(f"settings are not JSON: {error}") from error
     if not isinstance(table, dict):
-        raise SettingsError('settings are no JSON object: give, for example, {"preset": "film-scan"}')
+        raise SettingsError('settings are not a JSON object: give, for example, {"preset": "film-scan"}')
     settings = read_settings(table)
     if read_rules(settings.face).person:
         raise SettingsError("face is person=FILE: a request cannot name a file of the server")

@@ -326,7 +326,7 @@ def _named(core: Any, device: Device) -> str:
     if device.index >= len(found):
         there = ", ".join(["cpu", *(f"gpu:{i}" for i in range(len(found)))])
         raise BackendError(
-            f"OpenVINO finds no Intel GPU {device}, only {there}: look at its driver, or take --device cpu"
+            f"OpenVINO finds no Intel GPU {device}, only {there}: check its driver, or use --device cpu"
         )
     return str(found[device.index])
 

@@ -50,7 +50,7 @@ async def offer_code(request: Request) -> Response:
 
 def _qr(link: LinkAbout | None) -> Response:
     if link is None:
-        raise KioskError("not-found", "there is no such code, or it has ended: ask for a new one")
+        raise KioskError("not-found", "there is no such code, or it has expired: ask for a new one")
     return Response(qr_svg(link.url), media_type="image/svg+xml")
 
 
@@ -75,7 +75,7 @@ async def phone_upload(request: Request) -> Response:
     phone = kiosk.desk.links.phone(request.path_params["token"])
     if phone is None:
         _count_wrong(kiosk, request)
-        raise KioskError("not-found", "this code has ended: ask for a new one at the kiosk")
+        raise KioskError("not-found", "this code has expired: ask for a new one at the kiosk")
     visit = kiosk.desk.links.claim(phone)
     try:
         draft = kiosk.desk.draft(visit)
@@ -127,7 +127,7 @@ def _take_of(request: Request) -> tuple[Kiosk, Take]:
     take = kiosk.desk.links.take(request.path_params["token"])
     if take is None:
         _count_wrong(kiosk, request)
-        raise KioskError("not-found", "this link has ended: the photo has been deleted")
+        raise KioskError("not-found", "this link has expired: the photo has been deleted")
     return kiosk, take
 
 

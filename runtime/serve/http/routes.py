@@ -44,7 +44,7 @@ async def json_of(request: Request, kind: type[Wanted]) -> Wanted:
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise KioskError("bad-request", f"the request is not what is expected: {error}") from error
+        raise KioskError("bad-request", f"the request is invalid: {error}") from error
 
 
 def number_in(request: Request, name: str, low: float, high: float, default: float) -> float:

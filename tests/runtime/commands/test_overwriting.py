@@ -196,7 +196,7 @@ def test_two_things_are_never_written_to_one_file(
     assert run("photo.png", *options, *allowed) == 2
     assert contents(tmp_path) == before
     (line,) = capsys.readouterr().err.splitlines()
-    assert "would be one file" in line or "is also to be a folder" in line
+    assert "would be one file" in line or "would also have to be a folder" in line
 
 
 def test_the_config_file_and_the_detector_are_inputs_too(tmp_path: Path) -> None:
