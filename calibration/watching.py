@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
 from engines.package import RESTORING, GraphName
+from export.rounding import Session, session_of
 
 Values = dict[str, NDArray[Any]]
 See = Callable[[GraphName, str, NDArray[Any]], object]
@@ -33,7 +33,7 @@ LEAST_SIDE = 4
 class Piece:
     """Nodes of a graph that run together."""
 
-    session: onnxruntime.InferenceSession
+    session: Session
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     done: tuple[str, ...]
@@ -70,7 +70,7 @@ def in_pieces(model: ModelProto, *, budget: int = BUDGET, threads: int = 0) -> W
         )
         cut = helper.make_model(part, opset_imports=model.opset_import, ir_version=model.ir_version)
         done = tuple(name for name in (*inputs, *made) if name not in later)
-        pieces.append(Piece(_session(cut, threads), tuple(inputs), tuple(made), done))
+        pieces.append(Piece(session_of(cut, threads, optimised=False), tuple(inputs), tuple(made), done))
     ports = tuple(value.name for value in graph.input)
     return Watched(tuple(pieces), ports, frozenset(value.name for value in graph.output))
 
@@ -141,17 +141,6 @@ def resolutions_of(model: ModelProto) -> dict[str, int]:
             for name in (*node.output, *node.input):
                 found[name] = own.get(name, first)
     return found
-
-
-def _session(model: ModelProto, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    # A higher optimisation level would compute FP16 values in FP32 without rounding them.
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
 
 
 def _types(model: ModelProto) -> dict[str, tuple[int, tuple[int, ...] | None]]:

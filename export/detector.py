@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import onnxsim
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import version_converter
@@ -21,6 +20,7 @@ from base import command_line
 from base.command_parser import CommandParser
 from base.errors import CheckpointError
 from base.files import write_atomically
+from export.rounding import session_of
 from export.storage import store_halved
 
 OPSET = 17
@@ -94,15 +94,10 @@ def _difference(published: onnx.ModelProto, dynamic: onnx.ModelProto) -> float:
     """Return the largest difference between the outputs, on noise at the published shape."""
     shape = [axis.dim_value for axis in published.graph.input[0].type.tensor_type.shape.dim]
     photo = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
-    quiet = onnxruntime.SessionOptions()
-    quiet.log_severity_level = 3  # the published file makes ONNX Runtime warn about each of its weights
 
     def outputs(model: onnx.ModelProto, renamed: bool) -> list[np.ndarray]:
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), quiet, providers=["CPUExecutionProvider"]
-        )
         photo_name, *wanted = NAMES.values() if renamed else NAMES.keys()
-        return session.run(wanted, {photo_name: photo})  # type: ignore[no-any-return]
+        return session_of(model).run(wanted, {photo_name: photo})  # type: ignore[no-any-return]
 
     pairs = zip(outputs(published, renamed=False), outputs(dynamic, renamed=True), strict=True)
     return max(float(np.abs(old - new).max()) for old, new in pairs)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto
@@ -14,7 +13,7 @@ from base.errors import GpenEdgeError
 from engines.package import GraphName
 from engines.portrait import portraits
 from export.restoring import Expected
-from export.rounding import rounding_session
+from export.rounding import Session, rounding_session, session_of
 
 TOLERANCE = 1e-4
 """Largest allowed difference of an FP32 graph, relative to the largest value if that exceeds 1."""
@@ -72,7 +71,7 @@ def crops(size: int) -> Tensor:
 
 
 def _differences(
-    session: onnxruntime.InferenceSession, inputs: dict[str, Tensor], wanted: list[Tensor], part: slice
+    session: Session, inputs: dict[str, Tensor], wanted: list[Tensor], part: slice
 ) -> list[float]:
     """Return the largest difference of each crop of a part of the batch."""
     found = session.run(None, {name: value[part].numpy() for name, value in inputs.items()})
@@ -97,7 +96,7 @@ def portrait(size: int) -> Tensor:
     return torch.from_numpy(portraits(size))
 
 
-def _session(model: ModelProto) -> onnxruntime.InferenceSession:
+def _session(model: ModelProto) -> Session:
     if any(tensor.data_type == TensorProto.FLOAT16 for tensor in model.graph.initializer):
         return rounding_session(model)
-    return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session_of(model)

@@ -5,8 +5,12 @@ casts, even those of the graph. Values between two nodes are then not rounded at
 overflows on a GPU looks correct. Here every FP16 value is rounded, and overflows, as it would when stored.
 """
 
+from typing import TypeAlias
+
 import onnxruntime
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, shape_inference
+
+Session: TypeAlias = onnxruntime.InferenceSession
 
 RAW = "_raw"
 """Suffix of the name of an FP16 value before it is rounded."""
@@ -14,18 +18,30 @@ RAW = "_raw"
 _FLOATS = (TensorProto.FLOAT16, TensorProto.FLOAT)
 
 
-def rounding_session(model: ModelProto, *, watched: bool = False) -> onnxruntime.InferenceSession:
+def session_of(model: ModelProto, threads: int = 0, *, optimised: bool = True, qdq: bool = True) -> Session:
+    """Return a session.
+
+    threads    number of CPU threads; 0 is one per core
+    optimised  let ONNX Runtime change the graph; even its lowest level merges casts, so that FP16 values
+               are computed in FP32 without being rounded
+    qdq        use INT8 kernels where values are quantised
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if not qdq:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+    return Session(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def rounding_session(model: ModelProto, *, watched: bool = False) -> Session:
     """Open a model so that every FP16 value between two nodes is rounded.
 
     watched  also return the value of every node with FP16 or FP32 output, after the model's own outputs
     """
-    options = onnxruntime.SessionOptions()
-    # Even the lowest optimisation level merges casts; a higher one would also remove what keeps them apart.
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    model = rounded(model, watched=watched)
-    return onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    return session_of(rounded(model, watched=watched), optimised=False)
 
 
 def rounded(model: ModelProto, *, watched: bool = False) -> ModelProto:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
@@ -16,6 +15,7 @@ from calibration.int8.ranges import Seen, best, candidates, error, rounded, roun
 from calibration.samples import Sample
 from calibration.watching import Watched, in_pieces, run_through
 from engines.package import RESTORING, GraphName
+from export.rounding import Session, session_of
 
 RANKED = 4
 """Portraits on which the candidates are compared."""
@@ -29,8 +29,8 @@ Tops = dict[GraphName, dict[str, tuple[str, float]]]
 class Reader:
     """A single convolution, exact and with rounded weights."""
 
-    exact: onnxruntime.InferenceSession
-    coarse: onnxruntime.InferenceSession
+    exact: Session
+    coarse: Session
 
 
 def choose_ranges(
@@ -118,9 +118,7 @@ def _reader(node: NodeProto, weights: TensorProto, model: ModelProto, threads: i
     return Reader(*(_alone(node, k, model, threads) for k in (kernel, rounded_weights(kernel))))
 
 
-def _alone(
-    node: NodeProto, kernel: NDArray[np.float32], model: ModelProto, threads: int
-) -> onnxruntime.InferenceSession:
+def _alone(node: NodeProto, kernel: NDArray[np.float32], model: ModelProto, threads: int) -> Session:
     """Open a convolution without its bias, which rounding does not affect."""
     single = NodeProto()
     single.CopyFrom(node)
@@ -135,9 +133,4 @@ def _alone(
         [numpy_helper.from_array(kernel, "kernel")],
     )
     alone = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(
-        alone.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    return session_of(alone, threads)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnxruntime
 from onnx import ModelProto
 
 from base.decibels import decibels
@@ -13,6 +12,7 @@ from calibration.int8.linear_weights import store_linear_weights
 from calibration.int8.quantisable import Layer
 from calibration.samples import Sample
 from engines.package import RESTORING, GraphName
+from export.rounding import Session, session_of
 
 PEAK = 2.0
 """A picture's range: [−1, 1]."""
@@ -105,7 +105,7 @@ class Judge:
     ) -> None:
         self._models, self._ranges, self._target = models, ranges, target
         self._samples, self._threads = held_out, threads
-        self._opened: dict[GraphName, tuple[object, onnxruntime.InferenceSession]] = {}
+        self._opened: dict[GraphName, tuple[object, Session]] = {}
         self._exact = self._pictures([], ())
 
     def __call__(self, layers: Sequence[Layer], linear: Sequence[GraphName] = ()) -> Quality:
@@ -126,15 +126,15 @@ class Judge:
             pictures.append(np.clip(values["restored"], -1, 1))
         return pictures
 
-    def _session(
-        self, graph: GraphName, layers: Sequence[Layer], linear: Sequence[GraphName]
-    ) -> onnxruntime.InferenceSession:
+    def _session(self, graph: GraphName, layers: Sequence[Layer], linear: Sequence[GraphName]) -> Session:
         """Return a session of a graph: the last one, if the same was asked for, as for most graphs."""
         ours = [layer for layer in layers if layer.graph == graph]
         asked = (ours, list(linear))
         if graph not in self._opened or self._opened[graph][0] != asked:
             self._opened.pop(graph, None)  # before the next one, for its memory
-            self._opened[graph] = (asked, self._open(self._converted(graph, ours, linear)))
+            # The CPU only simulates a GPU's rounding here; without its INT8 kernels it does that faster.
+            model = self._converted(graph, ours, linear)
+            self._opened[graph] = (asked, session_of(model, self._threads, qdq=self._target != "gpu"))
         return self._opened[graph][1]
 
     def _converted(
@@ -142,14 +142,3 @@ class Judge:
     ) -> ModelProto:
         model = quantised(self._models[graph], layers, self._ranges.get(graph, {}), self._target)
         return store_linear_weights(model, [self._models[name] for name in linear])
-
-    def _open(self, model: ModelProto) -> onnxruntime.InferenceSession:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.log_severity_level = 3
-        if self._target == "gpu":
-            # The CPU only simulates a GPU's rounding here; without its INT8 kernels it does that faster.
-            options.add_session_config_entry("session.disable_quant_qdq", "1")
-        return onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
