@@ -76,8 +76,8 @@ def open_key(key: Path, certificates: Path) -> SigningKey:
     """
     with needs_extra("c2pa", "--sign"):
         import c2pa
-    pem = _read(key, "key")
-    opened = SigningKey(pem, _read(certificates, "chain of certificates"), _algorithm(pem, key))
+    pem, algorithm = _private_key(_read(key, "key"), key)
+    opened = SigningKey(pem, _read(certificates, "chain of certificates"), algorithm)
     trial = io.BytesIO()
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(trial, "PNG")
     try:
@@ -127,11 +127,18 @@ def _read(path: Path, what: str) -> bytes:
     return data
 
 
-def _algorithm(pem: bytes, path: Path) -> str:
-    """Return C2PA's name of the algorithm for a private key."""
+def _private_key(pem: bytes, path: Path) -> tuple[bytes, str]:
+    """Return a private key as PKCS #8, the only form that c2pa-python reads, and C2PA's name of its
+    algorithm.
+    """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        load_pem_private_key,
+    )
 
     try:
         key = load_pem_private_key(pem, None)
@@ -139,14 +146,16 @@ def _algorithm(pem: bytes, path: Path) -> str:
         raise SettingsError(f"the key {one_line(path)} has a password: give one without") from None
     except (ValueError, UnsupportedAlgorithm) as error:
         raise SettingsError(f"the key {one_line(path)} cannot be read: {cause_of(error)}") from error
+    algorithm = ""
     if isinstance(key, ec.EllipticCurvePrivateKey):
         curves = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
-        if key.curve.name in curves:
-            return curves[key.curve.name]
-    if isinstance(key, ed25519.Ed25519PrivateKey):
-        return "ed25519"
-    if isinstance(key, rsa.RSAPrivateKey):
-        return "ps256"
-    raise SettingsError(
-        f"C2PA does not sign with keys such as {one_line(path)}: use P-256, P-384, P-521, Ed25519 or RSA"
-    )
+        algorithm = curves.get(key.curve.name, "")
+    elif isinstance(key, ed25519.Ed25519PrivateKey):
+        algorithm = "ed25519"
+    elif isinstance(key, rsa.RSAPrivateKey):
+        algorithm = "ps256"
+    if not algorithm:
+        raise SettingsError(
+            f"C2PA does not sign with keys such as {one_line(path)}: use P-256, P-384, P-521, Ed25519 or RSA"
+        )
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), algorithm

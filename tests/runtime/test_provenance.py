@@ -32,7 +32,12 @@ OTHER = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w
 </rdf:RDF></x:xmpmeta>"""
 
 
-def pem_pair(folder: Path, *, days: int = 20000) -> tuple[Path, Path]:
+def pem_pair(
+    folder: Path,
+    *,
+    days: int = 20000,
+    form: serialization.PrivateFormat = serialization.PrivateFormat.PKCS8,
+) -> tuple[Path, Path]:
     """Write a key, and the certificate of it that an authority signed, valid for so many days."""
     authority, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
 
@@ -67,11 +72,7 @@ def pem_pair(folder: Path, *, days: int = 20000) -> tuple[Path, Path]:
         return made.sign(authority, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
     key_file, chain = folder / "key.pem", folder / "chain.pem"
-    key_file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
+    key_file.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
     chain.write_bytes(
         certificate("signer", key.public_key(), ca=False)
         + certificate("authority", authority.public_key(), ca=True)
@@ -214,7 +215,8 @@ def test_what_cannot_sign_is_refused_before_any_work(
 def test_pixels_of_a_signed_result_are_those_of_an_unsigned_one(
     tiny_package: Path, photo: Path, tmp_path: Path
 ) -> None:
-    key, chain = pem_pair(tmp_path)
+    key, chain = pem_pair(tmp_path, form=serialization.PrivateFormat.TraditionalOpenSSL)
+    assert b"BEGIN EC PRIVATE KEY" in key.read_bytes()
     arguments = [str(photo), "-o", str(tmp_path / "a.png"), "--model", str(tiny_package)]
     assert main(arguments) == 0
     arguments[2] = str(tmp_path / "b.png")
