@@ -19,6 +19,11 @@ def remarks(result: RestoreResult, resolved: ResolvedSettings) -> Iterable[str]:
     for number, page in enumerate((result, *result.pages), start=1):
         of_page = f"page {number}: " if result.pages else ""
         yield from (f"{of_page}{warning}" for warning in shared_warnings(page.faces))
+    if not any(face.loop for face in result.every_face):
+        reasons = [f"face {i}: {face.choice}" for i, face in enumerate(result.faces) if face.choice]
+        if reasons:
+            others = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+            yield f"no face was restored ({reasons[0]}{others})"
     for i in resolved.by_face:
         if i >= len(result.faces):
             faces = "1 face" if len(result.faces) == 1 else f"{len(result.faces)} faces"

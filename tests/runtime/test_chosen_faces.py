@@ -139,7 +139,12 @@ def test_only_faces_like_the_person_are_restored() -> None:
 
 
 def test_a_person_is_found_again_in_another_photo(
-    tiny_package: Path, portrait: Pixels, portrait_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_package: Path,
+    portrait: Pixels,
+    portrait_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     mirrored = np.clip(portrait[:, ::-1] * np.float32(0.9), 0, 255).astype(np.uint8)
     Image.fromarray(mirrored).save(tmp_path / "her.png")
@@ -152,6 +157,8 @@ def test_a_person_is_found_again_in_another_photo(
         (found,) = json.loads(report.read_text())["photos"][0]["faces"]
         assert bool(found["passes"]) == restored
         assert bool(found["choice"]) != restored
+        said = "no face was restored (face 0: left alone: not that person" in capsys.readouterr().err
+        assert said != restored
     assert main([*arguments, "-o", str(tmp_path / "her.png")]) == 2
 
 
