@@ -22,7 +22,7 @@ CONTOURS = (
     ("lip", (mesh.LIPS,), 0.03),
     ("eye", (mesh.LEFT_LID, mesh.RIGHT_LID), 0.05),
     ("brow", (mesh.LEFT_OVER_EYE, mesh.RIGHT_OVER_EYE), 0.055),
-    ("eye", (mesh.LEFT_EYE, mesh.RIGHT_EYE), 0.0),
+    ("eye", (mesh.LEFT_EYE, mesh.RIGHT_EYE), 0.01),
 )
 """Region, outlines, and how far the region extends beyond them, in face units; each covers those above it."""
 EDGE = 0.3  # σ of a blur over the width of the edge that it makes
