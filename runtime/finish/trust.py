@@ -22,7 +22,7 @@ from runtime.finish.grain import PLAIN, grain_sigmas
 from runtime.finish.noise import BAND_NOISE, MEDIAN, around_middle, wavelet
 from runtime.pixels import Picture, Pixels, ramp
 
-SOFT, SHARP = 0.90, 0.935
+SOFT, SHARP = 0.78, 0.84
 """Ratio of the steepness of edges in the photo to that in the network's output. Below the first, a face is
 blurred and gains from sharpening; above the second, it is as sharp as the output. In portraits of two sizes,
 blurred by 0.4 to 4 pixels, the output is closer to the truth up to 0.93. Clean portraits have 0.936 and more,
@@ -124,9 +124,7 @@ def sharpness(crop: Picture, restored: Picture) -> float:
 
     Noise, which the output lacks, does not count as sharpness.
     """
-    start, end = (round(share * len(crop)) for share in MIDDLE)
-    inside = np.s_[start:end, start:end]
-    own, drawn = (wavelet(picture)[0][inside] for picture in (crop, restored))
+    own, drawn = (_middle(wavelet(picture)[0]) for picture in (crop, restored))
     power = cv2.blur(np.sum(drawn * drawn, axis=2), (5, 5))
     edges = power >= np.quantile(power, 1 - EDGES)
     steepness = np.sum((own * drawn)[edges]) / max(float(np.sum((drawn * drawn)[edges])), LEAST)
@@ -139,7 +137,8 @@ def damage(own: Picture, aligned: AlignedFace, gain: NDArray[np.float32]) -> Ban
     own   the photo around the middle of the face, in its own pixels
     gain  factors that bring its channels to studio light, 3
     """
-    plain = grain_sigmas(aligned.crop, gain)
+    # Texture around a face, as of leaves or wool, is not its grain, which the middle shows as well.
+    plain = np.minimum(*(grain_sigmas(picture, gain) for picture in (aligned.crop, _middle(aligned.crop))))
     white = (noise_bands(own, gain) / np.array(BAND_NOISE)[:, None]).max(axis=0)
     units = _noise_units(round(aligned.scale, 1))
     noise = np.minimum(AMPLY * np.outer(units, white), PLAIN_SHARE * plain)
@@ -173,6 +172,11 @@ def blocks(picture: Picture) -> float:
     grey = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.float32)
     seen = min(_across_borders(grey), _across_borders(grey.T))
     return _rise(seen, BLOCKS_SEEN, BLOCKS)
+
+
+def _middle(crop: Picture) -> Picture:
+    start, end = (round(share * len(crop)) for share in MIDDLE)
+    return crop[start:end, start:end]
 
 
 def _across_borders(grey: NDArray[np.float32]) -> float:
