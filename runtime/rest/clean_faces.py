@@ -73,14 +73,13 @@ def cleaned(
         return {}
     pieces = for_each(seen, lambda i: _piece(photo, seen[i]))
     places, together = _side_by_side({i: piece.pixels for i, piece in pieces.items()}, opened)
-    restored = np.concatenate([strip.picture for strip in strips(together, opened, 1, 0)])
+    changes = np.concatenate([strip.answer.copy() for strip in strips(together, opened, 1, 0)])
 
     def cleaning(i: int) -> Cleaning:
-        own = as_float(pieces[i].pixels)
-        change = np.ascontiguousarray(restored[places[i]]) - own
+        change = np.ascontiguousarray(changes[places[i]])
         if is_grey(pieces[i].pixels):
             change = np.repeat(change.mean(axis=2, keepdims=True), 3, axis=2)
-        limited = damage.reduced(_reduction(seen[i])).limit(own, change)
+        limited = damage.reduced(_reduction(seen[i])).limit(pieces[i].pixels, change)
         return Cleaning(pieces[i].crop(limited), damage.is_of_jpeg_alone)
 
     return for_each(pieces, cleaning)

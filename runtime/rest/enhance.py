@@ -11,6 +11,7 @@ and, where grain is kept, all of the photo's grain. The colours' local means sta
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,15 +19,15 @@ from numpy.typing import NDArray
 
 from base.parallel import parallel
 from runtime.finish.canvas import enlarged
-from runtime.finish.compose import noise_of
+from runtime.finish.compose import in_colours, noise_of
 from runtime.finish.grain import grain_of
 from runtime.finish.noise import SUPPORT
 from runtime.network.monochrome import is_grey
-from runtime.pixels import Picture, Pixels, as_float
-from runtime.rest.explained import WINDOW, explained
+from runtime.pixels import Picture, Pixels
+from runtime.rest.explained import WINDOW, Explained, explained
 from runtime.rest.measured import grain_of_photo, noise_of_photo
 from runtime.rest.network import PhotoNetwork
-from runtime.rest.strips import strips
+from runtime.rest.strips import Strip, strips
 from runtime.settings.settings import RestoreSettings
 
 LEAST_SHARE = 0.05
@@ -34,7 +35,7 @@ LEAST_SHARE = 0.05
 REACH = 32
 """Colours keep their mean over squares of 2·REACH + 1 pixels of the photo."""
 BLOCK = 256
-"""Columns that are composed together."""
+"""Columns that are worked on together."""
 LANCZOS = 8
 """How far enlarging reads, in pixels, with some to spare."""
 
@@ -65,30 +66,99 @@ def enhanced(
 
     Raises BackendError.
     """
-    height, width = photo.shape[:2]
     scale = min(network.factor, settings.upscale)
-    back = handed_back(photo, settings, scale)
     damage = explained(photo) if network.adds else None
-    margin = REACH + -(-2 * SUPPORT // scale) + (WINDOW if damage else 0)
-    grey = is_grey(photo)
-    top = np.iinfo(photo.dtype).max
+    work = _Work(photo, scale, handed_back(photo, settings, scale), damage, is_grey(photo))
+    height, width = photo.shape[:2]
     restored = np.empty((height * scale, width * scale, 3), photo.dtype)
-    for strip in strips(photo, network, scale, margin):
-        rows = len(strip.picture) // scale
-        own = _own(photo, strip.first, strip.first + rows, scale)
-        picture = strip.picture
-        if damage:
-            picture = damage.limit(own, picture - own)
-            picture += own
-        change = _change(own, picture, back)
-        change -= _mean(change, REACH * scale)
-        if grey:
-            change = np.repeat(change.mean(axis=2, keepdims=True), 3, axis=2)
-        inside = slice((strip.top - strip.first) * scale, (strip.bottom - strip.first) * scale)
-        finished = np.clip(own[inside] + change[inside], 0, 1)
-        restored[strip.top * scale : strip.bottom * scale] = np.rint(finished * np.float32(top))
+    for strip in strips(photo, network, scale, work.margin):
+        own = work.own(strip)
+        work.finish(strip, own, work.change(strip, own), restored)
         done(strip.bottom - strip.top)
     return restored if scale == settings.upscale else enlarged(restored, settings.upscale // scale)
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What becomes of a network's answers. Strips are worked on in blocks that fit a core's cache."""
+
+    photo: Pixels
+    scale: int
+    back: HandedBack
+    damage: Explained | None
+    """What explains a change; None if the network returns pictures and not changes."""
+    grey: bool
+
+    @property
+    def reach(self) -> int:
+        """Return how far a change depends on the network's answer, in pixels of the result."""
+        composes = self.back.kappa or self.back.grain is not None
+        return (WINDOW // 2 + 1 if self.damage else 0) + (2 * SUPPORT if composes else 0)
+
+    @property
+    def margin(self) -> int:
+        """Return how far the result depends on the network's answer, in rows of the photo."""
+        return REACH + -(-self.reach // self.scale)
+
+    def own(self, strip: Strip) -> NDArray[Any]:
+        """Return the photo's own rows of a strip, enlarged, in levels."""
+        end = strip.first + len(strip.answer) // self.scale
+        if self.scale == 1:
+            return self.photo[strip.first : end]
+        above = min(LANCZOS, strip.first)
+        rows = self.photo[strip.first - above : end + LANCZOS].astype(np.float32)
+        size = (rows.shape[1] * self.scale, rows.shape[0] * self.scale)
+        return cv2.resize(rows, size, interpolation=cv2.INTER_LANCZOS4)[above * self.scale :][
+            : len(strip.answer)
+        ]
+
+    def change(self, strip: Strip, own: NDArray[Any]) -> Picture:
+        """Return what is to be added to a strip's rows."""
+        change = np.empty_like(strip.answer)
+
+        def block(left: int) -> None:
+            around, inside = _with_margin(left, self.reach)
+            part = strip.answer[:, around]
+            if self.damage:
+                part = self.damage.limit(own[:, around], part)
+            else:
+                part = part - own[:, around] * np.float32(1 / self._top)
+            change[:, left : left + BLOCK] = _composed(part, self.back)[:, inside]
+
+        _in_blocks(block, change)
+        return change
+
+    def finish(self, strip: Strip, own: NDArray[Any], change: Picture, restored: Pixels) -> None:
+        """Write a strip's rows, with the mean colours that the photo has there."""
+        inner = slice((strip.top - strip.first) * self.scale, (strip.bottom - strip.first) * self.scale)
+        rows = restored[strip.top * self.scale : strip.bottom * self.scale]
+
+        def block(left: int) -> None:
+            around, inside = _with_margin(left, REACH * self.scale)
+            part = change[:, around]
+            part = (part - _mean(part, REACH * self.scale))[inner, inside]
+            if self.grey:
+                part = in_colours(part.mean(axis=2))
+            columns = slice(left, left + BLOCK)
+            depth = cv2.CV_8U if restored.dtype == np.uint8 else cv2.CV_16U
+            rows[:, columns] = cv2.add(own[inner, columns], part * self._top, dtype=depth)
+
+        _in_blocks(block, rows)
+
+    @property
+    def _top(self) -> np.float32:
+        return np.float32(np.iinfo(self.photo.dtype).max)
+
+
+def _in_blocks(block: Callable[[int], None], picture: NDArray[Any]) -> None:
+    """Call a function with the first column of each block of a picture, on all cores."""
+    deque(parallel(block, range(0, picture.shape[1], BLOCK)), maxlen=0)
+
+
+def _with_margin(left: int, margin: int) -> tuple[slice, slice]:
+    """Return a block's columns with some beside them, and which of these are its own."""
+    around = slice(max(0, left - margin), left + BLOCK + margin)
+    return around, slice(left - around.start, left - around.start + BLOCK)
 
 
 def restores_rest(settings: RestoreSettings) -> bool:
@@ -110,31 +180,15 @@ def handed_back(photo: Pixels, settings: RestoreSettings, scale: int = 1) -> Han
     )
 
 
-def _change(own: Picture, restored: Picture, back: HandedBack) -> Picture:
-    """Return what is to be added to a strip of the photo, in blocks that fit a core's cache."""
-    width = own.shape[1]
-    change = np.empty_like(own)
-
-    def block(left: int) -> None:
-        around = slice(max(0, left - 2 * SUPPORT), left + BLOCK + 2 * SUPPORT)
-        inside = slice(left - around.start, left - around.start + BLOCK)
-        composed = _composed(own[:, around], restored[:, around], back)
-        change[:, left : left + BLOCK] = back.strength * (composed[:, inside] - own[:, left : left + BLOCK])
-
-    deque(parallel(block, range(0, width, BLOCK)), maxlen=0)
-    return change
-
-
-def _composed(own: Picture, restored: Picture, back: HandedBack) -> Picture:
-    """Return r + κ C_σ(photo − r), with the photo's grain if it is kept."""
+def _composed(change: Picture, back: HandedBack) -> Picture:
+    """Return the share of a change, r − photo, that is made: without the photo's grain if it is kept, and
+    with κ C_σ(photo − r)."""
     if back.grain is not None:
-        restored = restored + grain_of(own - restored, back.grain)
-    if not back.kappa:
-        return restored
-    left = own - restored
-    if np.any(back.sigma):
-        left -= noise_of(left, back.sigma)
-    return np.asarray(restored + np.float32(back.kappa) * left, np.float32)
+        change = change - grain_of(change, back.grain)
+    if back.kappa:
+        noise = noise_of(change, back.sigma) if np.any(back.sigma) else 0
+        change = change - np.float32(back.kappa) * (change - noise)
+    return change if back.strength == 1 else change * np.float32(back.strength)
 
 
 def _mean(change: Picture, reach: int) -> Picture:
@@ -142,13 +196,3 @@ def _mean(change: Picture, reach: int) -> Picture:
     photo's mean colour."""
     side = 2 * reach + 1
     return np.asarray(cv2.blur(change, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
-
-
-def _own(photo: Pixels, first: int, end: int, scale: int) -> Picture:
-    if scale == 1:
-        return as_float(photo[first:end])
-    above = min(LANCZOS, first)
-    rows = photo[first - above : end + LANCZOS]
-    size = (rows.shape[1] * scale, rows.shape[0] * scale)
-    large = cv2.resize(as_float(rows), size, interpolation=cv2.INTER_LANCZOS4)
-    return np.asarray(large[above * scale : (above + end - first) * scale], np.float32)

@@ -6,13 +6,15 @@ Anything beyond that, and beyond what JPEG's quantisation can have caused, belon
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from base.parallel import parallel
 from runtime.finish.compose import in_colours
-from runtime.pixels import Map, Picture, Pixels
+from runtime.pixels import Map, Picture, Pixels, eight_bit, smoothstep
 from runtime.rest.measured import squares_of
 
 BLOCK = 12
@@ -24,8 +26,14 @@ FINEST = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
 estimation", 1996."""
 REDDER = 1.75
 """Ratio of noise to its finest part, which most cameras smooth; texture has a larger ratio."""
-FLATTEST = 0.05
-"""Share of the blocks of each brightness that count as flat."""
+IN_COLOUR = (0.5, 0.7)
+"""Noise of a photo's colours, relative to all of its noise, from which it is trusted to tell how strong and
+how coarse the noise is: texture has hardly any, and neither has grey noise or colour that JPEG has halved."""
+APART = 1.15
+"""How far the noise of all three channels may then exceed that of their differences, which is independent."""
+FLATTEST, FLATTEST_JPEG = 0.005, 0.05
+"""Quantile of the blocks of a brightness that are taken for flat, without and with JPEG, which empties some
+blocks."""
 SHADES, FEWEST = 8, 12
 """Number of brightness steps, and the fewest blocks needed to measure one."""
 STEEPEST = 3.0
@@ -79,25 +87,40 @@ class Explained:
         """Return what is left of the damage where the photo is reduced by a factor, 1 or more."""
         return self if factor == 1 else Explained(self.noise / np.float32(factor), self.jpeg / factor)
 
-    def limit(self, own: Picture, change: Picture) -> Picture:
-        """Reduce a change, H×W×3, in place where it is larger than the damage explains; return it.
+    def limit(self, own: Pixels, change: Picture) -> Picture:
+        """Return a change, H×W×3, reduced where it is larger than the damage explains.
 
-        own  the picture that is changed, H×W×3 in [0, 1]
+        A change of variance v of which noise explains n is n/v noise and otherwise texture, so that taking
+        n/v of it leaves the least error: N. Wiener's filter, for a change instead of a picture.
+
+        own  the pixels that are changed, H×W×3
         """
+        largest = cv2.LUT(_brightness(own), self._allowed)
+        variance = _mean(change * change)
+        np.maximum(variance, np.float32(1e-12), out=variance)
+        share = np.divide(largest, variance, out=variance)
+        return change * in_colours(np.minimum(share, 1, out=share))
+
+    @cached_property
+    def _allowed(self) -> Map:
+        """Return the largest variance of a change by brightness, 256."""
         shades = (np.arange(SHADES) + 0.5) / SHADES
         levels = np.interp(np.arange(256) / 255, shades, self.noise)
-        allowed = (FACTOR * np.sqrt(levels**2 + self.jpeg**2) + SLIGHT).astype(np.float32)
-        light = cv2.convertScaleAbs(_around(own), alpha=255)
-        largest = np.sqrt(np.maximum(_around(change * change), 1e-12))
-        share = np.minimum(np.asarray(cv2.LUT(light, allowed), np.float32) / largest, 1)
-        change *= in_colours(share)
-        return change
+        return np.asarray((FACTOR * np.sqrt(levels**2 + self.jpeg**2) + SLIGHT) ** 2, np.float32)
 
 
-def _around(picture: Picture) -> Map:
+THIRD = np.full((1, 3), 1 / 3, np.float32)
+AROUND = {"ksize": (WINDOW, WINDOW), "borderType": cv2.BORDER_REFLECT}
+
+
+def _brightness(own: Pixels) -> NDArray[np.uint8]:
     """Return the mean over the channels and WINDOW, H×W."""
-    plane = cv2.transform(picture, np.full((1, 3), 1 / 3, np.float32))
-    return np.asarray(cv2.blur(plane, (WINDOW, WINDOW), borderType=cv2.BORDER_REFLECT), np.float32)
+    return np.asarray(cv2.blur(cv2.transform(eight_bit(own), THIRD), **AROUND), np.uint8)
+
+
+def _mean(picture: Picture) -> Map:
+    """Return the mean over the channels and WINDOW, H×W."""
+    return np.asarray(cv2.blur(cv2.transform(picture, THIRD), **AROUND), np.float32)
 
 
 def explained(photo: Pixels) -> Explained:
@@ -107,42 +130,64 @@ def explained(photo: Pixels) -> Explained:
 
 def explained_by(squares: list[Picture]) -> Explained:
     """Measure the damage of a photo in squares of it, each beginning at a block of JPEG."""
-    return Explained(_noise(squares), _jpeg(squares))
+    jpeg = _jpeg(squares)
+    return Explained(_noise(squares, FLATTEST_JPEG if jpeg else FLATTEST), jpeg)
 
 
-def _noise(squares: list[Picture]) -> NDArray[np.float32]:
-    light, sigma = (np.concatenate(each) for each in zip(*map(_flatness, squares), strict=True))
+def _noise(squares: list[Picture], flattest: float) -> NDArray[np.float32]:
+    light, sigma = _sigmas(np.concatenate(list(parallel(_energies, squares)), axis=1))
     shade = np.minimum((light * SHADES).astype(int), SHADES - 1)
     found = {
-        each: float(np.quantile(sigma[shade == each], FLATTEST))
+        each: float(np.quantile(sigma[shade == each], flattest))
         for each in range(SHADES)
         if (shade == each).sum() >= FEWEST
     }
-    if not found:
-        return np.zeros(SHADES, np.float32)
+    if not found:  # a small photo
+        every = float(np.quantile(sigma, flattest)) if len(sigma) >= FEWEST else 0.0
+        return np.full(SHADES, every, np.float32)
     most = STEEPEST * min(found.values())
     return np.asarray(
         np.interp(range(SHADES), list(found), [min(most, value) for value in found.values()]), np.float32
     )
 
 
-def _flatness(square: Picture) -> tuple[Map, Map]:
-    """Return brightness and σ of the fine detail of a picture's blocks, without those that are clipped."""
-    fine = square - cv2.GaussianBlur(square, (0, 0), COARSE, borderType=cv2.BORDER_REFLECT)
-    clipped = ((square < CLIPPED) | (square > 1 - CLIPPED)).any(axis=2)
-    finest = cv2.filter2D(square, -1, FINEST, borderType=cv2.BORDER_REFLECT)
-    planes = (
-        square.mean(axis=2),
-        (fine**2).mean(axis=2),
-        (finest**2).mean(axis=2),
-        clipped.astype(np.float32),
+def _sigmas(energies: Map) -> tuple[Map, Map]:
+    """Return brightness and σ of the noise of blocks, as far as it can be noise.
+
+    energies  5×N, as `_energies` returns them
+    """
+    light, fine, finest, colour, finest_colour = energies
+    if not energies.size:
+        return light, fine
+    noise = np.minimum(fine, REDDER**2 * finest)
+    low, low_finest, low_all = (
+        max(1e-12, float(np.quantile(e, 0.05))) for e in (colour, finest_colour, fine)
     )
-    light, energy, high, lost = map(_blocks, planes)
-    energy = np.minimum(energy, REDDER**2 * high)
+    coarse = max(1.0, low / low_finest)
+    certain = np.minimum(np.minimum(fine, APART**2 * colour), APART**2 * coarse * finest)
+    trust = smoothstep((np.sqrt(low / low_all) - IN_COLOUR[0]) / (IN_COLOUR[1] - IN_COLOUR[0]))
+    return light, np.sqrt(noise + trust * (certain - noise))
+
+
+def _energies(square: Picture) -> Map:
+    """Return what tells about noise in the blocks of a picture, without those that are clipped: 5×N.
+
+    These are brightness and the variances of fine and of the finest detail, of all channels and of their
+    differences from grey; noise that is independent in each channel has the same in both.
+    """
+    fine = square - cv2.GaussianBlur(square, (0, 0), COARSE, borderType=cv2.BORDER_REFLECT)
+    finest = cv2.filter2D(square, -1, FINEST, borderType=cv2.BORDER_REFLECT)
+    clipped = ((square < CLIPPED) | (square > 1 - CLIPPED)).any(axis=2)
+    planes = [cv2.transform(square, THIRD), clipped.astype(np.float32)]
+    for detail in (fine, finest):
+        every, grey = cv2.transform(detail * detail, THIRD), cv2.transform(detail, THIRD)
+        planes += [every, np.maximum(0, np.float32(3 / 2) * (every - grey * grey))]
+    light, lost, *variances = map(_blocks, planes)
     if not len(lost):  # smaller than a block
-        return light, energy
+        return np.empty((5, 0), np.float32)
     kept = lost <= max(MOSTLY, float(np.quantile(lost, 0.5)))  # in the dark, noise itself clips
-    return light[kept], np.sqrt(energy[kept])
+    fine, colour, finest, finest_colour = (each[kept] for each in variances)
+    return np.stack([light[kept], fine, finest, colour, finest_colour])
 
 
 def _blocks(plane: Map) -> Map:
@@ -160,7 +205,7 @@ def _jpeg(squares: list[Picture]) -> float:
     cropped nor resized since.
     """
     blocks = np.concatenate([_dct(255 * square) for square in squares])
-    steps = [step for y, x in FREQUENCIES if (step := _step(blocks[:, y, x]))]
+    steps = [step for step in parallel(_step, [blocks[:, y, x] for y, x in FREQUENCIES]) if step]
     if 2 * len(steps) < len(FREQUENCIES):
         return 0.0
     return float(np.median(steps) / np.sqrt(12) / 255)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from base.errors import BackendError
 from base.text import cause_of
-from runtime.pixels import Picture, Pixels, as_float
+from runtime.pixels import Picture, Pixels
 
 Factor = Literal[1, 2, 4]
 Tile = NDArray[np.float32]
@@ -51,10 +51,13 @@ class PhotoNetwork:
             (row - self.overlap, row + self.rows + self.overlap),
             (column - self.overlap, column + self.columns + self.overlap),
         )
-        return np.ascontiguousarray(around.transpose(2, 0, 1)[None])
+        tile = np.empty((1, 3, *around.shape[:2]), np.float32)
+        for own, plane in zip(tile[0], cv2.split(around), strict=True):
+            np.multiply(plane, np.float32(1 / np.iinfo(photo.dtype).max), out=own)
+        return tile
 
-    def restored(self, tile: Tile) -> Picture:
-        """Return a restored tile without its overlap, rows·factor × columns·factor × 3.
+    def answer(self, tile: Tile) -> Picture:
+        """Return what `run` makes of a tile without its overlap, rows·factor × columns·factor × 3.
 
         Raises BackendError if the network fails or its result is not finite.
         """
@@ -65,24 +68,15 @@ class PhotoNetwork:
         if not np.isfinite(result).all():
             raise BackendError(f"the photo network {self.name} returned numbers that are not finite")
         edge = (result.shape[2] - self.rows * self.factor) // 2
-        inner = _inner(result, edge)
-        if not self.adds:
-            return np.ascontiguousarray(inner)
-        return np.asarray(_inner(tile, self.overlap) + inner, np.float32)
+        inner = result[0, :, edge : result.shape[2] - edge, edge : result.shape[3] - edge]
+        return np.asarray(cv2.merge(list(inner)), np.float32)
 
 
-def _inner(tile: Tile, edge: int) -> Picture:
-    """Return a view of a tile without its edge, H×W×3."""
-    inner: Picture = tile[0, :, edge : tile.shape[2] - edge, edge : tile.shape[3] - edge].transpose(1, 2, 0)
-    return inner
-
-
-def _mirrored(photo: Pixels, rows: tuple[int, int], columns: tuple[int, int]) -> Picture:
-    """Return a part of a photo that may reach beyond it, in [0, 1]."""
+def _mirrored(photo: Pixels, rows: tuple[int, int], columns: tuple[int, int]) -> Pixels:
+    """Return a part of a photo that may reach beyond it."""
     height, width = photo.shape[:2]
     inside = photo[
         max(0, rows[0]) : max(0, min(height, rows[1])), max(0, columns[0]) : min(width, columns[1])
     ]
     beyond = (max(0, -rows[0]), max(0, rows[1] - height), max(0, -columns[0]), max(0, columns[1] - width))
-    picture = as_float(inside)
-    return np.asarray(cv2.copyMakeBorder(picture, *beyond, cv2.BORDER_REFLECT), np.float32)
+    return np.asarray(cv2.copyMakeBorder(inside, *beyond, cv2.BORDER_REFLECT), photo.dtype)

@@ -137,7 +137,7 @@ def _in_openvino(
         raise BackendError(f"OpenVINO cannot run the photo network {path}: {cause_of(error)}") from error
 
     def run(tile: Tile) -> Tile:
-        return np.array(next(iter(request.infer([tile]).values())), np.float32)
+        return np.asarray(next(iter(request.infer([tile], share_inputs=True).values())), np.float32)
 
     return run, f"OpenVINO on cpu, {'bf16' if short else 'FP32'}"
 
