@@ -7,6 +7,8 @@ import numpy as np
 
 from base.errors import PhotoError
 from runtime.photo.reader import Photo
+from runtime.photo.row_bands import row_bands
+from runtime.photo.samples import Samples
 from runtime.photo.source import PhotoSource, profile_of, without_metadata
 from runtime.photo.stripping import strip
 from runtime.result import RestoreResult
@@ -35,9 +37,15 @@ def restored(photo: Photo, result: RestoreResult, *, strip_metadata: bool = Fals
     pages = zip(photo.pages, result.pages, strict=True)
     whole = replace(whole, pages=tuple(_restored_page(*each, strip_metadata) for each in pages))
     before, after = (photo, *photo.pages), (whole, *whole.pages)
-    if all(np.array_equal(a.pixels, b.pixels) for a, b in zip(before, after, strict=True)):
+    if all(_equal(a.pixels, b.pixels) for a, b in zip(before, after, strict=True)):
         return replace(whole, content=_content(whole.source))
     return whole
+
+
+def _equal(before: Samples, after: Samples) -> bool:
+    """Return whether two photos are equal, compared in bands until one differs."""
+    bands = row_bands(*before.shape[:2])
+    return before.shape == after.shape and all(np.array_equal(before[rows], after[rows]) for rows in bands)
 
 
 def _restored_page(photo: Photo, result: RestoreResult, strip_metadata: bool) -> Photo:

@@ -10,7 +10,7 @@ and, where grain is kept, all of the photo's grain. The colours' local means sta
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -24,7 +24,8 @@ from runtime.finish.grain import grain_of
 from runtime.finish.noise import SUPPORT
 from runtime.network.monochrome import is_grey
 from runtime.pixels import Picture, Pixels
-from runtime.rest.explained import WINDOW, Explained, explained
+from runtime.rest.coarser import smooth_coarse_noise
+from runtime.rest.explained import LEFT, WINDOW, Explained, explained
 from runtime.rest.measured import grain_of_photo, noise_of_photo
 from runtime.rest.network import PhotoNetwork
 from runtime.rest.strips import Strip, strips
@@ -36,6 +37,8 @@ REACH = 32
 """Colours keep their mean over squares of 2·REACH + 1 pixels of the photo."""
 BLOCK = 256
 """Columns that are worked on together."""
+HALVINGS = 2
+"""How often a photo with strong noise is halved, to take away mottling."""
 LANCZOS = 8
 """How far enlarging reads, in pixels, with some to spare."""
 
@@ -69,12 +72,8 @@ def enhanced(
     scale = min(network.factor, settings.upscale)
     damage = explained(photo) if network.adds else None
     work = _Work(photo, scale, handed_back(photo, settings, scale), damage, is_grey(photo))
-    height, width = photo.shape[:2]
-    restored = np.empty((height * scale, width * scale, 3), photo.dtype)
-    for strip in strips(photo, network, scale, work.margin):
-        own = work.own(strip)
-        work.finish(strip, own, work.change(strip, own), restored)
-        done(strip.bottom - strip.top)
+    mottled = damage is not None and damage.leaves_mottling and not settings.grain
+    restored = work.restored(network, HALVINGS if mottled else 0, done)
     return restored if scale == settings.upscale else enlarged(restored, settings.upscale // scale)
 
 
@@ -88,6 +87,25 @@ class _Work:
     damage: Explained | None
     """What explains a change; None if the network returns pictures and not changes."""
     grey: bool
+
+    def restored(
+        self, network: PhotoNetwork, halvings: int = 0, done: Callable[[int], None] = lambda rows: None
+    ) -> Pixels:
+        """Return the photo restored: at its own size, and then at half of it, so many times."""
+        height, width = (self.scale * side for side in self.photo.shape[:2])
+        restored = np.empty((height, width, 3), self.photo.dtype)
+        for strip in strips(self.photo, network, self.scale, self.margin):
+            own = self.own(strip)
+            self.finish(strip, own, self.change(strip, own), restored)
+            done(strip.bottom - strip.top)
+        if halvings:
+            smooth_coarse_noise(restored, lambda half: self.at_half(half).restored(network, halvings - 1))
+        return restored
+
+    def at_half(self, half: Pixels) -> "_Work":
+        """Return the same work on the restored photo at half its size, with the noise that is left."""
+        damage = self.damage.left() if self.damage else None
+        return replace(self, photo=half, damage=damage, back=replace(self.back, sigma=LEFT * self.back.sigma))
 
     @property
     def reach(self) -> int:
@@ -147,7 +165,8 @@ class _Work:
 
     @property
     def _top(self) -> np.float32:
-        return np.float32(np.iinfo(self.photo.dtype).max)
+        top: np.float32 = np.float32(np.iinfo(self.photo.dtype).max)
+        return top
 
 
 def _in_blocks(block: Callable[[int], None], picture: NDArray[Any]) -> None:

@@ -51,11 +51,17 @@ SLIGHT_NOISE = 1.5 / 255
 SEEN = 4 / 255
 """σ of noise below which a photo counts as clean; in the brightness with the least, which texture disturbs
 least."""
+STRONG, STRONG_JPEG = 12 / 255, 3 / 255
+"""Noise, and RMS of JPEG's error (quality 55), of which the network leaves mottling in flat areas."""
+LEFT = np.float32(0.25)
+"""How much of them it leaves."""
 WINDOW = 17
 """Edge of the square over which a change is measured, in pixels."""
 
 STEPS = np.arange(2, 65)
 """JPEG's quantisation steps that are looked for, in 8-bit levels; beyond, all detail is gone anyway."""
+THIRD = np.full((1, 3), 1 / 3, np.float32)
+"""Takes the mean over the channels."""
 FREQUENCIES = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (2, 1))
 """Vertical and horizontal frequency of the DCT coefficients in which they are looked for."""
 SURE, COEFFICIENTS = 0.6, 40
@@ -108,19 +114,28 @@ class Explained:
         levels = np.interp(np.arange(256) / 255, shades, self.noise)
         return np.asarray((FACTOR * np.sqrt(levels**2 + self.jpeg**2) + SLIGHT) ** 2, np.float32)
 
+    @property
+    def leaves_mottling(self) -> bool:
+        """Return whether the network, which sees 20 pixels far, leaves some of the noise."""
+        return self.jpeg >= STRONG_JPEG or bool(np.median(self.noise) >= STRONG)
 
-THIRD = np.full((1, 3), 1 / 3, np.float32)
-AROUND = {"ksize": (WINDOW, WINDOW), "borderType": cv2.BORDER_REFLECT}
+    def left(self) -> "Explained":
+        """Return the damage that the network may have left."""
+        return Explained(LEFT * self.noise, LEFT * self.jpeg)
 
 
 def _brightness(own: Pixels) -> NDArray[np.uint8]:
     """Return the mean over the channels and WINDOW, H×W."""
-    return np.asarray(cv2.blur(cv2.transform(eight_bit(own), THIRD), **AROUND), np.uint8)
+    return np.asarray(_blurred(cv2.transform(eight_bit(own), THIRD)), np.uint8)
 
 
 def _mean(picture: Picture) -> Map:
     """Return the mean over the channels and WINDOW, H×W."""
-    return np.asarray(cv2.blur(cv2.transform(picture, THIRD), **AROUND), np.float32)
+    return np.asarray(_blurred(_grey(picture)), np.float32)
+
+
+def _blurred(plane: cv2.typing.MatLike) -> cv2.typing.MatLike:
+    return cv2.blur(plane, (WINDOW, WINDOW), borderType=cv2.BORDER_REFLECT)
 
 
 def explained(photo: Pixels) -> Explained:
@@ -175,19 +190,24 @@ def _energies(square: Picture) -> Map:
     These are brightness and the variances of fine and of the finest detail, of all channels and of their
     differences from grey; noise that is independent in each channel has the same in both.
     """
-    fine = square - cv2.GaussianBlur(square, (0, 0), COARSE, borderType=cv2.BORDER_REFLECT)
+    fine: Picture = square - cv2.GaussianBlur(square, (0, 0), COARSE, borderType=cv2.BORDER_REFLECT)
     finest = cv2.filter2D(square, -1, FINEST, borderType=cv2.BORDER_REFLECT)
     clipped = ((square < CLIPPED) | (square > 1 - CLIPPED)).any(axis=2)
-    planes = [cv2.transform(square, THIRD), clipped.astype(np.float32)]
-    for detail in (fine, finest):
-        every, grey = cv2.transform(detail * detail, THIRD), cv2.transform(detail, THIRD)
-        planes += [every, np.maximum(0, np.float32(3 / 2) * (every - grey * grey))]
+    planes: list[Map] = [_grey(square), np.asarray(clipped, np.float32)]
+    for detail in (fine, np.asarray(finest, np.float32)):
+        every, grey = _grey(np.square(detail)), _grey(detail)
+        planes += [every, np.maximum(np.float32(3 / 2) * (every - grey * grey), 0)]
     light, lost, *variances = map(_blocks, planes)
     if not len(lost):  # smaller than a block
         return np.empty((5, 0), np.float32)
     kept = lost <= max(MOSTLY, float(np.quantile(lost, 0.5)))  # in the dark, noise itself clips
     fine, colour, finest, finest_colour = (each[kept] for each in variances)
     return np.stack([light[kept], fine, finest, colour, finest_colour])
+
+
+def _grey(picture: Picture) -> Map:
+    """Return the mean over the channels, H×W."""
+    return np.asarray(cv2.transform(picture, THIRD), np.float32)
 
 
 def _blocks(plane: Map) -> Map:

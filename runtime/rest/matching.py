@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from base.parallel import parallel
 from runtime.faces.align import AlignedFace
 from runtime.finish.compose import in_colours
 from runtime.finish.grain import grain_of, grain_sigmas
@@ -26,8 +27,8 @@ CORNER = 0.2
 """Side of the squares in a crop's upper corners that show no head, in sides of the crop."""
 LEAST = 0.1 / 255
 """Noise below this counts as this much."""
-ROWS = 256
-"""Number of rows that are processed together."""
+CELL = 256
+"""Side of the squares of the photo that get noise back, whose floats fit a core's cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,29 +126,53 @@ def _head(face: AlignedFace, shape: tuple[int, ...]) -> Head:
 def _give_back(
     restored: Pixels, photo: Pixels, part: Rectangle, share: float, heads: list[Head], *, inside: bool
 ) -> None:
-    """Add a share of the photo's noise to the heads in a part of the photo, or to all but the heads."""
+    """Add a share of the photo's noise to the heads in a part of the photo, or to all but the heads.
+
+    Works in squares of CELL pixels. Those of a row are written when the next row, which reads them
+    unchanged, is done.
+    """
     x0, y0, x1, y1 = part
-    weight = np.full((y1 - y0, x1 - x0), 0.0 if inside else share, np.float32)
-    for (left, top, right, bottom), mask in heads:
-        place = weight[top - y0 : bottom - y0, left - x0 : right - x0]
-        place[:] = share * mask if inside else np.minimum(place, share * (1 - mask))
-    top_level = np.iinfo(restored.dtype).max
     sigmas = grain_sigmas(as_float(_middle(photo, part)))
 
-    waiting: tuple[int, Pixels] | None = None  # the next rows read those before them unchanged
-    for first in range(y0, y1, ROWS):
-        end = min(y1, first + ROWS)
-        above, left = max(0, first - SUPPORT), max(0, x0 - SUPPORT)
-        around = np.s_[above : end + SUPPORT, left : x1 + SUPPORT]
-        own, now = as_float(photo[around]), as_float(restored[around])
-        inside_of = np.s_[first - above : end - above, x0 - left : x1 - left]
-        grain = grain_of(own - now, sigmas)[inside_of]
-        new = now[inside_of] + in_colours(weight[first - y0 : end - y0]) * grain
-        if waiting:
-            restored[waiting[0] : first, x0:x1] = waiting[1]
-        waiting = first, np.rint(np.clip(new, 0, 1) * np.float32(top_level)).astype(restored.dtype)
-    if waiting:
-        restored[waiting[0] : y1, x0:x1] = waiting[1]
+    def noisier(cell: Rectangle) -> tuple[Rectangle, Pixels]:
+        left, top, right, bottom = cell
+        weight = _weight(cell, share, heads, inside=inside)
+        if not weight.any():
+            return cell, restored[top:bottom, left:right]
+        above, before = max(0, top - SUPPORT), max(0, left - SUPPORT)
+        around = np.s_[above : bottom + SUPPORT, before : right + SUPPORT]
+        now = as_float(restored[around])
+        within = np.s_[top - above : bottom - above, left - before : right - before]
+        grain = grain_of(as_float(photo[around]) - now, sigmas)[within]
+        new = np.clip(now[within] + in_colours(weight) * grain, 0, 1) * np.float32(np.iinfo(photo.dtype).max)
+        return cell, np.rint(new).astype(restored.dtype)
+
+    waiting: list[tuple[Rectangle, Pixels]] = []
+    for top in range(y0, y1, CELL):
+        row = [(x, top, min(x1, x + CELL), min(y1, top + CELL)) for x in range(x0, x1, CELL)]
+        done = list(parallel(noisier, row))
+        _write(restored, waiting)
+        waiting = done
+    _write(restored, waiting)
+
+
+def _write(restored: Pixels, cells: list[tuple[Rectangle, Pixels]]) -> None:
+    for (x0, y0, x1, y1), pixels in cells:
+        restored[y0:y1, x0:x1] = pixels
+
+
+def _weight(cell: Rectangle, share: float, heads: list[Head], *, inside: bool) -> Map:
+    """Return the share of the noise that returns to each pixel of a cell."""
+    x0, y0, x1, y1 = cell
+    weight = np.full((y1 - y0, x1 - x0), 0.0 if inside else share, np.float32)
+    for (left, top, right, bottom), mask in heads:
+        rows, columns = slice(max(y0, top), min(y1, bottom)), slice(max(x0, left), min(x1, right))
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            continue
+        head = mask[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+        place = weight[rows.start - y0 : rows.stop - y0, columns.start - x0 : columns.stop - x0]
+        place[:] = share * head if inside else np.minimum(place, share * (1 - head))
+    return weight
 
 
 def _middle(photo: Pixels, part: Rectangle, side: int = 512) -> Pixels:

@@ -79,4 +79,5 @@ def _mirrored(photo: Pixels, rows: tuple[int, int], columns: tuple[int, int]) ->
         max(0, rows[0]) : max(0, min(height, rows[1])), max(0, columns[0]) : min(width, columns[1])
     ]
     beyond = (max(0, -rows[0]), max(0, rows[1] - height), max(0, -columns[0]), max(0, columns[1] - width))
-    return np.asarray(cv2.copyMakeBorder(inside, *beyond, cv2.BORDER_REFLECT), photo.dtype)
+    bordered: Pixels = cv2.copyMakeBorder(inside, *beyond, cv2.BORDER_REFLECT)  # type: ignore[assignment]
+    return bordered
