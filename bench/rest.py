@@ -1,17 +1,11 @@
 """The rest of a photo: what the photo network gains beside non-local means, its time and its memory."""
 
-import importlib.util
 import math
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -21,22 +15,21 @@ from bench.endtoend.benchmark import QUALITY
 from bench.endtoend.process import run_command
 from bench.photos import photo_with_faces
 from bench.report import Measure, Report, of_times, table
-from bench.timing import in_turns, median
-from portraits.damage import Portrait, compressed
+from bench.rest_damage import Damage
+from bench.rest_faces import faces_report, match_of
+from bench.rest_times import non_local_means, open_rest, rest_times, steps_of_rest_times
+from bench.timing import median
+from engines.package import PHOTO
 from portraits.likeness import psnr
 from portraits.reading import pictures_in
-from runtime import RestoreSettings
+from runtime import Restorer, RestoreSettings
 from runtime.photo.reader import read_photo
 from runtime.pixels import eight_bit
 from runtime.rest.enhance import enhanced
-from runtime.rest.network import PhotoNetwork
-from runtime.rest.opening import open_photo_network
+from runtime.settings.presets import PRESETS
 
 STRENGTHS = (3, 10)
-"""Strengths of non-local means. Each photo gets the better one, as if it had been chosen by comparison with
-the truth."""
-WINDOWS = (7, 21)
-"""Edges of the patches of non-local means and of the squares that it searches, as OpenCV proposes."""
+"""Of non-local means; a photo gets the better one, as if somebody had compared them with the truth."""
 MIXED = ((5, 80), (10, 50), (25, 30))
 """σ of the noise and the JPEG quality after it."""
 
@@ -50,30 +43,14 @@ class RestSettings:
         "Folder of photos to damage and restore. Without it only time and memory are measured.",
         "PHOTOS",
     )
+    portraits: Path | None = option(
+        None,
+        "Folder of photos with a face, to compare it with what lies around it, in each preset.",
+        "PORTRAITS",
+    )
     photo_network: str | None = option(None, "Use this network in place of the bundled one.", metavar="FILE")
     megapixels: tuple[float, ...] = option((12, 100), "Sizes of the photos.", range=Range(0.1, 400))
     runs: int = option(3, "Runs of the first size; the larger ones run once.", range=Range(1))
-
-
-@dataclass(frozen=True)
-class Damage:
-    """Noise, JPEG or both."""
-
-    sigma: float = 0.0
-    jpeg: int | None = None
-
-    @property
-    def name(self) -> str:
-        """Return what it is, in words."""
-        parts = [f"noise {self.sigma:g}"] if self.sigma else []
-        parts += [f"JPEG {self.jpeg}"] if self.jpeg else []
-        return ", ".join(parts) or "none"
-
-    def __call__(self, photo: Portrait, number: int) -> Portrait:
-        """Return a damaged copy of a photo, H×W×3 uint8; the same photo gets the same noise."""
-        noise = np.random.default_rng(number).normal(0, self.sigma, photo.shape) if self.sigma else 0.0
-        noisy = np.rint(np.clip(photo + noise, 0, 255)).astype(np.uint8)
-        return compressed(noisy, self.jpeg) if self.jpeg else noisy
 
 
 DAMAGES = (
@@ -82,6 +59,8 @@ DAMAGES = (
     *(Damage(jpeg=quality) for quality in (30, 50, 80)),
     *(Damage(*both) for both in MIXED),
 )
+FACE_DAMAGES = (Damage(10), Damage(10, 50))
+"""Of photos whose faces are compared with what lies around them."""
 
 
 @dataclass(frozen=True)
@@ -101,33 +80,35 @@ class Gain:
 
 
 def each(settings: RestSettings) -> Iterable[RestSettings]:
-    """Yield the settings of the report on quality, if there are photos, and of the one on time."""
+    """Yield the settings of the reports on quality and on faces, if there are photos, and of the one on
+    time."""
     if settings.photos:
-        yield settings
-    yield replace(settings, photos=None)
+        yield replace(settings, portraits=None)
+    if settings.portraits:
+        yield replace(settings, photos=None)
+    yield replace(settings, photos=None, portraits=None)
 
 
 def steps(settings: RestSettings) -> int:
     """Return how many steps `measure` reports. Raises PhotoError."""
     if settings.photos:
         return len(pictures_in(settings.photos, "photos")) * len(DAMAGES)
-    return (settings.runs + 1) * len(_runtimes()) + 1 + len(settings.megapixels)
+    if settings.portraits:
+        return len(pictures_in(settings.portraits, "photos")) * len(FACE_DAMAGES) * len(PRESETS)
+    return steps_of_rest_times(settings.runs) + len(settings.megapixels)
 
 
 def measure(settings: RestSettings, tick: Tick) -> Report:
     """Measure what is gained on photos if there are some, otherwise time and memory. Raises GpenEdgeError."""
     if settings.photos:
         return _quality(settings, settings.photos, tick)
+    if settings.portraits:
+        return _faces(settings, settings.portraits, tick)
     return _speed(settings, tick)
 
 
-def _open(settings: RestSettings, runtime: str) -> PhotoNetwork:
-    backend: Any = SimpleNamespace(name=runtime, device="cpu")
-    return open_photo_network(settings.photo_network, backend)
-
-
 def _quality(settings: RestSettings, folder: Path, tick: Tick) -> Report:
-    network = _open(settings, "onnxruntime")
+    network = open_rest(settings.photo_network, "onnxruntime")
     gains = []
     for number, path in enumerate(pictures_in(folder, "photos")):
         truth = eight_bit(read_photo(path).pixels)
@@ -135,7 +116,7 @@ def _quality(settings: RestSettings, folder: Path, tick: Tick) -> Report:
             photo = damage(truth, number)
             restored = eight_bit(enhanced(photo, network, RestoreSettings(scope="photo")))
             before, after = (psnr(each, truth) for each in (photo, restored))
-            means = max(psnr(_non_local_means(photo, strength), truth) for strength in STRENGTHS)
+            means = max(psnr(non_local_means(photo, strength), truth) for strength in STRENGTHS)
             gains.append(Gain(damage.name, path.name, before, after, means))
             tick()
     by_damage = {damage.name: [g for g in gains if g.damage == damage.name] for damage in DAMAGES}
@@ -173,38 +154,31 @@ def _quality(settings: RestSettings, folder: Path, tick: Tick) -> Report:
     )
 
 
-def _non_local_means(photo: Portrait, strength: float) -> Portrait:
-    """Return a photo without noise by OpenCV."""
-    return np.asarray(cv2.fastNlMeansDenoisingColored(photo, None, strength, strength, *WINDOWS), np.uint8)
-
-
-def _runtimes() -> tuple[str, ...]:
-    return ("onnxruntime", *(("openvino",) if importlib.util.find_spec("openvino") else ()))
+def _faces(settings: RestSettings, folder: Path, tick: Tick) -> Report:
+    matches = []
+    with Restorer.open(photo_network=settings.photo_network) as restorer:
+        for path in pictures_in(folder, "photos"):
+            truth = eight_bit(read_photo(path).pixels)
+            for damage in FACE_DAMAGES:
+                for name in PRESETS:
+                    matches.append(match_of(restorer, truth, path.name, damage, name))
+                    tick()
+        return faces_report(restorer, matches)
 
 
 def _speed(settings: RestSettings, tick: Tick) -> Report:
     size, *_ = settings.megapixels
-    photo = photo_with_faces(size, 1)
-    networks = [_open(settings, runtime) for runtime in _runtimes()]
-    whole = RestoreSettings(scope="photo")
-    works: Mapping[str, Callable[[], object]] = {
-        network.where: partial(enhanced, photo, network, whole) for network in networks
-    }
-    seconds = in_turns(works, settings.runs, tick)
-    start = time.perf_counter()
-    _non_local_means(photo, STRENGTHS[0])
-    seconds["OpenCV, non-local means"] = [time.perf_counter() - start]
-    tick()
+    seconds = rest_times(photo_with_faces(size, 1), settings.photo_network, settings.runs, tick)
     peaks = {}
     for megapixels in settings.megapixels:
         peaks[megapixels] = _peak(settings, megapixels)
         tick()
-    fastest = min(networks, key=lambda network: median(seconds[network.where]))
+    fastest = min(seconds, key=lambda name: median(seconds[name]))
     return Report(
         name="rest",
         tables=(
             table(
-                f"The rest of a photo of {size:g} megapixels, restored by {fastest.name}",
+                f"The rest of a photo of {size:g} megapixels, restored by {settings.photo_network or PHOTO}",
                 seconds,
                 {
                     "by": str,
@@ -218,7 +192,7 @@ def _speed(settings: RestSettings, tick: Tick) -> Report:
                 {"megapixels": "{:g}".format, "peak, MiB": lambda size: f"{peaks[size]:.0f}"},
             ),
         ),
-        summary=f"{fastest.where} takes {median(seconds[fastest.where]):.2f} s for {size:g} megapixels.",
+        summary=f"{fastest} takes {median(seconds[fastest]):.2f} s for {size:g} megapixels.",
         figures={"seconds": seconds, "peak_mib": {f"{size:g}": peak for size, peak in peaks.items()}},
         measures=(
             *(of_times(name, times) for name, times in seconds.items()),

@@ -12,15 +12,19 @@ from PIL import Image
 from base.setting import Range, option
 from bench.benchmark import Benchmark, Tick, model
 from bench.endtoend.process import CommandRun, run_command
-from bench.endtoend.report import STAGES, PhotoRun, PhotoTimes, chart, endtoend_report
+from bench.endtoend.report import STAGES, PhotoRun, PhotoTimes, WholePhoto, chart, endtoend_report
 from bench.photos import photo_with_faces
 from bench.report import Report
+from bench.rest_times import rest_times, steps_of_rest_times
 from runtime import Restorer, RestoreSettings
 from runtime.photo.reader import read_photo
 from runtime.photo.writer import write_photo
+from runtime.settings.settings import RestorationScope
 
 QUALITY = 92
 """Of the photos' JPEG."""
+USUAL = 12
+"""Megapixels of the photo that is restored as a whole, or the nearest size that is measured."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ def _settled(settings: EndToEndSettings) -> Iterable[EndToEndSettings]:
 
 def steps(settings: EndToEndSettings) -> int:
     """Return how many steps `measure` reports."""
-    return len(settings.megapixels) * len(settings.faces) * (settings.runs + 1) + settings.runs + 1
+    photos = len(settings.megapixels) * len(settings.faces) * (settings.runs + 1)
+    return photos + settings.runs + 1 + settings.runs + steps_of_rest_times(settings.runs)
 
 
 def measure(settings: EndToEndSettings, tick: Tick) -> Report:
@@ -77,14 +82,30 @@ def measure(settings: EndToEndSettings, tick: Tick) -> Report:
                     runs.append(_one_run(restorer, photo, output))
                     tick()
                 photos.append(PhotoTimes(megapixels, faces, tuple(runs), command().peak_mib))
-        return endtoend_report(restorer, photos, starts)
+        whole = _whole(settings, restorer, photo, output, tick)
+        return endtoend_report(restorer, photos, starts, whole)
+
+
+def _whole(
+    settings: EndToEndSettings, restorer: Restorer, photo: Path, output: Path, tick: Tick
+) -> WholePhoto:
+    """Restore a photo of the usual size with all that lies around its face."""
+    megapixels = min(settings.megapixels, key=lambda size: abs(size - USUAL))
+    _save(photo, megapixels, 1)
+    _one_run(restorer, photo, output, "photo")  # opens the photo network
+    runs = []
+    for _ in range(settings.runs):
+        runs.append(_one_run(restorer, photo, output, "photo"))
+        tick()
+    rest = rest_times(read_photo(photo).pixels, None, settings.runs, tick)
+    return WholePhoto(megapixels, tuple(runs), rest)
 
 
 def _save(path: Path, megapixels: float, faces: int) -> None:
     Image.fromarray(photo_with_faces(megapixels, faces)).save(path, quality=QUALITY)
 
 
-def _one_run(restorer: Restorer, photo: Path, output: Path) -> PhotoRun:
+def _one_run(restorer: Restorer, photo: Path, output: Path, scope: RestorationScope = "faces") -> PhotoRun:
     wall: dict[str, float] = {}
     cpu: dict[str, float] = {}
     last = time.perf_counter(), time.process_time()
@@ -100,7 +121,7 @@ def _one_run(restorer: Restorer, photo: Path, output: Path) -> PhotoRun:
     found = restorer.detect(read.pixels)
     mark("detect")
     # No budget: on a busy machine it would end passes early, and less work would look fast.
-    result = restorer.restore(read.pixels, RestoreSettings(budget=math.inf), found=found)
+    result = restorer.restore(read.pixels, RestoreSettings(budget=math.inf, scope=scope), found=found)
     mark("restore")
     write_photo(output, replace(read, pixels=result.photo), overwrite=True)
     mark("write")

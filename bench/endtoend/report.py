@@ -69,7 +69,26 @@ class PhotoTimes:
         return median([sum(run.cpu.values()) for run in self.runs])
 
 
-def endtoend_report(restorer: Restorer, photos: list[PhotoTimes], starts: list[CommandRun]) -> Report:
+@dataclass(frozen=True)
+class WholePhoto:
+    """A photo with one face, restored with all that lies around it."""
+
+    megapixels: float
+    runs: tuple[PhotoRun, ...]
+    rest: dict[str, list[float]]
+    """Seconds for what lies around the face alone, by what restores it."""
+
+    def times(self) -> dict[str, list[float]]:
+        """Return the seconds of each run, of the whole and of ways for the rest."""
+        totals = [sum(run.stages.values()) for run in self.runs]
+        return {"with --scope photo, from file to file": totals} | {
+            f"the rest alone: {way}": seconds for way, seconds in self.rest.items()
+        }
+
+
+def endtoend_report(
+    restorer: Restorer, photos: list[PhotoTimes], starts: list[CommandRun], whole: WholePhoto
+) -> Report:
     """Return the report of some photos and of cold starts of the command."""
     package, backend = restorer.package.manifest.name, restorer.backend
     judged = _claims(photos, starts)
@@ -95,6 +114,11 @@ def endtoend_report(restorer: Restorer, photos: list[PhotoTimes], starts: list[C
                 photos,
                 {"photo": lambda photo: photo.name} | {stage: _stage_cell(stage) for stage in stages},
             ),
+            table(
+                f"A photo of {whole.megapixels:g} megapixels with 1 face as a whole",
+                times := whole.times(),
+                {"by": str, "ms": lambda name: f"{1e3 * median(times[name]):.0f}"},
+            ),
             claims_table("Targets, on two otherwise idle cores", judged),
         ),
         summary=f"{_how_fast(photos, starts)} {claims.held(judged)}.",
@@ -102,10 +126,14 @@ def endtoend_report(restorer: Restorer, photos: list[PhotoTimes], starts: list[C
             "runs": runs,
             "stages": stages,
             "photos": [_figures(photo) for photo in photos],
+            "whole_photo": asdict(whole),
             "cold_start": {"starts": [asdict(start) for start in starts]},
             "claims": claims.figures(judged),
         },
-        measures=tuple(_measures(photos, stages, starts)),
+        measures=(
+            *_measures(photos, stages, starts),
+            *(of_times(f"whole photo, {way}", seconds) for way, seconds in times.items()),
+        ),
         conditions={"package": package, "backend": backend.name, "device": backend.device},
         timed=True,
     )

@@ -51,10 +51,10 @@ SLIGHT_NOISE = 1.5 / 255
 SEEN = 4 / 255
 """σ of noise below which a photo counts as clean; in the brightness with the least, which texture disturbs
 least."""
-STRONG, STRONG_JPEG = 12 / 255, 3 / 255
-"""Noise, and RMS of JPEG's error (quality 55), of which the network leaves mottling in flat areas."""
+STRONG, STRONG_JPEG = 12 / 255, 4 / 255
+"""Damage, without and with JPEG, of which the network leaves mottling in flat areas."""
 LEFT = np.float32(0.25)
-"""How much of them it leaves."""
+"""How much of it is left at most."""
 WINDOW = 17
 """Edge of the square over which a change is measured, in pixels."""
 
@@ -117,7 +117,8 @@ class Explained:
     @property
     def leaves_mottling(self) -> bool:
         """Return whether the network, which sees 20 pixels far, leaves some of the noise."""
-        return self.jpeg >= STRONG_JPEG or bool(np.median(self.noise) >= STRONG)
+        strength = float(np.hypot(np.median(self.noise), self.jpeg))
+        return strength >= (STRONG_JPEG if self.jpeg else STRONG)
 
     def left(self) -> "Explained":
         """Return the damage that the network may have left."""

@@ -37,6 +37,10 @@ def test_photos_go_from_file_to_file(tiny_package, tmp_path, capsys):
         assert min(run["stages"].values()) > 0
         assert photo["total_s"] == pytest.approx(sum(run["stages"].values()))
         assert photo["peak_mib"] > 50
+    whole = figures["whole_photo"]
+    assert whole["megapixels"] == 0.5
+    assert whole["runs"][0]["stages"]["photo"] > 0
+    assert {"ONNX Runtime on cpu", "OpenCV, non-local means"} <= whole["rest"].keys()
     (cold,) = figures["cold_start"]["starts"]
     assert cold["peak_mib"] > 50
     detection, start = figures["claims"]

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from bench.__main__ import main
-from bench.rest import DAMAGES, Damage
+from bench.rest import DAMAGES
+from bench.rest_damage import Damage
+from bench.rest_faces import edge_spread
 
 
 @pytest.fixture
@@ -45,3 +47,14 @@ def test_damage_repeats_for_the_same_photo_only():
 def test_a_folder_without_photos_is_refused(tmp_path, capsys):
     assert main(["rest", str(tmp_path)]) == 2
     assert "photos" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("sigma", [0.8, 2.0])
+def test_the_spread_of_an_edge_is_measured_in_noise_too(sigma):
+    step = np.full((80, 80, 3), 60, np.float32)
+    step[:, 40:] = 180
+    noise = np.random.default_rng(0).normal(0, 4, step.shape)
+    photo = np.asarray(np.rint(cv2.GaussianBlur(step, (0, 0), sigma) + noise), np.uint8)
+    edge = np.zeros((80, 80), bool)
+    edge[10:-10, 39:41] = True
+    assert edge_spread(photo, edge) == pytest.approx(np.hypot(sigma, 0.75), rel=0.15)
