@@ -29,7 +29,7 @@ REDDER = 1.75
 IN_COLOUR = (0.5, 0.7)
 """Noise of a photo's colours, relative to all of its noise, from which it is trusted to tell how strong and
 how coarse the noise is: texture has hardly any, and neither has grey noise or colour that JPEG has halved."""
-APART = 1.15
+APART = 1.05
 """How far the noise of all three channels may then exceed that of their differences, which is independent."""
 FLATTEST, FLATTEST_JPEG = 0.005, 0.05
 """Quantile of the blocks of a brightness that are taken for flat, without and with JPEG, which empties some
@@ -42,8 +42,8 @@ CLIPPED = 1.5 / 255
 """Distance from black and white within which a picture is clipped and shows no noise."""
 MOSTLY = 0.1
 """Share of a block that may be clipped, if there are enough such blocks."""
-FACTOR = 1.25
-"""How far a change may exceed the measured damage, since both are estimates."""
+FACTOR, FACTOR_JPEG = 1.15, 1.25
+"""How far a change may exceed the measured damage, without and with JPEG, since both are estimates."""
 SLIGHT = 0.4 / 255
 """A change this small is never visible."""
 SLIGHT_NOISE = 1.5 / 255
@@ -112,7 +112,8 @@ class Explained:
         """Return the largest variance of a change by brightness, 256."""
         shades = (np.arange(SHADES) + 0.5) / SHADES
         levels = np.interp(np.arange(256) / 255, shades, self.noise)
-        return np.asarray((FACTOR * np.sqrt(levels**2 + self.jpeg**2) + SLIGHT) ** 2, np.float32)
+        factor = FACTOR_JPEG if self.jpeg else FACTOR
+        return np.asarray((factor * np.hypot(levels, self.jpeg) + SLIGHT) ** 2, np.float32)
 
     @property
     def leaves_mottling(self) -> bool:
@@ -188,22 +189,27 @@ def _sigmas(energies: Map) -> tuple[Map, Map]:
 def _energies(square: Picture) -> Map:
     """Return what tells about noise in the blocks of a picture, without those that are clipped: 5×N.
 
-    These are brightness and the variances of fine and of the finest detail, of all channels and of their
-    differences from grey; noise that is independent in each channel has the same in both.
+    These are brightness, the variances of fine and of the finest detail, and what both have in the two
+    colours in which they vary least: texture varies along one colour, independent noise along all alike.
     """
     fine: Picture = square - cv2.GaussianBlur(square, (0, 0), COARSE, borderType=cv2.BORDER_REFLECT)
-    finest = cv2.filter2D(square, -1, FINEST, borderType=cv2.BORDER_REFLECT)
+    finest = np.asarray(cv2.filter2D(square, -1, FINEST, borderType=cv2.BORDER_REFLECT), np.float32)
     clipped = ((square < CLIPPED) | (square > 1 - CLIPPED)).any(axis=2)
-    planes: list[Map] = [_grey(square), np.asarray(clipped, np.float32)]
-    for detail in (fine, np.asarray(finest, np.float32)):
-        every, grey = _grey(np.square(detail)), _grey(detail)
-        planes += [every, np.maximum(np.float32(3 / 2) * (every - grey * grey), 0)]
-    light, lost, *variances = map(_blocks, planes)
+    lost = _blocks(np.asarray(clipped, np.float32)[..., None]).mean(axis=(1, 2))
     if not len(lost):  # smaller than a block
         return np.empty((5, 0), np.float32)
     kept = lost <= max(MOSTLY, float(np.quantile(lost, 0.5)))  # in the dark, noise itself clips
-    fine, colour, finest, finest_colour = (each[kept] for each in variances)
-    return np.stack([light[kept], fine, finest, colour, finest_colour])
+    light = _blocks(square).mean(axis=(1, 2))
+    variances = [_variances(_blocks(detail)) for detail in (fine, finest)]
+    (all_fine, fine_colours), (all_finest, finest_colours) = variances
+    return np.stack([light, all_fine, all_finest, fine_colours, finest_colours])[:, kept]
+
+
+def _variances(blocks: NDArray[np.float32]) -> tuple[Map, Map]:
+    """Return the mean variance of blocks, N×pixels×3, over all colours, and over the two that vary least."""
+    covariances = blocks.transpose(0, 2, 1) @ blocks / blocks.shape[1]
+    along = np.maximum(np.linalg.eigvalsh(covariances), 0)
+    return along.mean(axis=1), along[:, :2].mean(axis=1)
 
 
 def _grey(picture: Picture) -> Map:
@@ -211,11 +217,11 @@ def _grey(picture: Picture) -> Map:
     return np.asarray(cv2.transform(picture, THIRD), np.float32)
 
 
-def _blocks(plane: Map) -> Map:
-    """Return the mean of each block of a plane, flat."""
-    rows, columns = (length // BLOCK for length in plane.shape)
-    cut = plane[: rows * BLOCK, : columns * BLOCK]
-    return np.asarray(cut.reshape(rows, BLOCK, columns, BLOCK).mean(axis=(1, 3)).ravel(), np.float32)
+def _blocks(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the blocks of a picture, N×pixels×channels."""
+    rows, columns = (length // BLOCK for length in picture.shape[:2])
+    cut = picture[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK, picture.shape[2])
+    return cut.swapaxes(1, 2).reshape(rows * columns, BLOCK * BLOCK, picture.shape[2])
 
 
 def _jpeg(squares: list[Picture]) -> float:

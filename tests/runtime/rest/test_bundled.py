@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import cast
 
+import cv2
 import numpy as np
 import pytest
 
@@ -57,6 +58,17 @@ def test_noise_and_jpeg_damage_go(
 
 def test_a_clean_photo_stays(network: PhotoNetwork, photo: Portrait) -> None:
     assert psnr(restored(photo, network), photo) > 45
+
+
+def test_fine_texture_is_neither_taken_for_noise_nor_lost_under_it(network: PhotoNetwork) -> None:
+    rng = np.random.default_rng(5)
+    grains = cv2.GaussianBlur(rng.normal(0, 1, (240, 240)).astype(np.float32), (0, 0), 0.7)
+    depth = cv2.resize(rng.uniform(0.4, 1, (8, 8)).astype(np.float32), (240, 240))
+    shade = 90 + 10 * depth * grains / grains.std()
+    leaves = np.rint(np.stack([0.7 * shade, shade, 0.5 * shade], axis=2)).astype(np.uint8)
+    assert psnr(restored(leaves, network), leaves) > 36
+    damaged = noisy(leaves, 5)
+    assert psnr(restored(damaged, network), leaves) > psnr(damaged, leaves)
 
 
 def test_out_of_focus_areas_get_no_texture(network: PhotoNetwork) -> None:

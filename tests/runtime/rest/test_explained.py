@@ -38,6 +38,26 @@ def test_texture_is_no_noise(photo: Portrait) -> None:
     assert explained(photo).jpeg == 0
 
 
+def leaves() -> Portrait:
+    """Fine texture all over, without a flat place, as of a forest's floor."""
+    rng = np.random.default_rng(5)
+    grains = cv2.GaussianBlur(rng.normal(0, 1, (300, 300)).astype(np.float32), (0, 0), 0.7)
+    depth = cv2.resize(rng.uniform(0.4, 1, (8, 8)).astype(np.float32), (300, 300))
+    shade = 90 + 10 * depth * grains / grains.std()
+    return np.rint(np.clip(np.stack([0.7 * shade, shade, 0.5 * shade], axis=2), 0, 255)).astype(np.uint8)
+
+
+def test_noise_on_texture_is_told_by_its_colours() -> None:
+    found = explained(noisy(leaves(), 5)).noise * LEVELS
+    assert 0.75 * 5 < np.median(found) < 1.3 * 5
+
+
+def test_coarse_grain_in_colour_is_measured_though_it_lacks_the_finest_detail(photo: Portrait) -> None:
+    grain = cv2.GaussianBlur(np.random.default_rng(1).normal(0, 1, photo.shape), (0, 0), 0.9)
+    damaged = np.rint(np.clip(photo + 8 * grain / grain.std(), 0, 255)).astype(np.uint8)
+    assert 0.6 * 8 < np.median(explained(damaged).noise * LEVELS) < 1.2 * 8
+
+
 @pytest.mark.parametrize(("quality", "step"), [(30, 20), (50, 12), (80, 5)])
 def test_jpeg_is_known_by_its_steps(quality: int, step: int) -> None:
     from skimage.data import astronaut
@@ -58,6 +78,12 @@ def test_a_change_keeps_within_the_damage(photo: Portrait) -> None:
     change = own - damaged.astype(np.float32) / LEVELS  # takes all noise away, and nothing else
     kept = explained(damaged).limit(damaged, change)
     assert np.abs(kept[flat]).mean() > 0.9 * np.abs(change[flat]).mean()
+
+
+def test_only_strong_damage_leaves_mottling(photo: Portrait) -> None:
+    assert [explained(noisy(photo, sigma)).leaves_mottling for sigma in (4, 20)] == [False, True]
+    assert explained(compressed(noisy(photo, 20), 40)).leaves_mottling
+    assert not explained(compressed(photo, 90)).leaves_mottling
 
 
 def test_sixteen_bits_are_measured_alike(photo: Portrait) -> None:
