@@ -46,7 +46,7 @@ class RestSettings:
     portraits: Path | None = option(
         None,
         "Folder of photos with a face, to compare it with what lies around it, in each preset.",
-        "PORTRAITS",
+        metavar="FOLDER",
     )
     photo_network: str | None = option(None, "Use this network in place of the bundled one.", metavar="FILE")
     megapixels: tuple[float, ...] = option((12, 100), "Sizes of the photos.", range=Range(0.1, 400))

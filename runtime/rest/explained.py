@@ -221,7 +221,8 @@ def _blocks(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the blocks of a picture, N×pixels×channels."""
     rows, columns = (length // BLOCK for length in picture.shape[:2])
     cut = picture[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK, picture.shape[2])
-    return cut.swapaxes(1, 2).reshape(rows * columns, BLOCK * BLOCK, picture.shape[2])
+    blocks = cut.swapaxes(1, 2).reshape(rows * columns, BLOCK * BLOCK, picture.shape[2])
+    return np.asarray(blocks, np.float32)
 
 
 def _jpeg(squares: list[Picture]) -> float:
