@@ -4,6 +4,7 @@ Eyes, brows, lips, nose, forehead and cheeks are polygons of the mesh, with soft
 face's outline; ears and skull are the ellipsoids of `ellipsoids`, in the pose of the mesh.
 """
 
+import math
 from collections.abc import Mapping
 
 import cv2
@@ -26,6 +27,7 @@ CONTOURS = (
 )
 """Region, outlines, and how far the region extends beyond them, in face units; each covers those above it."""
 EDGE = 0.3  # σ of a blur over the width of the edge that it makes
+REACH = 4.5  # σ at which OpenCV's Gaussian kernels end, and a little more
 SUBPIXELS = 4  # bits of the fraction of a pixel in polygons
 
 
@@ -44,8 +46,9 @@ def painted_contours(
             under = canvas[:, rows, columns]
             under += covered * (colours[part.region][:, None, None] - under)
     for region, outlines, grown in CONTOURS:
-        covered = soft_outlines(face, outlines, grid, grown * pose.unit, SOFTNESS * pose.unit)
-        canvas += covered * (colours[region][:, None, None] - canvas)
+        (rows, columns), covered = _soft_area(face, outlines, grid, grown * pose.unit, SOFTNESS * pose.unit)
+        under = canvas[:, rows, columns]
+        under += covered * (colours[region][:, None, None] - under)
     return canvas
 
 
@@ -58,20 +61,31 @@ def soft_outlines(
     grown     how far the area extends beyond them, in pixels
     softness  width of the soft edge, in pixels
     """
-    inside = np.zeros((grid, grid), np.uint8)
-    polygons = [
-        np.rint(face.outline(points).clip(-grid, 2 * grid) * (1 << SUBPIXELS)).astype(np.int32)
-        for points in outlines
-    ]
-    for polygon in polygons:
+    whole = np.zeros((grid, grid), np.float32)
+    window, covered = _soft_area(face, outlines, grid, grown, softness)
+    whole[window] = covered
+    return whole
+
+
+def _soft_area(
+    face: FaceMesh, outlines: tuple[tuple[int, ...], ...], grid: int, grown: float, softness: float
+) -> tuple[tuple[slice, slice], Map]:
+    """Return the rows and columns outside which nothing is covered, and the coverage inside."""
+    polygons = [face.outline(points).clip(-grid, 2 * grid) for points in outlines]
+    sigma = EDGE * max(softness, 1)
+    margin = math.ceil(grown + REACH * sigma) + 2
+    corners = np.concatenate(polygons)
+    x0, y0 = np.clip(np.floor(corners.min(axis=0)).astype(int) - margin, 0, grid).tolist()
+    x1, y1 = np.clip(np.ceil(corners.max(axis=0)).astype(int) + margin + 1, 0, grid).tolist()
+    window = np.s_[y0:y1, x0:x1]
+    inside = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    if not inside.size:
+        return window, inside.astype(np.float32)
+    drawn = [np.rint((each - (x0, y0)) * (1 << SUBPIXELS)).astype(np.int32) for each in polygons]
+    for polygon in drawn:
         cv2.fillPoly(inside, [polygon], 255, cv2.LINE_AA, SUBPIXELS)
     if wide := round(2 * grown):
-        cv2.polylines(inside, polygons, True, 255, wide, cv2.LINE_AA, SUBPIXELS)
-    return _softened(inside, softness)
-
-
-def _softened(inside: NDArray[np.uint8], width: float) -> Map:
-    """Return an area with a soft edge of some width, half of it outside."""
-    soft = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), EDGE * max(width, 1))
+        cv2.polylines(inside, drawn, True, 255, wide, cv2.LINE_AA, SUBPIXELS)
+    soft = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), sigma)
     # A little more, so that the inside is exactly 1 in spite of rounding.
-    return np.asarray(np.clip(soft / np.float32(254.9), 0, 1), np.float32)
+    return window, np.asarray(np.clip(soft / np.float32(254.9), 0, 1), np.float32)
