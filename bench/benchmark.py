@@ -45,7 +45,9 @@ class Benchmark(Generic[Settings]):
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Declare the command's options."""
         add_options(parser, self.settings)
-        parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="Folder of the results.")
+        parser.add_argument(
+            "-o", "--output", type=Path, default=RESULTS, help="Folder to write the results to."
+        )
         parser.set_defaults(run=self._run)
 
     def _run(self, given: argparse.Namespace) -> int:

@@ -26,7 +26,7 @@ ALLOWED = 0.2
 class PasteSettings:
     """How often a face is pasted."""
 
-    runs: int = option(15, "Runs with each photo, in turns.", range=Range(1))
+    runs: int = option(15, "Number of runs with each photo, in turns.", range=Range(1))
 
 
 def steps(settings: PasteSettings) -> int:

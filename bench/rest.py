@@ -49,7 +49,9 @@ class RestSettings:
         metavar="FOLDER",
     )
     photo_network: str | None = option(None, "Use this network in place of the bundled one.", metavar="FILE")
-    megapixels: tuple[float, ...] = option((12, 100), "Sizes of the photos.", range=Range(0.1, 400))
+    megapixels: tuple[float, ...] = option(
+        (12, 100), "Sizes of the photos, in megapixels.", range=Range(0.1, 400)
+    )
     runs: int = option(3, "Runs of the first size; the larger ones run once.", range=Range(1))
 
 

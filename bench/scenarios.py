@@ -35,7 +35,7 @@ class ScenarioSettings:
     portraits: tuple[Path, ...] = option(
         (), "Square photos of one face, in place of an astronaut.", "portraits", nargs="*"
     )
-    output: Path = option(Path("scenarios"), "Folder of the sheets.", "-o", "--output")
+    output: Path = option(Path("scenarios"), "Folder to write the sheets to.", "-o", "--output")
     package: str | None = model()
 
 

@@ -61,7 +61,7 @@ def parser() -> CommandParser:
         add_setting(parser, SETTINGS[name])
     add_detector(parser)
     add_options(parser, PhotoOptions, only=["max_megapixels"])
-    add("--model", metavar="PACKAGE", help="Package for the classic restoration. (default: default)")
+    add("--model", metavar="PACKAGE", help="Package for the classic restoration. (default: the bundled one)")
     add(
         "--backend",
         choices=get_args(BackendName),

@@ -28,7 +28,7 @@ def train(arguments: list[str] | None) -> int:
     _add_run(commands.add_parser("run", help="Train a network on a folder of aligned portraits."))
     split = commands.add_parser("split", help="Write a run's checkpoint in parts.")
     split.add_argument("folder", type=Path, metavar="RUN", help="Folder of a run.")
-    split.add_argument("-o", "--output", type=Path, help="Folder of the parts. (default: RUN)")
+    split.add_argument("-o", "--output", type=Path, help="Folder to write the parts to. (default: RUN)")
     split.add_argument(
         "--light", action="store_true", help="Leave out the optimisers' state, which halves the size."
     )
@@ -36,7 +36,7 @@ def train(arguments: list[str] | None) -> int:
     split.set_defaults(command=_split)
     pack = commands.add_parser("pack", help="Shrink portraits to a small pack for transfer.")
     pack.add_argument("portraits", type=Path, help="Folder of square, aligned portraits.")
-    pack.add_argument("-o", "--output", type=Path, required=True, help="Folder of the pack.")
+    pack.add_argument("-o", "--output", type=Path, required=True, help="Folder to write the pack to.")
     pack.add_argument("--edge", type=int, default=288, help="Largest side in pixels.")
     pack.add_argument("--quality", type=int, default=90, help="Quality of the JPEG files.")
     pack.set_defaults(command=_pack)
@@ -65,8 +65,8 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
 
 def _add_photo(commands: "argparse._SubParsersAction[CommandParser]") -> None:
     packing = commands.add_parser("pack-photos", help="Pack crops of photos for the photo network.")
-    packing.add_argument("photos", type=Path, nargs="+", metavar="PHOTO", help="Photos.")
-    packing.add_argument("-o", "--output", type=Path, required=True, help="Folder of the pack.")
+    packing.add_argument("photos", type=Path, nargs="+", metavar="PHOTO", help="Photos to cut crops from.")
+    packing.add_argument("-o", "--output", type=Path, required=True, help="Folder to write the pack to.")
     packing.add_argument("--quality", type=int, default=94, help="Quality of the JPEG files.")
     packing.set_defaults(command=_pack_photos)
     training = commands.add_parser("photo", help="Train the network for the rest of a photo.")

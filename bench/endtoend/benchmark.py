@@ -32,9 +32,11 @@ class EndToEndSettings:
     """Which photos, and how often."""
 
     package: str | None = model()
-    megapixels: tuple[float, ...] = option((1, 12, 24, 48), "Sizes of the photos.", range=Range(0.1, 100))
+    megapixels: tuple[float, ...] = option(
+        (1, 12, 24, 48), "Sizes of the photos, in megapixels.", range=Range(0.1, 100)
+    )
     faces: tuple[int, ...] = option((1, 5, 29), "Numbers of faces in a photo.", range=Range(1))
-    runs: int = option(3, "Runs of each photo.", range=Range(1))
+    runs: int = option(3, "Number of runs of each photo.", range=Range(1))
     quick: bool = option(False, "Show how fast this machine restores a photo of 12 megapixels with 1 face.")
 
 

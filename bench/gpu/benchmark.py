@@ -33,7 +33,7 @@ Form: TypeAlias = Callable[[Tensor], Tensor]
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `python -m bench gpu`."""
-    parser.add_argument("-o", "--output", type=Path, required=True, help="JSON file of the figures.")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="JSON file to write the figures to.")
     parser.add_argument("--size", type=int, default=512, help="Size of the crops.")
     parser.add_argument(
         "--minutes", type=float, default=2.0, help="Minutes after which no further part begins."

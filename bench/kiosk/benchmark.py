@@ -45,7 +45,9 @@ class KioskSettings:
     customers: int = option(50, "Number of customers who come at once.", range=Range(1))
     photos: int = option(1000, "Number of customers who come one after another.", range=Range(1))
     kills: int = option(4, "Number of kills in each state.", range=Range(1))
-    megapixels: float = option(12.0, "The size of the large photo.", range=Range(0, above=True))
+    megapixels: float = option(
+        12.0, "The size of the large photo, in megapixels.", range=Range(0, above=True)
+    )
     package: str | None = model()
     threads: int | None = option(None, "Threads of the networks, in place of one per core.", range=Range(1))
 

@@ -62,7 +62,7 @@ class LatencySettings:
     )
     runs: int | None = option(None, f"Runs of each form at most, in turns (default: {RUNS}).", range=Range(1))
     batches: tuple[int, ...] = option(
-        (), "Faces at once, for the throughput (default: 1,4,8).", range=Range(1)
+        (), "Numbers of faces at once, for the throughput (default: 1,4,8).", range=Range(1)
     )
     budget: float | None = option(
         None,

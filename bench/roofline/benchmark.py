@@ -36,7 +36,7 @@ class RooflineSettings:
         None, "Folder or name of a package, in place of the bundled default.", "PACKAGE"
     )
     threads: int | None = option(None, "CPU threads. (default: as many as are faster here)", range=Range(1))
-    runs: int = option(7, "Runs of each graph, in turns.", range=Range(1))
+    runs: int = option(7, "Number of runs of each graph, in turns.", range=Range(1))
 
 
 def steps(settings: RooflineSettings) -> int:

@@ -4,6 +4,8 @@ import logging
 import math
 import os
 import re
+import signal
+import threading
 import time
 import uuid
 import warnings
@@ -101,7 +103,8 @@ def _connect(address: str | None, options: dict[str, Any]) -> None:
     """Connect to a cluster or start Ray here. Raises GpenEdgeError."""
     for left in reversed(range(_STARTS if address is None else 1)):
         try:
-            ray.init(address=address or "local", **options)
+            with _own_signals():
+                ray.init(address=address or "local", **options)
         except Exception as error:
             ray.shutdown()
             if not left:
@@ -109,6 +112,17 @@ def _connect(address: str | None, options: dict[str, Any]) -> None:
                 raise GpenEdgeError(f"cannot {doing}: {cause_of(error)}") from error
         else:
             return
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Put back the handler of SIGTERM, which Ray replaces by one that ends the process at once."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def cluster_cpus() -> float:

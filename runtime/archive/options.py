@@ -28,7 +28,7 @@ class ArchiveOptions:
     dry_run: bool = option(
         False, "Write nothing: count the photos, restore a sample, and estimate the time for all of them."
     )
-    sample: int = option(200, "Photos in the sample of --dry-run.", range=Range(1), metavar="N")
+    sample: int = option(200, "Number of photos in the sample of --dry-run.", range=Range(1), metavar="N")
     address: str | None = option(
         None,
         "The Ray cluster: its address, or auto on one of its machines. (default: Ray on this machine)",
@@ -42,11 +42,11 @@ class ArchiveOptions:
     )
     cpus: float = option(
         1,
-        "CPUs for each of them; also its number of threads, unless --threads sets that.",
+        "CPUs for each actor; also its number of threads, unless --threads sets that.",
         range=Range(0, above=True),
         metavar="N",
     )
-    gpus: float = option(0, "GPUs for each of them; with 0.25, four share one.", range=Range(0), metavar="N")
+    gpus: float = option(0, "GPUs for each actor; with 0.25, four share one.", range=Range(0), metavar="N")
 
 
 def parser() -> CommandParser:

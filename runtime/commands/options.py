@@ -217,7 +217,7 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
     add(
         "--model",
         metavar="PACKAGE",
-        help="The folder of a model package, or the name of a bundled one. (default: default)",
+        help="The folder of a model package, or the name of a bundled one. (default: the bundled one)",
     )
     add(
         "--backend",

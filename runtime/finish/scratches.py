@@ -137,7 +137,11 @@ def scratches_among(
     length: float,
     may_be: Callable[[Segment], bool],
 ) -> Map:
-    """Return which fine lines are scratches: those along long straight segments within the oval."""
+    """Return which fine lines are scratches: those along long straight segments within the oval.
+
+    length  of the shortest ones, in widths
+    may_be  whether a segment may be one at all
+    """
     true, least = straight_scratches(lines, grey, oval, width, length, width, may_be)
     if not true:
         return np.zeros_like(lines)

@@ -84,7 +84,10 @@ def _too_large(max_megabytes: float) -> KioskError:
 
 
 async def body_of(request: Request) -> AsyncIterator[bytes]:
-    """Yield a body as it comes. Raises KioskError if it comes too slowly, and ClientDisconnect."""
+    """Yield the body of a request as it arrives.
+
+    Raises KioskError if that is too slow, and ClientDisconnect.
+    """
     began, length = time.monotonic(), 0
     stream = request.stream().__aiter__()
     while True:

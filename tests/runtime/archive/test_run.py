@@ -1,6 +1,7 @@
 """An archive restored by Ray on this machine; all that needs Ray is one test, because Ray starts slowly."""
 
 import hashlib
+import signal
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib.util import find_spec
@@ -35,7 +36,9 @@ NAMES = (
 def on_ray() -> Any:
     from runtime.archive.cluster import started
 
+    handler = signal.getsignal(signal.SIGTERM)
     with started(None, 1):  # as the command does for one actor
+        assert signal.getsignal(signal.SIGTERM) == handler  # so that SIGTERM still lets the program clean up
         yield
 
 
