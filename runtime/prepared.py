@@ -3,27 +3,23 @@
 import hashlib
 import threading
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import GpenEdgeError
 from base.parallel import for_each
-from engines.package import Package, Template
+from engines.package import Template
 from runtime.chosen_faces import ChosenFaces, Judge, choose_faces
 from runtime.face_warnings import face_warnings, not_parsed
 from runtime.face_work import CutFace, FaceWork, SeenFace, see
 from runtime.faces.align import AlignedFace, align, inverted
-from runtime.faces.detect import Detector
 from runtime.faces.face import Face
 from runtime.faces.mesh import FaceMesh
-from runtime.faces.mesh_network import MeshFinder, placed
-from runtime.faces.parsing import Parser
-from runtime.faces.recognise import Descriptor, Recogniser
+from runtime.faces.mesh_network import placed
 from runtime.faces.regions import region_weights
 from runtime.finish.canvas import enlarged
 from runtime.finish.paste import face_rectangle, paste_all
@@ -31,7 +27,6 @@ from runtime.finish.patch import Patch
 from runtime.finish.rounding import keep_rounding
 from runtime.finish.scratches import mended_face
 from runtime.identity import Identity, KnownFace, know, share_map, within_bounds
-from runtime.network.backends import Backend
 from runtime.network.loop import LoopResult, restore_crops
 from runtime.network.monochrome import all_in_grey, colour, find_tonings, in_grey, put_back, toning_of_photo
 from runtime.network.schedule import pass_schedule, progress
@@ -41,7 +36,6 @@ from runtime.rest.clean_faces import Cleaning, cleaned, damage_of
 from runtime.rest.enhance import enhanced, restores_rest
 from runtime.rest.explained import Explained
 from runtime.rest.matching import match_noise
-from runtime.rest.network import PhotoNetwork
 from runtime.rest.scratches import without_scratches
 from runtime.rest.tones import with_restored_tones
 from runtime.result import FaceResult, RestoreResult
@@ -50,6 +44,9 @@ from runtime.settings.per_face import ByFace, check_by_face, in_common_batches, 
 from runtime.settings.settings import RestoreSettings
 from runtime.timing import Progress, StageClock
 
+if TYPE_CHECKING:
+    from runtime.restorer import Restorer
+
 MOST_ANSWERS = 6
 """Number of outputs that are cached for each face, so that moving a slider does not fill the memory."""
 
@@ -57,25 +54,6 @@ Done = TypeVar("Done")
 RunOptions = Mapping[int, RestoreSettings]
 """The faces to restore, by index, each with its settings."""
 _Works = tuple[dict[int, FaceWork], Mapping[int, str]]
-
-
-@dataclass(frozen=True, eq=False)
-class Networks:
-    """The open networks that restore photos."""
-
-    package: Package
-    backend: Backend
-    detector: Detector
-    parser: Parser | None
-    epsilon: float
-    """The pass threshold ε."""
-    recogniser: Callable[[], Recogniser]
-    """Returns the recogniser, which is opened when it is first needed."""
-    person: Callable[[Path], Descriptor]
-    """Returns the descriptor of the person in a photo."""
-    photo: Callable[[], PhotoNetwork]
-    """Opens the photo network, or returns it if it is open."""
-    meshes: MeshFinder | None = None
 
 
 class PreparedPhoto:
@@ -90,7 +68,7 @@ class PreparedPhoto:
     It may be used by several threads, which take turns until everything that their settings need is computed.
     """
 
-    def __init__(self, networks: Networks, photo: Pixels, found: tuple[Face, ...] | None = None) -> None:
+    def __init__(self, restorer: "Restorer", photo: Pixels, found: tuple[Face, ...] | None = None) -> None:
         """Keep a photo, H×W×3 uint8 or uint16 RGB, which must not be changed while this is used.
 
         found  its faces, if they have already been detected
@@ -98,7 +76,7 @@ class PreparedPhoto:
         Raises PixelsError.
         """
         check_pixels(photo)
-        self._networks, self._photo, self._found = networks, photo, found
+        self._restorer, self._photo, self._found = restorer, photo, found
         self._turn = threading.Lock()
         self._closed = False
         self._cuts: dict[tuple[Template, int], CutFace] = {}
@@ -134,7 +112,7 @@ class PreparedPhoto:
         if measured:
             with clock.stage("identity", len(measured)):
                 pasted, identities = within_bounds(
-                    *(self._networks.recogniser(), measured, self._know(measured), pasted),
+                    *(self._restorer.recogniser, measured, self._know(measured), pasted),
                     lambda shares: self._pasted(works, settings, clock, shares),
                 )
         assert self._found is not None
@@ -180,7 +158,7 @@ class PreparedPhoto:
             found = self._faces(clock)
             chosen = self._choose(settings, by_face, clock)
             wanted = chosen.settings
-            template = settings.template or self._networks.package.manifest.template
+            template = settings.template or self._restorer.package.manifest.template
             cuts = self._cut(found, wanted, template, clock)
             with clock.stage("regions", len(wanted)):
                 for_each(wanted, lambda i: cuts[i].missing)
@@ -195,14 +173,14 @@ class PreparedPhoto:
     def _faces(self, clock: StageClock) -> tuple[Face, ...]:
         if self._found is None:
             with clock.stage("detect"):
-                self._found = self._networks.detector.detect(eight_bit(self._photo))
+                self._found = self._restorer.detector.detect(eight_bit(self._photo))
         return self._found
 
     def _cut(
         self, found: tuple[Face, ...], wanted: RunOptions, template: Template, clock: StageClock
     ) -> dict[int, CutFace]:
         """Return the faces cut out of the photo, with their meshes, and parsed."""
-        size, parser = self._networks.package.manifest.size, self._networks.parser
+        size, parser = self._restorer.package.manifest.size, self._restorer.parser
         new = [i for i in wanted if (template, i) not in self._cuts]
         with clock.stage("mesh", len(new)) as done:
             meshes = {i: self._mesh(found[i], done) for i in new}
@@ -222,7 +200,7 @@ class PreparedPhoto:
 
     def _mesh(self, face: Face, done: Callable[[int], None]) -> FaceMesh | None:
         """Return the mesh of a face, in photo pixels."""
-        finder = self._networks.meshes
+        finder = self._restorer.meshes
         mesh = finder.find(self._photo, face.landmarks) if finder else None
         done(1)
         return mesh
@@ -291,7 +269,7 @@ class PreparedPhoto:
         """Return the network's output for each face; it is run for those whose output is not cached."""
         keys = {i: self._question(seen[i].view.shown, rho[i], wanted[i]) for i in wanted}
         loops = {i: self._answers[key] for i, key in keys.items() if key in self._answers}
-        backend, epsilon = self._networks.backend, self._networks.epsilon
+        backend, epsilon = self._restorer.backend, self._restorer.epsilon
         for group in in_common_batches({i: own for i, own in wanted.items() if i not in loops}):
             crops = np.stack([seen[i].view.shown for i in group])
             weights = np.stack([rho[i] for i in group])
@@ -327,10 +305,10 @@ class PreparedPhoto:
         if self._looks_once(settings):  # its output is that of one full pass, however much is handed back
             return crop, loop_settings(replace(settings, latent_step_decay=1.0, iterations=1))
         weights = hashlib.sha256(rho.tobytes()).digest()
-        return crop, loop_settings(settings), weights, self._networks.epsilon
+        return crop, loop_settings(settings), weights, self._restorer.epsilon
 
     def _looks_once(self, settings: RestoreSettings) -> bool:
-        schedule = pass_schedule(settings.latent_step_decay, settings.iterations, self._networks.epsilon)
+        schedule = pass_schedule(settings.latent_step_decay, settings.iterations, self._restorer.epsilon)
         return len(schedule.times) == 1
 
     def choose(self, settings: RestoreSettings | None = None, by_face: ByFace | None = None) -> ChosenFaces:
@@ -342,7 +320,7 @@ class PreparedPhoto:
 
     def _choose(self, settings: RestoreSettings, by_face: ByFace, clock: StageClock) -> ChosenFaces:
         found, rules = self._faces(clock), read_rules(settings.face)
-        person = self._networks.person(rules.person) if rules.person else None
+        person = self._restorer.person(rules.person) if rules.person else None
         judge = Judge(self._photo, lambda face: self._known_face(found.index(face)).descriptor, person)
         return choose_faces(found, settings, by_face, judge)
 
@@ -354,7 +332,7 @@ class PreparedPhoto:
     def _known_face(self, i: int) -> KnownFace:
         if i not in self._known:
             face = self._faces(StageClock())[i]
-            self._known[i] = know(self._networks.recogniser(), self._photo, face)
+            self._known[i] = know(self._restorer.recogniser, self._photo, face)
         return self._known[i]
 
     def _pasted(
@@ -419,7 +397,7 @@ class PreparedPhoto:
         if settings.soften_scratches:
             with clock.stage("scratches"):
                 mended = without_scratches(given, self._found or ())
-        network = self._networks.photo()
+        network = self._restorer.photo_network()
         with clock.stage("photo", len(photo)) as done:
             restored = enhanced(mended, network, settings, done)
         if not toning:
@@ -451,9 +429,9 @@ class PreparedPhoto:
             above=work.seen.above,
             far=work.colours_are_far,
             identity=identity,
-            epsilon=self._networks.epsilon,
+            epsilon=self._restorer.epsilon,
         )
-        if self._networks.parser and not aligned.parsed:
+        if self._restorer.parser and not aligned.parsed:
             warnings = (*warnings, not_parsed())
         done = work.settings.strength * progress(work.settings.latent_step_decay, work.loop.steps)
         done *= identity.share if identity else 1

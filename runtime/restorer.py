@@ -21,7 +21,7 @@ from runtime.network.backends.fastest import may_measure
 from runtime.network.schedule import epsilon_of
 from runtime.photo.reader import read_photo
 from runtime.pixels import Pixels, eight_bit
-from runtime.prepared import Networks, PreparedPhoto
+from runtime.prepared import PreparedPhoto
 from runtime.rest.network import PhotoNetwork
 from runtime.rest.opening import open_photo_network
 from runtime.result import RestoreResult
@@ -184,7 +184,7 @@ class Restorer:
 
         Raises PixelsError for anything else.
         """
-        return self._of(photo).faces
+        return PreparedPhoto(self, photo).faces
 
     def choose(
         self,
@@ -195,7 +195,7 @@ class Restorer:
         found: tuple[Face, ...] | None = None,
     ) -> ChosenFaces:
         """Return which faces would be restored, and with which settings; arguments as for `restore`."""
-        return self._of(photo, found).choose(settings, by_face)
+        return PreparedPhoto(self, photo, found).choose(settings, by_face)
 
     def prepare(
         self,
@@ -217,7 +217,7 @@ class Restorer:
 
         Other arguments and errors are those of `restore`.
         """
-        prepared = self._of(photo, found)
+        prepared = PreparedPhoto(self, photo, found)
         prepared.prepare(settings, by_face, progress=progress)
         return prepared
 
@@ -247,26 +247,13 @@ class Restorer:
         Raises PixelsError if the photo is not such an array, and SettingsError if the settings name a face
         that does not exist, or those of a face differ in a setting of the whole photo.
         """
-        return self._of(photo, found).restore(settings, by_face, identify=identify, progress=progress)
+        prepared = PreparedPhoto(self, photo, found)
+        return prepared.restore(settings, by_face, identify=identify, progress=progress)
 
     def close(self) -> None:
         """Release the networks' memory; prepared photos can no longer be restored."""
         self.backend.close()
         self.parser = self.meshes = self._photo_network = None
-
-    def _of(self, photo: Pixels, found: tuple[Face, ...] | None = None) -> PreparedPhoto:
-        networks = Networks(
-            self.package,
-            self.backend,
-            self.detector,
-            self.parser,
-            self.epsilon,
-            lambda: self.recogniser,
-            self.person,
-            self.photo_network,
-            self.meshes,
-        )
-        return PreparedPhoto(networks, photo, found)
 
     def __enter__(self) -> "Restorer":
         return self

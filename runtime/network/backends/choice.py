@@ -66,13 +66,7 @@ def open_backend(
 ) -> Backend:
     """Open a package's networks.
 
-    name      `auto` picks the fastest available backend
-    device    `cpu`, `cuda:N` or `gpu:N`; None selects the first CUDA device if the backend can use one
-    provider  ONNX Runtime's execution provider on a GPU; None selects `cuda`
-    threads   number of CPU threads; None selects one per core
-    memory    bound on the memory of the networks and a batch, in GB, except for TensorRT engines, which use
-              the GPU's memory
-    watch     callbacks for building engines, which may take minutes
+    The arguments are those of `Restorer.open`.
 
     Raises BackendError or EngineError if the backend is unknown, not installed, cannot use the device or does
     not support the package; SettingsError if the device is malformed.
@@ -168,16 +162,10 @@ def _on_cpu(rows: Mapping[BackendName, Row], request: Request, why: str) -> Back
     return fastest(ways, request.package, key, why, (request.watch or Watch()).notice)
 
 
-def _tensorrt(request: Request, where: Device, why: str) -> Backend:
+def _tensorrt(name: Literal["tensorrt", "tensorrt-rtx"], request: Request, where: Device, _: str) -> Backend:
     from runtime.network.backends.tensorrt import TensorRtBackend
 
-    return TensorRtBackend(request.package, name="tensorrt", index=where.index, watch=request.watch)
-
-
-def _tensorrt_rtx(request: Request, where: Device, why: str) -> Backend:
-    from runtime.network.backends.tensorrt import TensorRtBackend
-
-    return TensorRtBackend(request.package, name="tensorrt-rtx", index=where.index, watch=request.watch)
+    return TensorRtBackend(request.package, name=name, index=where.index, watch=request.watch)
 
 
 def _onnxruntime(request: Request, where: Device, why: str) -> Backend:
@@ -202,8 +190,8 @@ def _openvino(request: Request, where: Device, why: str) -> Backend:
 
 
 BACKENDS: dict[BackendName, Row] = {
-    "tensorrt": Row("TensorRT", ("cuda",), "NVIDIA GPUs", _tensorrt),
-    "tensorrt-rtx": Row("TensorRT-RTX", ("cuda",), "NVIDIA GPUs", _tensorrt_rtx),
+    "tensorrt": Row("TensorRT", ("cuda",), "NVIDIA GPUs", partial(_tensorrt, "tensorrt")),
+    "tensorrt-rtx": Row("TensorRT-RTX", ("cuda",), "NVIDIA GPUs", partial(_tensorrt, "tensorrt-rtx")),
     "onnxruntime": Row(
         "ONNX Runtime",
         ("cuda", "cpu"),

@@ -1,22 +1,14 @@
 // On the customer's phone: one photo goes to the kiosk.
 
-import { button, h, icon } from "./parts/dom.js";
+import { button, h } from "./parts/dom.js";
+import { path, show } from "./parts/phone-page.js";
 import { ask } from "./parts/server.js";
 import { LANGUAGES, preferred, say, sayCode, speak } from "./parts/words.js";
 
 const LOOK = 4000; // milliseconds between two looks whether the code still works
-const place = document.getElementById("screen");
-const path = location.pathname.replace(/\/$/, "");
 
 let most = Infinity;
 let looking;
-
-function show(drawing, title, text, ...more) {
-  place.replaceChildren(
-    h("div", { class: "phone-page" }, h("span", { class: `seal ${drawing}` }, icon(drawing)),
-      h("h1", { tabindex: "-1" }, title), h("p", { class: "lead" }, text), ...more));
-  place.querySelector("h1").focus();
-}
 
 function offer(trouble = "") {
   const input = h("input", { type: "file", accept: "image/*", class: "hidden-input", id: "file" });

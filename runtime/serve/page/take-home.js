@@ -1,23 +1,18 @@
 // On the customer's phone: the restored photo, to look at and to keep.
 
-import { h, icon, picture } from "./parts/dom.js";
+import { h, picture } from "./parts/dom.js";
+import { path, place, show } from "./parts/phone-page.js";
 import { ask } from "./parts/server.js";
 import { LANGUAGES, preferred, say, speak } from "./parts/words.js";
 
 const LOOK = 5000; // milliseconds between two looks at the time that is left
-const place = document.getElementById("screen");
-const path = location.pathname.replace(/\/$/, "");
 const status = () =>
   ask("GET", `${path}/status`).catch((error) => ({ state: error.status === 404 ? "gone" : "lost" }));
 
 const megabytes = (bytes) =>
   new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 1, minimumFractionDigits: 1 }).format(bytes / 1e6);
 
-function gone() {
-  place.replaceChildren(
-    h("div", { class: "phone-page" }, h("span", { class: "seal close" }, icon("close")),
-      h("h1", {}, say("home.gone")), h("p", { class: "lead" }, say("home.gone.text"))));
-}
+const gone = () => show("close", say("home.gone"), say("home.gone.text"));
 
 async function start() {
   const news = await status();
