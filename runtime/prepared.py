@@ -238,7 +238,7 @@ class PreparedPhoto:
         clock: StageClock,
     ) -> dict[int, Cleaning]:
         """Return what frees the crops of noise and JPEG damage, if the network may begin with such crops."""
-        if self._networks.package.manifest.loop_kind != "renewed":
+        if self._restorer.package.manifest.loop_kind != "renewed":
             return {}
         begun = [i for i, own in wanted.items() if own.latent_step_decay < 1]
         new = [i for i in begun if (key, i) not in self._cleanings]
@@ -246,7 +246,7 @@ class PreparedPhoto:
             with clock.stage("clean", len(new)):
                 self._damage = self._damage or damage_of(self._photo, [cuts[i].aligned for i in new])
                 faces = {i: cuts[i].own for i in new}
-                changes = cleaned(photo, faces, self._networks.photo, self._damage)
+                changes = cleaned(photo, faces, self._restorer.photo_network, self._damage)
                 self._cleanings |= {(key, i): changes.get(i) for i in new}
         return {i: change for i in begun if (change := self._cleanings[key, i]) is not None}
 

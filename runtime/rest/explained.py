@@ -46,7 +46,7 @@ FACTOR, FACTOR_JPEG = 1.15, 1.25
 """How far a change may exceed the measured damage, without and with JPEG, since both are estimates."""
 SLIGHT = 0.4 / 255
 """A change this small is never visible."""
-SLIGHT_NOISE = 1.5 / 255
+SLIGHT_NOISE = 0.9 / 255
 """σ of noise up to which JPEG hides it."""
 SEEN = 4 / 255
 """σ of noise below which a photo counts as clean; in the brightness with the least, which texture disturbs
