@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from engines.comparison import Difference, GraphDifference
+from engines.inspection import plain_table
 
 
 def comparison_table(graphs: Sequence[GraphDifference]) -> Table:
@@ -29,17 +29,14 @@ def verdict(graphs: Sequence[GraphDifference], runtime: str) -> list[str]:
             first = graph.first_layer
             where = f", first in layer {first.name}" if first else ""
             hint = "" if graph.layers else ": --layers shows where"
-            lines.append(f"{graph.graph}: ONNX Runtime and {runtime} part{where}{hint}")
+            lines.append(f"{graph.graph}: ONNX Runtime and {runtime} differ{where}{hint}")
     return lines or [f"ONNX Runtime and {runtime} agree in every graph"]
 
 
 def _table(headings: tuple[str, str], rows: Sequence[tuple[str, Difference]]) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column(headings[0], no_wrap=True)
-    table.add_column(headings[1], overflow="fold")
-    table.add_column("difference", justify="right", no_wrap=True)
-    table.add_column("")
-    for name, difference in rows:
-        part = "parts" if difference.parts else ""
-        table.add_row(*map(Text, (name, difference.name, f"{difference.largest:.1e}", part)))
+    graph, name = Column(headings[0], no_wrap=True), Column(headings[1], overflow="fold")
+    table = plain_table(graph, name, Column("difference", justify="right", no_wrap=True), "")
+    for of, found in rows:
+        verdict = "differs" if found.parts else ""
+        table.add_row(*map(Text, (of, found.name, f"{found.largest:.1e}", verdict)))
     return table

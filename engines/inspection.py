@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from engines.cache import CachedEngine, Entry
@@ -16,15 +16,17 @@ from engines.record import EngineRecord
 _MIB = 2**20
 
 
+def plain_table(*columns: Column | str, title: str | None = None) -> Table:
+    """Return a table without borders."""
+    return Table(*columns, title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+
+
 def engines_table(entries: list[Entry], *, title: str | None = None) -> Table:
     """Return a table of engines."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("engine", no_wrap=True)
-    for heading in ("graph", "runtime", "target", "types"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("batch", "MiB"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("last used", no_wrap=True)
+    names = [Column(heading, overflow="fold") for heading in ("graph", "runtime", "target", "types")]
+    figures = [Column(heading, justify="right", no_wrap=True) for heading in ("batch", "MiB")]
+    last = Column("last used", no_wrap=True)
+    table = plain_table(Column("engine", no_wrap=True), *names, *figures, last, title=title)
     for entry in entries:
         key = entry.record.key
         name = entry.path.stem.rpartition("-")[2]  # the first digits of the hash are enough for `inspect`
@@ -45,9 +47,7 @@ def package_report(package: Package, entries: list[Entry]) -> RenderableType:
         f"package: {package.folder}\n"
         f"licence: {manifest.source.licence}"
     )
-    graphs = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("graph", "MiB", "inputs", "outputs"):
-        graphs.add_column(heading, justify="right" if heading == "MiB" else "left")
+    graphs = plain_table("graph", Column("MiB", justify="right"), "inputs", "outputs")
     for name, graph in manifest.graphs.items():
         size = f"{package.graph(name).stat().st_size / _MIB:.1f}"
         graphs.add_row(*map(Text, (name, size, _ports(graph.inputs), _ports(graph.outputs))))
@@ -79,15 +79,12 @@ def engine_report(engine: CachedEngine, *, all_layers: bool) -> RenderableType:
 
 
 def _counts(record: EngineRecord) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("layers")
     kinds = {
         "all": record.layers,
         "with a convolution": tuple(layer for layer in record.layers if layer.convolves),
     }
     found = list(precisions(record.layers))
-    for precision in found:
-        table.add_column(precision, justify="right")
+    table = plain_table("layers", *(Column(precision, justify="right") for precision in found))
     for name, layers in kinds.items():
         counts = precisions(layers)
         table.add_row(name, *(str(counts.get(precision, 0)) for precision in found))
@@ -95,9 +92,8 @@ def _counts(record: EngineRecord) -> Table:
 
 
 def _layers(record: EngineRecord) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("layer", "kind", "precision", "ONNX nodes"):
-        table.add_column(heading, overflow="fold")
+    headings = ("layer", "kind", "precision", "ONNX nodes")
+    table = plain_table(*(Column(heading, overflow="fold") for heading in headings))
     for layer in record.layers:
         nodes = " ".join(re.sub(r"\s+", " ", node) for node in layer.nodes)
         table.add_row(*map(Text, (layer.name, layer.kind, layer.precision, nodes)))

@@ -13,7 +13,7 @@ from typing import get_args
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from base import command_line
 from base.command_line import print_lines, progress_of
@@ -124,10 +124,8 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _table(package: Package, parities: Mapping[GraphName, Parity]) -> Table:
-    table = Table(title="largest difference from the published network")
-    table.add_column("graph")
-    for heading in ("MiB", "over noise", "over a portrait"):
-        table.add_column(heading, justify="right")
+    figures = [Column(heading, justify="right") for heading in ("MiB", "over noise", "over a portrait")]
+    table = Table("graph", *figures, title="largest difference from the published network")
     for name, parity in parities.items():
         file = package.graph(name)
         size = file.stat().st_size / 2**20

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from base import command_line
 from base.command_line import print_lines, progress_bar
@@ -116,9 +116,8 @@ def _prepare(options: argparse.Namespace) -> int:
 
 
 def _table(index: Index) -> Table:
-    table = Table(title=f"{len(index.photos)} photos: portraits of {SIZE}×{SIZE}")
-    table.add_column("faces")
-    table.add_column("", justify="right")
+    title = f"{len(index.photos)} photos: portraits of {SIZE}×{SIZE}"
+    table = Table("faces", Column("", justify="right"), title=title)
     for reason in REASONS:
         if index.counts[reason]:
             table.add_row(reason, str(index.counts[reason]))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from base import command_line, setting
 from base.command_line import print_lines, progress_bar
@@ -115,12 +115,9 @@ def _bytes(package: Package) -> int:
 
 
 def _table(quantisation: Quantisation) -> Table:
-    table = Table(title="layers, each alone in INT8")
-    table.add_column("layer", no_wrap=True)
-    table.add_column("share of MACs", justify="right")
-    table.add_column("PSNR, dB", justify="right")
-    table.add_column("now")
-    table.add_column("ranges by")
+    figures = [Column(heading, justify="right") for heading in ("share of MACs", "PSNR, dB")]
+    names = Column("layer", no_wrap=True)
+    table = Table(names, *figures, "now", "ranges by", title="layers, each alone in INT8")
     for layer in quantisation.layers:
         table.add_row(
             layer.name,

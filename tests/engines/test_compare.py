@@ -75,7 +75,7 @@ def test_a_planted_fault_is_found_and_named(tiny_package, planted, capsys):
 
 def test_without_layers_the_verdict_says_how_to_see_them():
     graphs = [GraphDifference("mapping", (Difference("w", 0.5, True),))]
-    assert verdict(graphs, "openvino") == ["mapping: ONNX Runtime and openvino part: --layers shows where"]
+    assert verdict(graphs, "openvino") == ["mapping: ONNX Runtime and openvino differ: --layers shows where"]
 
 
 def test_what_cannot_be_compared_is_one_line(tiny_package, capsys, monkeypatch):
