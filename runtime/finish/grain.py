@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace
-from runtime.finish.noise import BAND_NOISE, MEDIAN, around_middle, wavelet
+from runtime.finish.noise import BAND_NOISE, MEDIAN, around_middle, one_colour, wavelet
 from runtime.pixels import Picture, Pixels
 
 OUTSTANDING = 3.0
@@ -18,6 +18,9 @@ OUTSTANDING = 3.0
 
 PLAIN = 0.3
 """Share of a picture, its smoothest part at the scale of facial features, in which grain is measured."""
+
+MIDDLE = (0.25, 0.8)
+"""Start and end of the face along both axes, as shares of the crop's side."""
 
 LEAST = np.float32(1e-6)
 """Grain below this, in units of full scale, is treated as none."""
@@ -69,8 +72,15 @@ def grain_sigmas(picture: Picture, gain: NDArray[np.floating] | float = 1.0) -> 
     *bands, rest = wavelet(picture)
     grey = cv2.cvtColor(np.asarray(rest * gain, np.float32), cv2.COLOR_RGB2GRAY)
     slope = cv2.blur(np.hypot(cv2.Sobel(grey, -1, 1, 0), cv2.Sobel(grey, -1, 0, 1)), (9, 9))
-    shown = ((picture > 0) & (picture < 1)).all(axis=2)  # black and white hide grain
+    # Black and white hide grain, and drawn areas have none.
+    shown = ((picture > 0) & (picture < 1)).all(axis=2) & (one_colour(picture) == 0)
     if not shown.any():
         return none
     plain = shown & (slope <= np.quantile(slope[shown], PLAIN))
     return np.stack([np.median(np.abs(band[plain]), axis=0) / np.float32(MEDIAN) for band in bands])
+
+
+def middle(crop: Picture) -> Picture:
+    """Return the middle of a crop, which shows little but the face."""
+    start, end = (round(share * len(crop)) for share in MIDDLE)
+    return crop[start:end, start:end]

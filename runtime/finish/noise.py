@@ -37,6 +37,12 @@ BLACK, WHITE = (1e-6,) * 3, (1 - 1e-6,) * 3
 """The smallest and the largest value that is neither black nor white, with a tolerance of half a level of 16
 bits."""
 
+ONE_COLOUR = 11
+"""Side in pixels of the smallest square of one colour in which no noise is measured."""
+
+SAME = 1e-4
+"""Colours that differ by less are one, though interpolated."""
+
 WIDEST = 512
 """Side of the largest square in which noise is measured, so that large faces take no longer."""
 
@@ -152,6 +158,15 @@ def _noisy_coefficients(picture: Picture) -> NDArray[np.float32]:
 
 
 def unclipped(picture: Picture) -> NDArray[np.bool_]:
-    """Return where the finest band depends on no black or white pixels, which hide noise: H×W."""
-    inside = cv2.inRange(picture, BLACK, WHITE)
+    """Return where the finest band shows a picture's noise, H×W: where it depends on no black or white
+    pixels, and on no areas of one colour, as of drawn bars and replaced backgrounds."""
+    inside = cv2.subtract(cv2.inRange(picture, BLACK, WHITE), one_colour(picture))
     return cv2.erode(inside, np.ones((5, 5), np.uint8)) > 0
+
+
+def one_colour(picture: Picture) -> NDArray[np.uint8]:
+    """Return areas of exactly one colour that are wider than a JPEG block: H×W, 255 inside, 0 elsewhere."""
+    square = np.ones((ONE_COLOUR, ONE_COLOUR), np.uint8)
+    change = cv2.dilate(picture, square) - cv2.erode(picture, square)
+    constant = cv2.inRange(change, (0,) * 3, (SAME,) * 3)
+    return np.asarray(cv2.dilate(constant, square), np.uint8)

@@ -177,6 +177,12 @@ def test_a_clipped_background_does_not_hide_the_noise():
     assert 255 * noise_sigma(with_noise(picture, 6)) == pytest.approx(6, rel=0.15)
 
 
+def test_areas_of_one_colour_hide_no_noise():
+    picture = with_noise(clean_face(), 6)
+    picture[len(picture) // 2 :] = (0.6, 0.7, 0.8)
+    assert 255 * noise_sigma(picture) == pytest.approx(6, rel=0.15)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("side", [240, 480, 1200])
 def test_the_noise_at_a_face_is_the_photos_own_at_whatever_size(side, dtype):
