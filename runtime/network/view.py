@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from runtime.faces.align import AlignedFace
+from runtime.network.busy_surroundings import texture_around
 from runtime.network.monochrome import GREY, Toning
 from runtime.network.tone import UNCHANGED, Tone, tone_of
 from runtime.pixels import Crop
@@ -15,18 +16,21 @@ class View:
 
     shown: Crop
     crop: Crop
-    """The face before its conversion to standard tone."""
+    """The face before its conversion to standard tone, without `around`."""
     begun: Crop
-    """The same, freed of noise and JPEG damage if that was requested."""
+    """The face with which the network begins, in its own tone, freed of noise and JPEG damage."""
     tone: Tone
     toning: Toning | None
     """Converts the network's colours to greys; None for a face in colour."""
     published: bool
     """Whether the crop is used unchanged, for the published pass."""
+    around: Crop | None = None
+    """Texture around the face that is kept from the network; None for nothing."""
 
     def restored(self, shown: Crop) -> Crop:
         """Return the network's output for the face in the crop's own tone; in grey if it is monochrome."""
         own = self.tone.original(shown, self.crop)
+        own = own if self.around is None else own + self.around
         return self.toning.grey(own) if self.toning else own
 
 
@@ -41,7 +45,9 @@ def view_of(face: AlignedFace, settings: RestoreSettings, *, grey: bool, cleaned
         return View(face.crop, face.crop, face.crop, UNCHANGED, toning, published=True)
     tone = tone_of(face, grey=grey)
     begun = face.crop if cleaned is None else cleaned
-    return View(tone.standard(begun), face.crop, begun, tone, toning, published=False)
+    around = texture_around(face)
+    crop, shown = (face.crop, begun) if around is None else (face.crop - around, begun - around)
+    return View(tone.standard(shown), crop, begun, tone, toning, published=False, around=around)
 
 
 def published_view(crop: Crop, toning: Toning) -> View:

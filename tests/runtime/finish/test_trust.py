@@ -120,6 +120,7 @@ def test_edges_are_as_sharp_as_the_network_draws_them_whatever_the_noise() -> No
     noise = grain(0, 15, 3) / 255
     assert sharpness(drawn, drawn) == 1
     assert sharpness(drawn + noise, drawn) == pytest.approx(1, abs=0.2)
+    assert sharpness(cv2.GaussianBlur(drawn, (0, 0), 0.4), drawn) > 0.8
     assert sharpness(cv2.GaussianBlur(drawn, (0, 0), 1), drawn) == 0
     assert sharpness(cv2.GaussianBlur(drawn, (0, 0), 1) + noise, drawn) == pytest.approx(0, abs=0.2)
 
@@ -134,6 +135,29 @@ def test_noise_and_coarse_grain_are_damage_and_pores_are_none(side: int) -> None
     assert found(head(side) + grain(0.8, 5, side=side)).max() < 1.8
     assert found(head(side) + grain(0, 10, 3, side))[0] > 0.5 * 8.9 * SIZE / side
     assert found(head(side) + grain(2, 15, side=side))[1:].min() > 2
+
+
+def with_cloth(picture: Picture) -> Picture:
+    """The head with rough cloth on both sides."""
+    cloth = 120 + grain(1, 22) + grain(3, 10)
+    beside = np.abs(np.arange(SIZE) - SIZE / 2)[None, :, None] > 0.32 * SIZE
+    return np.asarray(np.where(beside, cloth, picture), np.float32)
+
+
+def test_texture_around_a_face_is_no_grain_of_the_face() -> None:
+    def found(picture: Picture) -> NDArray[np.floating]:
+        crop = aligned(rounded(head()))
+        face = replace(crop, crop=rounded(picture) / np.float32(255))
+        return 255 * damage(face.crop, face, np.ones(3, np.float32)).mean(axis=1)
+
+    assert found(with_cloth(head())).max() < 2.3
+    assert found(with_cloth(head()) + grain(0, 10, 3))[0] > 0.5 * 8.9
+
+
+def test_texture_around_a_face_does_not_soften_it(bundled: Restorer) -> None:
+    photo = rounded(with_cloth(head()))
+    found = bundled.detect(HARDLY["as it is"])
+    assert error(bundled.restore(photo, preset("standard", budget=600), found=found).photo, photo) < 1.5**2
 
 
 @pytest.mark.parametrize("side", [256, 400])
