@@ -67,7 +67,7 @@ class SeenFace:
     """S×S: where holes were filled; None if that was not requested."""
     view: View
     shows_no_blocks: bool
-    """Whether JPEG blocks were taken away before the network saw the face, and nothing else had to be."""
+    """Whether the network saw the face without its JPEG blocks, its only damage."""
 
     @cached_property
     def above(self) -> Above | None:

@@ -237,7 +237,7 @@ class PreparedPhoto:
         wanted: RunOptions,
         clock: StageClock,
     ) -> dict[int, Cleaning]:
-        """Return what frees the crops of noise and JPEG damage, if the network may begin with such crops."""
+        """Return the cleanings of the crops, if the network may begin with cleaned crops."""
         if self._restorer.package.manifest.loop_kind != "renewed":
             return {}
         begun = [i for i, own in wanted.items() if own.latent_step_decay < 1]

@@ -18,7 +18,7 @@ class View:
     crop: Crop
     """The face before its conversion to standard tone, without `around`."""
     begun: Crop
-    """The face with which the network begins, in its own tone, freed of noise and JPEG damage."""
+    """The face with which the network begins, in its own tone, cleaned of noise and JPEG damage."""
     tone: Tone
     toning: Toning | None
     """Converts the network's colours to greys; None for a face in colour."""
@@ -38,7 +38,7 @@ def view_of(face: AlignedFace, settings: RestoreSettings, *, grey: bool, cleaned
     """Return the network's input for a face: in standard tone, but unchanged for the published pass.
 
     grey     whether the crop is grey because the face is monochrome
-    cleaned  the crop freed of noise and JPEG damage, with which the network is to begin
+    cleaned  the crop cleaned of noise and JPEG damage, with which the network is to begin
     """
     toning = GREY if grey else None
     if settings.latent_step_decay == 1:

@@ -1,8 +1,8 @@
-"""Take noise and JPEG damage off faces before the face network sees them.
+"""Remove noise and JPEG damage from faces before the face network sees them.
 
-The photo network sees noise and JPEG blocks as they are, where the face network sees them enlarged with the
-face, or reduced. A face network that was trained on the way from the photo to the truth may begin anywhere on
-it; so it begins where the photo network ends, as far as the measured damage explains the change
+The photo network sees noise and JPEG blocks at their own size, whereas the face network sees them enlarged or
+reduced with the face. A face network that was trained on the way from the photo to the truth may begin
+anywhere on it; so it begins where the photo network ends, as far as the measured damage explains the change
 (`explained.py`). What is handed back of the photo afterwards is not affected.
 
 The surroundings of all faces lie side by side in one picture, since a tile has room for many small ones.
@@ -32,7 +32,7 @@ MEASURED = 4
 
 @dataclass(frozen=True, eq=False)
 class Cleaning:
-    """What frees the crop of a face from damage."""
+    """The change that cleans the crop of a face."""
 
     change: Crop
     """S×S×3, to be added to the crop."""
@@ -57,9 +57,7 @@ class _Piece:
 def cleaned(
     photo: Pixels, faces: Mapping[int, AlignedFace], network: Callable[[], PhotoNetwork], damage: Explained
 ) -> dict[int, Cleaning]:
-    """Return what frees the crops of faces from a photo's damage.
-
-    There is nothing for faces that show none.
+    """Return the cleanings of faces' crops in a damaged photo; faces without visible damage have none.
 
     photo    H×W×3 uint8 or uint16 RGB
     network  opens the photo network, which is not needed for a photo without damage; one that enlarges, or
@@ -112,7 +110,7 @@ def _piece(photo: Pixels, face: AlignedFace) -> _Piece:
 
 
 def _reduction(face: AlignedFace) -> float:
-    """Return how much a face's surroundings are reduced: those finer than the crop, to its fineness."""
+    """Return the factor by which a face's surroundings are reduced, if they are finer than the crop."""
     return max(1.0, face.scale)
 
 
@@ -121,7 +119,7 @@ def _side_by_side(
 ) -> tuple[dict[int, tuple[slice, slice]], Pixels]:
     """Return a picture of all pieces, about as wide as a tile, and where each piece lies in it.
 
-    Each has as much around it, mirrored, as the network sees.
+    Each is surrounded by a mirrored margin as wide as the network's receptive field.
     """
     edge = network.overlap
     framed = {

@@ -85,12 +85,12 @@ class Explained:
 
     @property
     def is_of_jpeg_alone(self) -> bool:
-        """Whether it is JPEG's, of a photo without noise: noise that was compressed cannot be taken away
-        whole."""
+        """Whether it comes from JPEG in a photo without noise; compressed noise cannot be removed
+        completely."""
         return self.jpeg > 0 and bool(self.noise.min() < SLIGHT_NOISE)
 
     def reduced(self, factor: float) -> "Explained":
-        """Return what is left of the damage where the photo is reduced by a factor, 1 or more."""
+        """Return the damage that remains after the photo is reduced by a factor, 1 or more."""
         return self if factor == 1 else Explained(self.noise / np.float32(factor), self.jpeg / factor)
 
     def limit(self, own: Pixels, change: Picture) -> Picture:

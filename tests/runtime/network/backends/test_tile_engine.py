@@ -56,7 +56,7 @@ def test_the_rest_of_a_photo_comes_out_as_on_the_cpu(backend, network, photo, ex
     assert_the_same(enhanced(photo, network, SETTINGS), expected)
     assert np.array_equal(faces(backend, 2), before)
     assert network.where in ("TensorRT on cuda:0", "TensorRT-RTX on cuda:0")
-    assert gpu.runs["change"] == 3 * 3
+    assert gpu.runs["change"] == 3 * 3 + 2 * 2  # once more at half the size, for strong noise
     allocated = gpu.events.count("allocate")
     assert_the_same(enhanced(photo, network, SETTINGS), expected)
     assert gpu.events.count("allocate") == allocated
