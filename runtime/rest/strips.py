@@ -30,7 +30,7 @@ class Strip:
 def strips(photo: Pixels, network: PhotoNetwork, scale: int, margin: int) -> Iterator[Strip]:
     """Yield what the network makes of a photo, from top to bottom.
 
-    scale   of the result; the network's factor or less
+    scale   how many times larger the result is; at most the network's factor
     margin  rows of the photo that a strip contains above and below, as far as the photo extends
     """
     height, width = photo.shape[:2]

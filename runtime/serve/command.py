@@ -45,7 +45,7 @@ def parser() -> CommandParser:
         "--folder",
         type=Path,
         metavar="DIR",
-        help="The folder for customers' photos, which are deleted by the clock. (default: in the user's "
+        help="The folder for customers' photos, deleted after a set time. (default: in the user's "
         "state folder)",
     )
     add("--kiosk", type=Path, metavar="kiosk.toml", help="The operator's settings, see docs/kiosk.md.")

@@ -1,4 +1,4 @@
-"""The admin page: on this machine only, behind a password that has no default, without a script."""
+"""The admin page: from this machine only, behind a password without a default, and free of scripts."""
 
 import base64
 import binascii

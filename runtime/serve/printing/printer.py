@@ -86,7 +86,7 @@ class Printer:
         self._thread = threading.Thread(target=self._run, name="kiosk-printer", daemon=True)
 
     def start(self) -> None:
-        """Delete what CUPS keeps of an earlier run, and begin to watch."""
+        """Delete what CUPS keeps of an earlier run, and start watching the printer."""
         self._thread.start()
 
     def close(self) -> None:
