@@ -69,8 +69,8 @@ def test_a_planted_fault_is_found_and_named(tiny_package, planted, capsys):
     folder, layer = planted(graph, 0.3)
     assert main(["compare", str(tiny_package), "--against", str(folder), "--layers"]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == f"{graph}: ONNX Runtime and openvino part, first in layer {layer}"
-    assert len([line for line in lines if " part, first in layer " in line]) == 1
+    assert lines[-1] == f"{graph}: ONNX Runtime and openvino differ, first in layer {layer}"
+    assert len([line for line in lines if " differ, first in layer " in line]) == 1
 
 
 def test_without_layers_the_verdict_says_how_to_see_them():
