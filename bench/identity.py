@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -185,7 +186,7 @@ def _report(
         summary=f"With {bound} no face moves away from the truth by more than {worst:.3f} (bar: {AWAY:g}), "
         f"every kind of damage keeps {least:.0%} or more of its gain (bar: {KEPT:.0%}), and {beyond} faces "
         "are beyond their bound.",
-        figures={"cases": [asdict(case) for case in cases]},
+        figures={"cases": [_rounded(case) for case in cases]},
         measures=(
             Measure("furthest from the truth", worst, ""),
             Measure("least gain kept", least, "", more_is_better=True),
@@ -226,6 +227,12 @@ def _cases_table(title: str, groups: dict[str, list[Case]]) -> Table:
             "unknown": share(lambda case: case.unknown),
         },
     )
+
+
+def _rounded(case: Case) -> dict[str, Any]:
+    return {
+        name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(case).items()
+    }
 
 
 def _kept(cases: Iterable[Case]) -> float:

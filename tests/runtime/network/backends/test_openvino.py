@@ -268,7 +268,7 @@ def test_nearness_is_that_of_the_worst_portrait(tiny_package, processor, monkeyp
     ("name", "device", "told"),
     [
         ("openvino", "gpu:99", "^OpenVINO finds no Intel GPU gpu:99, only cpu.*check its driver"),
-        ("auto", "gpu:99", "^OpenVINO finds no Intel GPU gpu:99, only cpu.*or take --device cpu$"),
+        ("auto", "gpu:99", "^OpenVINO finds no Intel GPU gpu:99, only cpu.*or use --device cpu$"),
         ("openvino", "cuda:0", "^openvino runs on CPUs and Intel GPUs: leave --device cuda:0 out"),
         ("onnxruntime", "gpu:0", "^onnxruntime runs on NVIDIA GPUs and CPUs: .*add --backend openvino$"),
         ("tensorrt", "gpu:0", "^tensorrt runs on NVIDIA GPUs: leave --device gpu:0 out, or add --backend op"),
