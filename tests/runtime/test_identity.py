@@ -68,8 +68,8 @@ def test_each_face_has_a_bound_of_its_own(restorer: Restorer, group: Pixels) -> 
 def test_a_face_within_its_bound_is_restored_as_without(bundled: Restorer, portrait: Pixels) -> None:
     noisy = np.clip(portrait + np.random.default_rng(0).normal(0, 12, portrait.shape), 0, 255)
     photo = np.rint(noisy).astype(np.uint8)
-    free = bundled.restore(photo, identify=True)
-    held = bundled.restore(photo, RestoreSettings(same_person=1.0))
+    free = bundled.restore(photo, RestoreSettings(budget=600), identify=True)
+    held = bundled.restore(photo, RestoreSettings(same_person=1.0, budget=600))
     np.testing.assert_array_equal(free.photo, held.photo)
     assert held.faces[0].identity
     assert held.faces[0].identity.share == 1
@@ -77,7 +77,7 @@ def test_a_face_within_its_bound_is_restored_as_without(bundled: Restorer, portr
     assert 0 < held.faces[0].identity.distance < 0.3
     assert [warning.code for warning in held.faces[0].warnings] == [w.code for w in free.faces[0].warnings]
     large = bundled.restore(
-        photo, RestoreSettings(upscale=2), identify=True, found=tuple(bundled.detect(photo))
+        photo, RestoreSettings(upscale=2, budget=600), identify=True, found=tuple(bundled.detect(photo))
     )
     assert large.faces[0].identity
     assert large.faces[0].identity.distance == pytest.approx(held.faces[0].identity.distance, abs=0.1)
