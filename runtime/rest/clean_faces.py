@@ -19,6 +19,7 @@ import numpy as np
 
 from base.parallel import for_each
 from runtime.faces.align import AlignedFace, inverted, joined, resizing, shift, surroundings, warp
+from runtime.finish.compose import in_colours
 from runtime.network.monochrome import is_grey
 from runtime.pixels import Crop, Matrix, Picture, Pixels, as_float
 from runtime.rest.explained import Explained, explained_by
@@ -76,7 +77,7 @@ def cleaned(
     def cleaning(i: int) -> Cleaning:
         change = np.ascontiguousarray(changes[places[i]])
         if is_grey(pieces[i].pixels):
-            change = np.repeat(change.mean(axis=2, keepdims=True), 3, axis=2)
+            change = in_colours(change.mean(axis=2))
         limited = damage.reduced(_reduction(seen[i])).limit(pieces[i].pixels, change)
         return Cleaning(pieces[i].crop(limited), damage.is_of_jpeg_alone)
 

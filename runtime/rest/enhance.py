@@ -25,7 +25,7 @@ from runtime.finish.noise import SUPPORT
 from runtime.network.monochrome import is_grey
 from runtime.pixels import Picture, Pixels
 from runtime.rest.coarser import smooth_coarse_noise
-from runtime.rest.explained import LEFT, WINDOW, Explained, explained
+from runtime.rest.explained import LESS, WINDOW, Explained, explained
 from runtime.rest.measured import grain_of_photo, noise_of_photo
 from runtime.rest.network import PhotoNetwork
 from runtime.rest.strips import Strip, strips
@@ -104,8 +104,10 @@ class _Work:
 
     def at_half(self, half: Pixels) -> "_Work":
         """Return the same work on the restored photo at half its size, with the noise that is left."""
-        damage = self.damage.left() if self.damage else None
-        return replace(self, photo=half, damage=damage, back=replace(self.back, sigma=LEFT * self.back.sigma))
+        damage = self.damage.reduced(LESS) if self.damage else None
+        return replace(
+            self, photo=half, damage=damage, back=replace(self.back, sigma=self.back.sigma / np.float32(LESS))
+        )
 
     @property
     def reach(self) -> int:

@@ -53,8 +53,8 @@ SEEN = 4 / 255
 least."""
 STRONG, STRONG_JPEG = 12 / 255, 4 / 255
 """Damage, without and with JPEG, of which the network leaves mottling in flat areas."""
-LEFT = np.float32(0.25)
-"""How much of it is left at most."""
+LESS = 4
+"""Factor by which the network reduces it, at least."""
 WINDOW = 17
 """Edge of the square over which a change is measured, in pixels."""
 
@@ -120,10 +120,6 @@ class Explained:
         """Return whether the network, which sees 20 pixels far, leaves some of the noise."""
         strength = float(np.hypot(np.median(self.noise), self.jpeg))
         return strength >= (STRONG_JPEG if self.jpeg else STRONG)
-
-    def left(self) -> "Explained":
-        """Return the damage that the network may have left."""
-        return Explained(LEFT * self.noise, LEFT * self.jpeg)
 
 
 def _brightness(own: Pixels) -> NDArray[np.uint8]:
