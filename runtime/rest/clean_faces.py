@@ -27,6 +27,8 @@ from runtime.rest.measured import SQUARE
 from runtime.rest.network import PhotoNetwork
 from runtime.rest.strips import strips
 
+STRONGEST = 16 / 255
+"""σ of noise beyond which the face network does better from the photo itself."""
 MEASURED = 4
 """Faces around which the damage is measured."""
 
@@ -67,7 +69,7 @@ def cleaned(
 
     Raises PackageError and BackendError.
     """
-    seen = {i: face for i, face in faces.items() if damage.reduced(_reduction(face)).is_seen}
+    seen = {i: face for i, face in faces.items() if _is_worth_it(damage.reduced(_reduction(face)))}
     if not seen or not (opened := network()).adds:
         return {}
     pieces = for_each(seen, lambda i: _piece(photo, seen[i]))
@@ -82,6 +84,10 @@ def cleaned(
         return Cleaning(pieces[i].crop(limited), damage.is_of_jpeg_alone)
 
     return for_each(pieces, cleaning)
+
+
+def _is_worth_it(damage: Explained) -> bool:
+    return damage.is_seen and bool(damage.noise.min() <= STRONGEST)
 
 
 def damage_of(photo: Pixels, faces: Iterable[AlignedFace]) -> Explained:

@@ -99,6 +99,18 @@ def test_a_clean_photo_needs_no_photo_network(portrait: NDArray[np.uint8]) -> No
     assert cleaned(portrait, {0: aligned}, refuse, damage_of(portrait, [aligned])) == {}
 
 
+def test_strong_noise_is_left_to_the_face_network() -> None:
+    noise = np.random.default_rng(1).normal(0, 1, (192, 192, 3))
+    found = {}
+    for sigma in (10, 25):
+        photo = np.rint(np.clip(120 + sigma * noise, 0, LEVELS)).astype(np.uint8)
+        (face,) = AlignedPortraits().detect(photo[:S, :S])
+        aligned = {0: align(photo, face, S)}
+        found[sigma] = cleaned(photo, aligned, lambda: NETWORK, damage_of(photo, aligned.values()))
+    assert found[10]
+    assert not found[25]
+
+
 def test_what_draws_a_picture_of_its_own_cleans_nothing(
     picture: Portrait, faces: dict[int, AlignedFace]
 ) -> None:
