@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import cast
 
 import cv2
 import numpy as np
@@ -96,13 +96,7 @@ def cut_out(
 
     border  how the photo continues beyond its edge: one of OpenCV's BORDER_…; mirrored by default
     """
-    x0, y0, x1, y1 = surroundings(to_photo, size, photo.shape)
-    region: NDArray[Any] = photo[y0:y1, x0:x1]
-    scale = _scale(to_photo)
-    if scale > 2:  # averaged as integers first, so that floats need memory for the crop only
-        width, height = (math.ceil(2 * side / scale) for side in (x1 - x0, y1 - y0))
-        region = cv2.resize(region, (width, height), interpolation=cv2.INTER_AREA)
-    to_region = joined(resizing(region.shape[1] / (x1 - x0), region.shape[0] / (y1 - y0)), shift(-x0, -y0))
+    region, to_region = pixels_around(photo, to_photo, size, finest=2)  # floats need memory for the crop only
     crop = warp(
         as_float(region),
         inverted(joined(to_region, to_photo)),
@@ -110,6 +104,21 @@ def cut_out(
         border=border,
     )
     return np.clip(crop, 0, 1)
+
+
+def pixels_around(photo: Pixels, to_photo: Matrix, size: int, *, finest: float) -> tuple[Pixels, Matrix]:
+    """Return the pixels of a photo around a crop, and the photo → pixels matrix.
+
+    finest  pixels per crop pixel at most: where the photo has more, they are averaged
+    """
+    x0, y0, x1, y1 = surroundings(to_photo, size, photo.shape)
+    region: Pixels = photo[y0:y1, x0:x1]
+    scale = _scale(to_photo)
+    if scale > finest:
+        width, height = (math.ceil(finest * side / scale) for side in (x1 - x0, y1 - y0))
+        region = cast(Pixels, cv2.resize(region, (width, height), interpolation=cv2.INTER_AREA))
+    factors = region.shape[1] / (x1 - x0), region.shape[0] / (y1 - y0)
+    return region, joined(resizing(*factors), shift(-x0, -y0))
 
 
 def crop_matrix(landmarks: ArrayLike, size: int, template: Template = "published") -> Matrix:

@@ -8,17 +8,15 @@ anywhere on it; so it begins where the photo network ends, as far as the measure
 The surroundings of all faces lie side by side in one picture, since a tile has room for many small ones.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import cast
 
 import cv2
 import numpy as np
 
 from base.parallel import for_each
-from runtime.faces.align import AlignedFace, inverted, joined, resizing, shift, surroundings, warp
+from runtime.faces.align import AlignedFace, inverted, joined, pixels_around, warp
 from runtime.finish.compose import in_colours
 from runtime.network.monochrome import is_grey
 from runtime.pixels import Crop, Matrix, Picture, Pixels, as_float
@@ -69,10 +67,11 @@ def cleaned(
 
     Raises PackageError and BackendError.
     """
-    seen = {i: face for i, face in faces.items() if _is_worth_it(damage.reduced(_reduction(face)))}
+    damages = {i: damage.reduced(max(1.0, face.scale)) for i, face in faces.items()}
+    seen = [i for i, left in damages.items() if _is_worth_it(left)]
     if not seen or not (opened := network()).adds:
         return {}
-    pieces = for_each(seen, lambda i: _piece(photo, seen[i]))
+    pieces = for_each(seen, lambda i: _piece(photo, faces[i]))
     places, together = _side_by_side({i: piece.pixels for i, piece in pieces.items()}, opened)
     changes = np.concatenate([strip.answer.copy() for strip in strips(together, opened, 1, 0)])
 
@@ -80,7 +79,7 @@ def cleaned(
         change = np.ascontiguousarray(changes[places[i]])
         if is_grey(pieces[i].pixels):
             change = in_colours(change.mean(axis=2))
-        limited = damage.reduced(_reduction(seen[i])).limit(pieces[i].pixels, change)
+        limited = damages[i].limit(pieces[i].pixels, change)
         return Cleaning(pieces[i].crop(limited), damage.is_of_jpeg_alone)
 
     return for_each(pieces, cleaning)
@@ -106,19 +105,8 @@ def _square(photo: Pixels, face: AlignedFace) -> Picture:
 
 def _piece(photo: Pixels, face: AlignedFace) -> _Piece:
     size = len(face.crop)
-    x0, y0, x1, y1 = surroundings(face.to_photo, size, photo.shape)
-    pixels: Pixels = photo[y0:y1, x0:x1]
-    reduction = _reduction(face)
-    if reduction > 1:
-        width, height = (math.ceil(side / reduction) for side in (x1 - x0, y1 - y0))
-        pixels = cast(Pixels, cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA))
-    to_piece = joined(resizing(pixels.shape[1] / (x1 - x0), pixels.shape[0] / (y1 - y0)), shift(-x0, -y0))
+    pixels, to_piece = pixels_around(photo, face.to_photo, size, finest=1)
     return _Piece(pixels, inverted(joined(to_piece, face.to_photo)), size)
-
-
-def _reduction(face: AlignedFace) -> float:
-    """Return the factor by which a face's surroundings are reduced, if they are finer than the crop."""
-    return max(1.0, face.scale)
 
 
 def _side_by_side(
@@ -133,24 +121,20 @@ def _side_by_side(
         i: cv2.copyMakeBorder(piece, edge, edge, edge, edge, cv2.BORDER_REFLECT)
         for i, piece in pieces.items()
     }
-    corners: dict[int, tuple[int, int]] = {}
-    row = column = lowest = 0
+    frames: dict[int, tuple[slice, slice]] = {}
+    row = column = lowest = widest = 0
     for i, piece in sorted(framed.items(), key=lambda item: -len(item[1])):
         height, width = piece.shape[:2]
         if column and column + width > network.columns:
             row, column = lowest, 0
-        corners[i] = row, column
+        frames[i] = slice(row, row + height), slice(column, column + width)
         column, lowest = column + width, max(lowest, row + height)
-    widest = max(column + framed[i].shape[1] for i, (_, column) in corners.items())
+        widest = max(widest, column)
     together = np.zeros((lowest, widest, 3), next(iter(pieces.values())).dtype)
-    for i, (y, x) in corners.items():
-        height, width = framed[i].shape[:2]
-        together[y : y + height, x : x + width] = framed[i]
+    for i, frame in frames.items():
+        together[frame] = framed[i]
     places = {
-        i: (
-            slice(y + edge, y + framed[i].shape[0] - edge),
-            slice(x + edge, x + framed[i].shape[1] - edge),
-        )
-        for i, (y, x) in corners.items()
+        i: (slice(rows.start + edge, rows.stop - edge), slice(columns.start + edge, columns.stop - edge))
+        for i, (rows, columns) in frames.items()
     }
     return places, together
