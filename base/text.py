@@ -1,6 +1,7 @@
-"""Make text from outside safe for a one-line error message."""
+"""Text for messages: made safe if it comes from outside, and numbers rounded."""
 
 import unicodedata
+from decimal import Decimal
 from pathlib import Path
 
 
@@ -26,6 +27,11 @@ def folded(name: str) -> str:
 def utf8(path: Path) -> str:
     """Return a path as text that JSON can hold; bytes of its name that are not UTF-8 become `\\udcNN`."""
     return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def rounded(number: float, digits: int) -> str:
+    """Return a number with so many significant digits, never in powers of ten: `1090`, `0.0123`."""
+    return f"{Decimal(f'{number:.{digits}g}'):f}"
 
 
 def cause_of(error: BaseException) -> str:

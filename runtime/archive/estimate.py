@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from base.text import rounded
 from runtime.archive.blocks import block_of, turns
 from runtime.archive.listing import Listed
 from runtime.archive.status import Row
@@ -48,15 +49,16 @@ class Estimate:
         failed = f", {self.failed} of them failed" if self.failed else ""
         yield f"{self.photos} photos, {written_size(self.size)}"
         yield (
-            f"sample: {self.sampled} photos{failed}; {self.seconds:.3g} s a photo in each actor "
-            f"(± {2 * self.error:.1g} s)"
+            f"sample: {self.sampled} photos{failed}; {rounded(self.seconds, 3)} s a photo in each actor "
+            f"(± {rounded(2 * self.error, 1)} s)"
         )
         for actors in dict.fromkeys((least, most)):
             seconds = self.duration(actors)
             rate = self.photos / seconds
             yield (
-                f"with {actors} actor{'s' * (actors > 1)}: {written_time(seconds)}, {rate * 3600:.4g} photos "
-                f"an hour; reading {written_size(rate * self.size / self.photos)}/s, "
+                f"with {actors} actor{'s' * (actors > 1)}: {written_time(seconds)}, "
+                f"{rounded(rate * 3600, 4)} photos an hour; "
+                f"reading {written_size(rate * self.size / self.photos)}/s, "
                 f"writing {written_size(rate * self.output_size / self.photos)}/s"
             )
 
@@ -96,5 +98,5 @@ def written_size(size: float) -> str:
     """Return a number of bytes in words: `3.2 MB`."""
     for power, name in ((12, "TB"), (9, "GB"), (6, "MB")):
         if size >= 10**power:
-            return f"{size / 10**power:.3g} {name}"
-    return f"{size / 1000:.3g} kB"
+            return f"{rounded(size / 10**power, 3)} {name}"
+    return f"{rounded(size / 1000, 3)} kB"

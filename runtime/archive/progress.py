@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from base.text import rounded
 from runtime.archive.estimate import written_time
 from runtime.commands.batch import show
 
@@ -83,4 +84,4 @@ class Speed:
             return failed.removeprefix(", ")
         rate = (done - before) / (end - begin)
         left = written_time(max(0, self._total - done) / rate)
-        return f"{rate:.3g} photos a second, {left} left{failed}"
+        return f"{rounded(rate, 3)} photos a second, {left} left{failed}"

@@ -13,7 +13,7 @@ from typing import Protocol
 import cv2
 
 from base.errors import PhotoError
-from base.text import cause_of, one_line
+from base.text import cause_of, one_line, rounded
 from runtime.archive.listing import Listed
 from runtime.archive.place import Place
 from runtime.archive.status import Row, in_columns
@@ -161,7 +161,7 @@ class Worker:
                     raise PhotoError("its name is not UTF-8: rename it")
                 if listed.size > largest_file(work.max_megapixels):
                     raise PhotoError(
-                        f"it has {listed.size / 1e6:.4g} megabytes, more than a photo of "
+                        f"it has {rounded(listed.size / 1e6, 4)} megabytes, more than a photo of "
                         f"{work.max_megapixels:g} megapixels can have: raise --max-megapixels"
                     )
                 content = _again(lambda: work.source.read(listed.path))

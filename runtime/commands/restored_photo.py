@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from base.errors import PhotoError
+from base.text import rounded
 from runtime.photo.reader import Photo
 from runtime.photo.row_bands import row_bands
 from runtime.photo.samples import Samples
@@ -20,7 +21,7 @@ def check_size(photo: Photo, upscale: int, max_megapixels: float) -> None:
     megapixels = pixels * upscale**2 / 1e6
     if megapixels > max_megapixels:
         raise PhotoError(
-            f"--upscale {upscale} would make {megapixels:.4g} megapixels, "
+            f"--upscale {upscale} would make {rounded(megapixels, 4)} megapixels, "
             f"more than the {max_megapixels:g} allowed: "
             "take a smaller factor, or raise --max-megapixels"
         )

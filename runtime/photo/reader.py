@@ -20,7 +20,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from base.errors import PhotoError
-from base.text import cause_of, one_line
+from base.text import cause_of, one_line, rounded
 from runtime.photo.bombs import MOST_SCANS, has_endless_scans, webp_size
 from runtime.photo.damaged import accepting_damage, has_its_end, with_its_end
 from runtime.photo.original import Original, OriginalBytes, signature_of
@@ -202,8 +202,8 @@ def _check_length(length: int, name: str, max_megapixels: float) -> None:
     most = largest_file(max_megapixels)
     if length > most:
         raise PhotoError(
-            f"{name} has {length / 1e6:.4g} megabytes, more than a photo of "
-            f"{max_megapixels:g} megapixels can have ({most / 1e6:.4g}): raise --max-megapixels"
+            f"{name} has {rounded(length / 1e6, 4)} megabytes, more than a photo of "
+            f"{max_megapixels:g} megapixels can have ({rounded(most / 1e6, 4)}): raise --max-megapixels"
         )
 
 
@@ -287,7 +287,7 @@ def _check_pages(pages: int, pixels: int, name: str, max_megapixels: float) -> N
         raise PhotoError(f"{name} has more than {_MOST_PAGES} pages: save them in several files")
     if pixels > max_megapixels * 1e6:
         raise PhotoError(
-            f"the first {pages} pages of {name} have {pixels / 1e6:.4g} megapixels together, "
+            f"the first {pages} pages of {name} have {rounded(pixels / 1e6, 4)} megapixels together, "
             f"more than the {max_megapixels:g} allowed: raise --max-megapixels"
         )
 
@@ -296,7 +296,7 @@ def _check_size(size: tuple[int, int], name: str, max_megapixels: float) -> None
     width, height = size
     if width * height > max_megapixels * 1e6:
         raise PhotoError(
-            f"{name} has {width * height / 1e6:.4g} megapixels ({width}×{height}), "
+            f"{name} has {rounded(width * height / 1e6, 4)} megapixels ({width}×{height}), "
             f"more than the {max_megapixels:g} allowed: raise --max-megapixels"
         )
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from base.errors import BackendError, GpenEdgeError
+from base.text import rounded
 from engines.package import Package
 from engines.portrait import portraits
 from runtime.network.backends.measured import Figures, Key, recall, remember
@@ -101,4 +102,4 @@ def _first_of(ways: Ways, names: list[str]) -> tuple[Backend, list[str]]:
 def _in_words(seconds: Figures) -> str:
     """Return the times in words, the shortest first."""
     times = sorted(seconds.items(), key=lambda item: item[1])
-    return "a face took " + ", ".join(f"{1e3 * time:.3g} ms in {name}" for name, time in times)
+    return "a face took " + ", ".join(f"{rounded(1e3 * time, 3)} ms in {name}" for name, time in times)
