@@ -23,9 +23,8 @@ class Events:
         self._observer.start()
 
     def close(self) -> None:
-        """End the thread."""
+        """Let the thread end; it takes up to half a second, and what it still says changes nothing."""
         self._observer.stop()
-        self._observer.join()
 
 
 class _Handler(FileSystemEventHandler):
