@@ -7,6 +7,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 FUZZ_SECONDS ?= 600
 SOAK_MINUTES ?= 60
+# One more than there are processors: some tests wait for a browser, for Ray or for a disk.
+TESTERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 
 .PHONY: demo test lint format docs bench fuzz soak audit sbom clean
 
@@ -16,7 +18,7 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	@command -v chromium chromium-browser google-chrome > /dev/null || \
 		echo "No Chromium: the kiosk's page will not be tried in a browser. (apt-get install chromium)"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --dist worksteal
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
