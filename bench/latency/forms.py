@@ -78,6 +78,7 @@ def _onnxruntime(graph: Path, threads: int) -> Form:
 
 def _openvino(graph: Path, threads: int, *, precision: str = "f32") -> Form:
     from engines.openvino_api import import_openvino
+    from runtime.network.backends.openvino_graph import rewritten
 
     core = import_openvino().Core()
     options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision}
@@ -88,7 +89,7 @@ def _openvino(graph: Path, threads: int, *, precision: str = "f32") -> Form:
         if batch not in opened:  # it is faster if it knows all sizes
             model = core.read_model(graph)
             model.reshape(list(crops.shape))
-            opened[batch] = core.compile_model(model, "CPU", options)
+            opened[batch] = core.compile_model(rewritten(model), "CPU", options)
         return np.array(opened[batch](crops)[0])
 
     return restore

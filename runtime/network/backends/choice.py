@@ -13,6 +13,7 @@ from runtime.network.backends.batch_size import MEMORY
 from runtime.network.backends.device import Device, DeviceKind, parse_device
 from runtime.network.backends.fastest import fastest, may_measure
 from runtime.network.backends.measured import installed, key_of
+from runtime.network.backends.openvino_graph import METHOD
 from runtime.network.backends.protocol import Backend
 
 BackendName = Literal["auto", "tensorrt", "tensorrt-rtx", "onnxruntime", "openvino"]
@@ -52,6 +53,8 @@ class Row:
     """Opens it on a device, given the reason for choosing it; imports its dependencies only then."""
     distributions: tuple[str, ...] = ()
     """Any of these packages provides it; if none is installed, `auto` does not consider it on a CPU."""
+    method: int = 0
+    """Version of how it prepares graphs: its speed is measured again after a change."""
 
 
 def open_backend(
@@ -157,7 +160,8 @@ def _on_cpu(rows: Mapping[BackendName, Row], request: Request, why: str) -> Back
     if not others or not may_measure():
         return row.open(request, where, why)
     versions[name] = installed(*row.distributions)
-    key = key_of(request.package, threads=request.threads, **versions)
+    methods = {f"{other}_method": each.method for other, each in others if each.method}
+    key = key_of(request.package, threads=request.threads, **versions, **methods)
     ways = {each.title: partial(each.open, request, where, "") for _, each in [(name, row), *others]}
     return fastest(ways, request.package, key, why, (request.watch or Watch()).notice)
 
@@ -199,6 +203,6 @@ BACKENDS: dict[BackendName, Row] = {
         _onnxruntime,
         ("onnxruntime", "onnxruntime-gpu"),
     ),
-    "openvino": Row("OpenVINO", ("cpu", "gpu"), "CPUs and Intel GPUs", _openvino, ("openvino",)),
+    "openvino": Row("OpenVINO", ("cpu", "gpu"), "CPUs and Intel GPUs", _openvino, ("openvino",), METHOD),
 }
 """All backends; `auto` prefers the earlier one."""

@@ -27,6 +27,7 @@ from engines.record import EngineKey, EngineRecord
 from runtime.network.backends.batch_size import MEMORY, most_faces
 from runtime.network.backends.device import Device
 from runtime.network.backends.measured import key_of, recall, remember
+from runtime.network.backends.openvino_graph import METHOD, rewritten
 from runtime.network.backends.protocol import Batch, Move
 from runtime.network.backends.renewed_step import moved
 
@@ -208,7 +209,7 @@ class OpenVinoBackend:
         capability, short = _SHORT[device.kind]
         if capability not in self._core.get_property(self._where, "OPTIMIZATION_CAPABILITIES"):
             return "f32", None
-        key = key_of(self._package, target=self._target, version=_version(), precision=short)
+        key = key_of(self._package, target=self._target, version=_version(), precision=short, method=METHOD)
         figures = recall("precision", key)
         if figures is None:
             figures = {"psnr": self._nearness(short)}
@@ -257,6 +258,7 @@ class OpenVinoBackend:
             target=self._target,
             precision=precision,
             max_batch=batch,
+            method=METHOD,
         )
 
         def build(file: Path) -> EngineRecord:
@@ -292,6 +294,8 @@ class OpenVinoBackend:
             model = self._core.read_model(self._package.graph(graph))
             # It is faster where it knows all lengths.
             model.reshape({port.name: _lengths(port, batch) for port in ports})
+            if self._where == "CPU":
+                model = rewritten(model)
             return self._core.compile_model(model, self._where, self._options(precision))
 
     def _options(self, precision: Precision) -> dict[str, Any]:

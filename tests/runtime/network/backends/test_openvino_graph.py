@@ -1,0 +1,85 @@
+"""Graphs are rewritten for OpenVINO's kernels, and compute the same."""
+
+import numpy as np
+import pytest
+
+from engines.openvino_api import import_openvino
+from engines.package import open_package
+from runtime.network.backends.openvino_graph import rewritten
+
+openvino = import_openvino()
+CORE, operations = openvino.Core(), openvino.opset13
+NUMBERS = np.random.default_rng(0)
+
+
+def random(*shape):
+    return NUMBERS.standard_normal(shape).astype(np.float32)
+
+
+def results(model, *inputs):
+    compiled = CORE.compile_model(
+        model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+    )
+    return list(compiled(inputs).values())
+
+
+def kinds(model):
+    return [node.get_type_name() for node in model.get_ops()]
+
+
+@pytest.mark.parametrize(
+    ("fixture", "graph", "doublings"),
+    [("tiny_package", "generator", 4), ("gfpgan_package", "encoder", 4)],
+)
+def test_a_graph_computes_the_same_without_interleaving(fixture, graph, doublings, request):
+    package = open_package(request.getfixturevalue(fixture))
+    ports = package.manifest.graphs[graph].inputs
+    shapes = {port.name: [1, *port.shape[1:]] for port in ports}
+    inputs = [random(*shape) * 0.1 for shape in shapes.values()]
+    found = []
+    for change in (lambda model: model, rewritten):
+        model = CORE.read_model(package.graph(graph))
+        model.reshape(shapes)
+        found.append((kinds(change(model)), results(model, *inputs)))
+    (before, expected), (after, got) = found
+    assert after.count("ConvolutionBackpropData") - before.count("ConvolutionBackpropData") == doublings
+    assert before.count("GroupConvolution") >= after.count("GroupConvolution") + doublings
+    assert after.count("Unsqueeze") <= before.count("Unsqueeze") - 6 * doublings
+    assert all(np.abs(a - b).max() < 1e-4 for a, b in zip(got, expected, strict=True))
+
+
+def interleaved(x, *, value=0.0, last_source=None):
+    """Return an interleaving of four convolutions, in the exported form unless something is changed."""
+    pads = ((1, 1, 1, 1), (1, 0, 1, 1), (0, 1, 1, 1), (0, 0, 0, 0))
+    sizes = ((2, 2), (2, 1), (1, 2), (1, 1))
+    cells = []
+    for i, (size, (above, left, below, right)) in enumerate(zip(sizes, pads, strict=True)):
+        source = last_source if i == 3 and last_source else x
+        cell = operations.convolution(
+            source, random(3, 2, *size), [1, 1], [above, left], [below, right], [1, 1]
+        )
+        if i == 3:
+            ends = np.array([0, 0, 1, 1])
+            cell = operations.pad(cell, 0 * ends, ends, "constant", np.float32(value))
+        cells.append(operations.unsqueeze(cell, np.array(4)))
+    rows = [operations.unsqueeze(operations.concat(pair, 4), np.array(3)) for pair in (cells[:2], cells[2:])]
+    whole = operations.concat(rows, 3)
+    *_, height, _, width, _ = whole.get_output_shape(0)
+    return operations.reshape(whole, np.array([1, 3, 2 * height, 2 * width]), False)
+
+
+@pytest.mark.parametrize(
+    ("change", "doublings"),
+    [({}, 1), ({"value": 1.0}, 0), ({"last_source": True}, 0)],
+    ids=["exported", "padded with ones", "of two values"],
+)
+def test_only_the_phases_of_one_convolution_become_one(change, doublings):
+    model_inputs = [random(1, 2, 5, 7), random(1, 2, 5, 7)]
+    x, other = (operations.parameter([1, 2, 5, 7], np.float32) for _ in model_inputs)
+    if "last_source" in change:
+        change = {"last_source": other}
+    model = openvino.Model([interleaved(x, **change), operations.relu(other)], [x, other])
+    expected = results(model, *model_inputs)
+    assert kinds(rewritten(model)).count("ConvolutionBackpropData") == doublings
+    for found, wanted in zip(results(model, *model_inputs), expected, strict=True):
+        assert np.abs(found - wanted).max() < 1e-4
