@@ -33,6 +33,9 @@ from runtime.network.backends.renewed_step import moved
 
 LEAST_PSNR = 55.0
 """PSNR in dB against FP32 that portraits must reach for a shorter number format to be used."""
+BESIDE_INT8 = 6.0
+"""For an INT8 package less is enough: dB above the PSNR that it reached, where the shorter format's errors are
+half as large as those of INT8."""
 MAX_BATCH = {"cpu": 1, "gpu": 4}
 """Largest batch. A CPU gains nothing from more crops, and needs a compiled model for each batch size."""
 
@@ -215,7 +218,7 @@ class OpenVinoBackend:
             figures = {"psnr": self._nearness(short)}
             remember("precision", key, figures)
         psnr = figures["psnr"]
-        return (short if psnr >= LEAST_PSNR else "f32"), psnr
+        return (short if psnr >= _least_psnr(self._package) else "f32"), psnr
 
     def _nearness(self, short: Precision) -> float:
         """Return the lowest PSNR of any portrait in a shorter format against FP32, in dB."""
@@ -339,6 +342,11 @@ def _target(core: Any, where: str) -> str:
     name = " ".join(str(core.get_property(where, "FULL_DEVICE_NAME")).split())
     able = ",".join(sorted(core.get_property(where, "OPTIMIZATION_CAPABILITIES")))
     return f"{name[:48]} {hashlib.sha256(f'{name} {able}'.encode()).hexdigest()[:8]}"
+
+
+def _least_psnr(package: Package) -> float:
+    quantisation = package.manifest.quantisation
+    return LEAST_PSNR if quantisation is None else min(LEAST_PSNR, quantisation.psnr + BESIDE_INT8)
 
 
 def _format(chosen: Precision, psnr: float | None, short: Precision) -> str:

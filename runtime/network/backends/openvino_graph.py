@@ -5,7 +5,8 @@ memory, and where a processor multiplies matrices in bf16 such passes take most 
 operations are replaced:
 
 - A doubling is exported as four convolutions whose results are interleaved (export/layers.py), which suits
-  ONNX Runtime. Here it is the transposed convolution of which they are the phases.
+  ONNX Runtime. Here it is the transposed convolution of which they are the phases. Weights that are stored as
+  INT8 stay so, but the phases of an output share the coarsest distance between their levels.
 - A blur is exported as rows, then columns. Here it is one convolution per channel.
 - A picture is exported as a product with the weights of one face, over pixels in rows. Here it is a 1×1
   convolution.
@@ -48,6 +49,8 @@ class _Phase:
     """Zeros before the source's first line and column."""
     lines: tuple[int, int]
     """Height and width of its result, as far as it equals the convolution of the source among zeros."""
+    steps: Kernel | None
+    """Of each output's weights, if they are stored as INT8."""
 
 
 _Phases = Mapping[tuple[int, int], _Phase]
@@ -68,9 +71,11 @@ def _doubling(node: Any) -> Any | None:
     kernel, before = _transposed_kernel(phases)
     sides = zip(lengths, kernel.shape[2:], before, real, strict=True)
     surplus = [2 * (length - 1) + taps - first - lines for length, taps, first, lines in sides]
+    steps = [each.steps for each in phases.values() if each.steps is not None]
+    weights = _in_int8(kernel, np.max(steps, 0)) if len(steps) == 4 else operations.constant(kernel)
     doubled = operations.convolution_backprop_data(
         source,
-        operations.constant(kernel),
+        weights,
         [2, 2],
         pads_begin=before,
         pads_end=[max(0, n) for n in surplus],
@@ -129,7 +134,13 @@ def _phase(node: Any) -> _Phase | None:
             length - (0 if end >= taps - 1 else int(added))
             for length, (end, taps, added) in zip((height, width), ends, strict=True)
         )
-    return _Phase(convolution.input_value(0), kernel, tuple(attributes["pads_begin"]), (height, width))
+    return _Phase(
+        convolution.input_value(0),
+        kernel,
+        tuple(attributes["pads_begin"]),
+        (height, width),
+        _steps(convolution.input_value(1)),
+    )
 
 
 def _real_lines(axis: int, phases: _Phases, length: int) -> int:
@@ -218,14 +229,43 @@ def _picture(node: Any) -> Any | None:
 _REWRITINGS = (_doubling, _blur, _picture)
 
 
+_ARITHMETIC = {"Multiply": np.multiply, "Subtract": np.subtract}
+"""What is done to weights that are stored as INT8."""
+
+
 def values(output: Any) -> Kernel | None:
-    """Return a constant's values, also after reshaping or conversion; None for what is not constant."""
+    """Return a constant's values, also after conversions, scaling or reshaping; None if it is none."""
     node = output.get_node()
     if _is(node, "Constant"):
         return node.get_data()  # type: ignore[no-any-return]
-    if _kind(node) not in ("Reshape", "Convert") or (given := values(node.input_value(0))) is None:
+    kind = _kind(node)
+    if kind not in ("Reshape", "Convert", *_ARITHMETIC) or (given := values(node.input_value(0))) is None:
         return None
-    return given.reshape([*output.get_shape()]).astype(output.get_element_type().to_dtype())
+    if kind not in _ARITHMETIC:
+        return given.reshape([*output.get_shape()]).astype(output.get_element_type().to_dtype())
+    other = values(node.input_value(1))
+    return None if other is None else _ARITHMETIC[kind](given, other)
+
+
+def _steps(output: Any) -> Kernel | None:
+    """Return the distances between the levels of weights, outputs×…, stored as INT8; None for others."""
+    node = output.get_node()
+    if not _is(node, "Multiply") or (steps := values(node.input_value(1))) is None:
+        return None
+    stored = _before(node)
+    while _kind(stored) in ("Subtract", "Convert"):
+        stored = _before(stored)
+    in_int8 = _is(stored, "Constant") and stored.get_element_type().get_type_name() == "i8"
+    return steps.reshape(-1) if in_int8 and steps.size == output.get_shape()[0] else None
+
+
+def _in_int8(kernel: Kernel, steps: Kernel) -> Any:
+    """Return weights, inputs×outputs×H×W, stored as INT8 with a distance between levels for each output."""
+    from openvino import opset13 as operations
+
+    steps = steps.reshape(1, -1, 1, 1)
+    levels = operations.constant(np.clip(np.rint(kernel / steps), -127, 127).astype(np.int8))
+    return operations.multiply(operations.convert(levels, np.float32), operations.constant(steps))
 
 
 def _adds_zeros_after(pad: Any) -> bool:

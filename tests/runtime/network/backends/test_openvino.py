@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 
@@ -10,7 +11,7 @@ import pytest
 
 from base.errors import BackendError
 from engines.cache import EngineCache
-from engines.package import open_package
+from engines.package import Quantisation, open_package
 from runtime.network.backends import Device, Move, open_backend
 from runtime.network.backends import openvino as module
 from runtime.network.backends.measured import SUFFIX
@@ -238,6 +239,28 @@ def test_bf16_is_taken_where_portraits_stay_near_which_is_measured_once(
         backend.close()
     assert measured[:1] == ["bf16"]
     assert len(measured) == (1 if np.isfinite(psnr) else 2)
+
+
+@pytest.mark.parametrize(("of_int8", "least"), [(38.0, 44.0), (52.0, 55.0)])
+def test_beside_int8_a_shorter_format_may_differ_by_half_of_what_int8_does(tiny_package, of_int8, least):
+    package = open_package(tiny_package)
+    quantisation = Quantisation(
+        target="gpu",
+        portraits=8,
+        held_out=2,
+        seed=0,
+        least_psnr=30,
+        least_share=0.8,
+        psnr=of_int8,
+        worst_psnr=of_int8,
+        share=0.9,
+        linear_weights=(),
+        layers=(),
+        curve=(),
+    )
+    in_int8 = replace(package, manifest=replace(package.manifest, quantisation=quantisation))
+    assert module._least_psnr(package) == 55
+    assert module._least_psnr(in_int8) == least
 
 
 def test_bf16_is_not_measured_where_the_processor_does_not_have_it(tiny_package, processor, monkeypatch):

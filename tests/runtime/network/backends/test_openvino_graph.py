@@ -1,5 +1,7 @@
 """Graphs are rewritten for OpenVINO's kernels, and compute the same."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -48,7 +50,13 @@ def test_a_graph_computes_the_same_without_interleaving(fixture, graph, doubling
     assert all(np.abs(a - b).max() < 1e-4 for a, b in zip(got, expected, strict=True))
 
 
-def interleaved(x, *, value=0.0, last_source=None):
+def stored_in_int8(*shape, step):
+    levels = operations.constant(NUMBERS.integers(-127, 128, shape, np.int8))
+    steps = np.full((shape[0], 1, 1, 1), step, np.float32)
+    return operations.multiply(operations.convert(levels, np.float32), operations.constant(steps))
+
+
+def interleaved(x, *, value=0.0, last_source=None, weights=random):
     """Return an interleaving of four convolutions, in the exported form unless something is changed."""
     pads = ((1, 1, 1, 1), (1, 0, 1, 1), (0, 1, 1, 1), (0, 0, 0, 0))
     sizes = ((2, 2), (2, 1), (1, 2), (1, 1))
@@ -56,7 +64,7 @@ def interleaved(x, *, value=0.0, last_source=None):
     for i, (size, (above, left, below, right)) in enumerate(zip(sizes, pads, strict=True)):
         source = last_source if i == 3 and last_source else x
         cell = operations.convolution(
-            source, random(3, 2, *size), [1, 1], [above, left], [below, right], [1, 1]
+            source, weights(3, 2, *size), [1, 1], [above, left], [below, right], [1, 1]
         )
         if i == 3:
             ends = np.array([0, 0, 1, 1])
@@ -70,8 +78,13 @@ def interleaved(x, *, value=0.0, last_source=None):
 
 @pytest.mark.parametrize(
     ("change", "doublings"),
-    [({}, 1), ({"value": 1.0}, 0), ({"last_source": True}, 0)],
-    ids=["exported", "padded with ones", "of two values"],
+    [
+        ({}, 1),
+        ({"weights": partial(stored_in_int8, step=0.01)}, 1),
+        ({"value": 1.0}, 0),
+        ({"last_source": True}, 0),
+    ],
+    ids=["exported", "in INT8", "padded with ones", "of two values"],
 )
 def test_only_the_phases_of_one_convolution_become_one(change, doublings):
     model_inputs = [random(1, 2, 5, 7), random(1, 2, 5, 7)]
@@ -83,3 +96,20 @@ def test_only_the_phases_of_one_convolution_become_one(change, doublings):
     assert kinds(rewritten(model)).count("ConvolutionBackpropData") == doublings
     for found, wanted in zip(results(model, *model_inputs), expected, strict=True):
         assert np.abs(found - wanted).max() < 1e-4
+
+
+def test_phases_with_weights_in_int8_share_the_coarsest_steps_and_stay_in_int8():
+    steps = iter((0.01, 0.004, 0.02, 0.003))
+    x = operations.parameter([1, 2, 5, 7], np.float32)
+    model = openvino.Model(
+        [interleaved(x, weights=lambda *shape: stored_in_int8(*shape, step=next(steps)))], [x]
+    )
+    crop = random(1, 2, 5, 7)
+    (expected,) = results(model, crop)
+    (doubled,) = [n for n in rewritten(model).get_ops() if n.get_type_name() == "ConvolutionBackpropData"]
+    weights = doubled.input_value(1).get_node()
+    levels, step = (value.get_node() for value in weights.input_values())
+    assert levels.input_value(0).get_element_type().get_type_name() == "i8"
+    assert np.allclose(step.get_data(), 0.02)
+    (found,) = results(model, crop)
+    assert 0 < np.abs(found - expected).max() < 0.01 * np.abs(crop).sum(1).max() * 9
