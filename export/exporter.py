@@ -1,5 +1,6 @@
 """Export a checkpoint to a model package."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -22,10 +23,11 @@ from engines.package import (
 )
 from export import parity
 from export.architectures import load_restoring
+from export.kept_memory import memory_kept
 from export.parity import Comparison, Parity
 from export.restoring import Form, expected_of, traced_graphs
 from export.storage import store_halved
-from export.tracing import to_onnx
+from export.tracing import TracedGraph, to_onnx
 
 Progress = Callable[[str], None]
 """Called with the name of each step when it begins."""
@@ -69,24 +71,23 @@ def export_package(
     """
     renewed = loop == "renewed"
     form = _form(precision, winograd=winograd)
-    with new_package(folder, overwrite=overwrite) as target:
+    with memory_kept(), new_package(folder, overwrite=overwrite) as target:
         progress("reading the checkpoint")
         kind, network = load_restoring(checkpoint)
         if noise == "none" and network.without_noise:
             network = network.without_noise()
         progress("running the published network")
         expected = expected_of(network, parity.crops(network.size), renewed=renewed)
-        compare = Comparison(expected, _tolerance(precision, store), batch)
+        halved = "fp16" in (precision, store)
+        compare = Comparison(expected, _tolerance(precision, store), batch, halved=halved)
         parities: dict[GraphName, Parity] = {}
         graphs: dict[GraphName, Graph] = {}
         traced = traced_graphs(network, fused=fused, form=form, renewed=renewed)
         for graph_name in traced:
             progress(f"exporting the {graph_name}")
-            model = to_onnx(traced[graph_name], opset, batch)
-            if store == "fp16":
-                model = store_halved(model)
-            parities[graph_name] = compare(graph_name, model)
-            graphs[graph_name] = write_graph(model, target / f"{graph_name}.onnx")
+            file = target / f"{graph_name}.onnx"
+            graphs[graph_name] = _write_traced(traced[graph_name], opset, batch, store, file)
+            parities[graph_name] = compare(graph_name, file)
         manifest = Manifest(
             name=name or checkpoint.stem,
             network={"kind": kind, **network.numbers},
@@ -104,6 +105,14 @@ def export_package(
         )
         write_manifest(target, manifest)
     return Package(folder, manifest), parities
+
+
+def _write_traced(
+    graph: TracedGraph, opset: int, batch: int | None, store: Literal["fp32", "fp16"], file: Path
+) -> Graph:
+    """Trace a graph and write it; its weights are in memory until this returns."""
+    model = to_onnx(graph, opset, batch)
+    return write_graph(store_halved(model) if store == "fp16" else model, file)
 
 
 def _form(precision: str, *, winograd: bool) -> Form:
@@ -129,9 +138,10 @@ def step_count(*, fused: bool) -> int:
 
 def write_graph(model: ModelProto, path: Path) -> Graph:
     """Write a graph of a package; return its entry for the manifest."""
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    content = model.SerializeToString(deterministic=True)
+    path.write_bytes(content)
     inputs, outputs = (tuple(map(_port, values)) for values in (model.graph.input, model.graph.output))
-    return Graph(path.name, sha256(path), inputs, outputs)
+    return Graph(path.name, hashlib.sha256(content).hexdigest(), inputs, outputs)
 
 
 def _port(value: ValueInfoProto) -> Port:

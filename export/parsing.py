@@ -54,13 +54,15 @@ def add_parsing(
     network = load_parsing(checkpoint)
     crop = torch.zeros(2, 3, network.size, network.size)
     model = to_onnx(TracedGraph(network.constant(), {"crop": crop}, ("scores",)), manifest.opset)
-    differs = Comparison(_expected(network))("parsing", model)
     with changed_package(folder) as target:
+        file = target / "parsing.onnx"
+        graph = write_graph(model, file)
+        differs = Comparison(_expected(network))("parsing", file)
         changed = replace(
             manifest,
             name=name or manifest.name,
             parsing_source=Source(sha256(checkpoint), licence or network.licence),
-            graphs=manifest.graphs | {"parsing": write_graph(model, target / "parsing.onnx")},
+            graphs=manifest.graphs | {"parsing": graph},
         )
         write_manifest(target, changed)
     return Package(folder, changed), differs

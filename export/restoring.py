@@ -133,21 +133,25 @@ def _expected(network: RestoringNetwork, crops: Tensor, *, renewed: bool) -> Exp
     restored = published.generate(w, features)
     named = dict(zip(network.features, features, strict=True))
 
+    # The step moves its estimate to the crop, whose z is known: u + g (r − u) = crop for every gain g.
+    away = crops.flip(3) - crops
     picture_gain = torch.linspace(0, 1, network.size).expand(len(crops), 1, network.size, -1)
-    latent_gain = torch.full((len(crops), 1), 0.3)
-    estimate = crops + picture_gain * (restored - crops)
-    stepped = w + latent_gain * (published.map_latent(published.encode(estimate)[0]) - w)
-    change = (stepped - w).norm(dim=1, keepdim=True) / w.norm(dim=1, keepdim=True)
-    pictures = {"estimate": crops, "restored": restored, "picture_gain": picture_gain}
+    estimate, towards = crops + picture_gain * away, crops - (1 - picture_gain) * away
+    pictures = {"estimate": estimate, "restored": towards, "picture_gain": picture_gain}
     moving = picture_gain.mean(dim=(1, 2, 3)) / picture_gain.amax(dim=(1, 2, 3))
     moved = ((estimate - crops).square().mean(dim=(1, 2, 3)) / moving).sqrt()[:, None] / 2
+
+    latent_gain = torch.full((len(crops), 1), 0.3)
+    before = w.roll(1, dims=1)
+    stepped = before + latent_gain * (w - before)
+    change = (stepped - before).norm(dim=1, keepdim=True) / before.norm(dim=1, keepdim=True)
     return {
         "encoder": ({"crop": crops}, [z, *features]),
         "mapping": ({"z": z}, [w]),
         "generator": ({"w": w, **named}, [restored]),
-        "step": (pictures, [estimate, moved])
+        "step": (pictures, [crops, moved])
         if renewed
-        else (pictures | {"w": w, "latent_gain": latent_gain}, [estimate, stepped, change]),
+        else (pictures | {"w": before, "latent_gain": latent_gain}, [crops, stepped, change]),
         "fused": ({"input": crops}, [restored]),
     }
 

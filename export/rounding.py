@@ -5,6 +5,7 @@ casts, even those of the graph. Values between two nodes are then not rounded at
 overflows on a GPU looks correct. Here every FP16 value is rounded, and overflows, as it would when stored.
 """
 
+from pathlib import Path
 from typing import TypeAlias
 
 import onnxruntime
@@ -18,9 +19,12 @@ RAW = "_raw"
 _FLOATS = (TensorProto.FLOAT16, TensorProto.FLOAT)
 
 
-def session_of(model: ModelProto, threads: int = 0, *, optimised: bool = True, qdq: bool = True) -> Session:
+def session_of(
+    model: ModelProto | Path, threads: int = 0, *, optimised: bool = True, qdq: bool = True
+) -> Session:
     """Return a session.
 
+    model      or a file; of a large one, ONNX Runtime then makes no second copy
     threads    number of CPU threads; 0 is one per core
     optimised  let ONNX Runtime change the graph; even its lowest level merges casts, so that FP16 values
                are computed in FP32 without being rounded
@@ -29,11 +33,13 @@ def session_of(model: ModelProto, threads: int = 0, *, optimised: bool = True, q
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # runs are few and long
     if not optimised:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if not qdq:
         options.add_session_config_entry("session.disable_quant_qdq", "1")
-    return Session(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    content = str(model) if isinstance(model, Path) else model.SerializeToString()
+    return Session(content, options, providers=["CPUExecutionProvider"])
 
 
 def rounding_session(model: ModelProto, *, watched: bool = False) -> Session:
