@@ -223,7 +223,7 @@ class PreparedPhoto:
         mended: dict[int, tuple[AlignedFace, Patch | None]] = {}
         if scratched:
             with clock.stage("scratches", len(scratched)):
-                mended = _kept(self._mended, scratched, lambda i: mended_face(photo, cuts[i].own))
+                mended = _kept(self._mended, scratched, lambda i: _mended(photo, cuts[i]))
         cleanings = self._cleaned(photo, (template, toned), cuts, wanted, clock)
         return _kept(
             self._seen, keys, lambda i: see(cuts[i], photo, wanted[i], mended.get(i), cleanings.get(i))
@@ -445,6 +445,10 @@ def _kept(
     new = for_each([i for i, key in keys.items() if key not in cache], work)
     cache.update((keys[i], done) for i, done in new.items())
     return {i: cache[key] for i, key in keys.items()}
+
+
+def _mended(photo: Pixels, cut: CutFace) -> tuple[AlignedFace, Patch | None]:
+    return mended_face(photo, cut.own, grey=cut.toning is not None)
 
 
 def _forget_oldest(cache: dict[Hashable, Any], most: int) -> None:

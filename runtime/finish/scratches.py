@@ -4,7 +4,7 @@ They are found in the photo's own pixels, before the network sees them, and fill
 They are distinguished from a face's own lines: lashes, wrinkles and the line of the mouth are shorter than
 half a face, hairs lie side by side, and the edge of a shadow is not a line. A line from eye to eye may be
 glasses and is left alone, even if it is a scratch; a single hair straight across a face is taken for a
-scratch.
+scratch. The search sees the face in studio light, so that coloured light neither hides lines nor makes any.
 """
 
 import math
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from runtime.faces.align import AlignedFace, cut_out, joined, shift, surroundings
 from runtime.faces.regions import region_weights
 from runtime.finish.patch import Patch
+from runtime.network.tone import UNCHANGED, Tone, tone_of
 from runtime.pixels import Map, Pixels, as_float, eight_bit
 
 Segment = tuple[int, int, int, int]
@@ -48,10 +49,13 @@ LEFT = 0.15
 """Share of a scratch's brightness that remains, for a soft transition; none of its colour remains."""
 
 
-def mended_face(photo: Pixels, aligned: AlignedFace) -> tuple[AlignedFace, Patch | None]:
+def mended_face(
+    photo: Pixels, aligned: AlignedFace, *, grey: bool = False
+) -> tuple[AlignedFace, Patch | None]:
     """Return a face without scratches, and the changed piece of the photo; the face itself if it has none.
 
     photo  H×W×3 uint8 or uint16 RGB, not enlarged; not changed
+    grey   whether the face is grey because it is monochrome
     """
     size = len(aligned.crop)
     x0, y0, x1, y1 = surroundings(aligned.to_photo, size, photo.shape)
@@ -60,11 +64,15 @@ def mended_face(photo: Pixels, aligned: AlignedFace) -> tuple[AlignedFace, Patch
     width = size * aligned.scale
     oval = _oval(aligned, to_piece, piece.shape)
     eyes = aligned.face.landmarks[[0, 1, 3, 4]] - np.array([x0, y0])
-    scratches = find_scratches(piece, oval, eyes, width)
+    scratches = find_scratches(_in_studio_light(piece, tone_of(aligned, grey=grey)), oval, eyes, width)
     if not scratches.any():
         return aligned, None
     mended = soften(piece, scratches, width)
     return replace(aligned, crop=cut_out(mended, to_piece, size)), Patch(x0, y0, mended)
+
+
+def _in_studio_light(piece: Pixels, tone: Tone) -> Pixels:
+    return piece if tone is UNCHANGED else np.rint(tone.standard(as_float(piece)) * 255).astype(np.uint8)
 
 
 def _oval(aligned: AlignedFace, to_piece: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -79,7 +87,7 @@ def find_scratches(
 ) -> Map:
     """Return the degree to which each pixel belongs to a scratch, in [0, 1].
 
-    piece  H×W×3 uint8 or uint16, the photo around a face
+    piece  H×W×3 uint8 or uint16, the photo around a face, in studio light
     oval   H×W, where the face is: a scratch must cross it
     eyes   4×2, (x, y): the eyes, then the mouth's corners. Lines from one to the other are glasses, brows,
            lids or teeth

@@ -125,13 +125,31 @@ def before_a_dark_wall(photo):
     return cv2.GaussianBlur(np.clip(lit, 0, 255).astype(np.uint8), (0, 0), 0.8)
 
 
+def in_light(photo, gain):
+    return np.rint(photo * np.array(gain) * 257).astype(np.uint16)
+
+
+MAGENTA, DUSK = (1, 0.12, 0.9), (0.25, 0.3, 0.5)
+
+
+@pytest.mark.parametrize("light", [(1, 1, 1), MAGENTA, DUSK])
 @pytest.mark.parametrize(
     "make", [np.copy, grainy, with_glasses, with_line_outside_the_face, before_a_dark_wall]
 )
-def test_a_portrait_without_scratches_is_left_alone(make: Callable[[np.ndarray], np.ndarray]):
-    photo = make(portrait())
+def test_a_portrait_without_scratches_is_left_alone(make: Callable[[np.ndarray], np.ndarray], light):
+    photo = in_light(make(portrait()), light)
     face = aligned(photo)
     assert mended_face(photo, face) == (face, None)
+
+
+@pytest.mark.parametrize("light", [MAGENTA, DUSK])
+def test_a_scratch_is_found_in_any_light(light):
+    clean = in_light(portrait(), light)
+    photo, line = scratched(portrait(), YELLOW, LINES[0])
+    photo = in_light(photo, light)
+    line[:210], line[400:] = False, False
+    before, left = (np.abs(p.astype(int) - clean)[line].mean() for p in (photo, mended(photo)))
+    assert left < 0.45 * before
 
 
 def test_the_network_does_not_see_the_scratch():
