@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TypeVar, cast
 
 import cv2
 import numpy as np
@@ -14,6 +14,8 @@ from runtime.faces.face import Face
 from runtime.faces.mesh import FaceMesh
 from runtime.faces.parsed import ParsedFace
 from runtime.pixels import Matrix, Pixels, as_float
+
+Level = TypeVar("Level", bound=np.integer | np.floating)
 
 HARDLY_FINER = 0.25
 """Pictures up to this much finer than the result are interpolated directly: averaging two by two would take
@@ -106,6 +108,29 @@ def cut_out(
     return np.clip(crop, 0, 1)
 
 
+def cut_quickly(
+    photo: Pixels, to_photo: Matrix, size: int, *, border: int = cv2.BORDER_REFLECT
+) -> NDArray[np.float32]:
+    """Return the crop, S×S×3 in [0, 1], as a small network may see it: in half the time of `cut_out`.
+
+    Where the photo is finer than the crop, whole numbers of its pixels are averaged first; what remains is
+    interpolated in the photo's own levels.
+
+    border  how the photo continues beyond its edge: one of OpenCV's BORDER_…; mirrored by default
+    """
+    x0, y0, x1, y1 = surroundings(to_photo, size, photo.shape)
+    by = max(1, int(_scale(to_photo)))
+    width, height = max(1, (x1 - x0) // by), max(1, (y1 - y0) // by)
+    region: NDArray[np.integer] = photo[y0 : y0 + by * height, x0 : x0 + by * width]
+    if by > 1:
+        region = cast(Pixels, cv2.resize(region, (width, height), interpolation=cv2.INTER_AREA))
+    to_region = joined(resizing(1 / by, 1 / by), shift(-x0, -y0))
+    to_crop = inverted(joined(to_region, to_photo))
+    averaged = _scale(to_crop) * (1 + HARDLY_FINER) < 1  # bilinear is sharp enough for what is averaged
+    how = cv2.INTER_LINEAR if averaged else cv2.INTER_CUBIC
+    return as_float(warp(region, to_crop, (size, size), interpolation=how, border=border))
+
+
 def pixels_around(photo: Pixels, to_photo: Matrix, size: int, *, finest: float) -> tuple[Pixels, Matrix]:
     """Return the pixels of a photo around a crop, and the photo → pixels matrix.
 
@@ -171,13 +196,13 @@ def scaled(aligned: AlignedFace, factor: float) -> AlignedFace:
 
 
 def warp(
-    picture: NDArray[np.float32],
+    picture: NDArray[Level],
     matrix: Matrix,
     size: tuple[int, int],
     *,
     interpolation: int = cv2.INTER_CUBIC,
     border: int,
-) -> NDArray[np.float32]:
+) -> NDArray[Level]:
     """Warp a picture by a similarity, averaging its pixels where it is finer than the result.
 
     matrix  picture → result
@@ -195,7 +220,7 @@ def warp(
     )
     if finer > 1:
         result = cv2.resize(result, size, interpolation=cv2.INTER_AREA)
-    return result.astype(np.float32, copy=False)
+    return cast(NDArray[Level], result)
 
 
 def resizing(wide: float, high: float) -> Matrix:

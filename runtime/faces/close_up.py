@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from runtime.faces.align import cut_out, inverted, similarity
+from runtime.faces.align import cut_quickly, inverted, similarity
 from runtime.pixels import Crop, Pixels
 
 SIDE = 150
@@ -27,4 +27,4 @@ def cut_close_up(photo: Pixels, landmarks: ArrayLike) -> Crop:
 
     Raises PhotoError if the landmarks coincide.
     """
-    return cut_out(photo, inverted(similarity(landmarks, POINTS * SIDE)), SIDE)
+    return cut_quickly(photo, inverted(similarity(landmarks, POINTS * SIDE)), SIDE)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from base.errors import PhotoError
-from runtime.faces.align import crop_matrix, cut_out, inverted, joined, resizing, shift
+from runtime.faces.align import crop_matrix, cut_quickly, inverted, joined, resizing, shift
 from runtime.faces.face import Face
 from runtime.faces.mesh import FaceMesh
 from runtime.onnx_session import open_network, run_network
@@ -91,7 +91,7 @@ class MeshNetwork:
         except PhotoError:
             return None
         to_photo = inverted(to_view)
-        view = cut_out(photo, to_photo, SIDE, border=cv2.BORDER_CONSTANT)
+        view = cut_quickly(photo, to_photo, SIDE, border=cv2.BORDER_CONSTANT)
         batch = np.ascontiguousarray(view.transpose(2, 0, 1)[None])
         points, score = run_network(
             self._session, ["mesh", "presence"], {"crop": batch}, "the face-landmark network"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.errors import PhotoError
-from runtime.faces.align import TEMPLATES, align, crop_matrix, inverted, joined, scaled
+from runtime.faces.align import TEMPLATES, align, crop_matrix, cut_out, cut_quickly, inverted, joined, scaled
 from runtime.faces.face import Face
 
 EYES_NOSE_MOUTH = np.array(
@@ -40,6 +40,27 @@ def test_a_face_about_as_large_as_the_crop_keeps_its_sharpness(scale):
     photo = np.tile(np.rint(stripes).astype(np.uint8)[None, :, None], (200, 1, 3))
     crop = align(photo, face_in(photo.shape, scale), 64).crop
     assert 255 * crop.std() == pytest.approx(100 / np.sqrt(2), rel=0.03)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("scale", [0.4, 1.2, 1.9, 3.7])
+def test_a_quick_crop_shows_nearly_the_same(scale, dtype, portrait):
+    photo = portrait.astype(dtype) * (np.iinfo(dtype).max // 255)
+    size = round(120 / scale)
+    to_photo = similarity(scale, 0.2, 170, 30)
+    quick, exact = (cut(photo, to_photo, size) for cut in (cut_quickly, cut_out))
+    assert quick.shape == exact.shape
+    assert quick.dtype == exact.dtype
+    assert 255 * np.abs(quick - exact).mean() < 2.5
+    assert quick.std() == pytest.approx(exact.std(), rel=0.02)
+
+
+def test_a_quick_crop_beyond_the_edge_is_black_on_request():
+    photo = np.full((40, 30, 3), 200, np.uint8)
+    crop = cut_quickly(photo, similarity(2.0, 0.0, -20, 5), 32, border=cv2.BORDER_CONSTANT)
+    assert not crop[:, :8].any()
+    assert not crop[-8:].any()
+    np.testing.assert_allclose(crop[4:16, 12:22], 200 / 255, atol=1e-6)
 
 
 def test_published_template_has_the_published_numbers():
