@@ -5,7 +5,8 @@ face's outline; ears and skull are the ellipsoids of `ellipsoids`, in the pose o
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -30,6 +31,9 @@ EDGE = 0.3  # σ of a blur over the width of the edge that it makes
 REACH = 4.5  # σ at which OpenCV's Gaussian kernels end, and a little more
 SUBPIXELS = 4  # bits of the fraction of a pixel in polygons
 
+Layer: TypeAlias = tuple[str, tuple[slice, slice], Map]
+"""A region, the rows and columns outside which nothing is covered, and the coverage inside."""
+
 
 def painted_contours(
     face: FaceMesh, grid: int, colours: Mapping[str, NDArray[np.float32]]
@@ -39,16 +43,29 @@ def painted_contours(
     face  in pixels of the grid
     """
     pose = head_pose(face.landmarks)
-    canvas = np.tile(colours["other"][:, None, None], (1, grid, grid))
-    for part in HEAD:
-        if part.region in ("hair", "ear"):
-            rows, columns, covered = cover(part, pose, grid)
-            under = canvas[:, rows, columns]
-            under += covered * (colours[part.region][:, None, None] - under)
-    for region, outlines, grown in CONTOURS:
-        (rows, columns), covered = _soft_area(face, outlines, grid, grown * pose.unit, SOFTNESS * pose.unit)
-        under = canvas[:, rows, columns]
-        under += covered * (colours[region][:, None, None] - under)
+    head = [(part.region, *cover(part, pose, grid)) for part in HEAD if part.region in ("hair", "ear")]
+    contours = [
+        (region, *_soft_area(face, outlines, grid, grown * pose.unit, SOFTNESS * pose.unit))
+        for region, outlines, grown in CONTOURS
+    ]
+    return painted(head + contours, grid, colours)
+
+
+def painted(
+    layers: Sequence[Layer], grid: int, colours: Mapping[str, NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Paint layers over `other`, each over those before it, in C values per region: C×G×G."""
+    canvas = np.zeros((len(colours["other"]), grid, grid), np.float32)
+    uncovered = np.ones((grid, grid), np.float32)
+    for region, window, covered in reversed(layers):
+        share = uncovered[window] * covered
+        uncovered[window] -= share
+        for plane, value in zip(canvas, colours[region], strict=True):
+            if value:
+                plane[window] += value * share
+    for plane, value in zip(canvas, colours["other"], strict=True):
+        if value:
+            plane += value * uncovered
     return canvas
 
 

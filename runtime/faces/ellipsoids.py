@@ -94,7 +94,9 @@ def head_pose(landmarks: ArrayLike) -> Pose:
     return Pose(anchors, right, unit, float(np.clip(turn, -MOST_TURNED, MOST_TURNED)))
 
 
-def cover(part: Ellipsoid, pose: Pose, size: int, *, softness: float = SOFTNESS) -> tuple[slice, slice, Map]:
+def cover(
+    part: Ellipsoid, pose: Pose, size: int, *, softness: float = SOFTNESS
+) -> tuple[tuple[slice, slice], Map]:
     """Return the rows and columns that contain a part of the head, and its coverage of each pixel there.
 
     softness  width of its soft edge, in face units
@@ -117,4 +119,4 @@ def cover(part: Ellipsoid, pose: Pose, size: int, *, softness: float = SOFTNESS)
     b = (pixel_y * axis_x - pixel_x * axis_y) / high
     # Depth inside the ellipse a² + b² = 1, to first order: its equation over the length of its gradient.
     depth = (1 - a * a - b * b) / (2 * np.sqrt((a / wide) ** 2 + (b / high) ** 2) + 1e-6)
-    return slice(y0, y1), slice(x0, x1), smoothstep(depth / softness + 0.5)
+    return np.s_[y0:y1, x0:x1], smoothstep(depth / softness + 0.5)

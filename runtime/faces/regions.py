@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from base.errors import SettingsError
 from base.text import one_line
 from runtime.faces.align import AlignedFace, inverted, resizing
-from runtime.faces.contours import painted_contours
+from runtime.faces.contours import painted, painted_contours
 from runtime.faces.ellipsoids import HEAD, cover, head_pose
 from runtime.pixels import Map, smoothstep
 
@@ -151,14 +151,11 @@ def _painted(
     """Paint the head over `other`, in C values per region: C×G×G with G at most GRID."""
     grid = min(size, GRID)
     pose = head_pose((np.asarray(landmarks, np.float64) + 0.5) * (grid / size) - 0.5)
-    canvas = np.tile(colours["other"][:, None, None], (1, grid, grid))
-    for part in HEAD:
-        rows, columns, covered = cover(part, pose, grid)
-        under = canvas[:, rows, columns]
-        under += covered * (colours[part.region][:, None, None] - under)
-    return canvas
+    return painted([(part.region, *cover(part, pose, grid)) for part in HEAD], grid, colours)
 
 
 def enlarged(picture: Map, size: int) -> Map:
     """Enlarge a G×G map to S×S: all maps of a crop are computed at GRID or less."""
+    if len(picture) == size:
+        return picture
     return np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)

@@ -33,7 +33,7 @@ def head_shape(aligned: AlignedFace) -> Map:
     pose = head_pose((crop_landmarks(aligned) + 0.5) * (grid / size) - 0.5)
     outside = np.ones((grid, grid), np.float32)
     for part in (*(part for part in HEAD if part.region in OUTLINE), NECK):
-        rows, columns, inside = cover(_grown(part), pose, grid, softness=BORDER)
+        (rows, columns), inside = cover(_grown(part), pose, grid, softness=BORDER)
         outside[rows, columns] *= 1 - inside
     if aligned.mesh:
         mesh = aligned.mesh.moved(resizing(grid / size, grid / size))
