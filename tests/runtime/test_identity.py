@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from runtime import FaceResult, Restorer, RestoreSettings, preset
+from runtime.faces.align import align
 from runtime.faces.close_up import cut_close_up
 from runtime.faces.recognise import distance
 from runtime.identity import know, share_map
@@ -34,7 +35,8 @@ def moved(restorer: Restorer, before: Pixels, after: Pixels, face: FaceResult) -
 
 
 def test_weights_that_draw_other_faces_stop_at_the_bound(restorer: Restorer, group: Pixels) -> None:
-    free = restorer.restore(group, preset("classic"), identify=True)
+    prepared = restorer.prepare(group)
+    free = prepared.restore(preset("classic"), identify=True)
     for face in free.faces:
         assert face.identity
         assert face.identity.limit is None
@@ -42,7 +44,7 @@ def test_weights_that_draw_other_faces_stop_at_the_bound(restorer: Restorer, gro
     assert moved(restorer, group, free.photo, free.faces[0]) > 0.6
     assert "another-person" in {warning.code for warning in free.faces[0].warnings}
     for settings in (preset("classic", same_person=0.2), preset("low-light", same_person=0.1)):
-        held = restorer.restore(group, settings)
+        held = prepared.restore(settings)
         assert len(held.faces) == 2
         for face in held.faces:
             assert face.identity
@@ -68,17 +70,17 @@ def test_each_face_has_a_bound_of_its_own(restorer: Restorer, group: Pixels) -> 
 def test_a_face_within_its_bound_is_restored_as_without(bundled: Restorer, portrait: Pixels) -> None:
     noisy = np.clip(portrait + np.random.default_rng(0).normal(0, 12, portrait.shape), 0, 255)
     photo = np.rint(noisy).astype(np.uint8)
-    free = bundled.restore(photo, RestoreSettings(budget=600), identify=True)
-    held = bundled.restore(photo, RestoreSettings(same_person=1.0, budget=600))
+    settings = RestoreSettings(budget=600)
+    with bundled.prepare(photo) as prepared:
+        free = prepared.restore(settings, identify=True)
+        held = prepared.restore(replace(settings, same_person=1.0))
+        large = prepared.restore(replace(settings, upscale=2), identify=True)
     np.testing.assert_array_equal(free.photo, held.photo)
     assert held.faces[0].identity
     assert held.faces[0].identity.share == 1
     assert held.faces[0].identity.distance
     assert 0 < held.faces[0].identity.distance < 0.3
     assert [warning.code for warning in held.faces[0].warnings] == [w.code for w in free.faces[0].warnings]
-    large = bundled.restore(
-        photo, RestoreSettings(upscale=2, budget=600), identify=True, found=tuple(bundled.detect(photo))
-    )
     assert large.faces[0].identity
     assert large.faces[0].identity.distance == pytest.approx(held.faces[0].identity.distance, abs=0.1)
 
@@ -105,8 +107,8 @@ def test_a_sharp_face_may_move_less_than_a_blurred_one(bundled: Restorer, portra
 
 
 def test_hair_goes_ahead_of_the_face(bundled: Restorer, portrait: Pixels) -> None:
-    aligned = bundled.restore(portrait).faces[0].aligned
-    assert aligned
+    (face,) = bundled.detect(portrait)
+    aligned = align(portrait, face, 256)
     size = len(aligned.crop)
     shares = [share_map(aligned, share) for share in (0.0, 0.1, 0.5, 1.0)]
     assert not shares[0].any()

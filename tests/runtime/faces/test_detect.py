@@ -52,9 +52,7 @@ def test_landmarks_come_as_eyes_nose_mouth_from_the_left(detector):
     assert 0.8 < face.score <= 1
 
 
-@pytest.mark.parametrize(
-    ("wide", "angle"), [(24, 0), (24, 30), (40, -30), (90, 0), (90, 30), (250, -30), (700, 30)]
-)
+@pytest.mark.parametrize(("wide", "angle"), [(24, 30), (40, -30), (90, 0), (250, -30), (700, 30)])
 def test_faces_of_all_sizes_and_slants_are_found_once(detector, wide, angle):
     share = 1 if wide > 250 else 0.6
     x, y = 900 * share, 580 * share
@@ -89,7 +87,7 @@ def portrait_and_face(size):
     return photo, face
 
 
-TURNS = [30, 60, 75, 90, 120, 150, 180, -150, -120, -90, -75, -60, -30]
+TURNS = [30, 60, 90, 135, 180, -150, -105, -75]
 
 
 @pytest.mark.parametrize(
@@ -107,12 +105,12 @@ def test_turned_portraits_are_cut_out_upright(detector, degrees, size):
     assert middle(face) == pytest.approx(middle_before, abs=0.15 * upright.width)
 
 
-def test_a_turned_group_has_the_faces_of_the_upright_one(detector):
-    photo = background(1600, 900)
-    for i, wide in enumerate([30, 60, 120, 45, 200]):
-        with_face(photo, 200 + 300 * i, 450, wide)
+def test_a_group_comes_largest_first_and_has_the_same_faces_when_it_is_turned(detector):
+    photo = background(1200, 420)
+    for x, wide in ((60, 30), (190, 60), (420, 120), (640, 45), (960, 150)):
+        with_face(photo, x, 210, wide)
     upright = detector.detect(photo)
-    assert len(upright) == 5
+    assert [round(middle(face)[0], -1) for face in upright] == pytest.approx([960, 420, 190, 640, 60], abs=20)
     for turns in (1, 2):
         faces = detector.detect(np.ascontiguousarray(np.rot90(photo, turns)))
         assert len(faces) == 5
@@ -156,15 +154,6 @@ def test_a_grey_photo_has_the_same_face(detector):
     grey = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)
     (face,) = detector.detect(np.dstack([grey] * 3))
     np.testing.assert_allclose(face.landmarks, EYES_NOSE_MOUTH, atol=6)
-
-
-def test_a_group_comes_largest_first(detector):
-    photo = background(2400, 1200)
-    widths = [30, 60, 120, 45, 200]
-    for i, wide in enumerate(widths):
-        with_face(photo, 300 + 450 * i, 600, wide)
-    faces = detector.detect(photo)
-    assert [round((middle(face)[0] - 300) / 450) for face in faces] == [4, 2, 1, 3, 0]
 
 
 @pytest.mark.parametrize("name", ["coffee", "chelsea", "rocket", "brick"])
