@@ -34,8 +34,8 @@ from runtime.network.backends.renewed_step import moved
 LEAST_PSNR = 55.0
 """PSNR in dB against FP32 that portraits must reach for a shorter number format to be used."""
 BESIDE_INT8 = 6.0
-"""For an INT8 package less is enough: dB above the PSNR that it reached, where the shorter format's errors are
-half as large as those of INT8."""
+"""For an INT8 package less is enough: dB above the PSNR that it reached, where the shorter format's errors
+are half as large as those of INT8."""
 MAX_BATCH = {"cpu": 1, "gpu": 4}
 """Largest batch. A CPU gains nothing from more crops, and needs a compiled model for each batch size."""
 
