@@ -19,6 +19,7 @@ from bench.latency.turns import check_room, first_results, take_batches, take_tu
 from bench.report import Report
 from bench.threads import best_threads
 from engines.package import DEFAULT, Package, open_package
+from export.gfpgan.layout import GfpganLayout
 from export.gpen.layout import Layout
 
 Size = Literal[256, 512, 1024, 2048]
@@ -29,6 +30,9 @@ LAYOUTS: dict[Size, Layout] = {
     2048: Layout(2048, channel_multiplier=2, narrow=1.0, style_dim=512, n_mlp=8),
 }
 """The published networks, GPEN-BFR-256 … 2048."""
+GFPGAN = GfpganLayout(512, channel_multiplier=2, narrow=1.0, style_dim=512, different_w=True, sft_half=True)
+"""The published network, GFPGANv1.2 … v1.4."""
+Kind = Literal["gpen", "gfpgan"]
 
 SIZES: tuple[Size, ...] = (256, 512, 1024)
 """Sizes of the tables that are made by default."""
@@ -48,6 +52,7 @@ class LatencySettings:
         f"(default: the bundled package, then {','.join(map(str, SIZES))}).",
         metavar="S[,S]",
     )
+    kind: Kind = option("gpen", "Network whose published layout --size-of takes: gfpgan has 512 only.")
     checkpoint: Path | None = option(None, "Measure this network instead.")
     package: tuple[str, ...] = option(
         (),
@@ -82,6 +87,8 @@ def tables(settings: LatencySettings) -> Iterator[LatencySettings]:
     """Yield the settings of each table, the quickest first. Raises SettingsError."""
     if sum(map(bool, (settings.size_of, settings.checkpoint, settings.package))) > 1:
         raise SettingsError("--size-of, --checkpoint and --model each name a network: give one of them")
+    if settings.kind == "gfpgan" and settings.size_of != (GFPGAN.size,):
+        raise SettingsError(f"--kind gfpgan is published in one size: add --size-of {GFPGAN.size}")
     quick = settings.quick
     end = time.monotonic() + (settings.budget or (QUICK_BUDGET if quick else BUDGET))
     networks = list(_networks(settings))
@@ -151,7 +158,7 @@ def measure(settings: LatencySettings, tick: Tick) -> Report:
             raise GpenEdgeError(f"the baseline does not run: {not_run[BASELINES[-1]]}")
         take_batches(processes, found, settings.batches, deadline, tick)
     return latency_report(
-        name="-".join(package.folder.name for package in packages) or str(network.size),
+        name="-".join(package.folder.name for package in packages) or _named_by_size(network),
         weights=", ".join(_named(package) for package in packages)
         or (settings.checkpoint.name if settings.checkpoint else "random weights"),
         network=network,
@@ -178,7 +185,8 @@ def _network(settings: LatencySettings, packages: Sequence[Package]) -> Network:
 
         kind, network = load_restoring(settings.checkpoint)
         return Network(kind, {"size": network.size, **network.numbers})
-    return Network("gpen", asdict(LAYOUTS[settings.size_of[0]]))
+    layout = GFPGAN if settings.kind == "gfpgan" else LAYOUTS[settings.size_of[0]]
+    return Network(settings.kind, asdict(layout))
 
 
 def _packages(settings: LatencySettings) -> tuple[Package, ...]:
@@ -200,6 +208,10 @@ def _entries(settings: LatencySettings) -> tuple[Entry, ...]:
         raise GpenEdgeError(f"no row is called {unknown[0]}: there are {', '.join(names)}")
     wanted = {*BASELINES, *settings.only} if settings.only else {*names}
     return tuple(entry for entry in entries if entry.name in wanted)
+
+
+def _named_by_size(network: Network) -> str:
+    return str(network.size) if network.kind == "gpen" else f"{network.kind}-{network.size}"
 
 
 def _named(package: Package) -> str:

@@ -52,6 +52,9 @@ def random_gfpgan(sizes: Mapping[str, Any]) -> Gfpgan:
     network = Gfpgan(GfpganLayout(**{name: value for name, value in sizes.items() if name != "noise"}))
     for layer in network.stylegan_decoder.convs:
         torch.nn.init.normal_(layer.weight)  # the strength of the noise: without it, nothing is added
+    for name, parameter in network.named_parameters():
+        if name.endswith("modulation.bias"):
+            torch.nn.init.ones_(parameter)  # as published: styles vary around 1
     return network
 
 

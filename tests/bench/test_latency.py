@@ -232,6 +232,13 @@ def test_the_whole_table_is_the_default_package_and_three_layouts():
     assert networks("--size-of", "512,2048") == [{"size_of": (512,)}, {"size_of": (2048,)}]
 
 
+def test_the_published_gfpgan_is_a_layout_too():
+    settings = latency.LatencySettings(kind="gfpgan", size_of=(512,))
+    network = latency._network(settings, ())
+    assert (network.kind, network.size, network.title) == ("gfpgan", 512, "GFPGAN-512")
+    assert latency._named_by_size(network) == "gfpgan-512"
+
+
 def test_the_baseline_comes_first_and_then_ours():
     order = latency._in_order_of_weight(["published", "as-published", "static"])
     assert order == ["published", "static", "as-published"]
@@ -251,6 +258,7 @@ def test_the_memory_of_a_gpu_is_told_where_there_is_one():
         ["--size-of", "100"],
         ["--only", "none"],
         ["--package", "default", "--size-of", "256"],
+        ["--kind", "gfpgan"],
     ],
 )
 def test_a_wrong_argument_is_told_with_status_2(tmp_path, capsys, arguments):
