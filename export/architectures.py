@@ -24,6 +24,10 @@ PARSING: tuple[Architecture[Any, ParsingNetwork], ...] = (PARSENET,)
 OTHERS = (
     (re.compile(r"quantize\.embedding\.weight"), "CodeFormer or another VQGAN"),
     (
+        re.compile(r"conv_body_first\.0\.weight"),
+        "GFPGANv1.pth, whose layout differs from that of GFPGAN 1.2, 1.3 and 1.4",
+    ),
+    (
         re.compile(r"(model\.|params_ema\.)?body\.0\.rdb1\.conv1\.weight"),
         "Real-ESRGAN, an upscaler",
     ),

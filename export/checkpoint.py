@@ -93,7 +93,8 @@ def _read(path: Path) -> Any:
         ) from error
     except Exception as error:  # a damaged file makes the readers raise nearly anything
         raise CheckpointError(
-            f"damaged, or not a checkpoint ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+            "damaged, incomplete or not a checkpoint: download it again "
+            f"({type(error).__name__}: {str(error).partition(chr(10))[0].partition('. ')[0]})"
         ) from error
 
 

@@ -272,7 +272,11 @@ def test_the_bundled_portrait_is_a_crop_that_every_size_can_be_made_of():
 
 @pytest.mark.parametrize(
     ("tensor", "title"),
-    [("quantize.embedding.weight", "CodeFormer"), ("body.0.rdb1.conv1.weight", "Real-ESRGAN")],
+    [
+        ("quantize.embedding.weight", "CodeFormer"),
+        ("body.0.rdb1.conv1.weight", "Real-ESRGAN"),
+        ("conv_body_first.0.weight", "GFPGANv1.pth"),
+    ],
 )
 def test_a_checkpoint_of_another_project_is_named(
     tensor: str, title: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
