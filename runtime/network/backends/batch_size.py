@@ -12,7 +12,7 @@ _WEIGHTS = 2.0
 in the order in which its kernels read them. Measured in ONNX Runtime: 1.6 to 1.9."""
 _FACE = 8.0
 """Peak memory of a face, as a multiple of the tensors that the graphs exchange for it. Measured in ONNX
-Runtime: 6.6 to 7.8 for each face after the first."""
+Runtime: at most 7.0 for each face after the first, so that the bound covers the rest of the process too."""
 
 
 def most_faces(package: Package, memory: float, most: int) -> int:

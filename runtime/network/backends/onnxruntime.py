@@ -1,7 +1,7 @@
 """ONNX Runtime, on the CPU or, with one of its execution providers, on an NVIDIA GPU."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from engines.package import RESTORING, GraphName, Package, Port
 from runtime.network.backends import Batch, Move, Provider
 from runtime.network.backends.batch_size import MEMORY, most_faces
 from runtime.network.backends.renewed_step import moved
-from runtime.onnx_session import import_onnxruntime, open_network
+from runtime.onnx_session import free_memory, import_onnxruntime, open_network
 
 MAX_BATCH = 4
 """Largest number of crops in a batch, if memory allows."""
@@ -141,7 +141,11 @@ class OnnxRuntimeBackend:
     def close(self) -> None:
         """Free the sessions' memory."""
         self._closed = True
+        mapping = self._sessions.get("mapping")
         self._sessions.clear()
+        if mapping is not None:
+            with suppress(Exception):  # it is freed at the end of the process in any case
+                free_memory(mapping, {"z": np.zeros((1, self._package.manifest.latent_width), np.float32)})
 
     def _encode(self, estimate: Any, z: Any, w: Any, features: dict[str, Any]) -> None:
         self._run("encoder", {"crop": estimate}, {"z": z, **features})
