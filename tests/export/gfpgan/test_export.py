@@ -1,5 +1,6 @@
 """A GFPGAN checkpoint becomes a package that needs nothing said of it."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,11 @@ import torch
 
 from base.errors import CheckpointError
 from engines.package import RESTORING, Package, open_package
+from export.architectures import load_restoring
 from export.exporter import export_package, step_count
+from export.restoring import traced_graphs
 from export.rounding import rounding_session
+from export.tracing import to_onnx
 from runtime import Restorer, RestoreSettings
 
 DATA = Path(__file__).parents[2] / "data"
@@ -55,9 +59,13 @@ def test_the_manifest_says_which_network_it_is_and_where_faces_lie(package: Pack
     assert manifest.source.licence.startswith("Apache-2.0")
 
 
-def test_half_precision_stays_within_60_db(tmp_path: Path) -> None:
+def test_half_precision_stays_within_60_db_also_with_styles_a_thousand_times_as_wide(tmp_path: Path) -> None:
+    state = torch.load(PLAIN)["params_ema"]
+    for name in [name for name in state if re.search(r"style_conv.*\.modulation\.", name)]:
+        state[name] = 1000 * state[name]  # which demodulation takes back
+    torch.save(state, tmp_path / "wide.pth")
     told: list[str] = []
-    made, _ = export_package(PLAIN, tmp_path / "half", precision="fp16", progress=told.append)
+    made, _ = export_package(tmp_path / "wide.pth", tmp_path / "half", precision="fp16", progress=told.append)
     assert len(told) == step_count(fused=False)
     golden = np.load(DATA / "gfpgan64-plain.npz")
     values = {"crop": golden["input"][:1]}
@@ -71,6 +79,20 @@ def test_half_precision_stays_within_60_db(tmp_path: Path) -> None:
         values |= {port.name: every[port.name] for port in made.manifest.graphs[name].outputs}
     error = np.mean((values["restored"] - golden["output"][:1]) ** 2)
     assert 60 < 10 * np.log10(4 / error) < 100
+
+
+def test_the_fused_graph_does_for_other_tools_what_theirs_does() -> None:
+    """facefusion gives float32 RGB in [−1, 1] to the port `input` and takes the first output."""
+    _, network = load_restoring(PLAIN)
+    model = to_onnx(traced_graphs(network, fused=True)["fused"], 17)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    ports = [(port.name, port.type, port.shape) for port in (*session.get_inputs(), *session.get_outputs())]
+    shape = ["batch", 3, 64, 64]
+    assert ports == [("input", "tensor(float)", shape), ("output", "tensor(float)", shape)]
+    golden = np.load(DATA / "gfpgan64-plain.npz")
+    for batch in (1, 2):
+        (found,) = session.run(None, {"input": golden["input"][:batch]})
+        assert np.abs(found - golden["output"][:batch]).max() < 1e-4
 
 
 def test_a_photo_is_restored(package: Package, portrait: np.ndarray) -> None:
