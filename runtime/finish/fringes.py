@@ -28,6 +28,11 @@ WIDEST = 16
 EDGE = (0.2, 0.4)
 """Change of brightness at which an edge begins to count as strong, and at which it fully counts."""
 
+FAINT = (0.1, 0.22)
+"""Difference between the strongest and the weakest channel at which purple begins to count, and at which it
+fully counts. In 9 of 10 clean faces purple beside strong edges has at most 0.15.
+"""
+
 DOUBT = (0.15, 0.35)
 """Difference between the strongest and the weakest channel at which purple begins to count, and at which it
 fully counts, where studio light is an estimate. Skin far from the median colours grey by 0.1 to 0.2.
@@ -97,6 +102,7 @@ def fringe_map(
     chroma = cv2.max(cv2.max(red, green), blue) - cv2.min(cv2.min(red, green), blue)
     start, full, last, end = HUES
     purple: NDArray[np.float32] = chroma * ramp(hue, start, full) * smoothstep((end - hue) / (end - last))
+    purple *= ramp(chroma, *FAINT)
     purple *= 1 - np.float32(_doubt(gain, offset)) * (1 - ramp(chroma, *DOUBT))
     if not purple.any():
         return purple

@@ -74,6 +74,13 @@ def test_purple_away_from_edges_stays():
     assert np.abs(after - before).max() < 0.02
 
 
+def test_edges_that_are_hardly_purple_stay():
+    photo = scene()
+    photo[BAND] = (193, 175, 196)
+    before, after = desaturated(photo)
+    np.testing.assert_array_equal(after, before)
+
+
 def test_a_grey_picture_is_returned_as_it_is():
     photo = scene()
     photo[:] = photo[..., :1]
