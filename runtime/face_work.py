@@ -14,10 +14,11 @@ from runtime.finish.drawn_over import Covered, find_covered
 from runtime.finish.fine_detail import WHOLE, Above, Bands, enlarged_noise, find_above
 from runtime.finish.grain import face_grain
 from runtime.finish.hand_back import HandBack
-from runtime.finish.noise import black_where, face_noise
+from runtime.finish.noise import around_middle, black_where, face_noise
 from runtime.finish.patch import Patch
 from runtime.finish.rounding import Level, rounding_of
-from runtime.finish.trust import trusted
+from runtime.finish.slight_noise import SlightNoise, slight_noise
+from runtime.finish.trust import noise_alone, trusted
 from runtime.network.implausible_colours import colours_are_far
 from runtime.network.loop import LoopResult
 from runtime.network.monochrome import Toning
@@ -93,6 +94,14 @@ class SeenFace:
         if self._cover is not None:
             own = own + self._cover[..., None] * (self.aligned.crop - own)  # a cover keeps its pixels
         return trusted(*self._measured, own, gain, begun, free_of_blocks=self.shows_no_blocks)
+
+    def noise_alone(self, restored: Crop) -> float:
+        """Return the degree to which noise is the face's only damage, 0 to 1; see `trust.noise_alone`."""
+        gain = np.asarray(self.view.tone.gain, np.float32)
+        own = around_middle(*self._measured)
+        return noise_alone(
+            own * gain, self.view.begun * gain, restored * gain, free_of_blocks=self.shows_no_blocks
+        )
 
     def grain(self, upscale: int) -> Bands:
         """Return the photo's grain in each wavelet band and channel, enlarged by a factor."""
@@ -185,6 +194,15 @@ class FaceWork:
             self.seen.aligned, self.restored, self.seen.noise, missing.hole if missing else None
         )
 
+    @cached_property
+    def _slight_noise(self) -> SlightNoise | None:
+        """Noise of the photo that partly stays; the published pass keeps only noise above its crop."""
+        seen, published = self.seen, self.seen.view.published
+        if self.settings.grain or (published and not seen.above):
+            return None
+        trust = 1.0 if published else seen.noise_alone(self.restored)
+        return slight_noise(seen.noise, seen.view.tone.gain, trust, self.settings.upscale, above=published)
+
     @property
     def colours_are_far(self) -> bool:
         """Whether the network's colours are far from the photo's."""
@@ -217,6 +235,7 @@ class FaceWork:
             steps=settings.steps,
             multiscale=settings.multiscale_blend,
             above=_noise_above(seen.above, settings) if seen.above else None,
+            slight=self._slight_noise,
             strength=settings.strength,
             share=share,
         )

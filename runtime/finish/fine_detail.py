@@ -35,8 +35,8 @@ channel.
 3×3.
 """
 
-LARGER = 1.0
-"""Photo pixels per crop pixel above which a face has detail finer than its crop."""
+LARGER = 0.5
+"""Photo pixels per crop pixel above which cutting out a crop loses detail: below 1 only by resampling."""
 
 FALLING = 0.15
 """Power of texture in the finest band relative to the second, each divided by its BAND_NOISE: 0.03 to 0.1 for

@@ -25,18 +25,24 @@ MIDDLE = (0.25, 0.8)
 LEAST = np.float32(1e-6)
 """Grain below this, in units of full scale, is treated as none."""
 
+WHOLE = np.ones((len(BAND_NOISE), 3), np.float32)
+"""All grain, in every band."""
 
-def grain_of(difference: Picture, sigmas: NDArray[np.float32]) -> Picture:
+
+def grain_of(
+    difference: Picture, sigmas: NDArray[np.float32], shares: NDArray[np.float32] = WHOLE
+) -> Picture:
     """Return the part of a difference, photo − restored, that is the photo's grain.
 
     sigmas  of the photo's grain in each wavelet band and colour channel, as `grain_sigmas` measures them
+    shares  the share of the grain to return, in each wavelet band and colour channel
     """
     *bands, _ = wavelet(difference)
     grain = np.zeros_like(difference)
-    for c, sigma in zip(bands, sigmas, strict=True):
+    for c, sigma, share in zip(bands, sigmas, shares, strict=True):
         if np.any(sigma):
             squared = np.square(c / np.maximum(np.float32(OUTSTANDING) * sigma, LEAST))
-            grain += c / (1 + np.square(squared))  # squared twice, because ** 4 is many times slower
+            grain += share * c / (1 + np.square(squared))  # squared twice, because ** 4 is many times slower
     return grain
 
 

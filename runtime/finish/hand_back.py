@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from runtime.finish.compose import Sigma
 from runtime.finish.patch import Patch
+from runtime.finish.slight_noise import SlightNoise
 from runtime.finish.steps import Step
 
 
@@ -46,6 +47,9 @@ class HandBack:
     above: NDArray[np.float32] | None = None
     """Noise of the photo's detail above the crop's resolution, by wavelet band and channel; None if the photo
     is no finer than the crop."""
+
+    slight: SlightNoise | None = None
+    """Noise of the photo that partly stays; None if none does, or all (grain)."""
 
     strength: float = 1.0
     """The share of the way from the photo to the finished face, in (0, 1].

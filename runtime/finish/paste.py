@@ -174,7 +174,7 @@ def _composed(photo: Pixels, layer: _Layer, part: Rectangle) -> NDArray[np.float
     hand_back = layer.hand_back
     if hand_back is None:
         return np.clip(warp_to_photo(layer.restored, layer.aligned, part), 0, 1)
-    margin = SUPPORT if hand_back.above is None else SUPPORT + REACH
+    margin = SUPPORT + (0 if hand_back.above is None else REACH) + (SUPPORT if hand_back.slight else 0)
     around, inside = _around(photo, part, margin)
     restored = np.clip(warp_to_photo(layer.restored, layer.aligned, around), 0, 1)
     kappa = _warped(hand_back.kappa, layer.aligned, around, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
@@ -186,8 +186,15 @@ def _composed(photo: Pixels, layer: _Layer, part: Rectangle) -> NDArray[np.float
     if hand_back.filled is not None:
         filled = _warped(hand_back.filled, layer.aligned, around, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
         own += in_colours(repair_share(kappa) * filled) * (seen - own)
+    removed = None
     if hand_back.above is not None:
-        restored += above_crop(own, seen, hand_back.above)
+        detail = above_crop(own, seen, hand_back.above)
+        removed = own - seen - detail
+        restored += detail
+    if hand_back.slight and not hand_back.slight.above:
+        removed = own - restored
+    if hand_back.slight and removed is not None:
+        restored += hand_back.slight.of(removed)
     if hand_back.grain is not None:
         restored += grain_of(own - restored, hand_back.grain)
     composed = np.clip(compose(own, restored, kappa, hand_back.sigma)[inside], 0, 1)

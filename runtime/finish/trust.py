@@ -99,11 +99,10 @@ def trusted(
     """
     crop = aligned.crop if seen is None else seen
     own = around_middle(photo, aligned)
-    if not own.size:
-        return restored
     to_studio = np.asarray(np.broadcast_to(gain, 3), np.float32)
-    share = sharpness(crop * to_studio, restored * to_studio)
-    share *= 1 if free_of_blocks else 1 - blocks(own * to_studio)
+    share = noise_alone(
+        own * to_studio, crop * to_studio, restored * to_studio, free_of_blocks=free_of_blocks
+    )
     if share == 0:
         return restored
     noise = damage(own, aligned, to_studio) * to_studio
@@ -114,6 +113,19 @@ def trusted(
         for band, sigma in zip(change, (*noise, noise[-1]), strict=True)
     )
     return np.asarray(restored + np.float32(share) * kept, np.float32)
+
+
+def noise_alone(own: Picture, crop: Picture, restored: Picture, *, free_of_blocks: bool = False) -> float:
+    """Return the degree to which noise is a face's only damage: 0 if it is blurred or shows JPEG blocks.
+
+    own       H×W×3 in [0, 1], in studio light: the photo around the middle of the face; possibly nothing
+    crop      S×S×3, in studio light: what the network saw
+    restored  S×S×3, in studio light
+    free_of_blocks  whether that crop has been freed of JPEG blocks
+    """
+    if not own.size:
+        return 0.0
+    return sharpness(crop, restored) * (1 if free_of_blocks else 1 - blocks(own))
 
 
 def sharpness(crop: Picture, restored: Picture) -> float:
