@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -43,10 +44,14 @@ class Scene:
 
     def at(self, x: float, y: float) -> Points:
         """Return a place in the picture, from face units: (0, 0) between the eyes, (0, 1) the mouth."""
+        (x0, y0), (right, down) = self._frame
+        return np.array([x0 + x * down + y * right, y0 - x * right + y * down])
+
+    @cached_property
+    def _frame(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Return the place between the eyes, and the way from there to the mouth."""
         eyes, mouth = self.landmarks[:2].mean(axis=0), self.landmarks[3:].mean(axis=0)
-        down = mouth - eyes
-        right = np.array([down[1], -down[0]])
-        return np.asarray(eyes + x * right + y * down)
+        return tuple(eyes.tolist()), tuple((mouth - eyes).tolist())
 
     def map_of(self, points: Sequence[tuple[float, float]], soft: float, rounds: int = 2) -> Map:
         """Return the soft mask of a closed curve through points in face units.
@@ -172,12 +177,16 @@ def glasses(scene: Scene) -> None:
         if thick:
             outline = np.rint([16 * scene.at(*p) for p in points]).astype(np.int32)
             cv2.polylines(scene.picture, [outline], True, frame, thick, cv2.LINE_AA, 4)
+            if not (clear or unsure):
+                cv2.polylines(scene.covered, [outline], True, 1, thick + 1, cv2.LINE_AA, 4)
     if thick:
-        bridge = np.rint([scene.at(wide - apart, down - 0.1), scene.at(apart - wide, down - 0.1)]).astype(int)
-        cv2.line(scene.picture, bridge[0].tolist(), bridge[1].tolist(), frame, thick, cv2.LINE_AA)
-        for end in (-1, 1):
-            arm = np.rint([scene.at(end * (apart + wide), down - 0.1), scene.at(end * 1.05, 0)]).astype(int)
-            cv2.line(scene.picture, arm[0].tolist(), arm[1].tolist(), frame, thick, cv2.LINE_AA)
+        lines = [[(wide - apart, down - 0.1), (apart - wide, down - 0.1)]]
+        lines += [[(end * (apart + wide), down - 0.1), (end * 1.05, 0.0)] for end in (-1, 1)]
+        for ends in lines:
+            start, stop = (np.rint(scene.at(*place)).astype(int).tolist() for place in ends)
+            cv2.line(scene.picture, start, stop, frame, thick, cv2.LINE_AA)
+            if not (clear or unsure):
+                cv2.line(scene.covered, start, stop, 1, thick + 1, cv2.LINE_AA)
 
 
 def _reflection(scene: Scene) -> Picture:
@@ -281,36 +290,197 @@ def _altered(scene: Scene, what: Picture, area: Map, *, sure: bool) -> None:
 
 
 def held(scene: Scene) -> None:
-    """Something held in front of the face: a hand, a microphone, a phone, a cup, any patch."""
+    """Something held in front of the face: a hand, a microphone, a drink, food, flowers, any patch."""
     random = scene.random
     angle = random.uniform(0, 2 * np.pi)
-    target = np.array([random.normal(0, 0.35), random.uniform(-0.1, 1.2)])
+    target = np.array([random.normal(0, 0.35), random.uniform(-0.1, 1.4)])
     kind = random.random()
-    if kind < 0.45:
+    if kind > 0.35 and random.random() < 0.6:  # what is spoken into, drunk, eaten or smelt is near the mouth
+        target = np.array([random.normal(0, 0.2), random.uniform(0.8, 1.5)])
+    if kind < 0.25:
         _hand(scene, target, angle)
-        return
-    size = random.uniform(0.2, 0.6)
-    if kind < 0.65:  # a microphone and its stick
-        head = [
-            tuple((target + size * 0.7 * np.array([np.cos(t), np.sin(t)])).tolist())
-            for t in np.linspace(0, 2 * np.pi, 12, endpoint=False)
-        ]
-        scene.put(
-            _lit(scene, texture(scene.side, random)), _stick(scene, target, angle, 0.35 * size), hides=True
-        )
+    elif kind < 0.35:
+        _fist(scene, target)
+    elif kind < 0.5:
+        _microphone(scene, target, angle)
+    elif kind < 0.62:
+        _drink(scene, target)
+    elif kind < 0.74:
+        _food(scene, target)
+    elif kind < 0.84:
+        _flowers(scene, target)
     else:
-        corners = random.uniform(0.6, 1.3, 8) * size
-        turns = (
-            np.linspace(0, 2 * np.pi, 8, endpoint=False)
-            if random.random() < 0.5
-            else np.linspace(0, 2 * np.pi, 4, endpoint=False)
-        )
-        head = [
-            tuple((target + c * np.array([np.cos(t + angle), np.sin(t + angle)])).tolist())
-            for t, c in zip(turns, corners, strict=False)
-        ]
-    share = scene.map_of(head, random.uniform(0.3, 1.5), int(random.integers(0, 3)))
+        _patch(scene, target, angle)
+
+
+def _patch(scene: Scene, target: NDArray[np.float64], angle: float) -> None:
+    random = scene.random
+    corners = random.uniform(0.6, 1.3, 8) * random.uniform(0.2, 0.6)
+    turns = np.linspace(0, 2 * np.pi, 8 if random.random() < 0.5 else 4, endpoint=False)
+    outline = [
+        tuple((target + c * np.array([np.cos(t + angle), np.sin(t + angle)])).tolist())
+        for t, c in zip(turns, corners, strict=False)
+    ]
+    share = scene.map_of(outline, random.uniform(0.3, 1.5), int(random.integers(0, 3)))
     scene.put(_lit(scene, texture(scene.side, random, scene.others)), share, hides=True)
+
+
+def _ellipse(
+    scene: Scene,
+    middle: NDArray[np.float64],
+    wide: float,
+    high: float,
+    turn: float = 0.0,
+    square: float = 2.0,
+) -> tuple[Map, Map]:
+    """Return the mask of an ellipse in face units, and each pixel's distance from its middle, 1 at its edge.
+
+    square  2 is an ellipse; with more, it is the squarer
+    """
+    y, x = np.mgrid[: scene.side, : scene.side].astype(np.float32)
+    x0, y0 = scene.at(*middle)
+    c, s = np.cos(turn), np.sin(turn)
+    across, down = (c * (x - x0) + s * (y - y0)) / scene.unit, (c * (y - y0) - s * (x - x0)) / scene.unit
+    far = (np.abs(across / wide) ** square + np.abs(down / high) ** square).astype(np.float32)
+    far **= np.float32(1 / square)
+    edge = np.clip((1 - far) * min(wide, high) * scene.unit + 0.5, 0, 1)
+    return np.asarray(edge, np.float32), far
+
+
+def _round(far: Map, least: float, random: Random) -> Picture:
+    """Return the light on something round, N×N×1: from 1 in its middle to a least value at its edge."""
+    light = least + (1 - least) * np.sqrt(np.clip(1 - far**2, 0, 1))
+    return np.asarray(light[..., None] * random.uniform(0.8, 1.1), np.float32)
+
+
+def _microphone(scene: Scene, target: NDArray[np.float64], angle: float) -> None:
+    """A ball of wire mesh or foam on a stick."""
+    random, n = scene.random, scene.side
+    size = random.uniform(0.15, 0.42)
+    stick = _stick(scene, target, angle, random.uniform(0.35, 0.8) * size)
+    shaft = texture(n, random) if random.random() < 0.4 else colour(random) * random.uniform(0.1, 0.6)
+    scene.put(_lit(scene, np.broadcast_to(shaft, (n, n, 3))), stick, hides=True)
+    ball, far = _ellipse(scene, target, size, size * random.uniform(0.9, 1.4), angle)
+    ink = colour(random) * random.uniform(0.1, 1)
+    if random.random() < 0.6:
+        ink = np.full(3, random.uniform(0.03, 0.6), np.float32)
+    y, x = np.mgrid[:n, :n].astype(np.float32)
+    period, turn = random.uniform(2, 8), random.uniform(0, np.pi)
+    wires = [np.sin(2 * np.pi * (x * np.cos(t) + y * np.sin(t)) / period) for t in (turn, turn + np.pi / 2)]
+    mesh = random.uniform(0, 0.6) * np.maximum(*wires)[..., None]
+    made = ink * (1 + mesh) * _round(far, random.uniform(0.3, 0.9), random)
+    shine = random.uniform(0, 0.4) * _ellipse(scene, target - 0.35 * size, size / 2, size / 3)[0]
+    scene.put(np.clip(made + shine[..., None], 0, 1).astype(np.float32), ball, hides=True)
+
+
+def _drink(scene: Scene, target: NDArray[np.float64]) -> None:
+    """A glass, a cup or a bottle at the mouth; what is clear of a glass leaves the face to be seen."""
+    random, n = scene.random, scene.side
+    top, low = target[1] + random.uniform(-0.1, 0.2), target[1] + random.uniform(0.6, 1.4)
+    wide, narrow = random.uniform(0.15, 0.55), random.uniform(0.5, 1.1)
+    x0, lean = target[0], random.normal(0, 0.08)
+    points = [(x0 - wide, top), (x0 + wide, top)]
+    points += [(x0 + lean + wide * narrow, low), (x0 + lean - wide * narrow, low)]
+    share = scene.map_of(points, random.uniform(0.3, 1), int(random.integers(0, 2)))
+    clear = random.random() < 0.55
+    level = top + (random.uniform(0.05, 0.5) * (low - top) if clear else -1.0)
+    y = np.mgrid[:n, :n][0].astype(np.float32)
+    filled = np.clip((y - scene.at(x0, level)[1]) + 0.5, 0, 1).astype(np.float32)
+    fluid = texture(n, random, scene.others) if random.random() < 0.2 else _natural(random)
+    body = _lit(scene, np.broadcast_to(fluid, (n, n, 3)))
+    opaque = np.float32(random.uniform(0.6, 1))
+    scene.put(body, share * filled * opaque, hides=False)
+    scene.covered = np.maximum(scene.covered, share * filled)
+    if clear:
+        glass = scene.picture * random.uniform(0.6, 1) + random.uniform(0, 0.25)
+        scene.put(np.clip(glass, 0, 1), share * (1 - filled), hides=False)
+        scene.unsure = np.maximum(scene.unsure, share * (1 - filled))
+    for _ in range(int(random.integers(0, 4))):  # reflections
+        at = x0 + random.uniform(-0.9, 0.9) * wide
+        streak = scene.map_of([(at, top), (at + 0.03, top), (at + 0.03, low), (at, low)], 0.6, 0)
+        scene.put(
+            np.ones_like(scene.picture), streak * share * np.float32(random.uniform(0.1, 0.8)), hides=False
+        )
+    if random.random() < 0.6:
+        rim, far = _ellipse(scene, np.array([x0, top]), wide, random.uniform(0.04, 0.12))
+        ring = rim * (far > random.uniform(0.6, 0.9))
+        scene.put(np.full_like(scene.picture, random.uniform(0.6, 1)), ring, hides=True)
+
+
+def _natural(random: Random) -> Picture:
+    """Return a random colour of food and drink, 3, in [0, 1]: any, or from white over amber to dark brown."""
+    if random.random() < 0.3:
+        return colour(random)
+    red = random.uniform(0.1, 1)
+    green = red * random.uniform(0.2, 1)
+    return np.array([red, green, green * random.uniform(0.1, 1)], np.float32)
+
+
+def _food(scene: Scene, target: NDArray[np.float64]) -> None:
+    """Food at the mouth: one piece or layers, with crumbs, seeds and holes."""
+    random, n = scene.random, scene.side
+    wide, down = random.uniform(0.2, 0.75), target[1] - random.uniform(0, 0.5)
+    tall, square = random.choice([0.15, 0.4]), random.uniform(2, 5)
+    for _ in range(int(random.integers(1, 6))):
+        high = random.uniform(0.03, tall)
+        place = np.array([target[0] + random.normal(0, 0.03), down + high / 2])
+        across = wide * random.uniform(0.8, 1.2)
+        area, far = _ellipse(scene, place, across, high, random.normal(0, 0.1), square)
+        grain = smooth_noise(n, scene.unit * random.uniform(0.02, 0.15), random)
+        made = (
+            _natural(random)
+            * (1 + random.uniform(0, 0.25) * grain)
+            * _round(far, random.uniform(0.5, 1), random)
+        )
+        scene.put(np.clip(made, 0, 1).astype(np.float32), area, hides=True)
+        if random.random() < 0.4:
+            speck = colour(random).tolist()
+            for _ in range(int(random.integers(5, 50))):
+                at = np.rint(scene.at(*(place + random.uniform(-0.7, 0.7, 2) * (wide, high)))).astype(int)
+                cv2.circle(scene.picture, at.tolist(), int(random.integers(1, 3)), speck, -1, cv2.LINE_AA)
+        down += high * random.uniform(0.6, 1.5)
+
+
+def _flowers(scene: Scene, target: NDArray[np.float64]) -> None:
+    """A bunch of flowers or leaves."""
+    random, n = scene.random, scene.side
+    inks = [colour(random) for _ in range(int(random.integers(1, 5)))]
+    y, x = np.mgrid[:n, :n].astype(np.float32)
+    spread = random.uniform(0.15, 0.4)
+    for _ in range(int(random.integers(4, 22))):
+        place = target + random.normal(0, spread, 2)
+        size = random.uniform(0.08, 0.25)
+        x0, y0 = scene.at(*place)
+        angles = np.arctan2(y - y0, x - x0) + random.uniform(0, 6)
+        petals = 1 - random.uniform(0, 0.5) * (0.5 - 0.5 * np.cos(random.integers(1, 8) * angles))
+        far = (np.hypot(x - x0, y - y0) / (size * scene.unit * petals)).astype(np.float32)
+        share = np.clip((1 - far) * size * scene.unit + 0.5, 0, 1).astype(np.float32)
+        light = random.uniform(0.4, 1) + (1 - random.uniform(0.4, 1)) * np.clip(far, 0, 1)
+        made = inks[int(random.integers(len(inks)))] * light[..., None]
+        if random.random() < 0.5:
+            made = np.where((far < random.uniform(0.15, 0.4))[..., None], colour(random), made)
+        scene.put(np.clip(made, 0, 1).astype(np.float32), share, hides=True)
+
+
+def _fist(scene: Scene, target: NDArray[np.float64]) -> None:
+    """A fist or a bent hand: rounded fingers side by side, in the face's own colours."""
+    random, n = scene.random, scene.side
+    y, x = np.rint(scene.at(random.choice([-0.4, 0.4]), 0.6)[::-1]).astype(int).clip(3, n - 4)
+    own = np.median(scene.picture[y - 3 : y + 4, x - 3 : x + 4].reshape(-1, 3), axis=0)
+    skin = own * random.uniform(0.7, 1.15) if random.random() < 0.8 else skin_colour(random)
+    turn, end = random.uniform(-1, 1), random.choice([-1, 1])
+    along, across = np.array([np.sin(turn), np.cos(turn)]), np.array([np.cos(turn), -np.sin(turn)])
+    wide = random.uniform(0.1, 0.17)
+    palm = target + along * random.uniform(0.4, 0.7) + across * wide * random.uniform(-2, 2)
+    places = [(palm, random.uniform(0.35, 0.6), random.uniform(0.35, 0.55))]
+    for finger in range(int(random.integers(2, 5))):
+        place = target + across * end * (finger - 1.5) * 1.7 * wide + along * random.normal(0, 0.04)
+        places.append((place, wide, random.uniform(0.2, 0.4)))
+    for place, half, high in places:
+        area, far = _ellipse(scene, place, half, high, -turn)
+        made = skin * (1 + 0.03 * smooth_noise(n, n / 12, random))
+        made *= _round(far, random.uniform(0.4, 0.8), random)
+        scene.put(np.clip(made, 0, 1).astype(np.float32), area, hides=True)
 
 
 def _stick(scene: Scene, target: NDArray[np.float64], angle: float, width: float) -> Map:
@@ -550,12 +720,12 @@ def scratches(scene: Scene) -> None:
 
 
 COVERS: tuple[tuple[Callable[[Scene], None], float], ...] = (
-    (mask, 0.24),
-    (glasses, 0.24),
-    (bar, 0.1),
-    (mosaic, 0.12),
-    (blurred, 0.1),
-    (held, 0.2),
+    (mask, 0.2),
+    (glasses, 0.2),
+    (bar, 0.08),
+    (mosaic, 0.1),
+    (blurred, 0.08),
+    (held, 0.5),
 )
 """Things that hide a face, and how often each is drawn."""
 HARMLESS: tuple[tuple[Callable[[Scene], None], float], ...] = (
