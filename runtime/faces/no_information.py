@@ -36,8 +36,8 @@ USUAL = 180.0  # levels from dark to light in a usual portrait
 FAINTEST = (
     0.2  # lowest share of that range; in a fainter face contrast is no larger than the rounding to levels
 )
-SURE = 0.8  # probability of being covered in the core of a cover,
-LIKELY = 0.7  # on average in its inner part,
+SURE = 0.7  # probability of being covered in the core of a cover,
+LIKELY = 0.65  # on average in its inner part,
 HALF = 0.5  # which has at least this,
 POSSIBLE = 0.1  # and at its edge
 GAP = 4  # half the width in grid pixels of a gap in a cover that is closed

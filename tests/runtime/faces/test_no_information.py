@@ -179,6 +179,11 @@ LENSES = cv2.GaussianBlur(
     0.7,
 )
 BAR = cv2.rectangle(np.zeros((512, 512), np.float32), (178, 86), (270, 114), 1, -1)
+BALL = cv2.circle(np.zeros((512, 512), np.float32), (223, 160), 17, 1, -1, cv2.LINE_AA)
+BITE = cv2.ellipse(np.zeros((512, 512), np.float32), (223, 155), (30, 13), 0, 0, 360, 1, -1, cv2.LINE_AA)
+GLASS = cv2.fillPoly(
+    np.zeros((512, 512), np.float32), [np.array([(204, 148), (242, 148), (238, 195), (208, 195)])], 1
+)
 OVAL = cv2.ellipse(np.zeros((512, 512), np.float32), (223, 122), (50, 72), 0, 0, 360, 1, -1)
 
 
@@ -225,6 +230,12 @@ PATTERNED: dict[str, tuple[NDArray[np.float32], Callable[[Pixels], ArrayLike]]] 
     "blurred face": (OVAL, lambda face: cv2.GaussianBlur(face, (0, 0), 9)),
     "soft black bar": (cv2.GaussianBlur(BAR, (0, 0), 3), lambda _: (0, 0, 0)),
     "soft white bar": (cv2.GaussianBlur(BAR, (0, 0), 3), lambda _: (255, 255, 255)),
+    "microphone": (
+        BALL,
+        lambda _: 90 - 4 * np.hypot(X - 214, Y - 154)[..., None] + 25 * (X % 3 < 1)[..., None],
+    ),
+    "sandwich": (BITE, lambda _: two(np.abs(Y - 154) < 4, (90, 150, 60), (205, 145, 80))),
+    "drink": (GLASS, lambda _: (190, 110, 35) - 0.6 * np.abs(X - 223)[..., None]),
 }
 """Where each thing lies, and what it shows over a face."""
 
