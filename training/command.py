@@ -75,6 +75,9 @@ def _add_photo(commands: "argparse._SubParsersAction[CommandParser]") -> None:
     training.add_argument("--minutes", type=float, default=2.5, help="Duration of the training.")
     training.add_argument("--batch", type=int, default=192, help="Number of patches in a step.")
     training.add_argument("--device", help="Device: cuda or cpu. (default: cuda if available)")
+    training.add_argument(
+        "--start", type=Path, metavar="WEIGHTS", help="Go on from these weights, or from an FP32 package."
+    )
     training.set_defaults(command=_photo)
 
 
@@ -171,7 +174,12 @@ def _photo(options: argparse.Namespace) -> int:
     from training.photo.train import train as train_photo_network
 
     file = train_photo_network(
-        options.pack, options.output, options.minutes, batch=options.batch, device=options.device
+        options.pack,
+        options.output,
+        options.minutes,
+        batch=options.batch,
+        device=options.device,
+        start=options.start,
     )
     print_lines(f"weights: {file}")
     return command_line.DONE

@@ -6,11 +6,15 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from base.errors import PhotoError
 
 EDGE = 448
 """Edge of a pack's crops in pixels."""
+SMOOTH = 0.1
+"""Share of the patches that are smooth, as sky or what is out of focus, and again of those smoother still:
+a pack's crops show much detail."""
 
 
 def load_crops(pack: Path, device: torch.device) -> Tensor:
@@ -38,6 +42,7 @@ def draw_patches(crops: Tensor, batch: int, edge: int) -> Tensor:
     rows, columns = _run(crops.shape[2], batch, edge, device), _run(crops.shape[3], batch, edge, device)
     channels = torch.arange(3, device=device)[None, :, None, None]
     patches = crops[which, channels, rows[:, None, :, None], columns[:, None, None, :]].float() / 255
+    patches = _partly_smooth(patches)
     if torch.rand(()) < 0.5:
         patches = patches.transpose(2, 3)
     red, green, blue = torch.split(patches, 1, dim=1)
@@ -48,6 +53,23 @@ def draw_patches(crops: Tensor, batch: int, edge: int) -> Tensor:
     tint = 1 + 0.15 * (torch.rand(batch, 3, 1, 1, device=device) - 0.5)
     patches = patches * tint * uniform(0.55, 1.1)
     return patches.clamp(0, 1) ** torch.where(uniform(0, 1) < 0.3, uniform(0.7, 1.4), 1.0)
+
+
+def _partly_smooth(patches: Tensor) -> Tensor:
+    """Return patches, in random order, some of which have no detail finer than 4, or 8, pixels."""
+    few = round(SMOOTH * len(patches))
+    smooth = [
+        functional.interpolate(
+            functional.avg_pool2d(patches[first : first + few], factor),
+            patches.shape[2:],
+            mode="bicubic",
+            align_corners=False,
+        )
+        for first, factor in ((0, 4), (few, 8))
+        if few
+    ]
+    mixed = torch.cat([*smooth, patches[len(smooth) * few :]])
+    return mixed[torch.randperm(len(mixed), device=mixed.device)]
 
 
 def _run(length: int, batch: int, edge: int, device: torch.device) -> Tensor:

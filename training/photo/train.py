@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from export.photo.exporter import load_photo_network
 from export.photo.network import PhotoNetwork
 from training.averaging import move_average
 from training.photo.damage import damaged
@@ -20,11 +21,16 @@ MARGIN = 12
 """Pixels at a patch's edge that do not count, because a convolution sees nothing beyond it."""
 RATE, SETTLING = 2e-3, 0.01
 """The learning rate, and the share of the time in which it rises to it; then it falls by a cosine."""
+RATE_FROM_WEIGHTS = 6e-4
+"""The learning rate where the training starts from weights."""
 DECAY = 0.999
 """Decay of the moving average of the weights, which is the result."""
-FLOORS = (8 / 255, 1.5 / 255)
-"""First and last root mean square that is added to a patch's damage where the loss is divided by it. A low
+FLOORS = (8 / 255, 1 / 255)
+"""First and last root mean square that is added to a patch's error, of which the loss is the logarithm. A low
 one makes every decibel count the same, but a network that starts with it learns to change nothing."""
+SLIGHT_DAMAGE = 2.0
+"""Weight of the share of the damage that is left, beside the logarithm. It counts where little can be gained:
+without it, JPEG artefacts give way to strong noise."""
 REPORT = 10.0
 """Seconds between two lines of the log."""
 POOL, REUSED = 16, 2
@@ -33,9 +39,21 @@ batches, and each is used about REUSED times."""
 
 
 def train(
-    pack: Path, output: Path, minutes: float, *, batch: int = 192, device: str | None = None, seed: int = 1
+    pack: Path,
+    output: Path,
+    minutes: float,
+    *,
+    batch: int = 192,
+    device: str | None = None,
+    start: Path | None = None,
+    seed: int = 1,
 ) -> Path:
-    """Train on a pack's crops; return the file of the weights. `output` also receives log.csv."""
+    """Train on a pack's crops; return the file of the weights. `output` also receives log.csv.
+
+    start  weights, or an FP32 package, to go on from; None starts from nothing
+
+    Raises PhotoError for a bad pack, and CheckpointError or PackageError for bad weights.
+    """
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
@@ -44,7 +62,8 @@ def train(
     torch.backends.cuda.matmul.allow_tf32 = False  # the damage must be exact
     crops = load_crops(pack, where)
     patches = _Patches(crops, batch)
-    network = PhotoNetwork().to(where)
+    network = (load_photo_network(start).train() if start else PhotoNetwork()).to(where)
+    rate, first_floor = (RATE_FROM_WEIGHTS, FLOORS[1]) if start else (RATE, FLOORS[0])
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = {name: value.detach().clone() for name, value in network.state_dict().items()}
     weights = list(network.parameters())
@@ -53,18 +72,20 @@ def train(
     with (output / "log.csv").open("w", newline="") as log:
         writer = csv.writer(log)
         writer.writerow(["seconds", "steps", "rate", "loss", "gain_db"])
-        start, reported, steps, since = time.monotonic(), 0.0, 0, 0
+        begun, reported, steps, since = time.monotonic(), 0.0, 0, 0
         sums = torch.zeros(2, device=where)
-        while (gone := time.monotonic() - start) < 60 * minutes:
+        while (gone := time.monotonic() - begun) < 60 * minutes:
             done = gone / (60 * minutes)
             for group in optimiser.param_groups:
-                group["lr"] = _rate(done)
-            sums += _step(network, optimiser, *patches.draw(), FLOORS[0] ** (1 - done) * FLOORS[1] ** done)
+                group["lr"] = rate * _share(done)
+            sums += _step(network, optimiser, *patches.draw(), first_floor ** (1 - done) * FLOORS[1] ** done)
             steps, since = steps + 1, since + 1
             move_average([*averaged.values()], [*network.state_dict().values()], steps, DECAY)
             if gone - reported > REPORT:
                 loss, gain = (sums / since).tolist()
-                writer.writerow([f"{gone:.1f}", steps, f"{_rate(done):.2e}", f"{loss:.4f}", f"{gain:.3f}"])
+                writer.writerow(
+                    [f"{gone:.1f}", steps, f"{rate * _share(done):.2e}", f"{loss:.4f}", f"{gain:.3f}"]
+                )
                 log.flush()
                 sums.zero_()
                 reported, since = gone, 0
@@ -73,10 +94,11 @@ def train(
     return file
 
 
-def _rate(done: float) -> float:
+def _share(done: float) -> float:
+    """Return the share of the learning rate after a share of the time."""
     if done < SETTLING:
-        return RATE * max(done / SETTLING, 1e-3)
-    return RATE * (0.5 * (1 + math.cos(math.pi * (done - SETTLING) / (1 - SETTLING))) + 1e-3)
+        return max(done / SETTLING, 1e-3)
+    return 0.5 * (1 + math.cos(math.pi * (done - SETTLING) / (1 - SETTLING))) + 1e-3
 
 
 class _Patches:
@@ -118,7 +140,8 @@ def _step(
         change = network(shown)
     after = before + change.float()[..., inner, inner]
     wrong, left = ((each - target).square().mean(dim=(1, 2, 3)) for each in (before, after))
-    loss = (left / (wrong + floor**2)).mean()
+    relative = left / (wrong + floor**2)
+    loss = ((left + floor**2).log() + SLIGHT_DAMAGE * relative).mean()
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), 1.0, foreach=True)
