@@ -17,7 +17,7 @@ from runtime.faces.align import AlignedFace
 from runtime.finish.head import head_shape
 from runtime.finish.paste import face_rectangle, warp_to_photo
 from runtime.pixels import eight_bit
-from runtime.rest.matching import noise_around
+from runtime.rest.matching import Noise, noise_around
 
 FINE, COARSE = 1.0, 2.0
 """σ in pixels of the two blurs in which edges are compared; the finer one is strong against noise."""
@@ -37,29 +37,36 @@ class Match:
     preset: str
     damage: str
     noise: float
-    """The noise of one, of the other's."""
+    """The noise of one, of the other's; 1 where a face has more noise than what lies around it, but keeps no
+    more of the photo's, or the reverse. A face's pores count as noise, and JPEG leaves more noise where there
+    is more detail, so the noise differs in the photo too."""
     noise_before: float
-    """The same in the damaged photo: JPEG leaves more noise where there is more detail."""
+    """The noise of one in the damaged photo, of the other's."""
     edges: float
     """How much more the edges of one are spread than the other's; NaN where one has no edges."""
 
 
-def match_of(restorer: Restorer, truth: Portrait, name: str, damage: Damage, preset_name: str) -> Match:
-    """Damage and restore a photo, and compare its face with what lies around it.
+def matches_of(
+    restorer: Restorer, truth: Portrait, name: str, damage: Damage, presets: Iterable[str]
+) -> Iterator[Match]:
+    """Damage a photo, restore it with some presets, and compare its face with what lies around it.
 
     truth  H×W×3 uint8; its largest face is compared
 
     Raises PhotoError if it has none.
     """
     photo = damage(truth, 0)
-    result = restorer.restore(photo, preset(preset_name, scope="photo", budget=math.inf))
-    face = next((face.aligned for face in result.faces if face.aligned), None)
-    if face is None:
-        raise PhotoError(f"{name} shows no face: give photos with a face and what lies around it")
-    restored = eight_bit(result.photo)
-    noise = noise_around(restored, photo, face)
-    before, after = apart(noise.photo_face, noise.photo_around), apart(noise.face, noise.around)
-    return Match(name, preset_name, damage.name, after, before, spread_apart(truth, restored, face))
+    with restorer.prepare(photo) as prepared:
+        for each in presets:
+            result = prepared.restore(preset(each, scope="photo", budget=math.inf))
+            face = next((face.aligned for face in result.faces if face.aligned), None)
+            if face is None:
+                raise PhotoError(f"{name} shows no face: give photos with a face and what lies around it")
+            restored = eight_bit(result.photo)
+            noise = noise_around(restored, photo, face)
+            before = apart(noise.photo_face, noise.photo_around)
+            edges = spread_apart(truth, restored, face)
+            yield Match(name, each, damage.name, noise_apart(noise), before, edges)
 
 
 def faces_report(restorer: Restorer, matches: list[Match]) -> Report:
@@ -76,7 +83,10 @@ def faces_report(restorer: Restorer, matches: list[Match]) -> Report:
             )
 
     photos = len({match.photo for match in matches})
-    edges = max(_worst(matches, name, lambda match: match.edges) for name in names)
+    noise, edges = (
+        max(_worst(matches, name, value) for name in names)
+        for value in (lambda match: match.noise, lambda match: match.edges)
+    )
     return Report(
         name="rest-faces",
         tables=(
@@ -86,13 +96,14 @@ def faces_report(restorer: Restorer, matches: list[Match]) -> Report:
                 {
                     "preset": lambda name: name[0],
                     "damage": lambda name: name[1],
-                    "noise before": worst(lambda match: match.noise_before),
+                    "noise in the photo": worst(lambda match: match.noise_before),
                     "noise": worst(lambda match: match.noise),
                     "edge spread": worst(lambda match: match.edges),
                 },
             ),
         ),
-        summary=f"The edges of faces and of what lies around them are spread alike within {edges:.2f}.",
+        summary="Faces and what lies around them have the same noise, or keep the same share of the photo's, "
+        f"within {noise:.2f}, and their edges are spread alike within {edges:.2f}.",
         figures={"matches": [vars(match) for match in matches]},
         measures=(
             *measured("noise", lambda match: match.noise),
@@ -105,6 +116,13 @@ def faces_report(restorer: Restorer, matches: list[Match]) -> Report:
 def _worst(matches: Iterable[Match], name: tuple[str, str], value: Callable[[Match], float]) -> float:
     values = [value(match) for match in matches if (match.preset, match.damage) == name]
     return max((each for each in values if not math.isnan(each)), default=math.nan)
+
+
+def noise_apart(noise: Noise) -> float:
+    """Return by which factor a face has more or less noise than what lies around it, and keeps more or less
+    of the photo's noise: the smaller of the two factors, and 1 if they disagree."""
+    has, keeps = noise.face / noise.around, noise.face_kept / noise.around_kept
+    return min(apart(has, 1), apart(keeps, 1)) if (has > 1) == (keeps > 1) else 1.0
 
 
 def apart(a: float, b: float) -> float:

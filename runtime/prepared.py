@@ -35,7 +35,7 @@ from runtime.pixels import Crop, Map, Pixels, eight_bit
 from runtime.rest.clean_faces import Cleaning, cleaned, damage_of
 from runtime.rest.enhance import enhanced, restores_rest
 from runtime.rest.explained import Explained
-from runtime.rest.matching import match_noise
+from runtime.rest.matching import match_noise, of_restored
 from runtime.rest.scratches import without_scratches
 from runtime.rest.tones import with_restored_tones
 from runtime.result import FaceResult, RestoreResult
@@ -353,7 +353,7 @@ class PreparedPhoto:
         before = canvas if all(toning.is_grey for toning in tonings.values()) else canvas.copy()
         with clock.stage("paste", len(works)):
             large = photo if settings.upscale == 1 else enlarged(photo, settings.upscale)
-            pasted = self._with_faces(canvas, large, works, stops)
+            pasted = self._with_faces(canvas, large, works, stops, from_rest=restores_rest(settings))
             if restores_rest(settings) and photo is self._photo:
                 match_noise(pasted, large, [work.placed for work in works.values()])
             if not tonings:
@@ -367,12 +367,20 @@ class PreparedPhoto:
             )
 
     def _with_faces(
-        self, canvas: Pixels, large: Pixels, works: Mapping[int, FaceWork], stops: Mapping[int, Map]
+        self,
+        canvas: Pixels,
+        large: Pixels,
+        works: Mapping[int, FaceWork],
+        stops: Mapping[int, Map],
+        *,
+        from_rest: bool,
     ) -> Pixels:
         """Return the canvas with the faces pasted into it, in place.
 
-        large  the photo, enlarged, that is handed back to faces; not changed
-        stops  the shares of faces that stop earlier
+        large      the photo, enlarged, that is handed back to faces; not changed
+        stops      the shares of faces that stop earlier
+        from_rest  whether the canvas, a restored photo, is handed back instead, so that faces keep no more
+                   noise than what lies around them; not if faces keep their grain
         """
         placed = {i: work.placed for i, work in works.items()}
         hand_backs = for_each(works, lambda i: works[i].hand_back(stops.get(i)))
@@ -382,7 +390,9 @@ class PreparedPhoto:
             if (rounding := work.seen.rounding) is not None
         }
         faces = [(placed[i], work.restored) for i, work in works.items()]
-        paste_all(canvas, faces, hand_backs.values(), photo=large)
+        from_rest = from_rest and not any(back and back.grain is not None for back in hand_backs.values())
+        backs = map(of_restored, hand_backs.values()) if from_rest else hand_backs.values()
+        paste_all(canvas, faces, backs, photo=large, from_canvas=from_rest)
         for (x0, y0, x1, y1), rounding in roundings.items():
             keep_rounding(canvas[y0:y1, x0:x1], large[y0:y1, x0:x1], rounding)
         return canvas

@@ -34,6 +34,7 @@ def paste_all(
     hand_backs: Iterable[HandBack | None] | None = None,
     *,
     photo: Pixels | None = None,
+    from_canvas: bool = False,
 ) -> None:
     """Blend restored crops into a canvas, in place.
 
@@ -46,6 +47,7 @@ def paste_all(
     hand_backs  how much of the photo each face gets back, and how it is finished; None, for one or for all,
                 is nothing: κ = 0
     photo       the photo that is handed back to faces, as large as the canvas; None is the canvas itself
+    from_canvas  whether the canvas is handed back instead, except where κ is 1, which keeps the photo
     """
     faces, photo = list(faces), canvas if photo is None else photo
     if hand_backs is None:
@@ -57,7 +59,8 @@ def paste_all(
     layers.sort(key=lambda layer: layer.aligned.to_photo.tolist())  # sums of floats depend on their order
     waiting: deque[_Blended] = deque()  # coring reads the neighbouring cells, which must be untouched
     cells = sorted({cell for layer in layers for cell in _cells(layer.rectangle)})
-    for blended in parallel(lambda cell: _blend(canvas, photo, cell, layers), cells):
+    better = canvas if from_canvas else None
+    for blended in parallel(lambda cell: _blend(canvas, photo, better, cell, layers), cells):
         while waiting and waiting[0].last_neighbour < blended.cell:
             _write(canvas, waiting.popleft())
         waiting.append(blended)
@@ -135,7 +138,9 @@ class _Blended:
         return x, y, x + CELL, y + CELL
 
 
-def _blend(canvas: Pixels, photo: Pixels, cell: Rectangle, layers: Iterable[_Layer]) -> _Blended:
+def _blend(
+    canvas: Pixels, photo: Pixels, better: Pixels | None, cell: Rectangle, layers: Iterable[_Layer]
+) -> _Blended:
     here = [(layer, part) for layer in layers if _area(part := _shared(layer.rectangle, cell))]
     x0, y0 = (min(part[axis] for _, part in here) for axis in (0, 1))
     x1, y1 = (max(part[axis] for _, part in here) for axis in (2, 3))
@@ -155,7 +160,7 @@ def _blend(canvas: Pixels, photo: Pixels, cell: Rectangle, layers: Iterable[_Lay
         if layer.coarse is None and not weight.any():
             continue  # beside the head
         all_claims = np.maximum(claims[inside], np.finfo(np.float32).tiny)
-        change = top * _composed(photo, layer, part) - own[inside]
+        change = top * _composed(photo, better, layer, part) - own[inside]
         blended[inside] += in_colours(weight / all_claims) * change
         if layer.coarse is not None:
             coarse = _warped(layer.coarse, layer.aligned, part, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
@@ -169,8 +174,11 @@ def _write(canvas: Pixels, blended: _Blended) -> None:
     canvas[y0:y1, x0:x1] = blended.pixels
 
 
-def _composed(photo: Pixels, layer: _Layer, part: Rectangle) -> NDArray[np.float32]:
-    """Return part of the photo with the face restored and the photo's share handed back, in [0, 1]."""
+def _composed(photo: Pixels, better: Pixels | None, layer: _Layer, part: Rectangle) -> NDArray[np.float32]:
+    """Return part of the photo with the face restored and the photo's share handed back, in [0, 1].
+
+    better  what is handed back in place of the photo, except where κ is 1
+    """
     hand_back = layer.hand_back
     if hand_back is None:
         return np.clip(warp_to_photo(layer.restored, layer.aligned, part), 0, 1)
@@ -179,6 +187,8 @@ def _composed(photo: Pixels, layer: _Layer, part: Rectangle) -> NDArray[np.float
     restored = np.clip(warp_to_photo(layer.restored, layer.aligned, around), 0, 1)
     kappa = _warped(hand_back.kappa, layer.aligned, around, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
     own = as_float(_pixels(photo, around))
+    if better is not None:
+        own += in_colours(repair_share(kappa)) * (as_float(_pixels(better, around)) - own)
     if hand_back.mended:
         own += in_colours(repair_share(kappa)) * hand_back.mended.change(photo, around)
     if hand_back.filled is not None or hand_back.above is not None:

@@ -1,10 +1,12 @@
-"""Give a restored face and its surroundings the same noise, so that neither looks pasted in. Two networks
-rarely leave the same noise. The quieter part gets some of the photo's own noise back, but never more than the
-photo had there; `grain` gives all of it back.
+"""Give a restored face and its surroundings the same noise, so that neither looks pasted in.
+
+Two networks rarely leave the same noise. The part that lost more of it gets some of the photo's own noise
+back, but never more than the photo had there; `grain` gives all of it back. Shares of the noise in the photo
+are compared, since a face's pores count as noise, and JPEG leaves more noise where there is more detail.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,12 +14,14 @@ from base.parallel import parallel
 from runtime.faces.align import AlignedFace
 from runtime.finish.compose import in_colours
 from runtime.finish.grain import grain_of, grain_sigmas
+from runtime.finish.hand_back import HandBack
 from runtime.finish.head import head_shape
 from runtime.finish.noise import SUPPORT, noise_sigma
 from runtime.finish.paste import face_rectangle, warp_to_photo
 from runtime.pixels import Map, Pixels, Rectangle, as_float
+from runtime.rest.explained import LESS
 
-ALIKE = 1.2
+ALIKE = 1.15
 """Noise levels that differ by at most this factor count as equal."""
 NEAR = 0.5
 """How far from a face its surroundings are measured, in sides of its crop."""
@@ -25,8 +29,8 @@ SKIN = 0.35
 """Side of the central square of a crop that shows only the face, in sides of the crop."""
 CORNER = 0.2
 """Side of the squares in a crop's upper corners that show no head, in sides of the crop."""
-LEAST = 0.1 / 255
-"""Noise below this counts as this much."""
+LEAST = 0.3 / 255
+"""Noise below this counts as this much: rounding to 8 bits adds as much."""
 CELL = 256
 """Side of the squares of the photo that get noise back, whose floats fit a core's cache."""
 
@@ -41,6 +45,24 @@ class Noise:
     """In the photo before."""
     photo_around: float
 
+    @property
+    def face_kept(self) -> float:
+        """Return the share of the face's noise that is left."""
+        return self.face / self.photo_face
+
+    @property
+    def around_kept(self) -> float:
+        """Return the share of the noise around it that is left."""
+        return self.around / self.photo_around
+
+
+def of_restored(hand_back: HandBack | None) -> HandBack | None:
+    """Return what a face gets back of a restored photo in place of the photo, which had more noise."""
+    if hand_back is None:
+        return None
+    above = None if hand_back.above is None else hand_back.above / np.float32(LESS)
+    return replace(hand_back, sigma=hand_back.sigma / np.float32(LESS), above=above)
+
 
 def match_noise(restored: Pixels, photo: Pixels, faces: Iterable[AlignedFace]) -> None:
     """Match the noise of faces and of the rest of a restored photo, in place.
@@ -54,13 +76,15 @@ def match_noise(restored: Pixels, photo: Pixels, faces: Iterable[AlignedFace]) -
         return
     heads = [_head(face, restored.shape) for face in faces]
     noise = noise_around(restored, photo, faces[0])
-    if noise.around * ALIKE < noise.face:
-        share = _share(noise.around, noise.face, noise.photo_around)
+    wanted = min(noise.face, noise.face_kept * noise.photo_around)
+    if noise.around * ALIKE < wanted:
+        share = _share(noise.around, wanted, noise.photo_around)
         _give_back(restored, photo, (0, 0, restored.shape[1], restored.shape[0]), share, heads, inside=False)
     for face, head in zip(faces, heads, strict=True):
         noise = noise_around(restored, photo, face)
-        if noise.face * ALIKE < noise.around:
-            share = _share(noise.face, noise.around, noise.photo_face)
+        wanted = min(noise.around, noise.around_kept * noise.photo_face)
+        if noise.face * ALIKE < wanted:
+            share = _share(noise.face, wanted, noise.photo_face)
             _give_back(restored, photo, head[0], share, [head], inside=True)
 
 

@@ -50,6 +50,24 @@ def test_the_scope_faces_leaves_the_rest_and_photo_restores_it(
     assert "photo" not in faces.timings
 
 
+def test_a_face_gets_the_restored_photo_back_except_where_it_keeps_its_pixels(
+    restorer: Restorer, portrait: NDArray[np.uint8]
+) -> None:
+    noise = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 30, portrait.shape), (0, 0), 1)
+    photo = np.asarray(np.clip(np.rint(portrait + noise), 0, 255), np.uint8)
+    for weight, least, most in ((0.0, 0.0, 0.1), (0.02, 2.0, 99.0)):
+        wanted = RestoreSettings(scope="photo", face_mask_weights={"face": weight, "other": 1.0})
+        result = restorer.restore(photo, wanted)
+        (face,) = result.faces
+        assert face.aligned is not None
+        x0, y0, x1, y1 = face_rectangle(face.aligned, photo.shape)
+        middle = np.s_[
+            (5 * y0 + 3 * y1) // 8 : (3 * y0 + 5 * y1) // 8, (5 * x0 + 3 * x1) // 8 : (3 * x0 + 5 * x1) // 8
+        ]
+        change = np.abs(result.photo[middle].astype(float) - photo[middle]).mean()
+        assert least <= change <= most, weight
+
+
 def test_a_photo_without_faces_is_restored_too(restorer: Restorer) -> None:
     photo = np.random.default_rng(0).integers(90, 160, (90, 120, 3)).astype(np.uint8)
     result = restorer.restore(photo, RestoreSettings(scope="photo", upscale=2))
