@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from bench.__main__ import main
-from bench.rest import DAMAGES
+from bench.rest import MIDDLE, NLM_REACH, middle_of
 from bench.rest_damage import Damage
-from bench.rest_faces import edge_spread
+from bench.rest_faces import edge_spread, noise_apart
+from runtime.rest.matching import Noise
 
 
 @pytest.fixture
@@ -21,18 +22,45 @@ def folder(tmp_path):
     return folder
 
 
-def test_gain_time_and_memory_are_measured(folder, tmp_path, capsys):
+def test_gain_time_and_memory_are_measured(folder, tmp_path, capsys, monkeypatch):
+    damages = (Damage(), Damage(15))
+    monkeypatch.setattr("bench.rest.DAMAGES", damages)
     assert main(["rest", str(folder), "--megapixels", "0.1", "--runs", "1", "-o", str(tmp_path)]) == 0
     gains = {g["damage"]: g for g in json.loads((tmp_path / "rest-quality.json").read_text())["gains"]}
-    assert list(gains) == [damage.name for damage in DAMAGES]
+    assert list(gains) == [damage.name for damage in damages]
     noisy = gains["noise 15"]
     assert noisy["before"] == pytest.approx(20 * np.log10(255 / 15), abs=0.4)
     assert noisy["restored"] > noisy["before"] + 3
+    assert noisy["middle"] == pytest.approx(noisy["restored"])  # the photo is smaller
     assert noisy["non_local_means"] > noisy["before"] + 1
+    assert gains["none"]["non_local_means"] is None
     figures = json.loads((tmp_path / "rest.json").read_text())
     assert "ONNX Runtime on cpu" in figures["seconds"]
     assert min(min(times) for times in figures["seconds"].values()) > 0
     assert figures["peak_mib"]["0.1"] > 50
+
+
+def test_non_local_means_see_as_much_around_the_middle_as_they_read():
+    middle, around, inside = middle_of((600, MIDDLE + 8, 3))
+    rows, columns = np.mgrid[:600, : MIDDLE + 8]
+    for picture in (rows, columns):
+        np.testing.assert_array_equal(picture[around][inside], picture[middle])
+    assert (around[0].start, around[0].stop) == (188 - NLM_REACH, 188 + MIDDLE + NLM_REACH)
+    assert around[1].start == 0
+
+
+@pytest.mark.parametrize(
+    ("face", "around", "photo_face", "photo_around", "factor"),
+    [
+        (2, 1, 10, 10, 2.0),  # a face with more noise
+        (1, 3, 10, 10, 3.0),
+        (2, 1, 4, 2, 1.0),  # as in the photo, whose pores are noise
+        (2, 1, 8, 2, 1.0),  # in between
+        (6, 2, 4, 2, 1.5),
+    ],
+)
+def test_a_face_may_differ_as_in_the_photo_or_be_alike(face, around, photo_face, photo_around, factor):
+    assert noise_apart(Noise(face, around, photo_face, photo_around)) == pytest.approx(factor)
 
 
 def test_damage_repeats_for_the_same_photo_only():
