@@ -28,9 +28,6 @@ DECAY = 0.999
 FLOORS = (8 / 255, 1 / 255)
 """First and last root mean square that is added to a patch's error, of which the loss is the logarithm. A low
 one makes every decibel count the same, but a network that starts with it learns to change nothing."""
-SLIGHT_DAMAGE = 2.0
-"""Weight of the share of the damage that is left, beside the logarithm. It counts where little can be gained:
-without it, JPEG artefacts give way to strong noise."""
 REPORT = 10.0
 """Seconds between two lines of the log."""
 POOL, REUSED = 16, 2
@@ -140,8 +137,7 @@ def _step(
         change = network(shown)
     after = before + change.float()[..., inner, inner]
     wrong, left = ((each - target).square().mean(dim=(1, 2, 3)) for each in (before, after))
-    relative = left / (wrong + floor**2)
-    loss = ((left + floor**2).log() + SLIGHT_DAMAGE * relative).mean()
+    loss = (left + floor**2).log().mean()
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), 1.0, foreach=True)
