@@ -132,7 +132,7 @@ def test_a_gfpgan_checkpoint_is_timed_against_its_own_published_form(tmp_path, c
     small = ["--runs", "1", "--batches", "1", "--threads", "1", "--only", "published", "-o", str(tmp_path)]
     assert main(["latency", "--checkpoint", str(DATA / "gfpgan64-plain.pth"), *small]) == 0
     assert "One face through gfpgan64-plain.pth (GFPGAN-64)" in capsys.readouterr().out
-    figures = json.loads((tmp_path / "latency-64.json").read_text())
+    figures = json.loads((tmp_path / "latency-gfpgan-64.json").read_text())
     assert figures["layout"]["different_w"] is False
     assert [row["form"] for row in figures["rows"]] == ["published"]
 

@@ -33,6 +33,13 @@ def aligned(portrait: Pixels) -> AlignedFace:
 
 
 @pytest.fixture(scope="module")
+def noisy(portrait: Pixels) -> Pixels:
+    """The portrait with so much noise that there is something to restore."""
+    noise = np.random.default_rng(0).normal(0, 12, portrait.shape)
+    return np.asarray(np.clip(np.rint(portrait + noise), 0, 255), np.uint8)
+
+
+@pytest.fixture(scope="module")
 def default() -> Iterator[Restorer]:
     with Restorer.open(threads=1) as opened:
         yield opened
@@ -359,15 +366,14 @@ def test_hair_spectacles_smiles_and_shadows_are_no_covers(
     ],
 )
 def test_what_is_covered_by_a_pattern_keeps_its_pixels(
-    default: Restorer, portrait: Pixels, cover: str, name: str
+    default: Restorer, noisy: Pixels, cover: str, name: str
 ) -> None:
-    photo = worn(portrait, cover)
-    result = default.restore(photo, preset(name, budget=600), found=default.detect(portrait))
+    photo = worn(noisy, cover)
+    result = default.restore(photo, preset(name, budget=600), found=default.detect(noisy))
     assert "missing-information" in [warning.code for warning in result.faces[0].warnings]
     inside = cv2.erode(PATTERNED[cover][0], np.ones((5, 5))) > 0.2
     changed = np.abs(result.photo.astype(int) - photo).max(axis=2)
-    assert changed[inside].max() <= 1
-    assert (changed[inside] > 0).mean() < 0.01
+    assert (changed[inside] > 0).mean() < 0.005  # no more than some pixels at the border
     assert changed.max() > 1
 
 
@@ -415,10 +421,10 @@ def test_what_is_covered_or_blown_out_keeps_its_pixels_bit_for_bit(
     [((1.0, 0.12, 0.12), "standard"), ((0.15, 0.2, 1.0), "film-scan"), ((0.15, 0.15, 0.15), "low-light")],
 )
 def test_what_is_covered_in_strange_light_keeps_its_pixels_bit_for_bit(
-    default: Restorer, portrait: Pixels, light: tuple[float, ...], name: str
+    default: Restorer, noisy: Pixels, light: tuple[float, ...], name: str
 ) -> None:
-    photo = np.rint(portrait * np.array(light)).astype(np.uint8)
-    found = default.detect(portrait)
+    photo = np.rint(noisy * np.array(light)).astype(np.uint8)
+    found = default.detect(noisy)
     (left, y0), (right, y1) = np.rint(found[0].landmarks[:2]).astype(int).tolist()
     bar = np.s_[min(y0, y1) - 14 : max(y0, y1) + 15, left - 20 : right + 21]
     photo[bar] = (120, 130, 110)
