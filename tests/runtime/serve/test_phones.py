@@ -94,7 +94,8 @@ def test_a_code_holds_its_address(server: Server, customer: Customer) -> None:
     assert answer.content == qr_svg(link["url"])
     modules = modules_of(answer.content)
     cv2 = pytest.importorskip("cv2")
-    text, *_ = cv2.QRCodeDetector().detectAndDecode(np.kron(modules, np.ones((8, 8), np.uint8)))
+    detector = cv2.QRCodeDetectorAruco()  # OpenCV's older one misses one code in thirty
+    text, *_ = detector.detectAndDecode(np.kron(modules, np.ones((8, 8), np.uint8)))
     assert text == link["url"]
 
 
