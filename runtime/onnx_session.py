@@ -66,9 +66,7 @@ def _share_memory(onnxruntime: Any) -> bool:
     try:
         place = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
         onnxruntime.create_and_register_allocator(place, None)
-    except (
-        Exception
-    ):  # its exceptions have no common public base; another part of the program may have done it
+    except Exception:  # no common public base; another part of the program may have done it before
         return False
     return True
 
