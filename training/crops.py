@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from portraits.damage import Portrait
@@ -36,6 +37,12 @@ class Batch:
     """B×3×S×S in [−1, 1]."""
     untouched: Tensor
     """B bool: the crop is its own target."""
+
+
+def sent(array: NDArray[Any], device: torch.device) -> Tensor:
+    """Return an array as a tensor on a device; work that a GPU still has to do is not waited for."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 class Reservoir:
@@ -99,7 +106,7 @@ class Reservoir:
         for _ in range(ONCE):
             if not self._take(wait=False):
                 break
-        chosen = torch.from_numpy(self._rng.integers(self._filled, size=batch)).to(self._device)
+        chosen = sent(self._rng.integers(self._filled, size=batch), self._device)
         pairs = self._pairs[chosen].permute(1, 0, 4, 2, 3).float().div_(127.5).sub_(1)
         degraded, target = pairs[0].contiguous(), pairs[1].contiguous()
         return Batch(degraded, target, (degraded == target).flatten(1).all(1))
@@ -113,7 +120,7 @@ class Reservoir:
                 raise RuntimeError("the processes that make crops have ended") from None
             return False
         if stage == self._wanted.value:
-            block = torch.from_numpy(block_of(self._blocks, number, self._stages[stage].size, self._stages))
+            block = sent(block_of(self._blocks, number, self._stages[stage].size, self._stages), self._device)
             if self._next + BLOCK > self._capacity:
                 self._next = 0
             self._pairs[self._next : self._next + BLOCK].copy_(block)

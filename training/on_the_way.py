@@ -7,13 +7,14 @@ and the network's own estimates after a pass or two.
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from training.crops import Batch
+from training.crops import Batch, sent
 
-WHOLE = 0.35
+WHOLE = 0.5
 """Share of the crops that are given fully damaged: each loop begins there."""
 LEAST = 0.05
 """Smallest share of the damaged crop in the others."""
@@ -29,7 +30,7 @@ def mixed(batch: Batch, rng: Generator) -> tuple[Tensor, Tensor]:
     count = len(batch.degraded)
     share = rng.uniform(LEAST, 1, count)
     share[rng.random(count) < WHOLE] = 1
-    t = torch.from_numpy(share).to(batch.degraded)[:, None, None, None]
+    t = sent(share.astype(np.float32), batch.degraded.device)[:, None, None, None]
     return batch.target + t * (batch.degraded - batch.target), t.flatten()
 
 
