@@ -100,7 +100,11 @@ class SeenFace:
         gain = np.asarray(self.view.tone.gain, np.float32)
         own = around_middle(*self._measured)
         return noise_alone(
-            own * gain, self.view.begun * gain, restored * gain, free_of_blocks=self.shows_no_blocks
+            own * gain,
+            self.view.begun * gain,
+            restored * gain,
+            self.aligned.scale,
+            free_of_blocks=self.shows_no_blocks,
         )
 
     def grain(self, upscale: int) -> Bands:

@@ -28,6 +28,14 @@ blurred and gains from sharpening; above the second, the photo is closer to the 
 sizes, blurred by 0.4 to 3 pixels, the output gains 0.2 dB at ratios from 0.75 to 0.8, nothing from 0.8 to
 0.85, and loses 0.5 dB above. Clean portraits have 0.936 and more."""
 
+SMALL_SOFT, SMALL_SHARP, SMALL = 0.73, 0.78, 0.75
+"""The same for faces of at most so many photo pixels per crop pixel, compared at the photo's resolution:
+blurred by half a pixel they have up to 0.75 (after one pass 0.83), and gain; clean or with good JPEG from
+0.757, and lose."""
+
+SMALLEST = 24
+"""Side in pixels to which a crop is shrunk at most for that comparison."""
+
 EDGES = 0.2
 """Share of the face that counts as edges."""
 
@@ -101,7 +109,7 @@ def trusted(
     own = around_middle(photo, aligned)
     to_studio = np.asarray(np.broadcast_to(gain, 3), np.float32)
     share = noise_alone(
-        own * to_studio, crop * to_studio, restored * to_studio, free_of_blocks=free_of_blocks
+        own * to_studio, crop * to_studio, restored * to_studio, aligned.scale, free_of_blocks=free_of_blocks
     )
     if share == 0:
         return restored
@@ -115,29 +123,40 @@ def trusted(
     return np.asarray(restored + np.float32(share) * kept, np.float32)
 
 
-def noise_alone(own: Picture, crop: Picture, restored: Picture, *, free_of_blocks: bool = False) -> float:
+def noise_alone(
+    own: Picture, crop: Picture, restored: Picture, scale: float, *, free_of_blocks: bool = False
+) -> float:
     """Return the degree to which noise is a face's only damage: 0 if it is blurred or shows JPEG blocks.
 
     own       H×W×3 in [0, 1], in studio light: the photo around the middle of the face; possibly nothing
     crop      S×S×3, in studio light: what the network saw
     restored  S×S×3, in studio light
+    scale  photo pixels per crop pixel
     free_of_blocks  whether that crop has been freed of JPEG blocks
     """
     if not own.size:
         return 0.0
-    return sharpness(crop, restored) * (1 if free_of_blocks else 1 - blocks(own))
+    return sharpness(crop, restored, scale) * (1 if free_of_blocks else 1 - blocks(own))
 
 
-def sharpness(crop: Picture, restored: Picture) -> float:
+def sharpness(crop: Picture, restored: Picture, scale: float) -> float:
     """Return the sharpness of a crop relative to the network's output: 0 if it is blurred, 1 if as sharp.
 
-    Noise, which the output lacks, does not count as sharpness.
+    Noise, which the output lacks, does not count as sharpness, nor does detail finer than the photo's pixels
+    count as its lack.
+
+    scale  photo pixels per crop pixel
     """
+    if scale < 1:
+        side = max(SMALLEST, round(len(crop) * scale))
+        shrunk = [cv2.resize(each, (side, side), interpolation=cv2.INTER_AREA) for each in (crop, restored)]
+        crop, restored = np.asarray(shrunk, np.float32)
     own, drawn = (middle(wavelet(picture)[0]) for picture in (crop, restored))
     power = cv2.blur(np.sum(drawn * drawn, axis=2), (5, 5))
     edges = power >= np.quantile(power, 1 - EDGES)
     steepness = np.sum((own * drawn)[edges]) / max(float(np.sum((drawn * drawn)[edges])), LEAST)
-    return _rise(float(steepness), SOFT, SHARP)
+    soft, sharp = (np.interp(scale, (SMALL, 1), ends) for ends in ((SMALL_SOFT, SOFT), (SMALL_SHARP, SHARP)))
+    return _rise(float(steepness), float(soft), float(sharp))
 
 
 def damage(own: Picture, aligned: AlignedFace, gain: NDArray[np.float32]) -> Bands:

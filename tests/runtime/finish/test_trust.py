@@ -118,11 +118,20 @@ def test_what_the_network_takes_away_returns_unless_it_is_noise() -> None:
 def test_edges_are_as_sharp_as_the_network_draws_them_whatever_the_noise() -> None:
     drawn = head() / 255
     noise = grain(0, 15, 3) / 255
-    assert sharpness(drawn, drawn) == 1
-    assert sharpness(drawn + noise, drawn) == pytest.approx(1, abs=0.2)
-    assert sharpness(cv2.GaussianBlur(drawn, (0, 0), 0.4), drawn) > 0.8
-    assert sharpness(cv2.GaussianBlur(drawn, (0, 0), 1), drawn) == 0
-    assert sharpness(cv2.GaussianBlur(drawn, (0, 0), 1) + noise, drawn) == pytest.approx(0, abs=0.2)
+    assert sharpness(drawn, drawn, 1) == 1
+    assert sharpness(drawn + noise, drawn, 1) == pytest.approx(1, abs=0.2)
+    assert sharpness(cv2.GaussianBlur(drawn, (0, 0), 0.4), drawn, 1) > 0.8
+    assert sharpness(cv2.GaussianBlur(drawn, (0, 0), 1), drawn, 1) == 0
+    assert sharpness(cv2.GaussianBlur(drawn, (0, 0), 1) + noise, drawn, 1) == pytest.approx(0, abs=0.2)
+
+
+def test_a_face_smaller_than_the_crop_is_as_sharp_as_its_pixels_allow() -> None:
+    drawn = head() / 255
+    small = cv2.resize(drawn, (128, 128), interpolation=cv2.INTER_AREA)
+    crop = cv2.resize(small, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+    soft = cv2.resize(cv2.GaussianBlur(small, (0, 0), 0.8), (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+    assert sharpness(crop, drawn, 0.5) > 0.8
+    assert sharpness(crop, drawn, 1) == sharpness(soft, drawn, 0.5) == 0
 
 
 @pytest.mark.parametrize("side", [256, 400])
