@@ -26,6 +26,7 @@ from engines.portrait import portraits
 from engines.record import EngineKey, EngineRecord
 from runtime.network.backends.batch_size import MEMORY, most_faces
 from runtime.network.backends.device import Device
+from runtime.network.backends.mapped_file import MappedFile
 from runtime.network.backends.measured import key_of, recall, remember
 from runtime.network.backends.openvino_graph import METHOD, rewritten
 from runtime.network.backends.protocol import Batch, Move
@@ -62,6 +63,16 @@ class State:
     """For each move, the gains of the picture and of the latent."""
     moved: bool = False
     """Whether the estimate has moved since it was encoded."""
+
+
+@dataclass(eq=False)
+class _Open:
+    """A model that is open for inference."""
+
+    request: Any
+    """Holds the model."""
+    mapped: MappedFile | None = None
+    """The file that it was read from, which has to outlive it."""
 
 
 class OpenVinoBackend:
@@ -104,8 +115,7 @@ class OpenVinoBackend:
         self._where = _named(self._core, device)
         with _one_line_errors(self.device):
             self._target = _target(self._core, self._where)
-        self._compiled: dict[tuple[GraphName, int, Precision], Any] = {}
-        self._requests: dict[tuple[GraphName, int, Precision], Any] = {}
+        self._open: dict[tuple[GraphName, int, Precision], _Open] = {}
         self.precision: Precision = "f32"
         psnr = None
         if precision is None:
@@ -167,8 +177,7 @@ class OpenVinoBackend:
         """Free the models' memory."""
         with self._turn:
             self._closed = True
-            self._requests.clear()
-            self._compiled.clear()
+            self._open.clear()
 
     def _encode(self, state: State) -> None:
         self._run("encoder", state)
@@ -223,22 +232,23 @@ class OpenVinoBackend:
     def _nearness(self, short: Precision) -> float:
         """Return the lowest PSNR of any portrait in a shorter format against FP32, in dB."""
         pictures: dict[Precision, list[Batch]] = {}
-        batch = self._package.manifest.batch or 1
         formats: tuple[Precision, Precision] = ("f32", short)
         for self.precision in formats:
-            pictures[self.precision] = [self._pass(crop) for crop in _samples(self._package.manifest.size)]
-        for graph in _SHORTENED:  # so that at most three models of a graph are in memory
-            self._requests.pop((graph, batch, "f32"), None)
+            pictures[self.precision] = self._passes(_samples(self._package.manifest.size))
         errors = [np.square(a - b).mean() for a, b in zip(*pictures.values(), strict=True)]
         worst = float(max(errors))
         if not math.isfinite(worst):
             return -math.inf
         return decibels(max(worst, 1e-12), 2)
 
-    def _pass(self, crop: Batch) -> Batch:
-        state = self.encode(crop)
-        self.generate(state)
-        return np.clip(self.restored(state), -1, 1)
+    def _passes(self, crops: Sequence[Batch]) -> list[Batch]:
+        """Return what a pass makes of each crop, with one large model at a time in memory."""
+        states = [self.encode(crop) for crop in crops]
+        self._open.clear()
+        for state in states:
+            self.generate(state)
+        self._open.clear()
+        return [np.clip(self.restored(state), -1, 1) for state in states]
 
     def _request(self, graph: GraphName, batch: int) -> Any:
         """Return the inference request for a graph and batch size; its model is compiled when first
@@ -246,13 +256,18 @@ class OpenVinoBackend:
         if self._closed:
             raise BackendError("the backend is closed: open it again")
         key = (graph, batch, self.precision if graph in _SHORTENED else "f32")
-        if key not in self._requests:
-            self._requests[key] = self._model(*key).create_infer_request()
-        return self._requests[key]
+        if key not in self._open:
+            self._open[key] = self._opened(*key)
+        return self._open[key].request
 
-    def _model(self, graph: GraphName, batch: int, precision: Precision) -> Any:
-        """Return a compiled model from the cache; a new one is stored there if the cache can be written."""
-        made: list[Any] = []
+    def _opened(self, graph: GraphName, batch: int, precision: Precision) -> _Open:
+        """Open a compiled model from the cache; a new one is first stored there if the cache can be written.
+
+        Compiling takes several times the memory of its result, so no other model is open meanwhile: they
+        are opened again when they are needed. The result is opened from the cache too, as only then the
+        weights in the order of the file take no memory.
+        """
+        built = False
         key = EngineKey(
             graph=graph,
             graph_sha256=self._package.manifest.graphs[graph].sha256,
@@ -265,12 +280,13 @@ class OpenVinoBackend:
         )
 
         def build(file: Path) -> EngineRecord:
-            start = time.perf_counter()
-            made.append(self._compile(graph, batch, precision))
-            content = io.BytesIO()
+            nonlocal built
+            start, built = time.perf_counter(), True
+            self._open.clear()
+            model = self._compile(graph, batch, precision)
             with _one_line_errors(self.device, f"cannot keep {graph}.onnx"):
-                made[0].export_model(content)
-            file.write_bytes(content.getvalue())
+                model.export_model(content := io.BytesIO())
+                file.write_bytes(content.getbuffer())
             return EngineRecord(
                 key=key,
                 sha256="",
@@ -280,16 +296,29 @@ class OpenVinoBackend:
                 seconds=round(time.perf_counter() - start, 1),
             )
 
-        with suppress(EngineError):  # a folder that may only be read
+        with suppress(EngineError, OSError):  # a folder that may only be read; a file that was just deleted
             cache = self._cache or EngineCache()
-            cached = cache.get(key, build)
-            if not made:
+            for rebuild in (False, True):
+                file = cache.get(key, build, rebuild=rebuild).path
                 with suppress(RuntimeError):  # of another build of OpenVINO, say: compiled again
-                    return self._core.import_model(
-                        io.BytesIO(cached.plan), self._where, self._options(precision)
-                    )
-                cache.get(key, build, rebuild=True)
-        return made[0] if made else self._compile(graph, batch, precision)
+                    return self._imported(file, precision)
+                if built:
+                    break
+        return _Open(self._compile(graph, batch, precision).create_infer_request())
+
+    def _imported(self, file: Path, precision: Precision) -> _Open:
+        """Open a compiled model from a file. Raises RuntimeError if OpenVINO refuses it."""
+        import openvino
+
+        options = self._options(precision)
+        if self._where != "CPU":
+            model = self._core.import_model(io.BytesIO(file.read_bytes()), self._where, options)
+            return _Open(model.create_infer_request())
+        mapped = MappedFile(file)
+        weights = openvino.Tensor(mapped.content, shared_memory=True)
+        request = self._core.import_model(weights, self._where, options).create_infer_request()
+        mapped.give_back()  # its kernels have copies in the order in which they read them
+        return _Open(request, mapped)
 
     def _compile(self, graph: GraphName, batch: int, precision: Precision) -> Any:
         ports = self._package.manifest.graphs[graph].inputs

@@ -10,8 +10,12 @@ operations are replaced:
 - A blur is exported as rows, then columns. Here it is one convolution per channel.
 - A picture is exported as a product with the weights of one face, over pixels in rows. Here it is a 1×1
   convolution.
+- Noise is exported as one constant for all channels, added after their biases. OpenVINO would add it to these
+  first, which makes a constant per channel of it: in GFPGAN-512 more than all weights take. So here it is the
+  result of a 1×1 convolution, which OpenVINO never computes ahead.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-METHOD = 1
+METHOD = 2
 """Version of these rewritings: models that were compiled with another one are compiled again."""
 FEW = 16
 """Outputs of a product that becomes a convolution: its weights are arranged again in every run."""
@@ -226,7 +230,25 @@ def _picture(node: Any) -> Any | None:
     return operations.reshape(picture, np.array(product), False).output(0)
 
 
-_REWRITINGS = (_doubling, _blur, _picture)
+def _noise(node: Any) -> Any | None:
+    """Return the sum of a value with a bias and of noise, a constant over all channels, that stays so."""
+    from openvino import opset13 as operations
+
+    if not _is(node, "Add") or not _is(_before(node), "Add"):
+        return None
+    noise, biased = values(node.input_value(1)), _before(node)
+    lengths = [*node.get_output_shape(0)]
+    if noise is None or len(lengths) != 4 or not noise.size == math.prod(lengths[2:]) > 1:
+        return None
+    if all(values(each) is None for each in biased.input_values()):
+        return None
+    one = np.ones((1, 1, 1, 1), noise.dtype)
+    field = operations.constant(noise.reshape(1, 1, *lengths[2:]))
+    kept = operations.convolution(field, operations.constant(one), [1, 1], [0, 0], [0, 0], [1, 1])
+    return operations.add(biased, kept).output(0)
+
+
+_REWRITINGS = (_doubling, _blur, _picture, _noise)
 
 
 _ARITHMETIC = {"Multiply": np.multiply, "Subtract": np.subtract}

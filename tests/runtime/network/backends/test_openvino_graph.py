@@ -31,7 +31,7 @@ def kinds(model):
 
 @pytest.mark.parametrize(
     ("fixture", "graph", "doublings"),
-    [("tiny_package", "generator", 4), ("gfpgan_package", "encoder", 4)],
+    [("tiny_package", "generator", 4), ("gfpgan_package", "encoder", 4), ("gfpgan_package", "generator", 4)],
 )
 def test_a_graph_computes_the_same_without_interleaving(fixture, graph, doublings, request):
     package = open_package(request.getfixturevalue(fixture))
@@ -113,3 +113,15 @@ def test_phases_with_weights_in_int8_share_the_coarsest_steps_and_stay_in_int8()
     assert np.allclose(step.get_data(), 0.02)
     (found,) = results(model, crop)
     assert 0 < np.abs(found - expected).max() < 0.01 * np.abs(crop).sum(1).max() * 9
+
+
+def test_noise_over_all_channels_stays_one_constant():
+    bias, noise = random(64, 1, 1), random(1, 32, 32)
+    x = operations.parameter([1, 64, 32, 32], np.float32)
+    biased = operations.add(x, operations.constant(bias))
+    model = openvino.Model([operations.relu(operations.add(biased, operations.constant(noise)))], [x])
+    crop = random(1, 64, 32, 32)
+    (found,) = results(rewritten(model), crop)
+    assert np.abs(found - np.maximum(crop + bias + noise, 0)).max() < 1e-5
+    compiled = CORE.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    assert len(compiled.export_model().getbuffer()) < 64 * noise.nbytes / 4
