@@ -16,7 +16,7 @@ from runtime.faces.mesh_network import MeshFinder, MeshNetwork
 from runtime.faces.parsing import Parser, open_parser
 from runtime.faces.recognise import Descriptor, Recogniser, open_recogniser
 from runtime.identity import know
-from runtime.network.backends import MEMORY, Backend, BackendName, Provider, open_backend
+from runtime.network.backends import Backend, BackendName, Provider, open_backend
 from runtime.network.backends.fastest import may_measure
 from runtime.network.schedule import epsilon_of
 from runtime.photo.reader import read_photo
@@ -70,7 +70,7 @@ class Restorer:
         recogniser: Path | None = None,
         photo_network: str | Path | None = None,
         threads: int | None = None,
-        memory: float = MEMORY,
+        memory: float | None = None,
         watch: Watch | None = None,
     ) -> "Restorer":
         """Open a package.
@@ -85,11 +85,12 @@ class Restorer:
                   1, 2 or 4 times the size, or a package of the kind `photo`; None is the bundled one, if
                   there is one, which is opened when it is first needed
         threads   CPU threads for the networks; None is one per core
-        memory    GB for the networks and a batch of faces: limits the faces in a batch, but never below
-                  one; TensorRT goes by the memory of its GPU
+        memory    bound in GB on what restoring a batch of faces takes, which limits the faces in it; None is
+                  2, or as much as one face takes; TensorRT goes by the memory of its GPU
         watch     receives the progress of building TensorRT engines, which takes minutes if none exist
 
-        Raises PackageError, BackendError, EngineError and SettingsError.
+        Raises PackageError, BackendError, EngineError, and SettingsError, also if one face takes more than
+        `memory`.
         """
         opened = open_package(package, kind="face")
         networks = open_backend(

@@ -43,7 +43,7 @@ class RunOptions:
     detector: Path | None = None
     recogniser: Path | None = None
     threads: int | None = None
-    memory: float = MEMORY
+    memory: float | None = None
     commercial: bool = False
     """Only accept a package whose licences grant commercial use."""
     photo_network: Path | None = None
@@ -239,7 +239,7 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="GB",
         help="Memory for the networks and a batch of faces, except in TensorRT: larger batches are divided. "
-        f"(default: {MEMORY:g})",
+        f"(default: {MEMORY:g}, or what one face takes)",
     )
     add(
         "--licence-check",

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, get_args
 
-from base.errors import BackendError, GpenEdgeError
+from base.errors import BackendError, GpenEdgeError, SettingsError
 from engines.builder import Watch
 from engines.gpu import find_gpu
 from engines.package import Package
-from runtime.network.backends.batch_size import MEMORY
+from runtime.network.backends.batch_size import GB, IN_ONNXRUNTIME, IN_OPENVINO, MEMORY, Footprint, too_much
 from runtime.network.backends.device import Device, DeviceKind, parse_device
 from runtime.network.backends.fastest import fastest, may_measure
 from runtime.network.backends.measured import installed, key_of
@@ -35,8 +35,14 @@ class Request:
     """None selects the device on which the backend is fastest."""
     provider: Provider | None
     threads: int | None
-    memory: float
+    memory: float | None
+    """None is the default bound, which does not exclude anything."""
     watch: Watch | None
+
+    @property
+    def bound(self) -> float:
+        """Return the bound on memory in GB."""
+        return MEMORY if self.memory is None else self.memory
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,8 @@ class Row:
     """Any of these packages provides it; if none is installed, `auto` does not consider it on a CPU."""
     method: int = 0
     """Version of how it prepares graphs: its speed is measured again after a change."""
+    footprint: Footprint | None = None
+    """What it needs on a CPU."""
 
 
 def open_backend(
@@ -64,7 +72,7 @@ def open_backend(
     device: str | None = None,
     provider: Provider | None = None,
     threads: int | None = None,
-    memory: float = MEMORY,
+    memory: float | None = None,
     watch: Watch | None = None,
 ) -> Backend:
     """Open a package's networks.
@@ -72,7 +80,7 @@ def open_backend(
     The arguments are those of `Restorer.open`.
 
     Raises BackendError or EngineError if the backend is unknown, not installed, cannot use the device or does
-    not support the package; SettingsError if the device is malformed.
+    not support the package; SettingsError if the device is malformed, or a face takes more than `memory`.
     """
     if name not in get_args(BackendName):
         raise BackendError(f"no backend {name!r}: there are {', '.join(get_args(BackendName))}")
@@ -152,18 +160,60 @@ def _on_nvidia(rows: list[Row], request: Request, where: Device) -> Backend | st
 
 
 def _on_cpu(rows: Mapping[BackendName, Row], request: Request, why: str) -> Backend:
-    """Open the backend that is fastest on the CPU, as far as that may be measured, else the first."""
-    where = Device("cpu")
-    (name, row), *others = [(name, row) for name, row in rows.items() if "cpu" in row.kinds]
-    versions: dict[str, str | int | None] = {other: installed(*each.distributions) for other, each in others}
-    others = [(other, each) for other, each in others if versions[other]]
-    if not others or not may_measure():
+    """Open the backend that is fastest on the CPU, as far as that may be measured, else the first.
+
+    Those that need more than the bound on memory are left out if another one fits.
+    """
+    where, notice = Device("cpu"), (request.watch or Watch()).notice
+    usable = {name: row for name, row in rows.items() if "cpu" in row.kinds}
+    first = next(iter(usable))
+    versions: dict[str, str | int | None] = {
+        name: installed(*row.distributions) for name, row in usable.items()
+    }
+    usable = {name: row for name, row in usable.items() if name == first or versions[name]}
+    usable, left_out = _within_bound(usable, request, notice)
+    why = "; ".join([*filter(None, [why]), *left_out])
+    row, *_ = usable.values()
+    if len(usable) == 1 or not may_measure():
         return row.open(request, where, why)
-    versions[name] = installed(*row.distributions)
-    methods = {f"{other}_method": each.method for other, each in others if each.method}
-    key = key_of(request.package, threads=request.threads, **versions, **methods)
-    ways = {each.title: partial(each.open, request, where, "") for _, each in [(name, row), *others]}
-    return fastest(ways, request.package, key, why, (request.watch or Watch()).notice)
+    methods = {f"{name}_method": each.method for name, each in usable.items() if each.method}
+    used = {name: versions[name] for name in usable}
+    key = key_of(request.package, threads=request.threads, **used, **methods)
+    ways = {each.title: partial(each.open, request, where, "") for each in usable.values()}
+    need = sum(each.footprint.bytes_of(request.package) for each in usable.values() if each.footprint)
+    return fastest(ways, request.package, key, why, notice, at_once=need <= request.bound * GB)
+
+
+def _within_bound(
+    rows: Mapping[BackendName, Row], request: Request, notice: Callable[[str], None]
+) -> tuple[dict[BackendName, Row], list[str]]:
+    """Return the backends whose need for one face is within the bound on memory, and why not the others.
+
+    If no backend's is, all are returned, with a notice.
+
+    Raises SettingsError instead if the user set the bound.
+    """
+    needs = {
+        name: row.footprint and too_much(request.package, row.footprint, request.bound)
+        for name, row in rows.items()
+    }
+    fitting = {name: row for name, row in rows.items() if not needs[name]}
+    if fitting:
+        return fitting, [f"{rows[name].title} takes about {need} GB" for name, need in needs.items() if need]
+    over = {row.title: needs[name] or 0.0 for name, row in rows.items()}
+    takes = f"a face of {request.package.manifest.name} takes about " + " or ".join(
+        f"{need} GB in {title}" for title, need in over.items()
+    )
+    if request.memory is not None:
+        least = min(over.values())
+        raise SettingsError(
+            f"memory is {request.memory:g}: {takes}: give {least} or more, or a package for smaller crops"
+        )
+    most = max(over.values())
+    notice(
+        f"{takes}, more than the default of {MEMORY:g}: give --memory {most}, or a package for smaller crops"
+    )
+    return dict(rows), []
 
 
 def _tensorrt(name: Literal["tensorrt", "tensorrt-rtx"], request: Request, where: Device, _: str) -> Backend:
@@ -180,7 +230,7 @@ def _onnxruntime(request: Request, where: Device, why: str) -> Backend:
         device=str(where),
         provider=request.provider,
         threads=request.threads,
-        memory=request.memory,
+        memory=request.bound,
         why=why,
     )
 
@@ -189,7 +239,7 @@ def _openvino(request: Request, where: Device, why: str) -> Backend:
     from runtime.network.backends.openvino import OpenVinoBackend
 
     return OpenVinoBackend(
-        request.package, device=where, threads=request.threads, memory=request.memory, why=why
+        request.package, device=where, threads=request.threads, memory=request.bound, why=why
     )
 
 
@@ -202,7 +252,16 @@ BACKENDS: dict[BackendName, Row] = {
         "NVIDIA GPUs and CPUs",
         _onnxruntime,
         ("onnxruntime", "onnxruntime-gpu"),
+        footprint=IN_ONNXRUNTIME,
     ),
-    "openvino": Row("OpenVINO", ("cpu", "gpu"), "CPUs and Intel GPUs", _openvino, ("openvino",), METHOD),
+    "openvino": Row(
+        "OpenVINO",
+        ("cpu", "gpu"),
+        "CPUs and Intel GPUs",
+        _openvino,
+        ("openvino",),
+        METHOD,
+        IN_OPENVINO,
+    ),
 }
 """All backends; `auto` prefers the earlier one."""

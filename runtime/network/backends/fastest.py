@@ -28,7 +28,13 @@ def may_measure() -> bool:
 
 
 def fastest(
-    ways: Ways, package: Package, key: Key, why: str, notice: Callable[[str], None] = lambda sentence: None
+    ways: Ways,
+    package: Package,
+    key: Key,
+    why: str,
+    notice: Callable[[str], None] = lambda sentence: None,
+    *,
+    at_once: bool = True,
 ) -> Backend:
     """Open the backend that restores a face in the least time.
 
@@ -36,6 +42,7 @@ def fastest(
     key     everything that the times depend on
     why     what led to this choice, for the backend's own `why`
     notice  called when measuring begins, which may take some seconds
+    at_once  whether memory has room for all of them: their passes then take turns
 
     Raises GpenEdgeError if the first backend cannot be opened.
     """
@@ -44,11 +51,12 @@ def fastest(
         backend, failed = _first_of(ways, sorted(ways, key=dict(seconds).__getitem__))
     else:
         notice(f"measuring what is faster here, {' or '.join(ways)}: this takes some seconds, but only once")
-        opened, failed = _all_of(ways)
-        seconds = seconds_of(opened, portraits(package.manifest.size)[:1])
+        crop = portraits(package.manifest.size)[:1]
+        seconds, opened, failed = (_measured_at_once if at_once else _measured_alone)(ways, crop)
         if not failed:
             remember("fastest", key, seconds)
-        backend = opened.pop(min(seconds, key=dict(seconds).__getitem__))
+        best = min(seconds, key=seconds.__getitem__)
+        backend = opened.pop(best) if opened else ways[best]()
         for other in opened.values():
             other.close()
     backend.why = "; ".join([*filter(None, [why, backend.why]), _in_words(seconds), *failed])
@@ -72,6 +80,29 @@ def seconds_of(backends: Mapping[str, Backend], crop: Batch) -> dict[str, float]
         if turn and time.monotonic() - start > PATIENCE:
             break
     return best
+
+
+def _measured_at_once(ways: Ways, crop: Batch) -> tuple[dict[str, float], dict[str, Backend], list[str]]:
+    """Return the times of all backends that can be opened, these, and why the others cannot be."""
+    opened, failed = _all_of(ways)
+    return seconds_of(opened, crop), opened, failed
+
+
+def _measured_alone(ways: Ways, crop: Batch) -> tuple[dict[str, float], dict[str, Backend], list[str]]:
+    """Return the same with one backend open at a time; none stays open."""
+    seconds: dict[str, float] = {}
+    failed: list[str] = []
+    for i, (name, way) in enumerate(ways.items()):
+        try:
+            backend = way()
+        except GpenEdgeError as error:
+            if not i:
+                raise
+            failed.append(f"{name}: {error}")
+        else:
+            seconds |= seconds_of({name: backend}, crop)
+            backend.close()
+    return seconds, {}, failed
 
 
 def _all_of(ways: Ways) -> tuple[dict[str, Backend], list[str]]:

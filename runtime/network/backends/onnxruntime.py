@@ -13,7 +13,7 @@ from base.errors import BackendError
 from base.text import cause_of
 from engines.package import RESTORING, GraphName, Package, Port
 from runtime.network.backends import Batch, Move, Provider
-from runtime.network.backends.batch_size import MEMORY, most_faces
+from runtime.network.backends.batch_size import IN_ONNXRUNTIME, MEMORY, most_faces
 from runtime.network.backends.renewed_step import moved
 from runtime.onnx_session import free_memory, import_onnxruntime, open_network
 
@@ -66,7 +66,7 @@ class OnnxRuntimeBackend:
         Raises BackendError if ONNX Runtime, the provider or the device is not available.
         """
         self.device, self.why = device, why
-        self.max_batch = most_faces(package, memory, MAX_BATCH)
+        self.max_batch = most_faces(package, IN_ONNXRUNTIME, memory, MAX_BATCH)
         self._package, self._threads, self._provider = package, threads, provider or "cuda"
         self._sessions = {graph: self._open(graph) for graph in RESTORING}
         self._closed = False

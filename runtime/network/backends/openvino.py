@@ -24,7 +24,7 @@ from engines.openvino_api import import_openvino
 from engines.package import RESTORING, GraphName, Package, Port
 from engines.portrait import portraits
 from engines.record import EngineKey, EngineRecord
-from runtime.network.backends.batch_size import MEMORY, most_faces
+from runtime.network.backends.batch_size import IN_OPENVINO, MEMORY, most_faces
 from runtime.network.backends.device import Device
 from runtime.network.backends.mapped_file import MappedFile
 from runtime.network.backends.measured import key_of, recall, remember
@@ -106,7 +106,7 @@ class OpenVinoBackend:
                 f"{package.folder} was made for ONNX Runtime, with scales that OpenVINO does not take: "
                 "leave --backend openvino out, or make one by python -m calibration int8 without --for cpu"
             )
-        self.max_batch = most_faces(package, memory, MAX_BATCH[device.kind])
+        self.max_batch = most_faces(package, IN_OPENVINO, memory, MAX_BATCH[device.kind])
         self.renews = manifest.loop_kind == "renewed"
         self._package, self._threads, self._cache = package, threads, cache
         self._turn = threading.Lock()

@@ -96,6 +96,18 @@ def test_the_faster_one_is_taken_and_remembered(package, clock, first, second, b
     assert (again, opened, len(notices), taken.passes) == (taken, [best], 1, passes)
 
 
+def test_backends_that_memory_has_no_room_for_at_once_are_measured_one_by_one(package, clock):
+    doubles = {"one": Double(clock, 0.5), "two": Double(clock, 0.25), "three": BackendError("no device")}
+    ways, opened = ways_of(doubles)
+    taken = fastest.fastest(ways, package, key_of(package), "", at_once=False)
+    assert taken is doubles["two"]
+    assert opened == ["one", "two", "three", "two"]
+    assert doubles["one"].closed
+    assert taken.why == "a face took 250 ms in two, 500 ms in one; three: no device"
+    with pytest.raises(BackendError, match="no device"):
+        fastest.fastest(ways_of({"one": BackendError("no device")})[0], package, {}, "", at_once=False)
+
+
 def test_slow_backends_are_measured_once_after_the_pass_that_does_not_count(package, clock):
     doubles = {"one": Double(clock, 30.0), "two": Double(clock, 20.0)}
     ways, _ = ways_of(doubles)
