@@ -43,6 +43,23 @@ def eight_bit(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     return np.asarray(cv2.convertScaleAbs(pixels, alpha=1 / 257), np.uint8)  # 65535 = 255·257
 
 
+def greatest_channel(picture: NDArray[Any]) -> Map:
+    """Return the maximum of three channels, H×W; NumPy is slow along so short an axis."""
+    first, second, third = cv2.split(picture)
+    return np.asarray(cv2.max(cv2.max(first, second), third), np.float32)
+
+
+def least_channel(picture: NDArray[Any]) -> Map:
+    """Return the minimum of three channels, H×W."""
+    first, second, third = cv2.split(picture)
+    return np.asarray(cv2.min(cv2.min(first, second), third), np.float32)
+
+
+def sum_of_channels(picture: NDArray[np.float32]) -> Map:
+    """Return the sum of three channels, along the last axis of any array."""
+    return np.asarray(picture[..., 0] + picture[..., 1] + picture[..., 2], np.float32)
+
+
 def smoothstep(x: Any) -> Any:
     """Return 0 for x ≤ 0, 1 for x ≥ 1, and 3x² − 2x³ in between; arrays keep their dtype."""
     x = np.clip(x, 0, 1)

@@ -8,7 +8,7 @@ for it to be filled from the rest of the face.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from runtime.faces.areas import Area, blurred, closed, grown, regions_of, soften
 from runtime.faces.covered import covered_map
 from runtime.faces.face import Face
 from runtime.faces.regions import FACE, GRID, crop_landmarks, region_masks
-from runtime.pixels import Map
+from runtime.pixels import Map, least_channel, sum_of_channels
 
 Cause = Literal["covered", "too-bright", "covered-and-too-bright"]
 """Why an area holds no information."""
@@ -176,7 +176,7 @@ def _scene(aligned: AlignedFace) -> _Scene:
     depth = cv2.distanceTransform(face.astype(np.uint8), cv2.DIST_L2, 3)
     not_eyes = masks["eye"] + masks["brow"] <= 0.5
     from_eyes = cv2.distanceTransform(not_eyes.astype(np.uint8), cv2.DIST_L2, 3)
-    head = picture[every["other"] < 0.5].mean(axis=1)
+    head = sum_of_channels(picture[every["other"] < 0.5]) / 3
     dark, light = np.quantile(head, (0.02, 0.98)).tolist() if head.size else (0.0, 255.0)
     return _Scene(
         picture=cv2.GaussianBlur(picture, (0, 0), SMOOTH * grid / GRID),
@@ -205,12 +205,12 @@ def _fillable(scene: _Scene, white: Area, covered: Area, heads: Area) -> tuple[M
     """Return the soft mask of what may be filled, and each pixel's weight as a source: G×G both."""
     unit = scene.pixel
     # A cover is filled with its soft edge; in blown-out areas the features are dark islands, which stay.
-    bright = -_greatest(-scene.picture) >= NEARLY_WHITE
+    bright = least_channel(scene.picture) >= NEARLY_WHITE
     hole = grown(covered, MARGIN * unit) | (grown(white, MARGIN * unit) & bright)
     hole &= scene.face & ~heads
     features = np.asarray(sum(scene.masks[name] for name in FEATURES) > np.float32(0.5))
     beside = grown(hole, 2 * SOFT * unit) | grown(features, 2 * SOFT * unit) | heads
-    brightness = scene.picture.mean(axis=2)
+    brightness = sum_of_channels(scene.picture) / 3
     telling = scene.face & ~beside
     if telling.any():  # neither hair nor a deep shadow is skin
         beside |= brightness < LIGHT * np.median(brightness[telling])
@@ -224,7 +224,7 @@ def _fillable(scene: _Scene, white: Area, covered: Area, heads: Area) -> tuple[M
 
 def _white(scene: _Scene, covered: Area) -> Area:
     found = np.zeros_like(scene.face)
-    for patch in _pieces(-_greatest(-scene.picture) >= WHITE):
+    for patch in _pieces(least_channel(scene.picture) >= WHITE):
         glare = (patch & scene.lenses).sum() > 0.6 * (patch & scene.face).sum()
         if covered[patch].mean() < HALF and _is_large(patch, LEAST_GLARE if glare else LEAST_WHITE, scene):
             found |= patch
@@ -282,12 +282,6 @@ def _spread(colours: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArra
     sure = np.minimum(weight, 1)
     own = colours / np.maximum(weight, 1e-12)
     return np.asarray(around + sure * (own - around), np.float32)
-
-
-def _greatest(picture: NDArray[Any]) -> Map:
-    """Return the maximum of three channels; NumPy is slow along such a short axis."""
-    first, second, third = cv2.split(picture)
-    return np.asarray(cv2.max(cv2.max(first, second), third), np.float32)
 
 
 def _resized(picture: Map, size: int) -> Map:

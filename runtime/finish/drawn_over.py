@@ -20,7 +20,7 @@ from runtime.faces.contours import soft_outlines
 from runtime.faces.mesh import CLOSED, LEFT_LID, RIGHT_LID
 from runtime.faces.regions import FACE, GRID, enlarged, region_masks_of
 from runtime.finish.trust import blocks
-from runtime.pixels import Crop, Map, Picture
+from runtime.pixels import Crop, Map, Picture, greatest_channel
 
 SMOOTH = 1.2
 """σ in grid pixels by which both pictures are smoothed before they are compared."""
@@ -91,30 +91,40 @@ def find_covered(
     strength = float(np.mean(noise)) * 255
     lids = closed_lids(aligned, grid) & face
     least = FIRM * (LEAST + PER_NOISE * strength)
-    strange = (_beyond(photo, drawn, 0) > least) & face
+    smooth, other = _smoothed(photo), _smoothed(drawn)
+    beyond = _beyond(smooth, other)
+    strange = (beyond > least) & face
     if strange.sum() < LEAST_SHARE * face.sum() and not (strange & lids).any():
         return None
     blur = _blur(photo, drawn, face)
     allowed = LEAST + PER_NOISE * strength + PER_BLUR * blur + PER_BLOCKS * blocks(photo / np.float32(255))
     unit = grid / GRID
-    firm = _beyond(photo, drawn, MOVED * unit + 2 * blur) > FIRM * allowed
+
+    def suffices(firm: Area) -> bool:
+        return bool((firm & face).sum() >= LEAST_SHARE * face.sum() or _opens(firm, lids))
+
+    if not suffices(beyond > FIRM * allowed):  # nor will what is left of it
+        return None
+    firm = _beyond(smooth, other, MOVED * unit + 2 * blur) > FIRM * allowed
+    if not suffices(firm):
+        return None
     # Around what is firm, any difference from what was drawn, blurred alike, belongs to the thing.
-    alike = cv2.GaussianBlur(drawn, (0, 0), blur) if blur else drawn
+    alike = _beyond(smooth, _smoothed(cv2.GaussianBlur(drawn, (0, 0), blur))) if blur else beyond
     near = grown(firm, REACH * unit)
     slope = _slope(photo)
     found = np.zeros((grid, grid), bool)
-    for area in _areas(near & (_beyond(photo, alike, 0) > allowed), GAP * unit):
+    for area in _areas(near & (alike > allowed), GAP * unit):
         enough = (area & face & firm).sum() >= LEAST_SHARE * face.sum()
         if enough and _edge(area, slope) >= EDGE + EDGE_PER_NOISE * strength:
             found |= area
-    opened = (firm & lids).sum() > OPENED * max(lids.sum(), 1)
+    opened = _opens(firm, lids)
     if opened:
         found |= lids
     share = float((found & face).sum() / face.sum())
     if not 0 < share <= MOST:
         return None
     soft = softened(found, (MARGIN + 2 * SOFT) * unit, SOFT * unit)
-    return Covered(enlarged(soft, size), share, regions_of(found, masks), bool(opened))
+    return Covered(enlarged(soft, size), share, regions_of(found, masks), opened)
 
 
 def closed_lids(aligned: AlignedFace, grid: int) -> Area:
@@ -140,13 +150,24 @@ def _shrunk(picture: NDArray[np.float32], grid: int) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(picture, (grid, grid), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _beyond(photo: Picture, drawn: Picture, reach: float) -> Map:
-    """Return how far the photo's colours lie outside the range of those drawn within some pixels: levels."""
-    own, other = (cv2.GaussianBlur(picture, (0, 0), SMOOTH) for picture in (photo, drawn))
-    high = low = other
-    if round(reach):
-        high, low = cv2.dilate(other, disc(reach)), cv2.erode(other, disc(reach))
-    return np.asarray(np.maximum(np.maximum(own - high, low - own), 0).max(axis=2), np.float32)
+def _opens(firm: Area, lids: Area) -> bool:
+    """Return whether the network opened closed eyes."""
+    return bool((firm & lids).sum() > OPENED * max(lids.sum(), 1))
+
+
+def _smoothed(picture: Picture) -> Picture:
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), SMOOTH), np.float32)
+
+
+def _beyond(photo: Picture, drawn: Picture, reach: float = 0.0) -> Map:
+    """Return how far the photo's colours lie outside the range of those drawn within some pixels: levels.
+
+    photo, drawn  smoothed
+    """
+    if not round(reach):
+        return greatest_channel(cv2.absdiff(photo, drawn))
+    high, low = cv2.dilate(drawn, disc(reach)), cv2.erode(drawn, disc(reach))
+    return np.maximum(greatest_channel(np.maximum(photo - high, low - photo)), 0)
 
 
 def _blur(photo: Picture, drawn: Picture, face: Area) -> float:
@@ -154,11 +175,11 @@ def _blur(photo: Picture, drawn: Picture, face: Area) -> float:
     own, other = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (photo, drawn))
     slope = _slope(drawn)
     contours = face & (slope >= np.quantile(slope[face], 1 - CONTOURS))
-    best, least = 0.0, np.inf
+    best, least, there = 0.0, np.inf, own[contours]
     for sigma in BLURS:
         blurred = cv2.GaussianBlur(other, (0, 0), sigma) if sigma else other
         # The median is not moved by what is covered, as long as most of the face is visible.
-        difference = float(np.median(np.abs(own - blurred)[contours]))
+        difference = float(np.median(np.abs(there - blurred[contours])))
         if difference < 0.97 * least:
             best, least = sigma, difference
     return best

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace
 from runtime.finish.noise import BAND_NOISE, MEDIAN, around_middle, one_colour, wavelet
-from runtime.pixels import Picture, Pixels
+from runtime.pixels import Picture, Pixels, greatest_channel, least_channel
 
 OUTSTANDING = 3.0
 """Coefficients of this many σ count as half grain, half structure."""
@@ -79,11 +79,16 @@ def grain_sigmas(picture: Picture, gain: NDArray[np.floating] | float = 1.0) -> 
     grey = cv2.cvtColor(np.asarray(rest * gain, np.float32), cv2.COLOR_RGB2GRAY)
     slope = cv2.blur(np.hypot(cv2.Sobel(grey, -1, 1, 0), cv2.Sobel(grey, -1, 0, 1)), (9, 9))
     # Black and white hide grain, and drawn areas have none.
-    shown = ((picture > 0) & (picture < 1)).all(axis=2) & (one_colour(picture) == 0)
+    shown = (least_channel(picture) > 0) & (greatest_channel(picture) < 1) & (one_colour(picture) == 0)
     if not shown.any():
         return none
     plain = shown & (slope <= np.quantile(slope[shown], PLAIN))
-    return np.stack([np.median(np.abs(band[plain]), axis=0) / np.float32(MEDIAN) for band in bands])
+    return np.stack([_median(band[plain]) / np.float32(MEDIAN) for band in bands])
+
+
+def _median(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the median of the absolute values of each column, N×3: 3."""
+    return np.asarray(np.median(np.abs(values).T.copy(), axis=1), np.float32)
 
 
 def middle(crop: Picture) -> Picture:

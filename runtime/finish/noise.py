@@ -61,6 +61,11 @@ def wavelet(picture: Picture) -> list[Picture]:
     return [*bands, picture]
 
 
+def finest(picture: Picture) -> Picture:
+    """Return the finest of the bands into which `wavelet` splits a picture."""
+    return picture - _smoothed(picture, gap=1)
+
+
 def _smoothed(picture: Picture, gap: int) -> Picture:
     """Smooth with the B3 spline, its taps this many pixels apart."""
     taps = np.zeros(4 * gap + 1, np.float32)
@@ -147,14 +152,14 @@ def _noisy_coefficients(picture: Picture) -> NDArray[np.float32]:
     """
     if not picture.size:
         return np.empty((0, 3), np.float32)
-    finest, *coarser, _ = wavelet(picture)
+    fine, *coarser, _ = wavelet(picture)
     energy = np.sum([cv2.transform(band * band, np.ones((1, 3), np.float32)) for band in coarser], axis=0)
     structure = cv2.blur(energy, (9, 9))
     shown = unclipped(picture)
     if not shown.any():
         return np.empty((0, 3), np.float32)
     flat = shown & (structure <= np.quantile(structure[shown], FLAT))
-    return np.asarray(np.compress(flat.ravel(), finest.reshape(-1, 3), axis=0), np.float32)
+    return np.asarray(np.compress(flat.ravel(), fine.reshape(-1, 3), axis=0), np.float32)
 
 
 def unclipped(picture: Picture) -> NDArray[np.bool_]:

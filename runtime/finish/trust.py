@@ -19,8 +19,8 @@ from runtime.faces.align import AlignedFace, cut_out
 from runtime.finish.compose import in_colours
 from runtime.finish.fine_detail import LEAST, Bands, local_gain, noise_bands
 from runtime.finish.grain import PLAIN, grain_sigmas, middle
-from runtime.finish.noise import BAND_NOISE, MEDIAN, around_middle, wavelet
-from runtime.pixels import Picture, Pixels, ramp
+from runtime.finish.noise import BAND_NOISE, MEDIAN, around_middle, finest, wavelet
+from runtime.pixels import Picture, Pixels, greatest_channel, least_channel, ramp, sum_of_channels
 
 SOFT, SHARP = 0.78, 0.84
 """Ratio of the steepness of edges in the photo to that in the network's output. Below the first, a face is
@@ -151,8 +151,8 @@ def sharpness(crop: Picture, restored: Picture, scale: float) -> float:
         side = max(SMALLEST, round(len(crop) * scale))
         shrunk = [cv2.resize(each, (side, side), interpolation=cv2.INTER_AREA) for each in (crop, restored)]
         crop, restored = np.asarray(shrunk, np.float32)
-    own, drawn = (middle(wavelet(picture)[0]) for picture in (crop, restored))
-    power = cv2.blur(np.sum(drawn * drawn, axis=2), (5, 5))
+    own, drawn = (middle(finest(picture)) for picture in (crop, restored))
+    power = cv2.blur(sum_of_channels(drawn * drawn), (5, 5))
     edges = power >= np.quantile(power, 1 - EDGES)
     steepness = np.sum((own * drawn)[edges]) / max(float(np.sum((drawn * drawn)[edges])), LEAST)
     soft, sharp = (np.interp(scale, (SMALL, 1), ends) for ends in ((SMALL_SOFT, SOFT), (SMALL_SHARP, SHARP)))
@@ -172,7 +172,7 @@ def damage(own: Picture, aligned: AlignedFace, gain: NDArray[np.float32]) -> Ban
     noise = np.minimum(AMPLY * np.outer(units, white), PLAIN_SHARE * plain)
     texture = np.sqrt(np.maximum(plain**2 - noise**2, 0)) * gain
     pores = _rise(aligned.scale, *PORES_SEEN) * PORES + LEAST
-    film = grain_like(aligned.crop) if np.ptp(own, axis=2).any() else 1.0
+    film = grain_like(aligned.crop) if np.any(greatest_channel(own) != least_channel(own)) else 1.0
     pores *= 1 - film * (1 - FILM_PORES)
     most = float((texture / pores).mean(axis=1)[:2].max())
     return np.asarray(np.maximum(noise, _rise(most, 1, GRAIN) * UNEVEN * plain), np.float32)
@@ -180,14 +180,14 @@ def damage(own: Picture, aligned: AlignedFace, gain: NDArray[np.float32]) -> Ban
 
 def grain_like(crop: Picture) -> float:
     """Return whether a crop's finest texture is everywhere and normally distributed: 0 for no, 1 for yes."""
-    finest, *_, rest = (band.mean(axis=2) for band in wavelet(crop))
+    fine, *_, rest = (sum_of_channels(band) / 3 for band in wavelet(crop))
     shown = cv2.erode(cv2.inRange(crop, (LEAST,) * 3, (1 - LEAST,) * 3), np.ones((PLACE, PLACE))) > 0
     if not shown.any():
         return 1.0
     slope = cv2.blur(np.hypot(cv2.Sobel(rest, -1, 1, 0), cv2.Sobel(rest, -1, 0, 1)), (9, 9))
-    plain = finest[shown & (slope <= np.quantile(slope[shown], PLAIN))]
+    plain = fine[shown & (slope <= np.quantile(slope[shown], PLAIN))]
     typical = max(float(np.median(np.abs(plain))) / MEDIAN, LEAST)
-    quiet = np.sqrt(np.quantile(cv2.blur(finest * finest, (PLACE, PLACE))[shown], QUIETEST)) / typical
+    quiet = np.sqrt(np.quantile(cv2.blur(fine * fine, (PLACE, PLACE))[shown], QUIETEST)) / typical
     spread = np.sqrt(np.mean(plain * plain)) / typical
     return _rise(float(quiet), *EVERYWHERE) * (1 - _rise(float(spread), *STANDING_OUT))
 

@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.pixels import sum_of_channels
+
 FAR = 0.12
 """Colour distance, RMS over channels in [0, 1], that no real restoration reaches.
 
@@ -31,4 +33,4 @@ def colours_are_far(
         y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)
     ]
     # The median ignores local changes, such as redrawn glasses.
-    return not float(np.median(np.sqrt((away**2).mean(axis=2)))) <= FAR
+    return not float(np.median(np.sqrt(sum_of_channels(away**2) / 3))) <= FAR
