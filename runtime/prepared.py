@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import GpenEdgeError
-from base.parallel import for_each
+from base.parallel import for_each, parallel
 from engines.package import Template
 from runtime.chosen_faces import ChosenFaces, Judge, choose_faces
 from runtime.face_warnings import face_warnings, not_parsed
@@ -118,10 +118,12 @@ class PreparedPhoto:
         assert self._found is not None
         if settings.restore_tones:
             pasted = with_restored_tones(pasted, self._photo, self._found)
-        faces = tuple(
-            self._face_result(face, works.get(i), settings, identities.get(i), notes.get(i, ""))
-            for i, face in enumerate(self._found)
-        )
+        found = self._found
+
+        def result(i: int) -> FaceResult:
+            return self._face_result(found[i], works.get(i), settings, identities.get(i), notes.get(i, ""))
+
+        faces = tuple(parallel(result, range(len(found))))
         return RestoreResult(pasted, faces, clock.timings, settings)
 
     def prepare(
@@ -267,7 +269,7 @@ class PreparedPhoto:
         done: Callable[[int], None],
     ) -> dict[int, LoopResult]:
         """Return the network's output for each face; it is run for those whose output is not cached."""
-        keys = {i: self._question(seen[i].view.shown, rho[i], wanted[i]) for i in wanted}
+        keys = for_each(wanted, lambda i: self._question(seen[i].view.shown, rho[i], wanted[i]))
         loops = {i: self._answers[key] for i, key in keys.items() if key in self._answers}
         backend, epsilon = self._restorer.backend, self._restorer.epsilon
         for group in in_common_batches({i: own for i, own in wanted.items() if i not in loops}):
@@ -301,11 +303,10 @@ class PreparedPhoto:
 
     def _question(self, shown: NDArray[np.float32], rho: Map, settings: RestoreSettings) -> Hashable:
         """Return everything that the network's output depends on; equal questions give the same output."""
-        crop = hashlib.sha256(shown.tobytes()).digest()
+        crop = _digest(shown)
         if self._looks_once(settings):  # its output is that of one full pass, however much is handed back
             return crop, loop_settings(replace(settings, latent_step_decay=1.0, iterations=1))
-        weights = hashlib.sha256(rho.tobytes()).digest()
-        return crop, loop_settings(settings), weights, self._restorer.epsilon
+        return crop, loop_settings(settings), _digest(rho), self._restorer.epsilon
 
     def _looks_once(self, settings: RestoreSettings) -> bool:
         schedule = pass_schedule(settings.latent_step_decay, settings.iterations, self._restorer.epsilon)
@@ -455,6 +456,10 @@ def _kept(
     new = for_each([i for i, key in keys.items() if key not in cache], work)
     cache.update((keys[i], done) for i, done in new.items())
     return {i: cache[key] for i, key in keys.items()}
+
+
+def _digest(values: NDArray[np.float32]) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(values)).digest()
 
 
 def _mended(photo: Pixels, cut: CutFace) -> tuple[AlignedFace, Patch | None]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace, resizing
-from runtime.faces.areas import Area, disc, grown, regions_of, softened
+from runtime.faces.areas import Area, disc, grown, regions_of, softened, square_inside
 from runtime.faces.contours import soft_outlines
 from runtime.faces.mesh import CLOSED, LEFT_LID, RIGHT_LID
 from runtime.faces.regions import FACE, GRID, enlarged, region_masks_of
@@ -103,9 +103,13 @@ def find_covered(
     def suffices(firm: Area) -> bool:
         return bool((firm & face).sum() >= LEAST_SHARE * face.sum() or _opens(firm, lids))
 
-    if not suffices(beyond > FIRM * allowed):  # nor will what is left of it
-        return None
-    firm = _beyond(smooth, other, MOVED * unit + 2 * blur) > FIRM * allowed
+    # Each shape contains the one before it, so that less is beyond what was drawn; the first two are quick.
+    around = disc(MOVED * unit + 2 * blur)
+    firm = beyond > FIRM * allowed
+    for shape in (square_inside(around), around):
+        if not suffices(firm):
+            return None
+        firm = _beyond(smooth, other, shape) > FIRM * allowed
     if not suffices(firm):
         return None
     # Around what is firm, any difference from what was drawn, blurred alike, belongs to the thing.
@@ -159,14 +163,15 @@ def _smoothed(picture: Picture) -> Picture:
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), SMOOTH), np.float32)
 
 
-def _beyond(photo: Picture, drawn: Picture, reach: float = 0.0) -> Map:
-    """Return how far the photo's colours lie outside the range of those drawn within some pixels: levels.
+def _beyond(photo: Picture, drawn: Picture, around: NDArray[np.uint8] | None = None) -> Map:
+    """Return how far the photo's colours lie outside the range of those drawn around them, in levels.
 
     photo, drawn  smoothed
+    around        the shape in which they may have been drawn; None is the pixel itself
     """
-    if not round(reach):
+    if around is None:
         return greatest_channel(cv2.absdiff(photo, drawn))
-    high, low = cv2.dilate(drawn, disc(reach)), cv2.erode(drawn, disc(reach))
+    high, low = cv2.dilate(drawn, around), cv2.erode(drawn, around)
     return np.maximum(greatest_channel(np.maximum(photo - high, low - photo)), 0)
 
 

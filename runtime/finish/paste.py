@@ -52,10 +52,10 @@ def paste_all(
     faces, photo = list(faces), canvas if photo is None else photo
     if hand_backs is None:
         hand_backs = [None] * len(faces)
-    layers = [
-        _layer(aligned, restored, hand_back, photo.shape)
-        for (aligned, restored), hand_back in zip(faces, hand_backs, strict=True)
-    ]
+    shape = photo.shape
+    layers = list(
+        parallel(lambda face: _layer(*face[0], face[1], shape), zip(faces, hand_backs, strict=True))
+    )
     layers.sort(key=lambda layer: layer.aligned.to_photo.tolist())  # sums of floats depend on their order
     waiting: deque[_Blended] = deque()  # coring reads the neighbouring cells, which must be untouched
     cells = sorted({cell for layer in layers for cell in _cells(layer.rectangle)})
