@@ -33,6 +33,10 @@ class BackendError(GpenEdgeError):
     """The requested backend or device is unavailable or has failed."""
 
 
+class DeviceLostError(BackendError):
+    """A device was lost, and only a new process can use it again."""
+
+
 class EngineError(GpenEdgeError):
     """An engine cannot be built, opened or kept: runtime not installed, no GPU, refused graph, full disk."""
 

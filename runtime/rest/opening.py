@@ -13,7 +13,7 @@ from base.text import cause_of, one_line
 from engines.openvino_api import import_openvino
 from engines.package import PHOTO, Package, open_package
 from engines.portrait import portraits
-from runtime.network.backends import Backend, OpensTiles
+from runtime.network.backends import Backend, BatchLostError, OpensTiles
 from runtime.onnx_session import CPU, import_onnxruntime, open_network
 from runtime.rest.network import ALIGNED, Factor, PhotoNetwork, Tile
 
@@ -75,15 +75,26 @@ def _of_package(
 
 
 def _in_backend(package: Package, backend: Any, threads: int | None) -> tuple[Callable[[Tile], Tile], str]:
-    """Open a package in the faces' backend; if that fails, in ONNX Runtime, and say why.
+    """Open a package in the faces' backend; if that fails, in ONNX Runtime, and say why. If its GPU is lost
+    later, ONNX Runtime goes on too.
 
     backend  a Backend that opens tiles
     """
     try:
-        return backend.open_tiles(package)  # type: ignore[no-any-return]
+        tiles, where = backend.open_tiles(package)
     except GpenEdgeError as error:
         run, how = _in_onnxruntime(package.graph(PHOTO), backend, threads)
         return run, f"{how} ({cause_of(error)})"
+
+    def run_tile(tile: Tile) -> Tile:
+        nonlocal tiles
+        try:
+            return tiles(tile)  # type: ignore[no-any-return]
+        except BatchLostError:  # the backend goes on without the GPU
+            tiles, _ = _in_onnxruntime(package.graph(PHOTO), backend, threads)
+            return tiles(tile)
+
+    return run_tile, where
 
 
 def _in_onnxruntime(path: Path, backend: Backend, threads: int | None) -> tuple[Callable[[Tile], Tile], str]:

@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, get_args
 
-from base.errors import BackendError, GpenEdgeError, SettingsError
+from base.errors import BackendError, DeviceLostError, GpenEdgeError, SettingsError
 from engines.builder import Watch
 from engines.gpu import find_gpu
 from engines.package import Package
 from runtime.network.backends.batch_size import GB, IN_ONNXRUNTIME, IN_OPENVINO, MEMORY, Footprint, too_much
 from runtime.network.backends.device import Device, DeviceKind, parse_device
 from runtime.network.backends.fastest import fastest, may_measure
+from runtime.network.backends.lost_devices import check_not_lost
 from runtime.network.backends.measured import installed, key_of
 from runtime.network.backends.openvino_graph import METHOD
-from runtime.network.backends.protocol import Backend
+from runtime.network.backends.protocol import Backend, OpensTiles
+from runtime.network.backends.spare import SparedBackend
 
 BackendName = Literal["auto", "tensorrt", "tensorrt-rtx", "onnxruntime", "openvino"]
 AUTO = (
@@ -77,7 +79,8 @@ def open_backend(
 ) -> Backend:
     """Open a package's networks.
 
-    The arguments are those of `Restorer.open`.
+    The arguments are those of `Restorer.open`. If `auto` was left to choose the device too and a GPU is lost
+    later, the CPU goes on.
 
     Raises BackendError or EngineError if the backend is unknown, not installed, cannot use the device or does
     not support the package; SettingsError if the device is malformed, or a face takes more than `memory`.
@@ -94,7 +97,10 @@ def open_backend(
     request = Request(package, where, provider, threads, memory, watch)
     if where is not None and not any(where.kind in row.kinds for row in rows.values()):
         raise BackendError(_elsewhere(name, rows, where))
-    return _opened(rows, request)
+    backend = _opened(rows, request)
+    if name == "auto" and where is None and isinstance(backend, OpensTiles):
+        return SparedBackend(backend, partial(_on_cpu, rows, request))
+    return backend
 
 
 def _elsewhere(name: BackendName, rows: Mapping[BackendName, Row], where: Device) -> str:
@@ -139,6 +145,12 @@ def _opened(rows: Mapping[BackendName, Row], request: Request) -> Backend:
 def _on_nvidia(rows: list[Row], request: Request, where: Device) -> Backend | str:
     """Open the first backend that can use a GPU; return why none can, if no GPU was asked for."""
     named = request.device is not None
+    try:
+        check_not_lost(str(where))
+    except DeviceLostError as error:
+        if named:
+            raise
+        return str(error)
     if find_gpu(where.index) is None:
         why = "no NVIDIA GPU with a working driver" + (f" is {where}" if named else " was found")
         if named:

@@ -41,6 +41,7 @@ class CudaDevice:
     def __init__(self, index: int) -> None:
         """Open the GPU with that CUDA index. Raises BackendError if it cannot be used."""
         self._cuda = _pycuda_driver()
+        self._closed = False
         self.errors: tuple[type[Exception], ...] = (self._cuda.Error, DriverError, EngineError)
         """Exceptions that these methods, and TensorRT's calls, raise when the GPU fails."""
         try:
@@ -117,16 +118,22 @@ class CudaDevice:
         return True
 
     def close(self, *, lost: bool = False) -> None:
-        """Release the stream and the context.
+        """Release the stream and the context; closing again does nothing.
 
-        lost  the context no longer responds: reset it in the driver, so that it can be created again
+        lost  the context no longer responds: reset it in the driver, since after some errors it can then be
+              created again
         """
+        if self._closed:
+            return
+        self._closed = True
         with suppress(*self.errors):
             self._context.push()
-            del self._stream
-            # PyCUDA releases a context only in the thread that created it, unless it is current; and it then
-            # leaves a primary one on the driver's own stack.
-            self.driver.pop_context()
+            try:
+                del self._stream
+            finally:
+                # PyCUDA releases a context only in the thread that created it, unless it is current; and it
+                # then leaves a primary one on the driver's own stack.
+                self.driver.pop_context()
         with suppress(*self.errors):
             self._context.detach()
         if lost:

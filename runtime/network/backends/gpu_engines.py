@@ -1,4 +1,4 @@
-"""Engines on one GPU, which are reopened together after the GPU was lost."""
+"""Engines on one GPU, which are reopened together after the GPU was lost, if that is possible."""
 
 import re
 import threading
@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Literal
 
-from base.errors import BackendError, EngineError
+from base.errors import BackendError, EngineError, GpenEdgeError
 from base.text import cause_of, joined_lines
 from engines import tensorrt_api
 from engines.builder import (
@@ -26,6 +26,7 @@ from engines.gpu import find_gpu
 from engines.package import GraphName, Package
 from engines.tensorrt_api import RuntimeName, TensorRt
 from runtime.network.backends.cuda_device import CudaDevice
+from runtime.network.backends.lost_devices import check_not_lost, mark_as_lost
 from runtime.network.backends.protocol import BatchLostError
 
 _RUNTIME: dict[str, RuntimeName] = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
@@ -48,6 +49,7 @@ class GpuEngines:
     ) -> None:
         """Find the runtime and the GPU. Raises BackendError or EngineError if one is missing."""
         self.device = f"cuda:{index}"
+        check_not_lost(self.device)
         self._index, self._cache, self._watch = index, cache, watch or Watch()
         gpu = find_gpu(index)
         if gpu is None:
@@ -132,9 +134,11 @@ class GpuEngines:
 
         too_small  returns the error to raise if the GPU's memory is full; all of it has been freed by then
 
-        Raises BackendError, and BatchLostError if it can be tried again.
+        Raises BackendError: BatchLostError if it can be tried again, DeviceLostError if only a new process
+        can use the GPU.
         """
         with self.turn:
+            check_not_lost(self.device)
             if self._closed:
                 raise BackendError("the backend is closed: open it again")
             if self._gpu is None:
@@ -229,8 +233,11 @@ class GpuEngines:
             again, self._lost = not self._lost, True
             self._shut(lost=True)
             if not again:
-                return BackendError(f"{self.device} was lost twice ({reason}): check its driver")
-            self._open()
+                return mark_as_lost(self.device, f"twice: {reason}")
+            try:
+                self._open()
+            except GpenEdgeError:  # it says the same: the driver repeats the error
+                return mark_as_lost(self.device, reason)
             return BatchLostError(f"{self.device} was lost ({reason}) and has been reopened: try again")
         if full:
             return too_small()

@@ -21,7 +21,7 @@ import pytest
 from engines.construction import Built
 from engines.gpu import Gpu
 from engines.package import open_package
-from runtime.network.backends import open_backend
+from runtime.network.backends import lost_devices, open_backend
 
 OUT_OF_MEMORY, ILLEGAL_ADDRESS = 2, 700
 SESSIONS = {}
@@ -62,6 +62,8 @@ class FakeGpu:
         self.pending, self.capturing = [], None
         self.events, self.transfers, self.runs = [], [], Counter()
         self.lost, self.resets = False, 0
+        self.recovers = False
+        """Whether a reset ends the error, as after some; after most, only the process can end."""
         self.refuses_capture = self.refuses_to_run = False
         self.lose_after = None
         self.kernels_given = []
@@ -127,6 +129,7 @@ def pycuda_driver(gpu):
             return 1
 
         def retain_primary_context(self):
+            gpu.check("cuDevicePrimaryCtxRetain", current=False)
             gpu.retained += 1
             return Context()
 
@@ -243,7 +246,7 @@ def driver_library(gpu):
     def reset(device):
         gpu.memory.clear(), gpu.pinned.clear(), gpu.pending.clear(), gpu.graphs.clear()
         gpu.retained = 0
-        gpu.lost, gpu.resets = False, gpu.resets + 1
+        gpu.lost, gpu.resets = not gpu.recovers, gpu.resets + 1
         return 0
 
     functions = {
@@ -411,6 +414,7 @@ def tensorrt_module(gpu, name, version):
 def gpu(monkeypatch, tmp_path):
     """A machine with a GPU, PyCUDA, TensorRT and TensorRT-RTX, and an empty engine cache."""
     gpu = FakeGpu()
+    monkeypatch.setattr(lost_devices, "_LOST", {})
     package = types.ModuleType("pycuda")
     package.driver = gpu.cuda
     monkeypatch.setitem(sys.modules, "pycuda", package)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from base.errors import BackendError
+from base.errors import BackendError, DeviceLostError
 from engines.builder import EngineOptions, engine_for, open_engine, resolve
 from engines.cache import EngineCache
 from engines.package import REQUIRED, open_package
@@ -314,7 +314,7 @@ def test_a_lost_gpu_is_closed_after_all_that_is_of_tensorrt(backend, gpu):
 @pytest.mark.parametrize("after", [0, 2, 3, 8])
 def test_a_lost_context_is_made_again_and_the_photo_comes_out(backend, gpu, on_cpu, after):
     expected = restored(on_cpu, crops(2))
-    gpu.lose_after = after
+    gpu.recovers, gpu.lose_after = True, after
     assert_the_same(restored(backend, crops(2)), expected)
     assert (gpu.resets, gpu.retained, len(gpu.streams)) == (1, 1, 1)
     gpu.lose_after = after  # later, another time
@@ -323,7 +323,7 @@ def test_a_lost_context_is_made_again_and_the_photo_comes_out(backend, gpu, on_c
 
 
 def test_a_context_that_is_lost_again_at_once_is_an_error(backend, gpu):
-    reset, gpu.lose_after = gpu.__class__.drain, 0
+    reset, gpu.lose_after, gpu.recovers = gpu.__class__.drain, 0, True
 
     def drain(self):
         if self.lose_after is None and not self.lost:
@@ -331,9 +331,71 @@ def test_a_context_that_is_lost_again_at_once_is_an_error(backend, gpu):
         reset(self)
 
     gpu.drain = drain.__get__(gpu)
-    with pytest.raises(BackendError, match=r"cuda:0 was lost twice .*illegal memory access"):
+    with pytest.raises(BackendError, match=r"cuda:0 was lost \(twice: .*illegal memory access"):
         restored(backend, crops(1))
     assert not gpu.memory
+
+
+@pytest.mark.parametrize("after", [0, 3])
+def test_a_gpu_lost_for_good_is_one_line_now_and_at_every_opening(backend, gpu, tiny_package, after):
+    gpu.lose_after = after
+    for _ in range(2):
+        with pytest.raises(
+            DeviceLostError, match=r"^cuda:0 was lost \(.*illegal memory access .*start again"
+        ):
+            restored(backend, crops(2))
+    assert not gpu.objects.total()
+    for name, device in (("tensorrt", None), ("tensorrt-rtx", None), ("auto", "cuda:0")):
+        with pytest.raises(DeviceLostError) as told:
+            open_backend(name, open_package(tiny_package), device=device)
+        assert "\n" not in str(told.value)
+    opened = open_backend("auto", open_package(tiny_package), threads=1)
+    assert (opened.device, opened.why.startswith("cuda:0 was lost")) == ("cpu", True)
+    opened.close()
+
+
+@pytest.mark.parametrize("after", [0, 2, 3, 8])
+def test_auto_goes_on_with_the_cpu_when_the_gpu_is_lost_for_good(gpu, tiny_package, on_cpu, after):
+    expected = restored(on_cpu, crops(2))
+    opened = open_backend("auto", open_package(tiny_package), threads=1)
+    assert (opened.name, opened.device) == ("tensorrt", "cuda:0")
+    gpu.lose_after = after
+    for _ in range(2):
+        assert_the_same(restored(opened, crops(2)), expected)
+        assert (opened.device, gpu.objects.total()) == ("cpu", 0)
+    assert opened.why.startswith("cuda:0 was lost (")
+    opened.close()
+
+
+def test_threads_that_wait_for_a_lost_gpu_go_on_with_the_cpu_too(gpu, tiny_package, on_cpu):
+    opened = open_backend("auto", open_package(tiny_package), threads=1)
+    gpu.lose_after = 2
+    with ThreadPoolExecutor(3) as threads:
+        results = list(threads.map(lambda seed: restored(opened, crops(2, seed)), range(5)))
+    for seed, result in enumerate(results):
+        assert_the_same(result, restored(on_cpu, crops(2, seed)))
+    opened.close()
+
+
+def test_where_the_cpu_cannot_go_on_either_the_gpu_is_what_was_lost(gpu, tiny_package, monkeypatch):
+    opened = open_backend("auto", open_package(tiny_package), threads=1)
+    monkeypatch.setattr("runtime.network.backends.choice.BACKENDS", {})
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    gpu.lose_after = 0
+    with pytest.raises(DeviceLostError, match=r"cuda:0 was lost .*nothing else can go on: .*ONNX Runtime"):
+        restored(opened, crops(1))
+    opened.close()
+
+
+def test_closing_a_device_twice_is_once(gpu):
+    for lost in (False, True):
+        device = CudaDevice(0)
+        gpu.lost = lost
+        device.close(lost=lost)
+        device.close(lost=lost)
+        del device
+        assert not gpu.stack
+        assert gpu.is_bare()
 
 
 def test_several_threads_share_a_backend_and_nothing_is_mixed_up(backend, gpu, on_cpu):

@@ -15,6 +15,7 @@ from engines.builder import EngineOptions, Watch, engine_for, resolve
 from engines.cache import EngineCache
 from engines.package import PHOTO, open_package
 from runtime import Restorer, RestoreSettings
+from runtime.network.backends import BatchLostError, open_backend
 from runtime.rest.enhance import enhanced
 from runtime.rest.opening import open_photo_network
 
@@ -95,10 +96,28 @@ def test_threads_share_the_gpu_with_those_that_restore_faces(backend, network, p
 @pytest.mark.parametrize("after", [0, 4])
 def test_a_lost_gpu_is_reopened_with_both_packages(backend, network, photo, expected, gpu, after):
     before = faces(backend, 1)
-    gpu.lose_after = after
+    gpu.recovers, gpu.lose_after = True, after
     assert_the_same(enhanced(photo, network, SETTINGS), expected)
     assert (gpu.resets, gpu.retained, len(gpu.streams)) == (1, 1, 1)
     assert np.array_equal(faces(backend, 1), before)
+
+
+@pytest.mark.parametrize("first", ["tiles", "faces"])
+def test_the_rest_of_a_photo_goes_on_with_the_cpu_too(
+    gpu, tiny_package, photo_package, photo, expected, first
+):
+    opened = open_backend("auto", open_package(tiny_package), threads=1)
+    network = open_photo_network(photo_package, opened, 1)
+    assert network.where == "TensorRT on cuda:0"
+    gpu.lose_after = 4 if first == "tiles" else 0
+    if first == "faces":
+        with pytest.raises(BatchLostError, match="onnxruntime on cpu is used instead"):
+            faces(opened, 1)
+    for _ in range(2):
+        assert_the_same(enhanced(photo, network, SETTINGS), expected)
+    assert faces(opened, 1).shape == (1, 3, 64, 64)
+    assert "cuda:0 was lost" in open_photo_network(photo_package, opened, 1).where
+    opened.close()
 
 
 def test_full_memory_is_taken_from_faces_and_then_a_clear_line(backend, network, photo, expected, gpu):
