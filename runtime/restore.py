@@ -11,7 +11,7 @@ from runtime.commands.batch import run_jobs, show, with_progress
 from runtime.commands.jobs import Job, plan, remaining
 from runtime.commands.options import RunOptions, checked_run_options, open_restorer, parser, provenance_of
 from runtime.commands.paths import check_paths
-from runtime.commands.report import Header, describe_run
+from runtime.commands.report import Header, describe_backend, describe_run
 from runtime.commands.report_journal import Earlier, read_earlier
 from runtime.commands.restoring import Steps, read
 from runtime.commands.run_record import RunRecord
@@ -48,7 +48,9 @@ def _restore(options: argparse.Namespace) -> int:
         done = [job for job in jobs if job not in set(left)]
         header = _header(options, wanted, restorer)
         with RunRecord(jobs, done, options.report, header, earlier) as record:
-            run_jobs(left, Steps(options, wanted.resolved, restorer, record, provenance, len(jobs) > 1))
+            begun_on = describe_backend(restorer)
+            steps = Steps(options, wanted.resolved, restorer, record, provenance, len(jobs) > 1, begun_on)
+            run_jobs(left, steps)
     return SOME_FAILED if record.some_failed else DONE
 
 

@@ -154,10 +154,11 @@ def _warn_of_folder(log: Log, folder: str, sentence: str) -> None:
 
 def _log_backend(log: Log, status: "Status", restorer: Restorer) -> None:
     """Log the backend each time the networks are opened; after a failure it may be another one."""
-    backend = restorer.backend
+    backend, before = restorer.backend, status.backend
     status.backend = f"{backend.name} on {backend.device}"
     sentence = f"backend: {status.backend} ({backend.why})"
-    log("backend", sentence, backend=backend.name, device=backend.device, reason=backend.why)
+    level = logging.WARNING if before not in ("", status.backend) else logging.INFO
+    log("backend", sentence, level=level, backend=backend.name, device=backend.device, reason=backend.why)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.data.checkpoint import CheckpointConfig
 
 import base.errors
-from base.errors import GpenEdgeError
+from base.errors import DeviceLostError, GpenEdgeError
 from base.text import cause_of, one_line
 from runtime.archive.blocks import block_of
 from runtime.archive.listing import OWN, Listed
@@ -198,7 +198,10 @@ class _Actor:
         self._worker = open_worker(work, tally)
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        return table_of(self._worker.rows([Listed(**row) for row in block.to_pylist()]))
+        try:
+            return table_of(self._worker.rows([Listed(**row) for row in block.to_pylist()]))
+        except DeviceLostError:  # Ray starts a new process, which restores the block
+            os._exit(1)
 
 
 def _restored(

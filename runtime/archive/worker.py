@@ -12,12 +12,12 @@ from typing import Protocol
 
 import cv2
 
-from base.errors import PhotoError
+from base.errors import DeviceLostError, PhotoError
 from base.text import cause_of, one_line, rounded
 from runtime.archive.listing import Listed
 from runtime.archive.place import Place
 from runtime.archive.status import Row, in_columns
-from runtime.commands.failure_cause import Cause, cause_behind
+from runtime.commands.failure_cause import Cause, cause_behind, lost_device
 from runtime.commands.failure_cause import Stage as FailedStage
 from runtime.commands.options import RunOptions, open_restorer
 from runtime.commands.output_names import keeps_name
@@ -27,6 +27,7 @@ from runtime.commands.restored_photo import check_size
 from runtime.photo.original import OriginalBytes
 from runtime.photo.reader import Photo, largest_file, read_photo
 from runtime.photo.writer import encode_as
+from runtime.restorer import Restorer
 from runtime.result import RestoreResult
 from runtime.timing import timed
 from runtime.warm_restorer import WarmRestorer
@@ -105,25 +106,36 @@ class Worker:
     """Restores photos; its networks are open."""
 
     def __init__(self, work: Work, tally: Tally | None = None) -> None:
-        """Open the networks and run them once. Raises GpenEdgeError.
+        """Open the networks and run them once. Raises GpenEdgeError, DeviceLostError too.
 
         The options' `threads` also limit all other computation in this process.
         """
         self._work, self._tally = work, tally or NoTally()
         cv2.setNumThreads(max(1, work.options.threads or 1))
-        self._restorer = WarmRestorer(lambda: open_restorer(work.options))
+        self._device = ""
+        self._restorer = WarmRestorer(lambda: open_restorer(work.options), self._note_device)
         self._restorer.warm()
         self._restorer.is_well()
+        if self._restorer.lost:
+            raise self._restorer.lost
+        self._first_device = self._device
 
     def rows(self, photos: Sequence[Listed]) -> list[Row]:
-        """Restore photos and return a row for each, in order. Raises PhotoError if the sink's disk is full,
-        since all further photos would fail too.
+        """Restore photos and return a row for each, in order.
+
+        Raises an error instead if all further photos would fail too: PhotoError if the sink's disk is full,
+        and DeviceLostError if only a new process can use the GPU. That is also raised if the CPU went on with
+        the last photos: a new process is faster.
         """
+        if self._device != self._first_device:
+            raise DeviceLostError(f"{self._first_device} was lost")
         start, crashes = time.perf_counter(), self._tally.crashes([photo.path for photo in photos])
         given_up = {path for path, count in crashes.items() if count >= MOST_CRASHES}
         left = [photo for photo in photos if photo.path not in given_up]
         rows = {photo.path: _given_up(photo) for photo in photos if photo.path in given_up}
         for photo, outcome in self._outcomes(left, alone=bool(crashes)):
+            if isinstance(outcome, Exception) and (lost := lost_device(outcome)):
+                raise lost
             row = outcome if isinstance(outcome, dict) else _failed(photo, outcome)
             self._tally.end(row)
             rows[photo.path] = row
@@ -133,6 +145,9 @@ class Worker:
     def close(self) -> None:
         """Release the networks' memory."""
         self._restorer.close()
+
+    def _note_device(self, restorer: Restorer) -> None:
+        self._device = restorer.backend.device
 
     def _outcomes(self, photos: Sequence[Listed], *, alone: bool) -> Iterator[tuple[Listed, Row | Exception]]:
         """Yield each photo with its row or its error.
@@ -178,13 +193,14 @@ class Worker:
     def _restore(self, listed: Listed, read: _Read) -> _Restored:
         work, resolved = self._work, self._work.options.resolved
         try:
-            photo, result = restore_photo(
-                self._restorer.warm(),
-                read.photo,
-                resolved.settings,
-                resolved.by_face,
-                strip_metadata=work.strip_metadata,
-            )
+            with self._restorer.turn() as restorer:
+                photo, result = restore_photo(
+                    restorer,
+                    read.photo,
+                    resolved.settings,
+                    resolved.by_face,
+                    strip_metadata=work.strip_metadata,
+                )
         except Exception as error:
             if not self._restorer.is_well():
                 self._restorer.close()  # the next photo opens it again

@@ -6,12 +6,12 @@ from contextlib import closing
 from typing import TypeVar
 
 from base.command_line import progress_bar
-from base.errors import PhotoError
+from base.errors import DeviceLostError, PhotoError
 from base.text import cause_of, one_line
-from runtime.commands.failure_cause import cause_behind
+from runtime.commands.failure_cause import cause_behind, lost_device
 from runtime.commands.jobs import Job
 from runtime.commands.pipeline import pipelined
-from runtime.commands.restoring import Steps
+from runtime.commands.restoring import Steps, backend_line
 from runtime.settings.resolved import lines
 
 Item = TypeVar("Item")
@@ -21,10 +21,9 @@ def run_jobs(jobs: list[Job], steps: Steps) -> None:
     """Restore photos.
 
     The error of a run's only photo is raised; if one of several photos fails, that is shown and recorded, and
-    the others go on, unless the disk is full.
+    the others go on, unless the disk is full or the GPU was lost.
     """
-    backend = steps.restorer.backend
-    beginning = (*lines(steps.settings), f"backend: {backend.name} on {backend.device} ({backend.why})")
+    beginning = (*lines(steps.settings), backend_line(steps.restorer))
     if not steps.several:
         for job in jobs:
             remarks = steps.write(job, steps.restore(job, steps.read(job)))
@@ -41,6 +40,9 @@ def run_jobs(jobs: list[Job], steps: Steps) -> None:
         raise
     except PhotoError:
         show(*steps.record.summary())
+        raise
+    except DeviceLostError:
+        show(*steps.record.summary(), f"no photo was lost; {_next_step(steps)}")
         raise
     show(*steps.record.summary())
 
@@ -63,8 +65,10 @@ def _run_several(jobs: list[Job], steps: Steps) -> None:
 
 
 def _failure(job: Job, error: Exception) -> str:
-    """Return the reason why a photo failed. Raises PhotoError if all further photos would fail for the same
-    reason."""
+    """Return the reason why a photo failed. Raises PhotoError or DeviceLostError if all further photos would
+    fail for the same reason."""
+    if lost := lost_device(error):
+        raise lost
     if cause_behind(error, "write") == "disk-full":
         raise PhotoError(f"{error}: free some space, then continue with --resume") from error
     is_named = isinstance(error, PhotoError) and one_line(job.photo) in str(error)

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Literal
 
-from base.errors import BackendError, EngineError, GpenEdgeError, PhotoError
+from base.errors import BackendError, DeviceLostError, EngineError, GpenEdgeError, PhotoError
 
 Stage = Literal["read", "restore", "write"]
 
@@ -48,6 +48,12 @@ def cause_behind(error: BaseException, stage: Stage) -> Cause:
     if any(isinstance(each, BackendError | EngineError) for each in behind):
         return "engine"
     return "photo" if isinstance(error, GpenEdgeError) else "unexpected"
+
+
+def lost_device(error: BaseException) -> DeviceLostError | None:
+    """Return the loss of a device behind an error, after which all further photos would fail in this
+    process."""
+    return next((each for each in _chain(error) if isinstance(each, DeviceLostError)), None)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

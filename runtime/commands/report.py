@@ -71,13 +71,17 @@ def describe_run(restorer: Restorer, settings: dict[str, Any], **options: Any) -
             "template": restorer.package.manifest.template,
             "loop": restorer.package.manifest.loop_kind,
         },
-        "backend": restorer.backend.name,
-        "device": restorer.backend.device,
-        "backend_reason": restorer.backend.why,
+        **describe_backend(restorer),
         **settings,
         "options": options,
     }
     return msgspec.json.decode(msgspec.json.encode(header), type=dict[str, Any])
+
+
+def describe_backend(restorer: Restorer) -> dict[str, str]:
+    """Return what runs the networks now; an entry has it too if it differs from the header's."""
+    backend = restorer.backend
+    return {"backend": backend.name, "device": backend.device, "backend_reason": backend.why}
 
 
 def write_report(path: Path, header: Header, summary: dict[str, int], photos: Iterable[Entry]) -> None:

@@ -15,7 +15,7 @@ from runtime.commands.output_names import keeps_name
 from runtime.commands.overwriting import check_new
 from runtime.commands.pages import restore_pages
 from runtime.commands.remarks import file_remarks, remarks
-from runtime.commands.report import describe_photo
+from runtime.commands.report import describe_backend, describe_photo
 from runtime.commands.restored_photo import check_size, restored
 from runtime.commands.run_record import RunRecord
 from runtime.photo.reader import Photo, read_photo
@@ -47,6 +47,10 @@ class Restored:
     result: RestoreResult
     timings: dict[str, float]
     """Milliseconds of each stage."""
+    backend: str
+    """What ran its networks at the end, in words."""
+    on: dict[str, str]
+    """The same for the report."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,10 @@ class Steps:
     """Records the processing in the results; None records nothing."""
     several: bool
     """Whether the run has more than one photo."""
+    begun_on: dict[str, str]
+    """What ran the networks when the run began, as in the report."""
     shown: set[str] = field(default_factory=set)
-    """Warnings that follow from the settings alone, which are shown once."""
+    """Warnings that follow from the settings alone, and the line about another backend: shown once."""
 
     def read(self, job: Job) -> Read:
         """Read a photo. Raises PhotoError."""
@@ -81,7 +87,8 @@ class Steps:
             read.photo,
             self.settings,
         )
-        return Restored(read.photo, result, read.timings | result.timings)
+        line, on = backend_line(self.restorer), describe_backend(self.restorer)
+        return Restored(read.photo, result, read.timings | result.timings, line, on)
 
     def write(self, job: Job, restoration: Restored) -> list[str]:
         """Write a photo's sheets, then its result, so that a result never lacks its sheets.
@@ -94,7 +101,8 @@ class Steps:
             photo = self.provenance.written(photo, restoration.original, result, self.settings)
         if job.copy and keeps_name(photo):
             job = replace(job, output=job.copy)
-        self.record.begin(job, describe_photo(job.photo, job.output, result.every_face, timings))
+        other = {} if restoration.on == self.begun_on else restoration.on
+        self.record.begin(job, describe_photo(job.photo, job.output, result.every_face, timings) | other)
         with ExitStack() as unless_failed:
             if self._is_missing(job.sheet):
                 write_sheet(job.sheet, restoration.original.pixels, result)
@@ -106,8 +114,8 @@ class Steps:
             with timed(timings, "write"):
                 if not (job.output == job.copy and is_photo_itself(job.copy, job.photo)):
                     write_photo(job.output, photo, overwrite=self.options.overwrite)
-        self.record.done(job, describe_photo(job.photo, job.output, result.every_face, timings))
-        return self._lines(job, result, photo)
+        self.record.done(job, describe_photo(job.photo, job.output, result.every_face, timings) | other)
+        return self._lines(job, result, photo, [restoration.backend] if other else [])
 
     def _is_missing(self, sheet: Path | None) -> TypeGuard[Path]:
         """Return whether a sheet has to be written; a resumed run keeps the sheets that exist.
@@ -120,8 +128,11 @@ class Steps:
             check_new(sheet, "the sheet")
         return True
 
-    def _lines(self, job: Job, result: RestoreResult, photo: Photo) -> list[str]:
-        """Return the remarks about a photo; those that follow from the settings are shown once a run."""
+    def _lines(self, job: Job, result: RestoreResult, photo: Photo, of_run: list[str]) -> list[str]:
+        """Return the remarks about a photo; those that follow from the settings are shown once a run.
+
+        of_run  lines that are not about this photo, also shown once
+        """
         general = {}
         if self.several:
             general = {
@@ -131,9 +142,15 @@ class Steps:
             }
         found = [*remarks(result, self.settings), *file_remarks(photo, job.output)]
         lines = [general.get(each) or f"{one_line(job.name)}: {each}" for each in found]
-        new = [line for line in lines if line not in self.shown]
-        self.shown.update(general.values())
+        new = [line for line in [*of_run, *lines] if line not in self.shown]
+        self.shown.update(general.values(), of_run)
         return new
+
+
+def backend_line(restorer: Restorer) -> str:
+    """Return the line that states what runs the networks."""
+    backend = restorer.backend
+    return f"backend: {backend.name} on {backend.device} ({backend.why})"
 
 
 def read(path: Path, options: argparse.Namespace) -> Photo:

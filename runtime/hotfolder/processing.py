@@ -6,7 +6,7 @@ from pathlib import Path
 from base.errors import PhotoError, WatchError
 from base.files import sha256_within
 from base.text import cause_of
-from runtime.commands.failure_cause import PASSING, Cause, Stage, cause_behind
+from runtime.commands.failure_cause import PASSING, Cause, Stage, cause_behind, lost_device
 from runtime.commands.output_names import result_name
 from runtime.commands.pages import restore_pages
 from runtime.commands.remarks import file_remarks, remarks
@@ -179,6 +179,9 @@ class Processor:
         if cause in ("disk-full", "output"):
             self._count_no_crash(entry)
             raise error
+        if lost := lost_device(error):
+            self._count_no_crash(entry)
+            raise WatchError(f"{lost}; the photos are still in the input folder") from error
         if cause in ("engine", "memory"):
             self._resources.restorer.close()
         tries = self._tries.get(path, 0) + 1

@@ -60,6 +60,8 @@ def watching(config: KioskConfig, wanted: RunOptions, shared: SharedRestorer, lo
             try:
                 watch()
             except GpenEdgeError as error:
+                if shared.lost:  # the server ends, and the next one goes on
+                    return
                 log("hot-folder", f"the hot folder is tried again in {AGAIN:g} s: {cause_of(error)}")
                 ended.wait(AGAIN)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
+from base.errors import BackendError, EngineError
 from base.text import cause_of, one_line
 from runtime.commands.options import RunOptions, open_restorer
 from runtime.hotfolder.log import Log
@@ -75,7 +76,11 @@ def opened_kiosk(
         with closing(desk):
             desk.recover()
             with ending.interrupting() if ending else nullcontext():
-                shared.warm()
+                try:
+                    shared.warm()
+                except (BackendError, EngineError):  # after a loss of the GPU, customers may be waiting
+                    desk.keep()
+                    raise
             desk.work.line.start()
             with _printing(config.printing, desk, log) as printer, watching(config, wanted, shared, log):
                 health = HealthCheck(desk, lambda: backend)

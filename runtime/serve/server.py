@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
@@ -165,8 +165,13 @@ class KioskServer:
         self._servers = [_Server(_config(app)) for app, _ in zip(apps, listeners, strict=False)]
 
     def run(self) -> None:
-        """Serve until stopped."""
+        """Serve until stopped. Raises DeviceLostError if only a new process can restore; nothing is deleted
+        then."""
         asyncio.run(self._run())
+        desk = self._kiosk.desk
+        if desk.lost:
+            desk.keep()
+            raise desk.lost
 
     def stop(self) -> None:
         """End, from any thread or signal handler."""
@@ -174,7 +179,7 @@ class KioskServer:
             server.should_exit = True
 
     async def _run(self) -> None:
-        clock = asyncio.create_task(_tick(self._kiosk))
+        clock = asyncio.create_task(_tick(self._kiosk, self.stop))
         notify("READY=1")
         try:
             pairs = zip(self._servers, self._listeners, strict=True)
@@ -184,11 +189,13 @@ class KioskServer:
             clock.cancel()
 
 
-async def _tick(kiosk: Kiosk) -> None:
-    """Delete what has expired, and signal to systemd that the server is alive."""
+async def _tick(kiosk: Kiosk, stop: Callable[[], None]) -> None:
+    """Delete what has expired, signal to systemd that the server is alive, and stop it if the GPU is lost."""
     every, last = watchdog_seconds(), 0.0
     loop = asyncio.get_running_loop()
     while True:
+        if kiosk.desk.lost:
+            stop()
         try:
             await asyncio.to_thread(kiosk.desk.tick)
             await asyncio.to_thread(kiosk.media.tidy, kiosk.config.minutes * 60)

@@ -21,8 +21,8 @@ class SharedRestorer(WarmRestorer):
     @contextmanager
     def turn(self) -> Iterator[Restorer]:
         """Wait for a turn and yield the open restorer. Raises GpenEdgeError if it cannot be opened."""
-        with self._lock:
-            yield self.warm()
+        with self._lock, super().turn() as restorer:
+            yield restorer
 
     def restore(self, photo: Pixels, resolved: ResolvedSettings) -> RestoreResult:
         """Restore a photo in a turn of its own."""

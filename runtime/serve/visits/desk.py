@@ -6,8 +6,9 @@
 
     result: queued → working → done | failed  once a photo is ready, as often as the customer chooses
 
-Only `store.py` and `visit_folder.py` outlive the process. After a crash each visit within its time is queued
-again with its photo, and so is a result that was asked for; nothing half done is ever shown.
+Only `store.py` and `visit_folder.py` outlive the process. After a crash or the loss of the GPU each visit
+within its time is queued again with its photo, and so is a result that was asked for; nothing half done is
+ever shown.
 """
 
 import threading
@@ -20,6 +21,7 @@ from typing import TypeVar
 
 import msgspec
 
+from base.errors import DeviceLostError
 from base.text import cause_of
 from runtime.hotfolder.log import Log
 from runtime.serve.clock import Clocks
@@ -61,6 +63,7 @@ class Desk:
         self._clocks = clocks
         self._lock = threading.RLock()
         self._visits: dict[str, Visit] = {}
+        self._keeps = False
         self._records = Records(folder, store, log, clocks)
         self.links = Links(folder, store, config, self._lock, clocks)
         line = Line(config.queue, self._moved, self._unexpected)
@@ -79,8 +82,21 @@ class Desk:
             if visit.number and visit.state == "queued":
                 self.work.prepare(visit, always=True)
 
+    @property
+    def lost(self) -> DeviceLostError | None:
+        """Why nothing can be restored until the process is started again; None while it can."""
+        return self._studio.lost
+
+    def keep(self) -> None:
+        """Let `close` end no visit, as a crash would: the next process resumes them."""
+        self._keeps = True
+
     def close(self) -> None:
-        """End all visits and delete all of their files."""
+        """End all visits and delete all of their files, unless they are kept."""
+        if self._keeps:
+            self.work.line.stop()
+            self._studio.close()
+            return
         with self._lock:
             for visit in list(self._visits.values()):
                 visit.is_gone = True

@@ -66,7 +66,7 @@ class Line:
             self._behind.clear()
             self._changed.notify_all()
         for job in dropped:
-            job.drop(_stopping())
+            job.drop(stopping())
         if self._thread.ident is not None:
             self._thread.join()
 
@@ -75,7 +75,7 @@ class Line:
         with self._changed:
             waiting = self._behind if behind else self._front
             if self._stopped:
-                raise _stopping()
+                raise stopping()
             if len(waiting) >= self._capacity * (2 if behind else 1) and not always:
                 raise self._busy()
             waiting.append(job)
@@ -135,5 +135,6 @@ class Line:
                 self._failed(error)
 
 
-def _stopping() -> KioskError:
+def stopping() -> KioskError:
+    """Return the answer to requests while the server ends."""
     return KioskError("unavailable", "the kiosk is being stopped: try again in a minute")

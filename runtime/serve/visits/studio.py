@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from base.errors import DeviceLostError
 from runtime.commands.remarks import file_remarks, remarks
 from runtime.commands.restored_photo import check_size, restored
 from runtime.face_warnings import is_tiny
@@ -79,6 +80,11 @@ class Studio:
         self._most, self._max_megapixels, self._strip = prepared, max_megapixels, strip_metadata
         self._ready: OrderedDict[str, _Ready] = OrderedDict()
         self._pictures = Pictures()
+
+    @property
+    def lost(self) -> DeviceLostError | None:
+        """Why nothing can be restored until the process is started again; None while it can."""
+        return self._shared.lost
 
     @property
     def default(self) -> str:

@@ -1,7 +1,7 @@
 """The workbench: prepares photos, makes results and draws previews, one after another in the line's thread.
 
-A job is tried once more if the networks fail or memory runs out. Results for a visit that has ended in the
-meantime are deleted.
+A job is tried once more if the networks fail or memory runs out. If this process has lost the GPU, jobs stay
+queued for the next process. Results for a visit that has ended in the meantime are deleted.
 """
 
 import threading
@@ -18,7 +18,7 @@ from base.text import cause_of
 from runtime.commands.failure_cause import cause_behind
 from runtime.hotfolder.log import Log
 from runtime.serve.errors import Code, KioskError
-from runtime.serve.visits.line import Job, Line
+from runtime.serve.visits.line import Job, Line, stopping
 from runtime.serve.visits.records import Records
 from runtime.serve.visits.studio import Studio
 from runtime.serve.visits.visit import Visit
@@ -105,6 +105,10 @@ class Workbench:
             if not self._finish(visit, number):
                 self._studio.forget(visit.id)
                 return
+            if self._is_kept(found):
+                visit.state = "queued"
+                visit.changed()
+                return
             visit.found, visit.error = found, error
             visit.state = "ready" if found else "failed"
             self.broken = "" if found else self.broken
@@ -132,7 +136,9 @@ class Workbench:
         with self._lock:
             if not self._finish(visit, number) or visit.result is None:
                 return
-            if made is None:
+            if self._is_kept(made):
+                visit.result = msgspec.structs.replace(visit.result, state="queued")
+            elif made is None:
                 visit.result = msgspec.structs.replace(visit.result, state="failed", error=error)
             else:
                 visit.result = msgspec.structs.replace(
@@ -192,6 +198,10 @@ class Workbench:
             error = self._as_error(raised)
             return None, ErrorAbout(error.code, str(error))
 
+    def _is_kept(self, done: object) -> bool:
+        """Return whether a job that was not done is kept for the next process, since the GPU is lost."""
+        return done is None and self._studio.lost is not None
+
     def _finish(self, visit: Visit, number: int) -> bool:
         """Return whether the visit still waits for this photo; if it has ended, delete what was written."""
         visit.attempts, visit.stage, visit.done, visit.total = 0, None, 0, 0
@@ -209,7 +219,7 @@ class Workbench:
         except _GoneError:
             raise
         except Exception as error:
-            if cause_behind(error, "restore") not in ("engine", "memory"):
+            if self._studio.lost or cause_behind(error, "restore") not in ("engine", "memory"):
                 raise
             self._log("retry", f"the networks are reopened: {cause_of(error)}")
             self._studio.reopen()
@@ -219,6 +229,8 @@ class Workbench:
         """Return an error as the page shows it, and log what is not the photo's fault."""
         if isinstance(error, KioskError):
             return error
+        if self._studio.lost:
+            return stopping()
         cause = cause_behind(error, "write" if _is_of_disk(error) else "restore")
         codes: dict[str, Code] = {"photo": "not-a-photo", "disk-full": "disk-full", "output": "disk-full"}
         code: Code = codes.get(cause, "internal")

@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from base.errors import PhotoError
+from base.errors import BackendError, DeviceLostError, PhotoError
 from runtime.archive.listing import list_photos
 from runtime.archive.options import parser
 from runtime.archive.place import place_of
@@ -87,6 +88,26 @@ def test_a_photo_that_ends_the_process_again_and_again_is_given_up(album: Album,
     assert [row["outcome"] for row in rows] == ["restored", "failed", "restored"]
     assert rows[1]["cause"] == "crash"
     assert tally.begun == ["a.jpg", "c.jpg"]
+
+
+def test_a_lost_gpu_ends_the_process_and_fails_no_photo(
+    album: Album, tiny_package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, tally = work_of(album("a.jpg", "b.jpg"), tiny_package), Remembering({})
+    worker, photos = Worker(work, tally), list_photos(work.source, work.sink)
+
+    def lose(*_: Any, **__: Any) -> None:
+        raise BackendError("the photo network failed") from DeviceLostError("cuda:0 was lost")
+
+    with monkeypatch.context() as lost:
+        lost.setattr("runtime.archive.worker.restore_photo", lose)
+        with pytest.raises(DeviceLostError, match="cuda:0 was lost"):
+            worker.rows(photos)
+    begun = len(tally.begun)
+    worker._note_device(SimpleNamespace(backend=SimpleNamespace(device="another")))  # type: ignore[arg-type]
+    with pytest.raises(DeviceLostError):  # a new process gets the GPU back
+        worker.rows(photos)
+    assert len(tally.begun) == begun
 
 
 def test_a_full_disk_ends_the_run_and_another_error_is_a_row(

@@ -9,10 +9,11 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from base.errors import BackendError, PackageError, SettingsError, WatchError
+from base.errors import BackendError, DeviceLostError, PackageError, SettingsError, WatchError
 from runtime.hotfolder import processing
 from runtime.hotfolder.clock import Clock
 from runtime.hotfolder.disk import Disk
@@ -178,6 +179,37 @@ def test_an_engine_that_is_broken_ends_the_work_and_fails_no_photo(hot) -> None:
             hot.work(restorer=Broken(hot.restorer, [BackendError("device lost")] * 99), retries=1, crashes=1)
     assert (hot.waiting(), hot.failed()) == (["a.png", "b.png"], [])
     assert hot.work().done == 2
+
+
+def test_a_gpu_that_only_a_new_process_can_use_ends_it_at_once_and_fails_no_photo(hot) -> None:
+    for name in ("a.png", "b.png"):
+        hot.put(name)
+    for _ in range(3):
+        behind = BackendError("the photo network failed")
+        behind.__cause__ = DeviceLostError("cuda:0 was lost (illegal memory access)")
+        failing = FailingRestorer(hot.restorer, [behind] * 9)
+        with pytest.raises(WatchError, match=r"^cuda:0 was lost \(.*still in the input folder$"):
+            hot.work(restorer=failing, retries=5, crashes=1)
+        assert len(failing.errors) == 8
+    assert (hot.waiting(), hot.failed()) == (["a.png", "b.png"], [])
+    assert hot.work().done == 2
+
+
+def test_going_on_with_another_backend_is_told_once_and_a_loss_is_noted() -> None:
+    def runs_on(name: str, device: str) -> SimpleNamespace:
+        return SimpleNamespace(name=name, device=device)
+
+    restorer, told = SimpleNamespace(backend=runs_on("tensorrt", "cuda:0")), list[str]()
+    warm = WarmRestorer(lambda: restorer, lambda each: told.append(each.backend.device))  # type: ignore[arg-type, return-value]
+    for _ in range(2):
+        with warm.turn():
+            restorer.backend = runs_on("onnxruntime", "cpu")
+    assert told == ["cuda:0", "cpu"]
+    assert warm.lost is None
+    lost = DeviceLostError("cuda:0 was lost")
+    with pytest.raises(BackendError), warm.turn():
+        raise BackendError("the photo network failed") from lost
+    assert warm.lost is lost
 
 
 @pytest.mark.parametrize("error", [PackageError("changed"), SettingsError("none"), OSError(5, "broken")])

@@ -11,18 +11,21 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
+from base.errors import BackendError, DeviceLostError
 from runtime.commands.options import RunOptions
 from runtime.hotfolder.log import Log
 from runtime.serve.clock import Clocks, End
 from runtime.serve.ending import Ending
 from runtime.serve.errors import KioskError, ServeError
 from runtime.serve.opening import opened_kiosk
+from runtime.serve.server import KioskServer, listen
 from runtime.serve.visits.desk import Desk
 from runtime.serve.visits.line import Job, Line
 from runtime.serve.visits.records import MOST_ATTEMPTS
@@ -65,6 +68,7 @@ class Slow:
         self.is_working = threading.Event()
         self.may_go_on.set()
         self.forgotten: list[str] = []
+        self.lost: DeviceLostError | None = None
 
     def prepare(self, visit: str, file: Path, progress: Callable[[str, int, int], None]) -> Found:
         self._work(progress, "detect")
@@ -576,6 +580,48 @@ def test_a_killed_server_goes_on_where_it_was(tiny_package: Path, tmp_path: Path
     assert process.wait(LONGEST) == 0
     left = [path.name for path in folder.rglob("*")]
     assert sorted(left) == [".lock", "kiosk.sqlite", "prints", "takes", "visits"]
+
+
+def test_a_lost_gpu_ends_the_server_and_the_next_one_has_every_photo(
+    wanted: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def lose(*_: object, **__: object) -> None:
+        raise BackendError("the photo network failed") from DeviceLostError("cuda:0 was lost")
+
+    def refuse(*_: object) -> None:
+        raise BackendError("cuda:0 cannot be used")
+
+    folder, tokens = tmp_path / "own", list[str]()
+
+    def run(customers: int) -> None:
+        with (
+            opened_kiosk(folder, config(), wanted, Log("text")) as kiosk,
+            closing(listen("127.0.0.1", 0)) as listener,
+        ):
+            for _ in range(customers):
+                token, visit = kiosk.desk.open()
+                draft = kiosk.desk.draft(visit)
+                draft.write_bytes(plain_jpeg(77))
+                kiosk.desk.take_in(visit, draft)
+                tokens.append(token)
+            KioskServer(kiosk, [listener]).run()
+
+    with monkeypatch.context() as lost:
+        lost.setattr("runtime.serve.visits.studio.read_photo", lose)
+        with pytest.raises(DeviceLostError, match="cuda:0 was lost"):
+            run(customers=2)
+        lost.setattr(
+            "runtime.serve.opening.open_restorer", refuse
+        )  # and it cannot be opened at the next start
+        with pytest.raises(BackendError, match="cannot be used"):
+            run(customers=0)
+    with opened_kiosk(folder, config(), wanted, Log("text")) as kiosk:
+        ends = time.monotonic() + LONGEST
+        while any(kiosk.desk.visit(token).state != "ready" for token in tokens):
+            assert time.monotonic() < ends
+            time.sleep(0.01)
+    assert "a photo was not restored" not in capfd.readouterr().err
+    assert list(folder.glob("visits/*")) == []
 
 
 @pytest.fixture
