@@ -10,6 +10,7 @@ All errors are GpenEdgeErrors, whose message is one line: what was given, what w
 
 from base.errors import (
     BackendError,
+    DeviceLostError,
     EngineError,
     GpenEdgeError,
     PackageError,
@@ -32,6 +33,7 @@ __all__ = [
     "PRESETS",
     "SETTINGS",
     "BackendError",
+    "DeviceLostError",
     "EngineError",
     "FaceResult",
     "FaceWarning",

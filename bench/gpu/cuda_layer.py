@@ -3,12 +3,15 @@
 import importlib
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing, suppress
 from functools import partial
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 
+from base.text import cause_of
 from runtime.network.backends.cuda_device import CudaDevice
 
 COPIED = 1 << 26
@@ -27,7 +30,6 @@ def cuda_layer() -> dict[str, Any]:
         "download, GB/s": partial(_rate, upload=False),
         "a recorded graph replays with new contents": _replays,
         "full memory is noticed, and less still fits": _notices_full_memory,
-        "a lost context is noticed, and opened again": _recovers,
     }
     found: dict[str, Any] = {}
     for name, check in checks.items():
@@ -35,9 +37,10 @@ def cuda_layer() -> dict[str, Any]:
         try:
             found[name] = check(device)
         except Exception as error:  # from the driver: the next check may still work
-            found[name] = f"failed: {type(error).__name__}: {' '.join(str(error).split())}"
+            found[name] = _failure(error)
         finally:
             device.close(lost=not device.answers())
+    found["a lost context is noticed, and opened again"] = _lost_apart()  # last: it may cost the GPU
     return found
 
 
@@ -104,9 +107,13 @@ def _notices_full_memory(device: CudaDevice) -> bool:
     return noticed
 
 
-def _recovers(device: CudaDevice) -> bool:
-    compiler = importlib.import_module("pycuda.compiler")
+def lost_context() -> dict[str, Any]:
+    """Lose the GPU by writing out of bounds; return whether that is noticed, and whether it opens again.
 
+    Nothing else in this process can use the GPU after that.
+    """
+    compiler = importlib.import_module("pycuda.compiler")
+    device = CudaDevice(0)
     with device.current():
         block = device.allocate(256)
         crash = compiler.SourceModule(OUT_OF_BOUNDS).get_function("crash")
@@ -114,11 +121,23 @@ def _recovers(device: CudaDevice) -> bool:
             crash(np.uint64(block.address), block=(1, 1, 1), grid=(1, 1))
             device.wait()
             device._cuda.Context.synchronize()
-    if device.answers():
-        return False
-    device.close(lost=True)
-    again = CudaDevice(0)
+    noticed = not device.answers()
+    device.close(lost=noticed)
     try:
-        return _copies_come_back(again)
-    finally:
-        again.close()
+        with closing(CudaDevice(0)) as again:
+            return {"noticed": noticed, "opened again": noticed and _copies_come_back(again), "reason": ""}
+    except Exception as error:  # the driver's own, or BackendError
+        return {"noticed": noticed, "opened again": False, "reason": cause_of(error)}
+
+
+def _lost_apart() -> Any:
+    """Return what `lost_context` finds in a process of its own."""
+    try:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            return process.submit(lost_context).result()
+    except Exception as error:  # it may even end with its process
+        return _failure(error)
+
+
+def _failure(error: Exception) -> str:
+    return f"failed: {type(error).__name__}: {' '.join(str(error).split())}"

@@ -7,12 +7,14 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from base.errors import BackendError, DeviceLostError
+from bench.gpu.cuda_layer import lost_context
 from engines.builder import EngineOptions, engine_for, open_engine, resolve
 from engines.cache import EngineCache
 from engines.package import REQUIRED, open_package
@@ -398,6 +400,19 @@ def test_closing_a_device_twice_is_once(gpu):
         del device
         assert not gpu.stack
         assert gpu.is_bare()
+
+
+@pytest.mark.parametrize("recovers", [False, True])
+def test_the_benchmark_reports_what_a_lost_context_does(gpu, monkeypatch, recovers):
+    def crash(*_, **__):
+        gpu.lost = True
+
+    module = SimpleNamespace(get_function=lambda name: crash)
+    monkeypatch.setitem(sys.modules, "pycuda.compiler", SimpleNamespace(SourceModule=lambda text: module))
+    gpu.recovers = recovers
+    found = lost_context()
+    assert (found["noticed"], found["opened again"]) == (True, recovers)
+    assert ("cuDevicePrimaryCtxRetain failed" in found["reason"]) == (not recovers)
 
 
 def test_several_threads_share_a_backend_and_nothing_is_mixed_up(backend, gpu, on_cpu):
