@@ -14,11 +14,11 @@ from runtime.finish.drawn_over import Covered, find_covered
 from runtime.finish.fine_detail import WHOLE, Above, Bands, enlarged_noise, find_above
 from runtime.finish.grain import face_grain
 from runtime.finish.hand_back import HandBack
-from runtime.finish.noise import around_middle, black_where, face_noise
+from runtime.finish.noise import black_where, face_noise
 from runtime.finish.patch import Patch
 from runtime.finish.rounding import Level, rounding_of
 from runtime.finish.slight_noise import SlightNoise, slight_noise
-from runtime.finish.trust import noise_alone, trusted
+from runtime.finish.trust import Evidence
 from runtime.network.implausible_colours import colours_are_far
 from runtime.network.loop import LoopResult
 from runtime.network.monochrome import Toning
@@ -90,22 +90,16 @@ class SeenFace:
 
     def in_own_tone(self, made: Crop) -> Crop:
         """Return the network's output in the photo's own tone; in grey if the face is monochrome."""
-        gain, own, begun = self.view.tone.gain, self.view.restored(made), self.view.begun
+        own = self.view.restored(made)
         if self._cover is not None:
             own = own + self._cover[..., None] * (self.aligned.crop - own)  # a cover keeps its pixels
-        return trusted(*self._measured, own, gain, begun, free_of_blocks=self.shows_no_blocks)
+        return self.evidence.trusted(own)
 
-    def noise_alone(self, restored: Crop) -> float:
-        """Return the degree to which noise is the face's only damage, 0 to 1; see `trust.noise_alone`."""
-        gain = np.asarray(self.view.tone.gain, np.float32)
-        own = around_middle(*self._measured)
-        return noise_alone(
-            own * gain,
-            self.view.begun * gain,
-            restored * gain,
-            self.aligned.scale,
-            free_of_blocks=self.shows_no_blocks,
-        )
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What the photo shows of the face's damage."""
+        gain, begun, free = self.view.tone.gain, self.view.begun, self.shows_no_blocks
+        return Evidence(*self._measured, gain, begun, free, self._cover)
 
     def grain(self, upscale: int) -> Bands:
         """Return the photo's grain in each wavelet band and channel, enlarged by a factor."""
@@ -146,7 +140,8 @@ def see(
     if hole:
         aligned = replace(aligned, crop=fill_missing(aligned.crop, hole))
     cleaned = np.clip(aligned.crop + cleaning.change, 0, 1) if cleaning else None
-    view = view_of(aligned, settings, grey=cut.toning is not None, cleaned=cleaned)
+    cover = cut.missing.cover if cut.missing and not hole else None
+    view = view_of(aligned, settings, grey=cut.toning is not None, cleaned=cleaned, cover=cover)
     if cut.toning and view.published and not patch:  # the published pass sees a toned face in its colours
         crop = cut.aligned.crop
         view = published_view(fill_missing(crop, hole) if hole else crop, cut.toning)
@@ -204,7 +199,7 @@ class FaceWork:
         seen, published = self.seen, self.seen.view.published
         if self.settings.grain or (published and not seen.above):
             return None
-        trust = 1.0 if published else seen.noise_alone(self.restored)
+        trust = 1.0 if published else seen.evidence.noise_alone(self.restored)
         return slight_noise(seen.noise, seen.view.tone.gain, trust, self.settings.upscale, above=published)
 
     @property

@@ -6,10 +6,13 @@ removed damage and its own error. The damage is measured; any change beyond it i
 the empirical Wiener filter of `fine_detail`, below the crop's resolution.
 
 Nothing is undone where the network sharpens, since detail that a blurred photo lacks is not an error; blur is
-recognised by how much steeper the network draws edges. Nor is it where the photo shows JPEG blocks.
+recognised by how much steeper the network draws edges. Nor is it where the photo shows JPEG blocks. But a
+network takes the soft edge of a shadow for blur, and sharpens all of a face in hard half light. So a crop
+whose finest edges are finer than those of a blurred one counts as sharp, whatever the network draws.
 """
 
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -17,10 +20,10 @@ from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace, cut_out
 from runtime.finish.compose import in_colours
-from runtime.finish.fine_detail import LEAST, Bands, local_gain, noise_bands
+from runtime.finish.fine_detail import LEAST, WHOLE, Bands, local_gain, noise_bands
 from runtime.finish.grain import PLAIN, grain_sigmas, middle
 from runtime.finish.noise import BAND_NOISE, MEDIAN, around_middle, finest, wavelet
-from runtime.pixels import Picture, Pixels, greatest_channel, least_channel, ramp, sum_of_channels
+from runtime.pixels import Map, Picture, Pixels, greatest_channel, least_channel, ramp, sum_of_channels
 
 SOFT, SHARP = 0.78, 0.84
 """Ratio of the steepness of edges in the photo to that in the network's output. Below the first, a face is
@@ -38,6 +41,21 @@ SMALLEST = 24
 
 EDGES = 0.2
 """Share of the face that counts as edges."""
+
+FINE = (0.85, 0.95)
+"""Power of the finest wavelet band relative to the second, as a ratio of amplitudes, at the finest edges:
+below the first number, a crop may be blurred; from the second on, it is certainly sharp. Clean portraits, in
+hard half light and in the light of a blind as well, have 1.0 and more, the same blurred by 1 crop pixel 0.5
+to 0.83."""
+
+FINEST = 0.95
+"""Quantile of the edges that counts as the finest."""
+
+FIRM_EDGE, FEWEST = 4.0, 50
+"""Power of such an edge, relative to the noise's, at least; and the fewest pixels that can decide."""
+
+BESIDE = 9
+"""Side of the square around a pixel whose edge is measured; none of it may lie on what covers the face."""
 
 PORES = np.array([[5.6], [3.8], [2.5]], np.float32) / 255
 """Colourless texture up to this σ, in each wavelet band, is taken for pores."""
@@ -86,77 +104,136 @@ BLOCKS_SEEN, BLOCKS = 0.12, 0.3
 no block is visible, above the second the network should remove them."""
 
 
-def trusted(
-    photo: Pixels,
-    aligned: AlignedFace,
-    restored: Picture,
-    gain: NDArray[np.floating] | float = 1.0,
-    seen: Picture | None = None,
-    *,
-    free_of_blocks: bool = False,
-) -> Picture:
-    """Return the network's output with everything it removed that was not damage restored: S×S×3.
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a photo shows of a face's damage."""
 
-    photo     H×W×3 uint8 or uint16 RGB, not enlarged
-    aligned   a face of that photo
-    restored  S×S×3 in [0, 1], the network's output for its crop
-    gain      factors that bring the photo's channels to studio light, 3
-    seen      the crop that the network saw, if it is another: parts of the aligned face may be black, so as
-              not to be measured
-    free_of_blocks  whether that crop has been freed of JPEG blocks
-    """
-    crop = aligned.crop if seen is None else seen
-    own = around_middle(photo, aligned)
-    to_studio = np.asarray(np.broadcast_to(gain, 3), np.float32)
-    share = noise_alone(
-        own * to_studio, crop * to_studio, restored * to_studio, aligned.scale, free_of_blocks=free_of_blocks
-    )
-    if share == 0:
-        return restored
-    noise = damage(own, aligned, to_studio) * to_studio
-    change = wavelet(crop - restored)
-    # What is left below the bands holds less noise than the last of them.
-    kept = sum(
-        in_colours(local_gain(band * to_studio, sigma, AROUND)) * band
-        for band, sigma in zip(change, (*noise, noise[-1]), strict=True)
-    )
-    return np.asarray(restored + np.float32(share) * kept, np.float32)
+    photo: Pixels
+    """H×W×3 uint8 or uint16 RGB, not enlarged."""
+    aligned: AlignedFace
+    """A face of that photo; parts of its crop may be black, so as not to be measured."""
+    gain: NDArray[np.floating] | float = 1.0
+    """Factors that bring the photo's channels to studio light, 3."""
+    seen: Picture | None = None
+    """The crop that the network saw, S×S×3, if it is another."""
+    free_of_blocks: bool = False
+    """Whether that crop has been freed of JPEG blocks."""
+    cover: Map | None = None
+    """S×S in [0, 1]: what covers the face."""
+
+    @cached_property
+    def to_studio(self) -> NDArray[np.float32]:
+        """Return the factors that bring each channel to studio light, 3."""
+        return np.asarray(np.broadcast_to(self.gain, 3), np.float32)
+
+    @cached_property
+    def crop(self) -> Picture:
+        """Return what the network saw, S×S×3."""
+        return self.aligned.crop if self.seen is None else self.seen
+
+    @cached_property
+    def own(self) -> Picture:
+        """Return the photo around the middle of the face, H×W×3 in [0, 1]; possibly nothing."""
+        return around_middle(self.photo, self.aligned)
+
+    @cached_property
+    def noise(self) -> Bands:
+        """Return σ of the crop's noise and grain by wavelet band and colour channel, in studio light."""
+        return damage(self.own, self.aligned, self.to_studio) * self.to_studio
+
+    def noise_alone(self, restored: Picture) -> float:
+        """Return the degree to which noise is the face's only damage: 0 if it is blurred or shows JPEG
+        blocks.
+
+        restored  S×S×3 in [0, 1], the network's output
+        """
+        if not self.own.size:
+            return 0.0
+        crop = self.crop * self.to_studio
+        sharp = sharpness(crop, restored * self.to_studio, self.aligned.scale, self.cover)
+        if sharp < 1 and fineness(crop, WHOLE, self.cover) > 0:  # noise only makes it finer
+            sharp = max(sharp, fineness(crop, self.noise, self.cover))
+        return sharp * (1 if self.free_of_blocks else 1 - blocks(self.own * self.to_studio))
+
+    def trusted(self, restored: Picture) -> Picture:
+        """Return the network's output with everything it removed that was not damage restored: S×S×3.
+
+        restored  S×S×3 in [0, 1], the network's output
+        """
+        share = self.noise_alone(restored)
+        if share == 0:
+            return restored
+        change = wavelet(self.crop - restored)
+        # What is left below the bands holds less noise than the last of them.
+        kept = sum(
+            in_colours(local_gain(band * self.to_studio, sigma, AROUND)) * band
+            for band, sigma in zip(change, (*self.noise, self.noise[-1]), strict=True)
+        )
+        return np.asarray(restored + np.float32(share) * kept, np.float32)
 
 
-def noise_alone(
-    own: Picture, crop: Picture, restored: Picture, scale: float, *, free_of_blocks: bool = False
-) -> float:
-    """Return the degree to which noise is a face's only damage: 0 if it is blurred or shows JPEG blocks.
-
-    own       H×W×3 in [0, 1], in studio light: the photo around the middle of the face; possibly nothing
-    crop      S×S×3, in studio light: what the network saw
-    restored  S×S×3, in studio light
-    scale  photo pixels per crop pixel
-    free_of_blocks  whether that crop has been freed of JPEG blocks
-    """
-    if not own.size:
-        return 0.0
-    return sharpness(crop, restored, scale) * (1 if free_of_blocks else 1 - blocks(own))
-
-
-def sharpness(crop: Picture, restored: Picture, scale: float) -> float:
+def sharpness(crop: Picture, restored: Picture, scale: float, cover: Map | None = None) -> float:
     """Return the sharpness of a crop relative to the network's output: 0 if it is blurred, 1 if as sharp.
 
-    Noise, which the output lacks, does not count as sharpness, nor does detail finer than the photo's pixels
-    count as its lack.
+    Noise, which the output lacks, does not count as sharpness, nor does what covers the face; nor does detail
+    finer than the photo's pixels count as its lack.
 
     scale  photo pixels per crop pixel
+    cover  S×S in [0, 1]: what covers the face
     """
     if scale < 1:
         side = max(SMALLEST, round(len(crop) * scale))
         shrunk = [cv2.resize(each, (side, side), interpolation=cv2.INTER_AREA) for each in (crop, restored)]
         crop, restored = np.asarray(shrunk, np.float32)
+        if cover is not None:
+            cover = np.asarray(cv2.resize(cover, (side, side), interpolation=cv2.INTER_AREA), np.float32)
     own, drawn = (middle(finest(picture)) for picture in (crop, restored))
-    power = cv2.blur(sum_of_channels(drawn * drawn), (5, 5))
-    edges = power >= np.quantile(power, 1 - EDGES)
+    edges = _strongest(_power(drawn), EDGES, cover)
+    if not edges.any():
+        return 0.0
     steepness = np.sum((own * drawn)[edges]) / max(float(np.sum((drawn * drawn)[edges])), LEAST)
     soft, sharp = (np.interp(scale, (SMALL, 1), ends) for ends in ((SMALL_SOFT, SOFT), (SMALL_SHARP, SHARP)))
     return _rise(float(steepness), float(soft), float(sharp))
+
+
+def fineness(crop: Picture, noise: Bands, cover: Map | None = None) -> float:
+    """Return the degree to which a crop is certainly sharp, whatever the network draws: 0 to 1.
+
+    The strongest edges of a blurred crop have little power in the finest band. Some of a sharp crop's are
+    soft too, as the edge of a shadow or a cheek before a wall: the finest of them decide.
+
+    noise  of the crop by wavelet band and colour channel
+    cover  S×S in [0, 1]: what covers the face
+    """
+    fine, second = (
+        np.maximum(_power(middle(band)) - np.float32(np.sum(sigma * sigma)), 0)
+        for band, sigma in zip(wavelet(crop), noise[:2], strict=False)
+    )
+    edges = _strongest(second, EDGES, cover) & (second > FIRM_EDGE * np.sum(noise[1] * noise[1]))
+    if edges.sum() < FEWEST:
+        return 0.0
+    ratio = np.sqrt(fine[edges] / np.maximum(second[edges], np.float32(LEAST**2)))
+    return _rise(float(np.quantile(ratio, FINEST)), *FINE)
+
+
+def _power(band: Picture) -> Map:
+    """Return the power of a band around each pixel, H×W."""
+    return np.asarray(cv2.blur(sum_of_channels(band * band), (5, 5)), np.float32)
+
+
+def _strongest(power: Map, share: float, cover: Map | None) -> NDArray[np.bool_]:
+    """Return where the middle of a crop has the most power, apart from what covers the face.
+
+    power  of the middle of the crop
+    share  of the pixels that are shown
+    cover  S×S in [0, 1]
+    """
+    shown = np.ones(power.shape, bool)
+    if cover is not None:
+        shown = middle(np.asarray(cv2.dilate(cover, np.ones((BESIDE, BESIDE))), np.float32)) == 0
+    if not shown.any():
+        return shown
+    return np.asarray(shown & (power >= np.quantile(power[shown], 1 - share)))
 
 
 def damage(own: Picture, aligned: AlignedFace, gain: NDArray[np.float32]) -> Bands:

@@ -1,8 +1,9 @@
-"""Keep texture around a face, as of leaves, wool or lace, from the network.
+"""Keep texture around or in front of a face, as of leaves, wool or lace, from the network.
 
 A network judges the whole crop: fine texture in much of it passes for noise or for damage, and the network
 smooths or redraws the face between. In ordinary portraits the plainest surroundings are quieter than skin;
-where they are much rougher, the network is shown the surroundings without texture.
+where they are much rougher, the network is shown the surroundings without texture. The same goes for what
+covers a face: behind a sharp patterned mask, a blurred face would be sharpened far too much.
 """
 
 import cv2
@@ -12,7 +13,7 @@ from runtime.faces.align import AlignedFace
 from runtime.finish.grain import grain_sigmas, middle
 from runtime.finish.head import head_shape
 from runtime.finish.noise import wavelet
-from runtime.pixels import Crop, ramp
+from runtime.pixels import Crop, Map, ramp
 
 ROUGHER = (1.4, 1.7)
 """Texture in the plain places of a crop relative to that in the plain places of its middle, in the two finer
@@ -20,16 +21,38 @@ bands: from the first on, it is kept from the network in part, from the second o
 has more than 1.37; of leaves, wool, lace, wicker and cloth around them 1.6 to 14."""
 
 
-def texture_around(aligned: AlignedFace) -> Crop | None:
-    """Return the texture around a face that would mislead a network, S×S×3; None if there is none.
+LEAST = 1e-3
+"""A smaller share is none."""
 
-    It is the part of the crop's finer bands that lies outside the head.
+
+def texture_around(aligned: AlignedFace, cover: Map | None = None) -> Crop | None:
+    """Return the texture around and in front of a face that would mislead a network, S×S×3; None if there is
+    none.
+
+    It is the part of the crop's finer bands that lies outside the head, or in what covers the face.
+
+    cover  S×S in [0, 1]: what covers the face
     """
+    hidden = np.maximum(_around(aligned), _in_front(aligned, cover))
+    if not hidden.any():
+        return None
+    return np.asarray(cv2.merge([hidden] * 3) * (aligned.crop - wavelet(aligned.crop)[-1]), np.float32)
+
+
+def _around(aligned: AlignedFace) -> Map:
     whole, inside = (
         grain_sigmas(picture).mean(axis=1)[:2] for picture in (aligned.crop, middle(aligned.crop))
     )
     share = float(ramp(float((whole / np.maximum(inside, 1e-6)).max()), *ROUGHER)) if inside.all() else 0.0
-    if share == 0:
-        return None
-    outside = cv2.merge([np.float32(share) * (1 - head_shape(aligned))] * 3)
-    return np.asarray(outside * (aligned.crop - wavelet(aligned.crop)[-1]), np.float32)
+    return np.asarray(share * (1 - head_shape(aligned)) if share else np.zeros(1), np.float32)
+
+
+def _in_front(aligned: AlignedFace, cover: Map | None) -> Map:
+    if cover is None:
+        return np.zeros(1, np.float32)
+    thing, face = cover > 1 - LEAST, middle(cover) < LEAST
+    if not (thing.any() and face.any()):
+        return np.zeros(1, np.float32)
+    power = [np.sum(band * band, axis=2) for band in wavelet(aligned.crop)[:2]]
+    rougher = max(np.sqrt(each[thing].mean() / max(middle(each)[face].mean(), LEAST**2)) for each in power)
+    return np.asarray(float(ramp(float(rougher), *ROUGHER)) * cover, np.float32)

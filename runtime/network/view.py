@@ -6,7 +6,7 @@ from runtime.faces.align import AlignedFace
 from runtime.network.busy_surroundings import texture_around
 from runtime.network.monochrome import GREY, Toning
 from runtime.network.tone import UNCHANGED, Tone, tone_of
-from runtime.pixels import Crop
+from runtime.pixels import Crop, Map
 from runtime.settings.settings import RestoreSettings
 
 
@@ -34,18 +34,26 @@ class View:
         return self.toning.grey(own) if self.toning else own
 
 
-def view_of(face: AlignedFace, settings: RestoreSettings, *, grey: bool, cleaned: Crop | None = None) -> View:
+def view_of(
+    face: AlignedFace,
+    settings: RestoreSettings,
+    *,
+    grey: bool,
+    cleaned: Crop | None = None,
+    cover: Map | None = None,
+) -> View:
     """Return the network's input for a face: in standard tone, but unchanged for the published pass.
 
     grey     whether the crop is grey because the face is monochrome
     cleaned  the crop cleaned of noise and JPEG damage, with which the network is to begin
+    cover    what covers the face, S×S in [0, 1]
     """
     toning = GREY if grey else None
     if settings.latent_step_decay == 1:
         return View(face.crop, face.crop, face.crop, UNCHANGED, toning, published=True)
     tone = tone_of(face, grey=grey)
     begun = face.crop if cleaned is None else cleaned
-    around = texture_around(face)
+    around = texture_around(face, cover)
     crop, shown = (face.crop, begun) if around is None else (face.crop - around, begun - around)
     return View(tone.standard(shown), crop, begun, tone, toning, published=False, around=around)
 

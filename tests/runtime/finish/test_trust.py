@@ -13,7 +13,8 @@ from portraits.aligned import AlignedPortraits
 from portraits.damage import compressed
 from runtime import Restorer, preset
 from runtime.faces.align import AlignedFace, align
-from runtime.finish.trust import blocks, damage, grain_like, sharpness, trusted
+from runtime.finish.noise import BAND_NOISE
+from runtime.finish.trust import Evidence, blocks, damage, fineness, grain_like, sharpness
 from runtime.settings.presets import PRESETS
 
 Pixels = NDArray[np.uint8]
@@ -103,15 +104,17 @@ def test_a_damaged_face_is_still_restored(bundled: Restorer, name: str) -> None:
 def test_what_the_network_sharpens_is_the_networks() -> None:
     restored = head() / 255
     photo = rounded(cv2.GaussianBlur(head(), (0, 0), 1.5))
-    assert np.array_equal(trusted(photo, aligned(photo), restored), restored)
+    assert np.array_equal(Evidence(photo, aligned(photo)).trusted(restored), restored)
 
 
 def test_what_the_network_takes_away_returns_unless_it_is_noise() -> None:
     photo = rounded(head())
     smeared = cv2.GaussianBlur(head(), (0, 0), 0.6) / 255
-    assert error(trusted(photo, aligned(photo), smeared) * 255, photo) < 0.1 * error(smeared * 255, photo)
+    assert error(Evidence(photo, aligned(photo)).trusted(smeared) * 255, photo) < 0.1 * error(
+        smeared * 255, photo
+    )
     noisy = rounded(head() + grain(0, 10, 3))
-    kept = trusted(noisy, aligned(noisy), np.asarray(head() / 255))
+    kept = Evidence(noisy, aligned(noisy)).trusted(np.asarray(head() / 255))
     assert error(kept * 255, head()) < 0.05 * error(noisy, head())
 
 
@@ -132,6 +135,49 @@ def test_a_face_smaller_than_the_crop_is_as_sharp_as_its_pixels_allow() -> None:
     soft = cv2.resize(cv2.GaussianBlur(small, (0, 0), 0.8), (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
     assert sharpness(crop, drawn, 0.5) > 0.8
     assert sharpness(crop, drawn, 1) == sharpness(soft, drawn, 0.5) == 0
+
+
+def test_a_cover_does_not_make_a_blurred_face_sharp() -> None:
+    drawn = head() / 255
+    blurred = cv2.GaussianBlur(drawn, (0, 0), 1)
+    cover = np.zeros((SIZE, SIZE), np.float32)
+    cover[SIZE // 2 :] = 1
+    checks = np.float32(0.2) + np.float32(0.6) * (np.add(*np.indices((SIZE, SIZE)) // 4) % 2)[..., None]
+    sharp, soft = (np.where(cover[..., None] > 0, checks, face) for face in (drawn, blurred))
+    assert sharpness(soft, sharp, 1) == 1
+    assert sharpness(soft, sharp, 1, cover) == 0
+    assert sharpness(sharp, sharp, 1, cover) == 1
+
+
+def half_lit(picture: Picture, dark: float = 0.1) -> Picture:
+    """The head with one side in shadow."""
+    columns = (np.arange(len(picture)) - 0.5 * len(picture)) / 4
+    return picture * np.float32(dark + (1 - dark) / (1 + np.exp(-columns)))[None, :, None]
+
+
+def behind_a_blind(picture: Picture) -> Picture:
+    """The head in stripes of light."""
+    stripes = np.where(np.arange(len(picture)) // 20 % 2, 1, np.float32(0.3))[:, None]
+    return picture * cv2.GaussianBlur(stripes, (1, 0), 0, sigmaY=2)[..., None]
+
+
+def test_a_crop_with_fine_edges_is_sharp_and_a_blurred_one_is_not_whatever_its_light_and_noise() -> None:
+    def fine(picture: Picture, sigma: float = 0) -> float:
+        noise = np.outer(BAND_NOISE, np.full(3, sigma)).astype(np.float32)
+        return fineness((picture + grain(0, sigma, 3) if sigma else picture) / 255, noise / 255)
+
+    for lit in (np.asarray, half_lit, behind_a_blind):
+        assert fine(lit(head())) == 1
+        assert fine(lit(head()), 4) == 1
+        assert fine(lit(cv2.GaussianBlur(head(), (0, 0), 1.2))) == 0
+        assert fine(lit(cv2.GaussianBlur(head(), (0, 0), 1.2)), 4) == 0
+    assert fine(np.full_like(head(), 90), 8) == 0
+
+
+def test_the_soft_edge_of_a_shadow_is_no_blur(bundled: Restorer) -> None:
+    photo = rounded(behind_a_blind(head()))
+    result = bundled.restore(photo, preset("standard", budget=600)).photo
+    assert error(result, photo) < 1
 
 
 @pytest.mark.parametrize("side", [256, 400])

@@ -44,6 +44,28 @@ def test_the_network_is_shown_a_face_without_the_texture_around_it(around: NDArr
     np.testing.assert_allclose(view.restored(view.shown), face.crop, atol=1e-5)
 
 
+COVER = np.zeros((SIDE, SIDE), np.float32)
+COVER[170:] = 1
+
+
+def covered(picture: Picture, thing: NDArray[np.float32]) -> Picture:
+    return np.where(COVER[..., None] > 0, 120 + thing, picture)
+
+
+def test_the_network_is_shown_a_face_without_the_texture_of_what_covers_it() -> None:
+    face = face_in(covered(portrait(np.zeros(1, np.float32)), texture(1, 25, 1)))
+    view = view_of(face, RestoreSettings(), grey=False, cover=COVER)
+    below, face_itself = np.s_[190:, 100:156], np.s_[90:170, 90:170]
+    assert view.shown[below].std() < 0.4 * face.crop[below].std()
+    np.testing.assert_array_equal(view.shown[face_itself], face.crop[face_itself])
+    np.testing.assert_allclose(view.restored(view.shown), face.crop, atol=1e-5)
+
+
+def test_a_plain_cover_is_shown_as_it_is() -> None:
+    face = face_in(covered(portrait(np.zeros(1, np.float32)), np.zeros((SIDE, SIDE, 1), np.float32)))
+    assert texture_around(face, COVER) is None
+
+
 def test_quiet_surroundings_and_noise_everywhere_are_shown_as_they_are() -> None:
     for picture in (portrait(texture(0.8, 2)), portrait(np.zeros(1, np.float32)) + texture(0, 12, 2)):
         assert texture_around(face_in(picture)) is None
