@@ -459,7 +459,7 @@ def _kept(
 
 
 def _digest(values: NDArray[np.float32]) -> bytes:
-    return hashlib.sha256(np.ascontiguousarray(values)).digest()
+    return hashlib.sha256(np.ascontiguousarray(values).data).digest()
 
 
 def _mended(photo: Pixels, cut: CutFace) -> tuple[AlignedFace, Patch | None]:

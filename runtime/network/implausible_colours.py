@@ -33,6 +33,7 @@ def colours_are_far(
     on_grid = landmarks * (size / len(crop))
     x0, y0 = np.clip(on_grid.min(axis=0) - MARGIN * size, 0, size - 1).astype(int)
     x1, y1 = np.clip(on_grid.max(axis=0) + MARGIN * size, 1, size).astype(int)
-    away = cv2.GaussianBlur(away, (0, 0), SMOOTH * size)[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
+    blurred = cv2.GaussianBlur(away, (0, 0), SMOOTH * size)
+    away = np.asarray(blurred[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)], np.float32)
     # The median ignores local changes, such as redrawn glasses.
-    return not float(np.median(np.sqrt(sum_of_channels(away**2) / 3))) <= FAR
+    return not float(np.median(np.sqrt(sum_of_channels(away * away) / 3))) <= FAR
