@@ -98,8 +98,8 @@ class SeenFace:
     @cached_property
     def evidence(self) -> Evidence:
         """What the photo shows of the face's damage."""
-        gain, begun, free = self.view.tone.gain, self.view.begun, self.shows_no_blocks
-        return Evidence(*self._measured, gain, begun, free, self._cover)
+        gain, free = self.view.tone.gain, self.shows_no_blocks
+        return Evidence(*self._measured, gain, self.view.begun_in_grey, free, self._cover)
 
     def grain(self, upscale: int) -> Bands:
         """Return the photo's grain in each wavelet band and channel, enlarged by a factor."""

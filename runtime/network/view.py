@@ -33,6 +33,11 @@ class View:
         own = own if self.around is None else own + self.around
         return self.toning.grey(own) if self.toning else own
 
+    @property
+    def begun_in_grey(self) -> Crop:
+        """Return what the network began with, S×S×3, as `restored` is: in grey if the face is monochrome."""
+        return self.toning.grey(self.begun) if self.toning else self.begun
+
 
 def view_of(
     face: AlignedFace,

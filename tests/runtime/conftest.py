@@ -3,13 +3,18 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from engines.package import open_package
 from runtime.faces.align import Pixels
 from runtime.network.backends import Backend, open_backend
 from runtime.restorer import Restorer
+
+BLUR = 2.0
+"""σ in pixels."""
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +33,23 @@ def restorer(tiny_package: Path) -> Iterator[Restorer]:
 
 
 @pytest.fixture(scope="session")
-def group(portrait: Pixels) -> Pixels:
-    """Two faces side by side, the second half as large."""
+def blurred(portrait: Pixels) -> Pixels:
+    """The portrait, so blurred that it is restored; of a sharp one the network may change next to nothing."""
+    return np.asarray(cv2.GaussianBlur(portrait, (0, 0), BLUR), np.uint8)
+
+
+@pytest.fixture(scope="session")
+def group(blurred: Pixels) -> Pixels:
+    """Two blurred faces side by side, the second half as large."""
     photo = np.full((512, 800, 3), 90, np.uint8)
-    photo[:, :512] = portrait
-    photo[:256, 520:776] = portrait[::2, ::2]
+    photo[:, :512] = blurred
+    photo[:256, 520:776] = blurred[::2, ::2]
     return photo
+
+
+@pytest.fixture
+def blurred_file(blurred: Pixels, tmp_path: Path) -> Path:
+    """The blurred portrait as a lossless file."""
+    path = tmp_path / "blurred.png"
+    Image.fromarray(blurred).save(path)
+    return path

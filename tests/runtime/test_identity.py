@@ -120,10 +120,10 @@ def test_hair_goes_ahead_of_the_face(bundled: Restorer, portrait: Pixels) -> Non
 
 
 def test_the_command_takes_a_bound_and_reports_the_distance(
-    tiny_package: Path, portrait_file: Path, tmp_path: Path
+    tiny_package: Path, blurred_file: Path, tmp_path: Path
 ) -> None:
     report = tmp_path / "report.json"
-    arguments = [str(portrait_file), "-o", str(tmp_path / "a.png"), "--model", str(tiny_package)]
+    arguments = [str(blurred_file), "-o", str(tmp_path / "a.png"), "--model", str(tiny_package)]
     assert main([*arguments, "--report", str(report), "--same-person"]) == 0
     read = json.loads(report.read_text())
     assert read["settings"]["same_person"] == 0.2
@@ -131,17 +131,17 @@ def test_the_command_takes_a_bound_and_reports_the_distance(
     assert 0 < identity["distance"] <= identity["limit"] <= 0.2
     assert 0 < identity["share"] < 1
     assert "identity" in read["photos"][0]["milliseconds"]
-    before, after = (np.asarray(Image.open(path)) for path in (portrait_file, tmp_path / "a.png"))
+    before, after = (np.asarray(Image.open(path)) for path in (blurred_file, tmp_path / "a.png"))
     assert (before != after).any()
 
 
 def test_a_face_is_compared_at_the_same_place_however_it_is_aligned(
-    restorer: Restorer, portrait: Pixels
+    restorer: Restorer, blurred: Pixels
 ) -> None:
-    (face,) = restorer.detect(portrait)
+    (face,) = restorer.detect(blurred)
     off = replace(face, landmarks=face.landmarks + np.float32([[4, 3], [-3, 2], [3, -4], [-4, 0], [2, 4]]))
-    held = restorer.restore(portrait, preset("classic", same_person=0.2), found=(off,))
+    held = restorer.restore(blurred, preset("classic", same_person=0.2), found=(off,))
     identity = held.faces[0].identity
     assert identity
     assert 0 < identity.share < 1
-    assert identity.distance == pytest.approx(moved(restorer, portrait, held.photo, held.faces[0]), abs=1e-3)
+    assert identity.distance == pytest.approx(moved(restorer, blurred, held.photo, held.faces[0]), abs=1e-3)

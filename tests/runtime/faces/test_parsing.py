@@ -207,16 +207,16 @@ def test_another_number_of_classes_is_refused(tiny_package, tmp_path):
         Restorer.open(with_parsing(tiny_package, tmp_path / "p", network, classes=11))
 
 
-def test_the_command_line_goes_by_the_network(seeing, portrait, portrait_file, tmp_path, capsys):
+def test_the_command_line_goes_by_the_network(seeing, blurred, blurred_file, tmp_path, capsys):
     out, masks, report = (tmp_path / name for name in ("out.png", "masks.png", "report.json"))
-    arguments = [portrait_file, "-o", out, "--masks", masks, "--report", report, "--model", seeing]
+    arguments = [blurred_file, "-o", out, "--masks", masks, "--report", report, "--model", seeing]
     assert main([*map(str, arguments), "--face-mask-weights", "hair=0", "--budget", "600"]) == 0
     assert "not-parsed" not in capsys.readouterr().err
     (photo,) = json.loads(report.read_text())["photos"]
     assert photo["faces"][0]["regions"] == "parsing"
     assert "parsing" in photo["milliseconds"]
     with Restorer.open(seeing) as restorer:
-        (found,) = restorer.restore(portrait, RestoreSettings(budget=600)).faces
+        (found,) = restorer.restore(blurred, RestoreSettings(budget=600)).faces
     restored, kept = np.asarray(Image.open(out)), np.zeros((512, 512), bool)
     # The photo's pixels whose neighbours in the crop are hair alone, or not pasted at all.
     to_photo, parsed_masks = found.aligned.to_photo, found.aligned.parsed
@@ -234,8 +234,8 @@ def test_the_command_line_goes_by_the_network(seeing, portrait, portrait_file, t
     kept[inside] = (hair == 1).all(0) | (mask == 0).all(0)
     assert 0.2 < kept[inside].mean() < 0.9
     assert (hair == 1).all(0).sum() > 500
-    np.testing.assert_array_equal(restored[kept], portrait[kept])
-    assert (restored[~kept & inside] != portrait[~kept & inside]).mean() > 0.3
+    np.testing.assert_array_equal(restored[kept], blurred[kept])
+    assert (restored[~kept & inside] != blurred[~kept & inside]).mean() > 0.3
     write_masks_sheet(tmp_path / "plain.png", {"face 0": replace(found.aligned, parsed=None)})
     assert masks.read_bytes() != (tmp_path / "plain.png").read_bytes()
 

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -604,7 +605,8 @@ def test_a_lost_gpu_ends_the_server_and_the_next_one_has_every_photo(
                 draft.write_bytes(plain_jpeg(77))
                 kiosk.desk.take_in(visit, draft)
                 tokens.append(token)
-            KioskServer(kiosk, [listener]).run()
+            with ThreadPoolExecutor(1) as thread:  # this thread may have an event loop, of a browser's tests
+                thread.submit(KioskServer(kiosk, [listener]).run).result()
 
     with monkeypatch.context() as lost:
         lost.setattr("runtime.serve.visits.studio.read_photo", lose)

@@ -54,10 +54,10 @@ def test_a_customer_goes_from_photo_to_result_and_nothing_is_left(
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preview_is_the_very_result_and_the_slider_a_straight_line(
-    customer: Customer, portrait_file: Path, preset: str
+    customer: Customer, blurred_file: Path, preset: str
 ) -> None:
     ready = customer
-    ready.bring(portrait_file.read_bytes())
+    ready.bring(blurred_file.read_bytes())
     ready.choose(preset, strength=0.5)
     photo, half, full = (
         pixels_of(ready.get("/preview", preset=preset, strength=strength, size=512).content).astype(float)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -20,13 +21,13 @@ LIGHT = replace(PATIENT, latent_step_decay=0.02, iterations=15)
 
 @pytest.fixture(scope="module")
 def group(portrait: Pixels) -> Pixels:
-    """Three faces, each apart from the others and smaller than the one before."""
+    """Three blurred faces, each apart from the others and smaller than the one before."""
     photo = np.full((512, 1024, 3), 90, np.uint8)
     photo[:, :512] = portrait
     for left, step in ((512, 2), (768, 3)):
         small = portrait[::step, ::step]
         photo[: len(small), left : left + small.shape[1]] = small
-    return photo
+    return np.asarray(cv2.GaussianBlur(photo, (0, 0), 1.5), np.uint8)
 
 
 @pytest.fixture(scope="module")

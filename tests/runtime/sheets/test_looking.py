@@ -91,12 +91,12 @@ def test_the_largest_of_the_chosen_faces_are_shown() -> None:
 
 
 def test_the_sheet_shows_the_photo_beside_each_way_to_restore_it(
-    restorer: Restorer, portrait: Pixels, tmp_path: Path
+    restorer: Restorer, blurred: Pixels, tmp_path: Path
 ) -> None:
-    found = restorer.detect(portrait)
+    found = restorer.detect(blurred)
     nothing = ResolvedSettings(RestoreSettings(face_mask_weights={"face": 0}))
     compared = [("nothing", nothing), ("classic", ResolvedSettings(preset("classic")))]
-    write_presets_sheet(tmp_path / "presets.png", restorer, portrait, found, compared)
+    write_presets_sheet(tmp_path / "presets.png", restorer, blurred, found, compared)
     sheet = np.asarray(Image.open(tmp_path / "presets.png")).astype(int)
     assert sheet.shape[1] == MARGIN + 3 * (FACE + MARGIN)
     before, same, after = (
@@ -125,12 +125,12 @@ def test_more_presets_than_fit_go_below_each_other(
 def test_packages_are_compared_side_by_side(
     tiny_package: Path,
     half_package: Path,
-    portrait_file: Path,
+    blurred_file: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     sheet = tmp_path / "packages.png"
-    words = [str(portrait_file), "--model", str(tiny_package), "--compare-packages", str(sheet)]
+    words = [str(blurred_file), "--model", str(tiny_package), "--compare-packages", str(sheet)]
     assert main([*words, str(tiny_package), str(half_package), str(tiny_package)]) == 0
     with Image.open(sheet) as image:
         assert image.width == MARGIN + 4 * (FACE + MARGIN)
@@ -144,7 +144,7 @@ def test_packages_are_compared_side_by_side(
     capsys.readouterr()
     assert main([*words, str(tiny_package)]) == 2
     assert "exists" in capsys.readouterr().err
-    assert main([str(portrait_file), "--compare-packages", str(sheet)]) == 2
+    assert main([str(blurred_file), "--compare-packages", str(sheet)]) == 2
     assert "name the packages to compare after the sheet" in capsys.readouterr().err
     assert main([*words, "--overwrite", "no-such-package"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
