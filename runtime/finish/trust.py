@@ -42,7 +42,7 @@ SMALLEST = 24
 EDGES = 0.2
 """Share of the face that counts as edges."""
 
-FINE = (0.85, 0.95)
+FINE = (0.92, 1.0)
 """Power of the finest wavelet band relative to the second, as a ratio of amplitudes, at the finest edges:
 below the first number, a crop may be blurred; from the second on, it is certainly sharp. Clean portraits, in
 hard half light and in the light of a blind as well, have 1.0 and more, the same blurred by 1 crop pixel 0.5
