@@ -13,7 +13,7 @@ from runtime.faces.align import AlignedFace
 from runtime.finish.grain import grain_sigmas, middle
 from runtime.finish.head import head_shape
 from runtime.finish.noise import wavelet
-from runtime.pixels import Crop, Map, ramp
+from runtime.pixels import Crop, Map, ramp, sum_of_channels
 
 ROUGHER = (1.4, 1.7)
 """Texture in the plain places of a crop relative to that in the plain places of its middle, in the two finer
@@ -53,6 +53,6 @@ def _in_front(aligned: AlignedFace, cover: Map | None) -> Map:
     thing, face = cover > 1 - LEAST, middle(cover) < LEAST
     if not (thing.any() and face.any()):
         return np.zeros(1, np.float32)
-    power = [np.sum(band * band, axis=2) for band in wavelet(aligned.crop)[:2]]
+    power = [sum_of_channels(band * band) for band in wavelet(aligned.crop)[:2]]
     rougher = max(np.sqrt(each[thing].mean() / max(middle(each)[face].mean(), LEAST**2)) for each in power)
     return np.asarray(float(ramp(float(rougher), *ROUGHER)) * cover, np.float32)
