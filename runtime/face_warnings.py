@@ -68,6 +68,7 @@ def face_warnings(
     yaw: float = 0.0,
     above: Above | None = None,
     far: bool = False,
+    made_out: float = 1.0,
     identity: Identity | None = None,
     epsilon: float = EPSILON,
 ) -> tuple[FaceWarning, ...]:
@@ -79,6 +80,7 @@ def face_warnings(
     yaw      degrees by which it is turned
     above    its detail above the crop's resolution, if the photo is finer
     far      whether the network's colours are far from the photo's
+    made_out share of the network's output that was believed
     identity whether it is still the same person, if that was measured
     epsilon  ε of the loop
     """
@@ -95,6 +97,8 @@ def face_warnings(
         found.append(_LARGER_THAN_MODEL)
     if far:
         found.append(_IMPLAUSIBLE_COLOURS)
+    if made_out < 1:
+        found.append(_too_blurred(made_out))
     if identity is not None:
         found.extend(_about_identity(identity))
     if settings.degradation_scale > INVENTS:
@@ -111,6 +115,12 @@ def _tiny(face: Face) -> FaceWarning:
         f"the face is {face.width:.0f} pixels wide, under {TINY}, too few to restore: it was left alone"
     )
     return FaceWarning("tiny-face", sentence)
+
+
+def _too_blurred(made_out: float) -> FaceWarning:
+    done = f"only {made_out:.0%} of the restoration was applied" if made_out else "it was left as it is"
+    sentence = f"too little of this face can be made out, and the network would invent another: {done}"
+    return FaceWarning("too-blurred", sentence)
 
 
 _LARGER_THAN_MODEL = FaceWarning(

@@ -14,6 +14,7 @@ from runtime.finish.drawn_over import Covered, find_covered
 from runtime.finish.fine_detail import WHOLE, Above, Bands, enlarged_noise, find_above
 from runtime.finish.grain import face_grain
 from runtime.finish.hand_back import HandBack
+from runtime.finish.legible import share_made_out
 from runtime.finish.noise import black_where, face_noise
 from runtime.finish.patch import Patch
 from runtime.finish.rounding import Level, rounding_of
@@ -39,6 +40,8 @@ class CutFace:
     """The photo's other faces."""
     toning: Toning | None = None
     """The curve on which its colours lie; None for a face in colour."""
+    recognised: bool = True
+    """Whether a mesh fits it, if one was sought."""
 
     @cached_property
     def missing(self) -> Missing | None:
@@ -202,6 +205,13 @@ class FaceWork:
         trust = 1.0 if published else seen.evidence.noise_alone(self.restored)
         return slight_noise(seen.noise, seen.view.tone.gain, trust, self.settings.upscale, above=published)
 
+    @cached_property
+    def made_out(self) -> float:
+        """The share of the network's output that is believed: 0 for a face that it only guesses."""
+        if self.seen.cut.recognised or self.seen.view.published:
+            return 1.0
+        return share_made_out(self.seen.aligned.crop, self.restored)
+
     @property
     def colours_are_far(self) -> bool:
         """Whether the network's colours are far from the photo's."""
@@ -220,6 +230,8 @@ class FaceWork:
         )
         if self.covered:
             left = left_alone(left, self.covered.area)
+        if self.made_out < 1:
+            left = left_alone(left, np.full_like(left, 1 - self.made_out))
         finish = settings.steps or settings.grain or settings.multiscale_blend or settings.strength < 1
         if not (left.any() or seen.above or seen.filled is not None or finish or share is not None):
             return None

@@ -197,7 +197,8 @@ class PreparedPhoto:
             tonings = find_tonings(self._photo, aligned)
         for i, face in aligned.items():
             others = found[:i] + found[i + 1 :]
-            self._cuts[template, i] = CutFace(face, others, tonings.get(i))
+            recognised = face.mesh is not None or not self._restorer.meshes
+            self._cuts[template, i] = CutFace(face, others, tonings.get(i), recognised)
         return {i: self._cuts[template, i] for i in wanted}
 
     def _mesh(self, face: Face, done: Callable[[int], None]) -> FaceMesh | None:
@@ -439,13 +440,14 @@ class PreparedPhoto:
             yaw=aligned.mesh.yaw if aligned.mesh else 0.0,
             above=work.seen.above,
             far=work.colours_are_far,
+            made_out=work.made_out,
             identity=identity,
             epsilon=self._restorer.epsilon,
         )
         if self._restorer.parser and not aligned.parsed:
             warnings = (*warnings, not_parsed())
         done = work.settings.strength * progress(work.settings.latent_step_decay, work.loop.steps)
-        done *= identity.share if identity else 1
+        done *= work.made_out * (identity.share if identity else 1)
         return FaceResult(face, aligned, work.result, done, warnings, identity, note)
 
 

@@ -9,7 +9,13 @@ from runtime.result import FaceResult
 OF_SETTINGS = frozenset({"hallucination-risk", "slow-convergence"})
 """Warnings that follow from the settings alone, whatever the photo is."""
 
-_HARMLESS = OF_SETTINGS | {"tiny-face", "not-parsed", "face-larger-than-model", "identity-limited"}
+_HARMLESS = OF_SETTINGS | {
+    "tiny-face",
+    "not-parsed",
+    "too-blurred",
+    "face-larger-than-model",
+    "identity-limited",
+}
 """Warnings that do not call for a check of the result."""
 
 
