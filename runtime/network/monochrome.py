@@ -165,8 +165,8 @@ def put_back(
     """Return the photo with its restored faces in their original toning.
 
     restored   the restored photo, with its monochrome faces in grey; may be changed
-    originals  returns two copies of the same size that may be changed: from `in_grey`, and in the photo's own
-               colours; not called if all is grey
+    originals  returns two photos of the same size, which are not changed: from `in_grey`, and in the photo's
+               own colours; not called if all is grey
     faces      all restored faces, in that photo's pixels
     tonings    of the monochrome faces
     repaired   returns, for faces with repairs, which pixels of a rectangle were repaired: their own colour is
@@ -179,19 +179,23 @@ def put_back(
             restored[y0:y1, x0:x1] = restored[y0:y1, x0:x1, 1:2]
         return restored
     grey, photo = originals()
+    done = cast(
+        Pixels, photo.copy()
+    )  # where faces overlap, each is coloured from the photo, not from another's result
     for i in sorted(faces, key=lambda i: i in tonings):  # monochrome wins where faces overlap
         x0, y0, x1, y1 = face_rectangle(faces[i], photo.shape)
         if x1 <= x0 or y1 <= y0:
             continue
         part = np.s_[y0:y1, x0:x1]
         if i not in tonings:
-            photo[part] = restored[part]
+            done[part] = restored[part]
         elif tonings[i].is_grey:
-            photo[part] = restored[part][..., 1:2]
+            done[part] = restored[part][..., 1:2]
         else:
             repairs = repaired[i]((x0, y0, x1, y1)) if i in repaired else None
-            colour(photo[part], grey[part][..., 1], restored[part][..., 1], tonings[i], repairs)
-    return photo
+            done[part] = photo[part]
+            colour(done[part], grey[part][..., 1], restored[part][..., 1], tonings[i], repairs)
+    return done
 
 
 def colour(

@@ -1,6 +1,7 @@
 """A monochrome photo stays monochrome, and one in colour is never taken for it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import cycle
 
@@ -135,6 +136,20 @@ def test_scratches_of_a_toned_face_are_filled_in_its_tone(grey: Grey, face: Face
     filled = (np.abs(restored.astype(int) - photo).max(axis=2) > 20) & (lines > 0)
     assert filled[100:150].sum() > 100
     assert off_curve(restored[filled], TONED[name]) <= 1
+
+
+def test_where_toned_faces_overlap_the_change_is_made_once(grey: Grey, face: Face) -> None:
+    photo = as_photo(TONED["sepia"](DIM * grey))
+    beside = replace(face, landmarks=face.landmarks + np.float32(24))
+    cuts = {0: align(photo, face, 256), 1: align(photo, beside, 256)}
+    tonings = dict.fromkeys(cuts, find_tonings(photo, {0: cuts[0]})[0])
+    given = in_grey(photo, cuts, tonings)
+    restored = np.where(given < 240, given + 12, given).astype(np.uint8)
+    once = put_back(restored.copy(), lambda: (given, photo.copy()), {0: cuts[0]}, tonings)
+    both = put_back(restored.copy(), lambda: (given, photo.copy()), cuts, tonings)
+    shared = np.s_[100:156, 100:156]
+    assert not np.array_equal(once[shared], photo[shared])
+    assert np.array_equal(both[shared], once[shared])
 
 
 def test_toned_photos_of_16_bits_stay_on_their_curve(restorer: Restorer, grey: Grey, face: Face) -> None:
