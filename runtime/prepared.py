@@ -395,8 +395,10 @@ class PreparedPhoto:
         from_rest = from_rest and not any(back and back.grain is not None for back in hand_backs.values())
         backs = map(of_restored, hand_backs.values()) if from_rest else hand_backs.values()
         paste_all(canvas, faces, backs, photo=large, from_canvas=from_rest)
+        pasted = {part: canvas[part[1] : part[3], part[0] : part[2]].copy() for part in roundings}
         for (x0, y0, x1, y1), rounding in roundings.items():
-            keep_rounding(canvas[y0:y1, x0:x1], large[y0:y1, x0:x1], rounding)
+            keep_rounding(pasted[x0, y0, x1, y1], large[y0:y1, x0:x1], rounding)
+            canvas[y0:y1, x0:x1] = pasted[x0, y0, x1, y1]
         return canvas
 
     def _rest(self, photo: Pixels, settings: RestoreSettings, clock: StageClock) -> Pixels:
