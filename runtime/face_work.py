@@ -92,7 +92,8 @@ class SeenFace:
         return rounding_of(self.photo.dtype, self.noise, gain)
 
     def in_own_tone(self, made: Crop) -> Crop:
-        """Return the network's output in the photo's own tone; in grey if the face is monochrome."""
+        """Return the network's output in the photo's own tone, without its errors in an undamaged face; in
+        grey if the face is monochrome."""
         own = self.view.restored(made)
         if self._cover is not None:
             own = own + self._cover[..., None] * (self.aligned.crop - own)  # a cover keeps its pixels
@@ -170,8 +171,10 @@ class FaceWork:
     """ρ, the region weights."""
     loop: LoopResult
     """The network's output, in the tone of its input."""
-    restored: Crop
+    drawn: Crop
     """The network's output in the photo's own tone; in grey if the face is monochrome."""
+    restored: Crop
+    """The same, made to agree with the photo."""
 
     @property
     def result(self) -> LoopResult:
@@ -192,9 +195,7 @@ class FaceWork:
     def covered(self) -> Covered | None:
         """What lies in front of the face and would be drawn over."""
         missing = self.seen.cut.missing
-        return find_covered(
-            self.seen.aligned, self.restored, self.seen.noise, missing.hole if missing else None
-        )
+        return find_covered(self.seen.aligned, self.drawn, self.seen.noise, missing.hole if missing else None)
 
     @cached_property
     def _slight_noise(self) -> SlightNoise | None:

@@ -86,7 +86,7 @@ class PreparedPhoto:
         self._damage: Explained | None = None
         self._seen: dict[Hashable, SeenFace] = {}
         self._answers: dict[Hashable, LoopResult] = {}
-        self._restored: dict[Hashable, tuple[SeenFace, Crop, Crop]] = {}
+        self._restored: dict[Hashable, tuple[SeenFace, Crop, tuple[Crop, Crop]]] = {}
         self._known: dict[int, KnownFace] = {}
 
     @property
@@ -169,7 +169,7 @@ class PreparedPhoto:
             with clock.stage("network", len(wanted)) as done:
                 loops = self._ask(seen, rho, wanted, done)
                 restored = self._in_own_tone(seen, loops)
-        works = {i: FaceWork(seen[i], wanted[i], rho[i], loops[i], restored[i]) for i in wanted}
+        works = {i: FaceWork(seen[i], wanted[i], rho[i], loops[i], *restored[i]) for i in wanted}
         return works, chosen.notes
 
     def _faces(self, clock: StageClock) -> tuple[Face, ...]:
@@ -289,18 +289,21 @@ class PreparedPhoto:
             for i, own in wanted.items()
         }
 
-    def _in_own_tone(self, seen: Mapping[int, SeenFace], loops: Mapping[int, LoopResult]) -> dict[int, Crop]:
-        """Return the restored crops in the photo's own tone.
+    def _in_own_tone(
+        self, seen: Mapping[int, SeenFace], loops: Mapping[int, LoopResult]
+    ) -> dict[int, tuple[Crop, Crop]]:
+        """Return the network's outputs in the photo's own tone, and made to agree with the photo.
 
         Each is cached with its source, so that no other object can get the source's identity.
         """
-        made = _kept(
-            self._restored,
-            {i: (id(seen[i]), id(loops[i].restored)) for i in seen},
-            lambda i: (seen[i], loops[i].restored, seen[i].in_own_tone(loops[i].restored)),
-        )
+
+        def made(i: int) -> tuple[SeenFace, Crop, tuple[Crop, Crop]]:
+            drawn = seen[i].in_own_tone(loops[i].restored)
+            return seen[i], loops[i].restored, (drawn, seen[i].evidence.agreeing(drawn))
+
+        kept = _kept(self._restored, {i: (id(seen[i]), id(loops[i].restored)) for i in seen}, made)
         _forget_oldest(self._restored, MOST_ANSWERS * len(self._found or ()))
-        return {i: restored for i, (_, _, restored) in made.items()}
+        return {i: pictures for i, (_, _, pictures) in kept.items()}
 
     def _question(self, shown: NDArray[np.float32], rho: Map, settings: RestoreSettings) -> Hashable:
         """Return everything that the network's output depends on; equal questions give the same output."""

@@ -5,10 +5,11 @@ damage that it removes, the photo is better. In each wavelet band, the network's
 removed damage and its own error. The damage is measured; any change beyond it is error, and is undone with
 the empirical Wiener filter of `fine_detail`, below the crop's resolution.
 
-Nothing is undone where the network sharpens, since detail that a blurred photo lacks is not an error; blur is
-recognised by how much steeper the network draws edges. Nor is it where the photo shows JPEG blocks. But a
-network takes the soft edge of a shadow for blur, and sharpens all of a face in hard half light. So a crop
-whose finest edges are finer than those of a blurred one counts as sharp, whatever the network draws.
+Where the network sharpens, or the photo shows JPEG blocks, only what the photo contradicts is undone
+(`agreement.py`), since detail that a blurred photo lacks is not an error. Blur is recognised by how much
+steeper the network draws edges. But a network takes the soft edge of a shadow for blur, and sharpens all of a
+face in hard half light. So a crop whose finest edges are finer than those of a blurred one counts as sharp,
+whatever the network draws.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace, cut_out
+from runtime.finish.agreement import agreement
 from runtime.finish.compose import in_colours
+from runtime.finish.edges import power_around, strongest
 from runtime.finish.fine_detail import LEAST, WHOLE, Bands, local_gain, noise_bands
 from runtime.finish.grain import PLAIN, grain_sigmas, middle
 from runtime.finish.noise import BAND_NOISE, MEDIAN, around_middle, finest, wavelet
@@ -39,23 +42,21 @@ blurred by half a pixel they have up to 0.75 (after one pass 0.83), and gain; cl
 SMALLEST = 24
 """Side in pixels to which a crop is shrunk at most for that comparison."""
 
-EDGES = 0.2
-"""Share of the face that counts as edges."""
-
 FINE = (0.92, 1.0)
 """Power of the finest wavelet band relative to the second, as a ratio of amplitudes, at the finest edges:
 below the first number, a crop may be blurred; from the second on, it is certainly sharp. Clean portraits, in
 hard half light and in the light of a blind as well, have 1.0 and more, the same blurred by 1 crop pixel 0.5
 to 0.83."""
 
+SMALL_FINE = (0.82, 0.92)
+"""The same for faces smaller than the crop, at the photo's resolution: resampled to and fro, clean ones and
+those from JPEG have 0.96 and more, the same blurred by 0.8 photo pixels up to 0.7."""
+
 FINEST = 0.95
 """Quantile of the edges that counts as the finest."""
 
 FIRM_EDGE, FEWEST = 4.0, 50
 """Power of such an edge, relative to the noise's, at least; and the fewest pixels that can decide."""
-
-BESIDE = 9
-"""Side of the square around a pixel whose edge is measured; none of it may lie on what covers the face."""
 
 PORES = np.array([[5.6], [3.8], [2.5]], np.float32) / 255
 """Colourless texture up to this σ, in each wavelet band, is taken for pores."""
@@ -149,10 +150,12 @@ class Evidence:
         """
         if not self.own.size:
             return 0.0
-        crop = self.crop * self.to_studio
-        sharp = sharpness(crop, restored * self.to_studio, self.aligned.scale, self.cover)
-        if sharp < 1 and fineness(crop, WHOLE, self.cover) > 0:  # noise only makes it finer
-            sharp = max(sharp, fineness(crop, self.noise, self.cover))
+        crop, drawn, cover = self._at_own_resolution(restored)
+        sharp = sharpness(crop, drawn, self.aligned.scale, cover)
+        small = self.aligned.scale < 1
+        if sharp < 1 and fineness(crop, WHOLE, cover, small=small) > 0:  # noise only makes it finer
+            noise = noise_bands(self.own, self.to_studio) * self.to_studio if small else self.noise
+            sharp = max(sharp, fineness(crop, noise, cover, small=small))
         return sharp * (1 if self.free_of_blocks else 1 - blocks(self.own * self.to_studio))
 
     def trusted(self, restored: Picture) -> Picture:
@@ -171,24 +174,50 @@ class Evidence:
         )
         return np.asarray(restored + np.float32(share) * kept, np.float32)
 
+    def agreeing(self, restored: Picture) -> Picture:
+        """Return a restored face that agrees with its photo as far as more than noise damages it: S×S×3.
+
+        restored  S×S×3 in [0, 1], in the photo's own tone
+        """
+        share = 1 - self.noise_alone(restored)
+        if share == 0 or not self.own.size:
+            return restored
+        change = agreement(*self._at_own_resolution(restored)) / self.to_studio
+        if len(change) != len(restored):
+            change = np.asarray(cv2.resize(change, restored.shape[:2], interpolation=cv2.INTER_CUBIC))
+        return np.asarray(np.clip(restored + np.float32(share) * change, 0, 1), np.float32)
+
+    def _at_own_resolution(self, restored: Picture) -> tuple[Picture, Picture, Map | None]:
+        """Return the crop, a restored face and what covers it, at the photo's resolution if the crop is
+        finer; the pictures in studio light."""
+        scale = self.aligned.scale
+        crop, drawn = (reduced(picture * self.to_studio, scale) for picture in (self.crop, restored))
+        return crop, drawn, None if self.cover is None else reduced(self.cover, scale)
+
+
+def reduced(picture: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
+    """Return a crop, or a map of it, at the photo's resolution if the crop is finer.
+
+    scale  photo pixels per crop pixel
+    """
+    if scale >= 1:
+        return picture
+    side = max(SMALLEST, round(len(picture) * scale))
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.float32)
+
 
 def sharpness(crop: Picture, restored: Picture, scale: float, cover: Map | None = None) -> float:
     """Return the sharpness of a crop relative to the network's output: 0 if it is blurred, 1 if as sharp.
 
-    Noise, which the output lacks, does not count as sharpness, nor does what covers the face; nor does detail
-    finer than the photo's pixels count as its lack.
+    Noise, which the output lacks, does not count as sharpness, nor does what covers the face. The crop of a
+    small face is compared at the photo's resolution, since the lack of finer detail is not blur.
 
-    scale  photo pixels per crop pixel
-    cover  S×S in [0, 1]: what covers the face
+    crop, restored  H×W×3
+    scale           photo pixels per pixel of the whole crop
+    cover           H×W in [0, 1]: what covers the face
     """
-    if scale < 1:
-        side = max(SMALLEST, round(len(crop) * scale))
-        shrunk = [cv2.resize(each, (side, side), interpolation=cv2.INTER_AREA) for each in (crop, restored)]
-        crop, restored = np.asarray(shrunk, np.float32)
-        if cover is not None:
-            cover = np.asarray(cv2.resize(cover, (side, side), interpolation=cv2.INTER_AREA), np.float32)
     own, drawn = (middle(finest(picture)) for picture in (crop, restored))
-    edges = _strongest(_power(drawn), EDGES, cover)
+    edges = strongest(power_around(drawn), None if cover is None else middle(cover))
     if not edges.any():
         return 0.0
     steepness = np.sum((own * drawn)[edges]) / max(float(np.sum((drawn * drawn)[edges])), LEAST)
@@ -196,44 +225,27 @@ def sharpness(crop: Picture, restored: Picture, scale: float, cover: Map | None 
     return _rise(float(steepness), float(soft), float(sharp))
 
 
-def fineness(crop: Picture, noise: Bands, cover: Map | None = None) -> float:
+def fineness(crop: Picture, noise: Bands, cover: Map | None = None, *, small: bool = False) -> float:
     """Return the degree to which a crop is certainly sharp, whatever the network draws: 0 to 1.
 
     The strongest edges of a blurred crop have little power in the finest band. Some of a sharp crop's are
     soft too, as the edge of a shadow or a cheek before a wall: the finest of them decide.
 
+    crop   H×W×3
     noise  of the crop by wavelet band and colour channel
-    cover  S×S in [0, 1]: what covers the face
+    cover  H×W in [0, 1]: what covers the face
+    small  whether the crop of a small face was reduced to the photo's resolution
     """
     fine, second = (
-        np.maximum(_power(middle(band)) - np.float32(np.sum(sigma * sigma)), 0)
+        np.maximum(power_around(middle(band)) - np.float32(np.sum(sigma * sigma)), 0)
         for band, sigma in zip(wavelet(crop), noise[:2], strict=False)
     )
-    edges = _strongest(second, EDGES, cover) & (second > FIRM_EDGE * np.sum(noise[1] * noise[1]))
+    edges = strongest(second, None if cover is None else middle(cover))
+    edges &= second > FIRM_EDGE * np.sum(noise[1] * noise[1])
     if edges.sum() < FEWEST:
         return 0.0
     ratio = np.sqrt(fine[edges] / np.maximum(second[edges], np.float32(LEAST**2)))
-    return _rise(float(np.quantile(ratio, FINEST)), *FINE)
-
-
-def _power(band: Picture) -> Map:
-    """Return the power of a band around each pixel, H×W."""
-    return np.asarray(cv2.blur(sum_of_channels(band * band), (5, 5)), np.float32)
-
-
-def _strongest(power: Map, share: float, cover: Map | None) -> NDArray[np.bool_]:
-    """Return where the middle of a crop has the most power, apart from what covers the face.
-
-    power  of the middle of the crop
-    share  of the pixels that are shown
-    cover  S×S in [0, 1]
-    """
-    shown = np.ones(power.shape, bool)
-    if cover is not None:
-        shown = middle(np.asarray(cv2.dilate(cover, np.ones((BESIDE, BESIDE))), np.float32)) == 0
-    if not shown.any():
-        return shown
-    return np.asarray(shown & (power >= np.quantile(power[shown], 1 - share)))
+    return _rise(float(np.quantile(ratio, FINEST)), *(SMALL_FINE if small else FINE))
 
 
 def damage(own: Picture, aligned: AlignedFace, gain: NDArray[np.float32]) -> Bands:

@@ -14,7 +14,7 @@ from portraits.damage import compressed
 from runtime import Restorer, preset
 from runtime.faces.align import AlignedFace, align
 from runtime.finish.noise import BAND_NOISE
-from runtime.finish.trust import Evidence, blocks, damage, fineness, grain_like, sharpness
+from runtime.finish.trust import Evidence, blocks, damage, fineness, grain_like, reduced, sharpness
 from runtime.settings.presets import PRESETS
 
 Pixels = NDArray[np.uint8]
@@ -133,8 +133,8 @@ def test_a_face_smaller_than_the_crop_is_as_sharp_as_its_pixels_allow() -> None:
     small = cv2.resize(drawn, (128, 128), interpolation=cv2.INTER_AREA)
     crop = cv2.resize(small, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
     soft = cv2.resize(cv2.GaussianBlur(small, (0, 0), 0.8), (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
-    assert sharpness(crop, drawn, 0.5) > 0.8
-    assert sharpness(crop, drawn, 1) == sharpness(soft, drawn, 0.5) == 0
+    assert sharpness(reduced(crop, 0.5), reduced(drawn, 0.5), 0.5) > 0.8
+    assert sharpness(crop, drawn, 1) == sharpness(reduced(soft, 0.5), reduced(drawn, 0.5), 0.5) == 0
 
 
 def test_a_cover_does_not_make_a_blurred_face_sharp() -> None:
