@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from base.errors import GpenEdgeError
 from base.interruption import interruptible
+from base.malloc import share_freed_memory
 
 if TYPE_CHECKING:  # loaded by the commands that show something
     from rich.console import Console
@@ -26,6 +27,7 @@ def run(command: Callable[[], int]) -> int:
     usage errors are handled here too.
     """
     _escape_what_the_console_lacks()
+    share_freed_memory()
     try:
         with interruptible():
             return command()

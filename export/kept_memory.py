@@ -5,9 +5,10 @@ the first access, and unmaps it when it is freed: half of the CPU time of a larg
 """
 
 import ctypes
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from base.malloc import glibc
 
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
 """Parameters of glibc's mallopt (malloc.h)."""
@@ -18,7 +19,7 @@ _KEPT, _USUAL = 2**30, 2**17
 @contextmanager
 def memory_kept() -> Iterator[None]:
     """Keep freed memory within the block; afterwards return it to the system. Does nothing without glibc."""
-    libc = _glibc()
+    libc = glibc()
     if libc is None:
         yield
         return
@@ -28,13 +29,6 @@ def memory_kept() -> Iterator[None]:
     finally:
         _keep(libc, _USUAL)
         libc.malloc_trim(0)
-
-
-def _glibc() -> ctypes.CDLL | None:
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None)
-    return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
 
 
 def _keep(libc: ctypes.CDLL, size: int) -> None:

@@ -3,7 +3,7 @@ import resource
 import pytest
 import torch
 
-from export import kept_memory
+from base.malloc import glibc
 from export.kept_memory import memory_kept
 
 
@@ -15,7 +15,7 @@ def page_faults() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
-@pytest.mark.skipif(kept_memory._glibc() is None, reason="glibc's malloc")
+@pytest.mark.skipif(glibc() is None, reason="glibc's malloc")
 def test_freed_memory_is_used_again_within_the_block_alone():
     with memory_kept():
         page_faults()
