@@ -5,7 +5,7 @@ flat areas, and equally so wherever brightness is the same, so the flattest area
 Anything beyond that, and beyond what JPEG's quantisation can have caused, belongs to the photo.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -44,6 +44,8 @@ MOSTLY = 0.1
 """Share of a block that may be clipped, if there are enough such blocks."""
 FACTOR, FACTOR_JPEG = 1.15, 1.25
 """How far a change may exceed the measured damage, without and with JPEG, since both are estimates."""
+SURELY_CLEAN = 3 / 255
+"""σ of noise up to which a change may not exceed it, since it is as likely texture."""
 SLIGHT = 0.4 / 255
 """A change this small is never visible."""
 SLIGHT_NOISE = 0.9 / 255
@@ -77,6 +79,8 @@ class Explained:
     """σ of its noise by brightness, SHADES values from black to white."""
     jpeg: float
     """RMS of the error of its JPEG compression; 0 if it shows none."""
+    factor: NDArray[np.float32]
+    """How far a change may exceed them by brightness, SHADES values."""
 
     @property
     def is_seen(self) -> bool:
@@ -91,7 +95,7 @@ class Explained:
 
     def reduced(self, factor: float) -> "Explained":
         """Return the damage that remains after the photo is reduced by a factor, 1 or more."""
-        return self if factor == 1 else Explained(self.noise / np.float32(factor), self.jpeg / factor)
+        return replace(self, noise=self.noise / np.float32(factor), jpeg=self.jpeg / factor)
 
     def limit(self, own: Pixels, change: Picture) -> Picture:
         """Return a change, H×W×3, reduced where it is larger than the damage explains.
@@ -111,9 +115,8 @@ class Explained:
     def _allowed(self) -> Map:
         """Return the largest variance of a change by brightness, 256."""
         shades = (np.arange(SHADES) + 0.5) / SHADES
-        levels = np.interp(np.arange(256) / 255, shades, self.noise)
-        factor = FACTOR_JPEG if self.jpeg else FACTOR
-        return np.asarray((factor * np.hypot(levels, self.jpeg) + SLIGHT) ** 2, np.float32)
+        noise, factor = (np.interp(np.arange(256) / 255, shades, each) for each in (self.noise, self.factor))
+        return np.asarray((factor * np.hypot(noise, self.jpeg) + SLIGHT) ** 2, np.float32)
 
     @property
     def leaves_mottling(self) -> bool:
@@ -144,7 +147,15 @@ def explained(photo: Pixels) -> Explained:
 def explained_by(squares: list[Picture]) -> Explained:
     """Measure the damage of a photo in squares of it, each beginning at a block of JPEG."""
     jpeg = _jpeg(squares)
-    return Explained(_noise(squares, FLATTEST_JPEG if jpeg else FLATTEST), jpeg)
+    noise = _noise(squares, FLATTEST_JPEG if jpeg else FLATTEST)
+    return Explained(noise, jpeg, _factor(noise, jpeg))
+
+
+def _factor(noise: NDArray[np.float32], jpeg: float) -> NDArray[np.float32]:
+    """Return how far a change may exceed the damage, by brightness."""
+    if jpeg:
+        return np.full(SHADES, FACTOR_JPEG, np.float32)
+    return np.asarray(np.interp(noise, (SURELY_CLEAN, SEEN), (1, FACTOR)), np.float32)
 
 
 def _noise(squares: list[Picture], flattest: float) -> NDArray[np.float32]:

@@ -118,7 +118,8 @@ def test_grain_is_kept_where_it_is_wanted() -> None:
 
 
 def test_a_picture_instead_of_a_change_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    every_change = Explained(np.full(SHADES, 0.9 * STRONG, np.float32), 0)
+    noise, factor = (np.full(SHADES, value, np.float32) for value in (0.9 * STRONG, 1))
+    every_change = Explained(noise, 0, factor)
     monkeypatch.setattr("runtime.rest.enhance.explained", lambda photo: every_change)
     photo = noisy(90, 100, sigma=4)
     change, picture = (
