@@ -25,7 +25,7 @@ from runtime.finish.noise import SUPPORT
 from runtime.network.monochrome import is_grey
 from runtime.pixels import Picture, Pixels
 from runtime.rest.coarser import smooth_coarse_noise
-from runtime.rest.explained import LESS, WINDOW, Explained, explained
+from runtime.rest.explained import LESS, Explained, explained
 from runtime.rest.measured import grain_of_photo, noise_of_photo
 from runtime.rest.network import PhotoNetwork
 from runtime.rest.strips import Strip, strips
@@ -113,7 +113,7 @@ class _Work:
     def reach(self) -> int:
         """Return how far a change depends on the network's answer, in pixels of the result."""
         composes = self.back.kappa or self.back.grain is not None
-        return (WINDOW // 2 + 1 if self.damage else 0) + (2 * SUPPORT if composes else 0)
+        return (self.damage.reach if self.damage else 0) + (2 * SUPPORT if composes else 0)
 
     @property
     def margin(self) -> int:
@@ -140,7 +140,8 @@ class _Work:
             around, inside = _with_margin(left, self.reach)
             part = strip.answer[:, around]
             if self.damage:
-                part = self.damage.limit(own[:, around], part)
+                rows = own[:, around]
+                part = self.damage.without_finest(rows, self.damage.limit(rows, part))
             else:
                 part = part - own[:, around] * np.float32(1 / self._top)
             change[:, left : left + BLOCK] = _composed(part, self.back)[:, inside]

@@ -59,6 +59,12 @@ LESS = 4
 """Factor by which the network reduces it, at least."""
 WINDOW = 17
 """Edge of the square over which a change is measured, in pixels."""
+LEFT = 6
+"""Factor by which the network reduces the finest noise in smooth areas, about."""
+FINE = 0.8
+"""σ of the blur, in pixels, that takes the finest noise away."""
+FINE_REACH = 3
+"""How far that blur reads, in pixels."""
 
 STEPS = np.arange(2, 65)
 """JPEG's quantisation steps that are looked for, in 8-bit levels; beyond, all detail is gone anyway."""
@@ -105,24 +111,67 @@ class Explained:
 
         own  the pixels that are changed, H×W×3
         """
-        largest = cv2.LUT(_brightness(own), self._allowed)
-        variance = _mean(change * change)
-        np.maximum(variance, np.float32(1e-12), out=variance)
-        share = np.divide(largest, variance, out=variance)
-        return change * in_colours(np.minimum(share, 1, out=share))
+        return _limited(own, change, self._allowed)
+
+    @property
+    def leaves_finest(self) -> bool:
+        """Whether it is so strong that what the network leaves of the finest noise counts."""
+        return bool(np.hypot(self.noise, self.jpeg).max() >= SURELY_CLEAN)
+
+    @property
+    def reach(self) -> int:
+        """How far a limited change depends on the network's answer, in pixels."""
+        return WINDOW // 2 + 1 + (FINE_REACH + WINDOW // 2 + 1 if self.leaves_finest else 0)
+
+    def without_finest(self, own: Pixels, change: Picture) -> Picture:
+        """Return a change that also takes the finest noise away, as far as the network has left some.
+
+        The network leaves a fixed share of strong noise even where nothing else is; detail is kept because
+        it exceeds that share.
+
+        own, change  as for `limit`, whose result is the change
+        """
+        if not self.leaves_finest:
+            return change
+        restored = own * np.float32(1 / np.iinfo(own.dtype).max) + change
+        blurred = cv2.GaussianBlur(restored, (2 * FINE_REACH + 1,) * 2, FINE, borderType=cv2.BORDER_REFLECT)
+        return change + _limited(own, blurred - restored, self._left)
 
     @cached_property
     def _allowed(self) -> Map:
         """Return the largest variance of a change by brightness, 256."""
-        shades = (np.arange(SHADES) + 0.5) / SHADES
-        noise, factor = (np.interp(np.arange(256) / 255, shades, each) for each in (self.noise, self.factor))
-        return np.asarray((factor * np.hypot(noise, self.jpeg) + SLIGHT) ** 2, np.float32)
+        return np.asarray((_by_level(self.factor) * self._by_level + SLIGHT) ** 2, np.float32)
+
+    @cached_property
+    def _left(self) -> Map:
+        """Return the variance of the noise that the network leaves by brightness, 256."""
+        return np.asarray((self._by_level / LEFT) ** 2, np.float32)
+
+    @property
+    def _by_level(self) -> Map:
+        """Return the damage by brightness, 256."""
+        return np.asarray(np.hypot(_by_level(self.noise), self.jpeg), np.float32)
 
     @property
     def leaves_mottling(self) -> bool:
         """Return whether the network, which sees 20 pixels far, leaves some of the noise."""
         strength = float(np.hypot(np.median(self.noise), self.jpeg))
         return strength >= (STRONG_JPEG if self.jpeg else STRONG)
+
+
+def _by_level(shades: NDArray[np.float32]) -> Map:
+    """Return numbers by brightness, SHADES, for each of 256 levels."""
+    middles = (np.arange(SHADES) + 0.5) / SHADES
+    return np.asarray(np.interp(np.arange(256) / 255, middles, shades), np.float32)
+
+
+def _limited(own: Pixels, change: Picture, largest: Map) -> Picture:
+    """Return a change, H×W×3, of at most some variance by brightness, 256, of the pixels that it changes."""
+    most = cv2.LUT(_brightness(own), largest)
+    variance = _mean(change * change)
+    np.maximum(variance, np.float32(1e-12), out=variance)
+    share = np.divide(most, variance, out=variance)
+    return change * in_colours(np.minimum(share, 1, out=share))
 
 
 def _brightness(own: Pixels) -> NDArray[np.uint8]:

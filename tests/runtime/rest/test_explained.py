@@ -80,6 +80,19 @@ def test_a_change_keeps_within_the_damage(photo: Portrait) -> None:
     assert np.abs(kept[flat]).mean() > 0.9 * np.abs(change[flat]).mean()
 
 
+def test_the_finest_noise_that_is_left_goes_where_it_is_no_detail(photo: Portrait) -> None:
+    own = photo.astype(np.float32) / LEVELS
+    damaged = noisy(photo, 20)
+    change = 0.85 * (own - damaged.astype(np.float32) / LEVELS)  # leaves some of the noise
+    damage = explained(damaged)
+    more = damaged.astype(np.float32) / LEVELS + damage.without_finest(damaged, change)
+    left = damaged.astype(np.float32) / LEVELS + change
+    flat, texture = np.s_[20:110, 20:230], np.s_[150:240, 20:230]
+    assert np.std(more[flat] - own[flat]) < 0.6 * np.std(left[flat] - own[flat])
+    assert np.std(more[texture] - left[texture]) < 0.15 * np.std(own[texture])
+    assert explained(photo).without_finest(photo, change) is change
+
+
 def test_only_strong_damage_leaves_mottling(photo: Portrait) -> None:
     assert [explained(noisy(photo, sigma)).leaves_mottling for sigma in (4, 20)] == [False, True]
     assert explained(compressed(noisy(photo, 20), 40)).leaves_mottling
@@ -91,6 +104,11 @@ def test_sixteen_bits_are_measured_alike(photo: Portrait) -> None:
     eight, sixteen = explained(damaged), explained(damaged.astype(np.uint16) * 257)
     np.testing.assert_allclose(sixteen.noise, eight.noise, atol=1e-4)
     assert sixteen.jpeg == eight.jpeg
+
+
+def test_a_change_may_exceed_noise_but_not_slight_texture(photo: Portrait) -> None:
+    slight, strong = (explained(noisy(photo, sigma)) for sigma in (2, 10))
+    assert slight.factor.min() == 1 < strong.factor.min()
 
 
 def test_small_and_clipped_photos_have_no_damage_to_tell() -> None:
