@@ -29,6 +29,7 @@ from runtime.network.backends.device import Device
 from runtime.network.backends.mapped_file import MappedFile
 from runtime.network.backends.measured import key_of, recall, remember
 from runtime.network.backends.openvino_graph import METHOD, rewritten
+from runtime.network.backends.openvino_layout import in_last, with_channels_last
 from runtime.network.backends.protocol import Batch, Move
 from runtime.network.backends.renewed_step import moved
 
@@ -115,6 +116,7 @@ class OpenVinoBackend:
         self._where = _named(self._core, device)
         with _one_line_errors(self.device):
             self._target = _target(self._core, self._where)
+        self._in_last = _passed_on(package) if self._where == "CPU" else frozenset[str]()
         self._open: dict[tuple[GraphName, int, Precision], _Open] = {}
         self.precision: Precision = "f32"
         psnr = None
@@ -204,7 +206,8 @@ class OpenVinoBackend:
         import openvino
 
         kind = openvino.Type.f16 if port.dtype == "float16" else openvino.Type.f32
-        shape = openvino.Shape(_lengths(port, batch))
+        lengths = _lengths(port, batch)
+        shape = openvino.Shape(in_last(lengths) if port.name in self._in_last else lengths)
         if self._where == "CPU":
             return openvino.Tensor(kind, shape)
         return self._core.get_default_context(self._where).create_host_tensor(kind, shape)
@@ -327,7 +330,7 @@ class OpenVinoBackend:
             # It is faster where it knows all lengths.
             model.reshape({port.name: _lengths(port, batch) for port in ports})
             if self._where == "CPU":
-                model = rewritten(model)
+                model = with_channels_last(rewritten(model), self._in_last)
             return self._core.compile_model(model, self._where, self._options(precision))
 
     def _options(self, precision: Precision) -> dict[str, Any]:
@@ -385,6 +388,15 @@ def _format(chosen: Precision, psnr: float | None, short: Precision) -> str:
     if chosen == "f32":
         return f"FP32, as {_IN_WORDS[short]} is only {psnr:.0f} dB near it"
     return f"{_IN_WORDS[chosen]}, {psnr:.0f} dB from FP32"
+
+
+def _passed_on(package: Package) -> frozenset[str]:
+    """Return the names of the values with pixels that the encoder hands to the generator."""
+    graphs = package.manifest.graphs
+    read = {port.name for port in graphs["generator"].inputs}
+    return frozenset(
+        port.name for port in graphs["encoder"].outputs if port.name in read and len(port.shape) == 4
+    )
 
 
 def _lengths(port: Port, batch: int) -> list[int]:

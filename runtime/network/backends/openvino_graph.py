@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-METHOD = 2
-"""Version of these rewritings: models that were compiled with another one are compiled again."""
+METHOD = 3
+"""Version of these rewritings and of the layout (openvino_layout.py): models that were compiled with another
+one are compiled again."""
 FEW = 16
 """Outputs of a product that becomes a convolution: its weights are arranged again in every run."""
 

@@ -8,6 +8,7 @@ import pytest
 from engines.openvino_api import import_openvino
 from engines.package import open_package
 from runtime.network.backends.openvino_graph import rewritten
+from runtime.network.backends.openvino_layout import with_channels_last
 
 openvino = import_openvino()
 CORE, operations = openvino.Core(), openvino.opset13
@@ -125,3 +126,22 @@ def test_noise_over_all_channels_stays_one_constant():
     assert np.abs(found - np.maximum(crop + bias + noise, 0)).max() < 1e-5
     compiled = CORE.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     assert len(compiled.export_model().getbuffer()) < 64 * noise.nbytes / 4
+
+
+def test_values_with_their_channels_last_are_not_arranged_again_before_a_convolution():
+    feature, style = (operations.parameter(lengths, np.float32) for lengths in ([1, 8, 6, 4], [1, 8, 1, 1]))
+    feature.set_friendly_name("feature")
+    feature.output(0).tensor.set_names({"feature"})
+    bias, weights = operations.constant(random(8, 1, 1)), operations.constant(random(4, 8, 3, 3))
+    active = operations.prelu(operations.add(feature, bias), operations.constant(np.float32([0.2])))
+    read = operations.multiply(active, style)
+    result = operations.convolution(read, weights, [1, 1], [1, 1], [1, 1], [1, 1])
+    model = openvino.Model([result], [feature, style])
+    crop, scale = random(1, 8, 6, 4), random(1, 8, 1, 1)
+    (expected,) = results(model, crop, scale)
+    changed = with_channels_last(model, {"feature", "absent"})
+    (found,) = results(changed, np.ascontiguousarray(crop.transpose(0, 2, 3, 1)), scale)
+    assert np.abs(found - expected).max() < 1e-5
+    (turned,) = [node for node in changed.get_ordered_ops() if node.get_type_name() == "Transpose"]
+    (reader,) = turned.output(0).get_target_inputs()
+    assert reader.get_node().get_type_name() == "Convolution"
