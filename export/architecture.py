@@ -31,5 +31,7 @@ class Architecture(Generic[AnyLayout, AnyNetwork]):
     """Creates the network from its tensors, float32."""
     random: Callable[[Mapping[str, Any]], nn.Module] | None = None
     """Returns the published network with random weights, of sizes by their names in a manifest."""
+    published: tuple[Mapping[str, Any], ...] = ()
+    """Sizes of the published networks, by their names in a manifest, for `random`."""
     unused: re.Pattern[str] | None = None
     """Matches the names of tensors that restoration does not need; they are dropped first."""

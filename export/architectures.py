@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from base.errors import CheckpointError
+from base.errors import CheckpointError, SettingsError
+from base.text import one_line
 from export.architecture import AnyNetwork, Architecture
 from export.checkpoint import read_checkpoint, tensors_of
 from export.gfpgan.architecture import GFPGAN
@@ -64,6 +65,22 @@ def random_restoring(kind: str, sizes: Mapping[str, Any]) -> nn.Module:
     """
     (random,) = (row.random for row in RESTORING if row.kind == kind and row.random)
     return random(sizes)
+
+
+def published_sizes(kind: str, size: int) -> Mapping[str, Any]:
+    """Return the sizes, by their names in a manifest, of the network of a kind that is published for crops.
+
+    size  S, height and width of the crops
+
+    Raises SettingsError if there is none.
+    """
+    published = {row.kind: {sizes["size"]: sizes for sizes in row.published} for row in RESTORING}
+    if kind not in published:
+        raise SettingsError(f"--kind {one_line(kind)}: no such network, give one of {', '.join(published)}")
+    if size not in published[kind]:
+        there = ",".join(map(str, published[kind]))
+        raise SettingsError(f"{kind} is not published for crops of {size} pixels: give --size-of {there}")
+    return published[kind][size]
 
 
 def load_parsing(path: Path) -> ParsingNetwork:

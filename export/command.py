@@ -87,7 +87,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--noise",
         default="stored",
         choices=("stored", "none"),
-        help="Noise that a GFPGAN generator adds: the file's own, the same in every run, or none.",
+        help="Noise that a generator such as GFPGAN's adds: the file's own, the same in every run, or none.",
     )
     add("--opset", type=int, default=17, choices=range(17, 21), help="The ONNX opset.")
     add(

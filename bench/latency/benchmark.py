@@ -4,9 +4,9 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from base.errors import GpenEdgeError, SettingsError
 from base.setting import Range, option
@@ -19,22 +19,8 @@ from bench.latency.turns import check_room, first_results, take_batches, take_tu
 from bench.report import Report
 from bench.threads import best_threads
 from engines.package import DEFAULT, Package, open_package
-from export.gfpgan.layout import GfpganLayout
-from export.gpen.layout import Layout
 
-Size = Literal[256, 512, 1024, 2048]
-LAYOUTS: dict[Size, Layout] = {
-    256: Layout(256, channel_multiplier=1, narrow=0.5, style_dim=512, n_mlp=8),
-    512: Layout(512, channel_multiplier=2, narrow=1.0, style_dim=512, n_mlp=8),
-    1024: Layout(1024, channel_multiplier=2, narrow=1.0, style_dim=512, n_mlp=8),
-    2048: Layout(2048, channel_multiplier=2, narrow=1.0, style_dim=512, n_mlp=8),
-}
-"""The published networks, GPEN-BFR-256 … 2048."""
-GFPGAN = GfpganLayout(512, channel_multiplier=2, narrow=1.0, style_dim=512, different_w=True, sft_half=True)
-"""The published network, GFPGANv1.2 … v1.4."""
-Kind = Literal["gpen", "gfpgan"]
-
-SIZES: tuple[Size, ...] = (256, 512, 1024)
+SIZES = (256, 512, 1024)
 """Sizes of the tables that are made by default."""
 BATCHES = (1, 4, 8)
 RUNS, QUICK_RUNS = 5, 2
@@ -46,13 +32,13 @@ BUDGET, QUICK_BUDGET = 510, 45
 class LatencySettings:
     """What is timed, and how."""
 
-    size_of: tuple[Size, ...] = option(
+    size_of: tuple[int, ...] = option(
         (),
-        f"Measure published layouts, of {', '.join(map(str, LAYOUTS))}, with random weights "
+        "Measure the networks that are published for crops of these sizes, with random weights "
         f"(default: the bundled package, then {','.join(map(str, SIZES))}).",
         metavar="S[,S]",
     )
-    kind: Kind = option("gpen", "Network whose published layout --size-of takes: gfpgan has 512 only.")
+    kind: str = option("gpen", "The kind of network that --size-of takes: gpen or another.")
     checkpoint: Path | None = option(None, "Measure this network instead.")
     package: tuple[str, ...] = option(
         (),
@@ -87,8 +73,6 @@ def tables(settings: LatencySettings) -> Iterator[LatencySettings]:
     """Yield the settings of each table, the quickest first. Raises SettingsError."""
     if sum(map(bool, (settings.size_of, settings.checkpoint, settings.package))) > 1:
         raise SettingsError("--size-of, --checkpoint and --model each name a network: give one of them")
-    if settings.kind == "gfpgan" and settings.size_of != (GFPGAN.size,):
-        raise SettingsError(f"--kind gfpgan is published in one size: add --size-of {GFPGAN.size}")
     quick = settings.quick
     end = time.monotonic() + (settings.budget or (QUICK_BUDGET if quick else BUDGET))
     networks = list(_networks(settings))
@@ -97,6 +81,9 @@ def tables(settings: LatencySettings) -> Iterator[LatencySettings]:
         runs=settings.runs or (QUICK_RUNS if quick else RUNS),
         batches=settings.batches or ((1,) if quick else BATCHES),
     )
+    for network in networks:
+        if "size_of" in network:
+            _published(settings.kind, *network["size_of"])
     for done, network in enumerate(networks):
         _entries(replace(settings, **network))  # a wrong row is an error before the threads are chosen
         settings = replace(settings, threads=settings.threads or best_threads())
@@ -185,8 +172,14 @@ def _network(settings: LatencySettings, packages: Sequence[Package]) -> Network:
 
         kind, network = load_restoring(settings.checkpoint)
         return Network(kind, {"size": network.size, **network.numbers})
-    layout = GFPGAN if settings.kind == "gfpgan" else LAYOUTS[settings.size_of[0]]
-    return Network(settings.kind, asdict(layout))
+    return _published(settings.kind, *settings.size_of)
+
+
+def _published(kind: str, size: int) -> Network:
+    """Return a published network. Raises SettingsError."""
+    from export.architectures import published_sizes
+
+    return Network(kind, published_sizes(kind, size))
 
 
 def _packages(settings: LatencySettings) -> tuple[Package, ...]:

@@ -10,7 +10,7 @@ class Network:
     """A restoring network."""
 
     kind: str
-    """`gpen`, `gfpgan`"""
+    """Its name in a manifest: `gpen`."""
     sizes: Mapping[str, Any]
     """`size`, and what else was read off its tensors."""
 

@@ -74,6 +74,18 @@ def quicken(net: StaticGfpgan) -> StaticGfpgan:
     return replace(net, styled=quickened_layers(net.styled, Styled))
 
 
+PUBLISHED = GfpganLayout(
+    512, channel_multiplier=2, narrow=1.0, style_dim=512, different_w=True, sft_half=True
+)
+"""GFPGANv1.2 … v1.4."""
+
 GFPGAN = Architecture(
-    "gfpgan", "GFPGAN network", TENSOR_NAMES, read_gfpgan_layout, gfpgan_network, random_gfpgan, UNUSED
+    "gfpgan",
+    "GFPGAN network",
+    TENSOR_NAMES,
+    read_gfpgan_layout,
+    gfpgan_network,
+    random_gfpgan,
+    published=(asdict(PUBLISHED),),
+    unused=UNUSED,
 )

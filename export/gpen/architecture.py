@@ -65,4 +65,18 @@ def quicken(net: StaticGpen) -> StaticGpen:
     return replace(net, styled=quickened_layers(net.styled, Styled))
 
 
-GPEN = Architecture("gpen", "GPEN network", TENSOR_NAMES, read_layout, gpen_network, random_gpen)
+PUBLISHED = (
+    Layout(256, channel_multiplier=1, narrow=0.5, style_dim=512, n_mlp=8),
+    *(Layout(size, channel_multiplier=2, narrow=1.0, style_dim=512, n_mlp=8) for size in (512, 1024, 2048)),
+)
+"""GPEN-BFR-256 … 2048."""
+
+GPEN = Architecture(
+    "gpen",
+    "GPEN network",
+    TENSOR_NAMES,
+    read_layout,
+    gpen_network,
+    random_gpen,
+    published=tuple(map(asdict, PUBLISHED)),
+)

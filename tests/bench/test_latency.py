@@ -259,6 +259,7 @@ def test_the_memory_of_a_gpu_is_told_where_there_is_one():
         ["--only", "none"],
         ["--package", "default", "--size-of", "256"],
         ["--kind", "gfpgan"],
+        ["--kind", "none", "--size-of", "512"],
     ],
 )
 def test_a_wrong_argument_is_told_with_status_2(tmp_path, capsys, arguments):
