@@ -1,6 +1,6 @@
 """Apply a function to many items on all cores."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -11,14 +11,18 @@ Key = TypeVar("Key", bound=Hashable)
 Done = TypeVar("Done")
 
 
-def parallel(work: Callable[[Item], Done], items: Iterable[Item]) -> Iterator[Done]:
+def parallel(
+    work: Callable[[Item], Done], items: Iterable[Item], threads: int | None = None
+) -> Generator[Done, None, None]:
     """Yield the result for each item, in order; an exception is raised when its item's turn comes.
 
-    Threads suffice because NumPy and OpenCV release Python's lock. As many are used as OpenCV itself would
-    use.
+    Threads suffice because NumPy and OpenCV release Python's lock. Once this is closed, no further item is
+    begun.
+
+    threads  None is as many as OpenCV itself would use
     """
-    with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as threads:
-        yield from threads.map(work, items)
+    with ThreadPoolExecutor(threads or max(1, cv2.getNumThreads())) as executor:
+        yield from executor.map(work, items)
 
 
 def one_ahead(work: Callable[[Item], Done], items: Iterable[Item]) -> Iterator[Done]:

@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.network.backends import Backend, Batch, BatchLostError, Move
+from base.parallel import parallel
+from runtime.network.backends import Backend, Batch, BatchLostError, Move, RestoresSideBySide
 from runtime.network.degrade import degrade
 from runtime.network.schedule import EPSILON, gain, kappa, pass_schedule, progress
 from runtime.pixels import Crops, Map
@@ -60,11 +61,26 @@ def restore_crops(
     settled  the change below which a latent or a renewed estimate has converged; 0 never stops early
     done     called after each batch with its number of crops
     """
+    backend, threads = (
+        backend.for_group(len(crops)) if isinstance(backend, RestoresSideBySide) else (backend, 1)
+    )
+    # Batches that are restored side by side share the processor, and so each other's time.
+    budget = settings.budget * threads
+
+    def restore(part: slice) -> list[LoopResult]:
+        return _restore_batch(backend, crops[part], rho[part], settings, budget, epsilon, settled)
+
     results: list[LoopResult] = []
+    if threads > 1:
+        most = backend.max_batch
+        parts = [slice(first, first + most) for first in range(0, len(crops), most)]
+        with closing(parallel(restore, parts, threads)) as batches:
+            for batch in batches:
+                results += batch
+                done(len(batch))
     while len(results) < len(crops):
-        part = slice(len(results), len(results) + backend.max_batch)
         with suppress(BatchLostError):
-            batch = _restore_batch(backend, crops[part], rho[part], settings, epsilon, settled)
+            batch = restore(slice(len(results), len(results) + backend.max_batch))
             results += batch
             done(len(batch))
     return results
@@ -75,12 +91,13 @@ def _restore_batch(
     crops: Crops,
     rho: NDArray[np.float32],
     settings: RestoreSettings,
+    budget: float,
     epsilon: float,
     settled: float,
 ) -> list[LoopResult]:
     eta = settings.latent_step_decay
     schedule = pass_schedule(eta, settings.iterations, epsilon)
-    deadline = time.perf_counter() + settings.budget * len(crops)
+    deadline = time.perf_counter() + budget * len(crops)
     degraded = np.stack([degrade(crop, settings.degradation_scale) for crop in crops])
     lengths = sorted(set(schedule.steps if backend.renews else schedule.steps[:-1]))
     if len(schedule.times) == 1:

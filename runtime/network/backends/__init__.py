@@ -8,7 +8,14 @@ from runtime.network.backends.choice import (
     open_backend,
 )
 from runtime.network.backends.device import DEVICES, Device, parse_device
-from runtime.network.backends.protocol import Backend, Batch, BatchLostError, Move, OpensTiles
+from runtime.network.backends.protocol import (
+    Backend,
+    Batch,
+    BatchLostError,
+    Move,
+    OpensTiles,
+    RestoresSideBySide,
+)
 
 __all__ = [
     "AUTO",
@@ -22,6 +29,7 @@ __all__ = [
     "Move",
     "OpensTiles",
     "Provider",
+    "RestoresSideBySide",
     "open_backend",
     "parse_device",
 ]

@@ -28,12 +28,15 @@ class Footprint:
     compiling: float = 0.0
     """Of the largest graph's weights: its compilation, during which no other graph is open."""
 
-    def bytes_of(self, package: Package, faces: int = 1) -> float:
-        """Estimate the peak memory of a process that restores a batch of faces with a package, in bytes."""
+    def bytes_of(self, package: Package, faces: int = 1, copies: int = 1) -> float:
+        """Estimate the peak memory of a process that restores a batch of faces with a package, in bytes.
+
+        copies  how many times the networks are open
+        """
         tensors = _tensor_bytes(package)
         held = package.manifest.holds_latent and not self.compiling  # a single pass takes no step
         files = [_weight_bytes(package, name) for name in (RESTORING if held else REQUIRED)]
-        running = self.weights * sum(files) + (self.first + (faces - 1) * self.further) * tensors
+        running = copies * self.weights * sum(files) + (self.first + (faces - 1) * self.further) * tensors
         return _PROCESS + max(running, self.compiling * max(files))
 
 
@@ -49,6 +52,16 @@ def most_faces(package: Package, footprint: Footprint, memory: float, most: int)
     """
     most = package.manifest.batch or most
     fitting = (n for n in range(most, 1, -1) if footprint.bytes_of(package, n) <= memory * GB)
+    return next(fitting, 1)
+
+
+def most_side_by_side(package: Package, footprint: Footprint, memory: float, most: int) -> int:
+    """Return how many faces may be restored side by side, by networks that are opened once more for them; at
+    least 1.
+
+    Arguments are those of `most_faces`.
+    """
+    fitting = (n for n in range(most, 1, -1) if footprint.bytes_of(package, n, copies=2) <= memory * GB)
     return next(fitting, 1)
 
 

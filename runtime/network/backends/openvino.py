@@ -1,5 +1,6 @@
 """OpenVINO, on the CPU or on an Intel GPU."""
 
+import copy
 import hashlib
 import io
 import math
@@ -7,11 +8,11 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +25,10 @@ from engines.openvino_api import import_openvino
 from engines.package import RESTORING, GraphName, Package, Port
 from engines.portrait import portraits
 from engines.record import EngineKey, EngineRecord
-from runtime.network.backends.batch_size import IN_OPENVINO, MEMORY, most_faces
+from runtime.network.backends.batch_size import IN_OPENVINO, MEMORY, most_faces, most_side_by_side
 from runtime.network.backends.device import Device
 from runtime.network.backends.mapped_file import MappedFile
-from runtime.network.backends.measured import key_of, recall, remember
+from runtime.network.backends.measured import cores, key_of, recall, remember
 from runtime.network.backends.openvino_graph import METHOD, rewritten
 from runtime.network.backends.openvino_layout import in_last, with_channels_last
 from runtime.network.backends.protocol import Batch, Move
@@ -40,6 +41,11 @@ BESIDE_INT8 = 6.0
 are half as large as those of INT8."""
 MAX_BATCH = {"cpu": 1, "gpu": 4}
 """Largest batch. A CPU gains nothing from more crops, and needs a compiled model for each batch size."""
+MOST_SIDE_BY_SIDE = 4
+"""Most faces that a CPU restores side by side. A core then works on a face of its own, where two that share
+one wait for each other at every layer."""
+GROUP = 8
+"""Fewest faces that are restored side by side: fewer would not make up for opening the networks again."""
 
 Precision = Literal["f32", "bf16", "f16"]
 _SHORT: dict[str, tuple[str, Precision]] = {"cpu": ("BF16", "bf16"), "gpu": ("FP16", "f16")}
@@ -70,14 +76,29 @@ class State:
 class _Open:
     """A model that is open for inference."""
 
-    request: Any
-    """Holds the model."""
+    model: Any
     mapped: MappedFile | None = None
     """The file that it was read from, which has to outlive it."""
+    idle: list[Any] = field(default_factory=list)
+    """Inference requests that no thread uses."""
+
+    def request(self) -> Any:
+        """Return an inference request of which the caller has sole use."""
+        try:
+            return self.idle.pop()
+        except IndexError:
+            return self.model.create_infer_request()
+
+
+_Key: TypeAlias = tuple[GraphName, int, Precision, int]
+"""Of an open model: its graph, batch size, number format, and how many faces it restores side by side."""
 
 
 class OpenVinoBackend:
-    """The graphs of a package in OpenVINO. Several threads may use it; their passes take turns."""
+    """The graphs of a package in OpenVINO. Several threads may use it; their passes take turns.
+
+    Only the faces of a group are restored side by side (`for_group`).
+    """
 
     name = "openvino"
 
@@ -110,14 +131,16 @@ class OpenVinoBackend:
         self.max_batch = most_faces(package, IN_OPENVINO, memory, MAX_BATCH[device.kind])
         self.renews = manifest.loop_kind == "renewed"
         self._package, self._threads, self._cache = package, threads, cache
-        self._turn = threading.Lock()
-        self._closed = False
+        self._opening = threading.Lock()
+        self._side_by_side = 1
+        self._turns = threading.BoundedSemaphore(1)
+        self._closed = threading.Event()
         self._core = _core()
         self._where = _named(self._core, device)
         with _one_line_errors(self.device):
             self._target = _target(self._core, self._where)
         self._in_last = _passed_on(package) if self._where == "CPU" else frozenset[str]()
-        self._open: dict[tuple[GraphName, int, Precision], _Open] = {}
+        self._open: dict[_Key, _Open] = {}
         self.precision: Precision = "f32"
         psnr = None
         if precision is None:
@@ -125,11 +148,24 @@ class OpenVinoBackend:
         else:
             self.precision = precision
         for graph in RESTORING:
-            self._request(graph, manifest.batch or 1)
+            self._opened(graph, manifest.batch or 1)
         computed = _format(self.precision, psnr, _SHORT[device.kind][1])
         if manifest.precision == "int8":
             computed = f"INT8, and where the package has none {computed}"
         self.why = "; ".join(filter(None, [why, computed]))
+        most = min(threads or cores(), MOST_SIDE_BY_SIDE if self._where == "CPU" else 1)
+        self._group = self._with_turns(most_side_by_side(package, IN_OPENVINO, memory, most))
+
+    def _with_turns(self, count: int) -> "OpenVinoBackend":
+        """Return a backend that shares what is open with this one, but restores several faces at once."""
+        group = copy.copy(self)
+        group._side_by_side, group._turns = count, threading.BoundedSemaphore(count)
+        return group
+
+    def for_group(self, faces: int) -> "tuple[OpenVinoBackend, int]":
+        """Return what restores so many faces fastest, and how many threads should use it at once."""
+        most = self._group._side_by_side
+        return (self, 1) if faces < GROUP or most == 1 else (self._group, most)
 
     def encode(self, crops: Batch, moves: Sequence[Move] = ()) -> State:
         """Upload B×3×S×S crops in [−1, 1] and the moves of their steps, and encode them."""
@@ -177,8 +213,8 @@ class OpenVinoBackend:
 
     def close(self) -> None:
         """Free the models' memory."""
-        with self._turn:
-            self._closed = True
+        with self._opening:
+            self._closed.set()
             self._open.clear()
 
     def _encode(self, state: State) -> None:
@@ -190,12 +226,15 @@ class OpenVinoBackend:
 
         others  further inputs
         """
-        with self._turn, _one_line_errors(self.device):
-            request = self._request(graph, state.batch)
+        with self._turns, _one_line_errors(self.device):
+            with self._opening:
+                opened = self._opened(graph, state.batch)
+            request = opened.request()
             tensors = {**state.tensors, **(others or {})}
             for port in self._ports(graph):
                 request.set_tensor(port.name, tensors[_RENAMED.get(port.name, port.name)])
             request.infer()
+            opened.idle.append(request)
 
     def _ports(self, graph: GraphName) -> tuple[Port, ...]:
         found = self._package.manifest.graphs[graph]
@@ -253,17 +292,16 @@ class OpenVinoBackend:
         self._open.clear()
         return [np.clip(self.restored(state), -1, 1) for state in states]
 
-    def _request(self, graph: GraphName, batch: int) -> Any:
-        """Return the inference request for a graph and batch size; its model is compiled when first
-        needed."""
-        if self._closed:
+    def _opened(self, graph: GraphName, batch: int) -> _Open:
+        """Return the model of a graph for a batch size; it is compiled when it is first needed."""
+        if self._closed.is_set():
             raise BackendError("the backend is closed: open it again")
-        key = (graph, batch, self.precision if graph in _SHORTENED else "f32")
+        key = (graph, batch, self.precision if graph in _SHORTENED else "f32", self._side_by_side)
         if key not in self._open:
-            self._open[key] = self._opened(*key)
-        return self._open[key].request
+            self._open[key] = self._from_cache(*key[:3])
+        return self._open[key]
 
-    def _opened(self, graph: GraphName, batch: int, precision: Precision) -> _Open:
+    def _from_cache(self, graph: GraphName, batch: int, precision: Precision) -> _Open:
         """Open a compiled model from the cache; a new one is first stored there if the cache can be written.
 
         Compiling takes several times the memory of its result, so no other model is open meanwhile: they
@@ -307,7 +345,7 @@ class OpenVinoBackend:
                     return self._imported(file, precision)
                 if built:
                     break
-        return _Open(self._compile(graph, batch, precision).create_infer_request())
+        return _Open(self._compile(graph, batch, precision))
 
     def _imported(self, file: Path, precision: Precision) -> _Open:
         """Open a compiled model from a file. Raises RuntimeError if OpenVINO refuses it."""
@@ -316,12 +354,13 @@ class OpenVinoBackend:
         options = self._options(precision)
         if self._where != "CPU":
             model = self._core.import_model(io.BytesIO(file.read_bytes()), self._where, options)
-            return _Open(model.create_infer_request())
+            return _Open(model)
         mapped = MappedFile(file)
         weights = openvino.Tensor(mapped.content, shared_memory=True)
-        request = self._core.import_model(weights, self._where, options).create_infer_request()
+        opened = _Open(self._core.import_model(weights, self._where, options), mapped)
+        opened.idle.append(opened.request())
         mapped.give_back()  # its kernels have copies in the order in which they read them
-        return _Open(request, mapped)
+        return opened
 
     def _compile(self, graph: GraphName, batch: int, precision: Precision) -> Any:
         ports = self._package.manifest.graphs[graph].inputs
@@ -338,6 +377,8 @@ class OpenVinoBackend:
         if self._where == "CPU":
             # Threads bound to cores would share them with those of the next process.
             options |= {"INFERENCE_NUM_THREADS": self._threads or 0, "ENABLE_CPU_PINNING": False}
+        if self._side_by_side > 1:
+            options["NUM_STREAMS"] = self._side_by_side
         return options
 
 

@@ -81,6 +81,17 @@ class Backend(Protocol):
 
 
 @runtime_checkable
+class RestoresSideBySide(Protocol):
+    """A backend that may restore several batches at once faster than one after the other."""
+
+    def for_group(self, faces: int) -> "tuple[Backend, int]":
+        """Return what restores so many faces fastest, and how many threads should use it at once.
+
+        It belongs to this backend, and is closed with it. Raises BackendError.
+        """
+
+
+@runtime_checkable
 class OpensTiles(Protocol):
     """A backend that also runs the network of photo packages."""
 

@@ -1,8 +1,9 @@
 """The latent-decay loop through real graphs: what it computes, and when it stops."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -105,6 +106,49 @@ def test_a_latent_that_has_arrived_needs_no_further_pass(backend: Backend, crop:
     assert result.passes == 1
     assert result.steps == 30
     assert result.changes[0] < 1e-3
+
+
+class SideBySide:
+    """A backend that takes one crop at a time, in two threads at once."""
+
+    max_batch = 1
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend, self.begun, self.may_go_on = backend, 0, threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def for_group(self, faces: int) -> tuple[Backend, int]:
+        return cast(Backend, self), 2
+
+    def encode(self, crops: Array, moves: Any = ()) -> Any:
+        self.begun += 1
+        if self.begun > 4:
+            self.may_go_on.wait()
+        return self._backend.encode(crops, moves)
+
+
+def test_crops_side_by_side_come_out_in_order_as_they_would_alone(backend: Backend, crop: Array) -> None:
+    crops, done = np.stack([crop, crop[::-1], crop[:, ::-1]]), list[int]()
+    beside = cast(Backend, SideBySide(backend))
+    results = restore_crops(beside, crops, ones(crops), PATIENT, done=done.append)
+    for result, one in zip(results, crops, strict=True):
+        (alone,) = restore_crops(backend, one[None], ones(one[None]), PATIENT)
+        assert np.abs(result.restored - alone.restored).max() < 1e-3
+    assert done == [1, 1, 1]
+
+
+def test_a_group_that_is_cancelled_begins_no_further_face(backend: Backend, crop: Array) -> None:
+    beside, crops = SideBySide(backend), np.stack([crop] * 60)
+
+    def cancel(count: int) -> None:
+        beside.may_go_on.set()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        restore_crops(cast(Backend, beside), crops, ones(crops), PATIENT, done=cancel)
+    assert 0 < beside.begun < len(crops)
 
 
 def _encoded(backend: Backend, crop: Array) -> Any:

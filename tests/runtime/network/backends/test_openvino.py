@@ -1,5 +1,6 @@
 """The OpenVINO backend: the faces of ONNX Runtime, compiled once, in a shorter format only if safe."""
 
+import math
 import sys
 import threading
 from dataclasses import replace
@@ -16,7 +17,9 @@ from runtime.network.backends import Device, Move, open_backend
 from runtime.network.backends import openvino as module
 from runtime.network.backends.measured import SUFFIX
 from runtime.network.backends.openvino import OpenVinoBackend
+from runtime.network.loop import restore_crops
 from runtime.restore import main
+from runtime.settings.settings import RestoreSettings
 
 CROPS = np.random.default_rng(0).uniform(-1, 1, (2, 3, 64, 64)).astype(np.float32)
 MOVES = [Move(np.full((2, 1, 64, 64), 0.3, np.float32), 0.3)]
@@ -74,6 +77,33 @@ def test_the_loop_gives_what_it_gives_in_onnx_runtime(fixture, most, request):
     reference.close()
 
 
+def test_a_group_is_restored_side_by_side_as_it_would_be_in_turn(renewed_package, monkeypatch):
+    backend = OpenVinoBackend(open_package(renewed_package), device=Device("cpu"), threads=2, precision="f32")
+    crops = np.random.default_rng(1).uniform(0, 1, (3, 64, 64, 3)).astype(np.float32)
+    rho, settings, done = np.ones((3, 64, 64), np.float32), RestoreSettings(budget=math.inf), []
+    assert backend.for_group(3) == (backend, 1)  # too few to open the networks again
+    in_turn = restore_crops(backend, crops, rho, settings)
+    monkeypatch.setattr(module, "GROUP", 3)
+    group, threads = backend.for_group(3)
+    assert group is not backend
+    assert threads == 2
+    beside = restore_crops(backend, crops, rho, settings, done=done.append)
+    assert done == [1, 1, 1]
+    for one, other in zip(in_turn, beside, strict=True):
+        assert one.passes == other.passes > 1
+        assert np.abs(one.restored - other.restored).max() < 1e-4
+    backend.close()
+    with pytest.raises(BackendError, match="closed"):
+        group.encode(CROPS[:1])
+
+
+@pytest.mark.parametrize("limits", [{"threads": 1}, {"threads": 2, "memory": 1e-3}])
+def test_one_thread_or_little_memory_restores_a_group_in_turn(tiny_package, limits):
+    backend = OpenVinoBackend(open_package(tiny_package), device=Device("cpu"), precision="f32", **limits)
+    assert backend.for_group(100) == (backend, 1)
+    backend.close()
+
+
 @pytest.fixture
 def marked(tiny_package, tmp_path):
     """A package whose loop is marked as renewed, but whose step was exported for another."""
@@ -100,8 +130,8 @@ def test_a_state_has_tensors_of_its_own_that_the_graphs_read_and_write(tiny_pack
         backend.generate(state)
         backend.step(state, 0)
     assert places() == before
-    encoder = backend._open["encoder", 2, "f32"].request
-    generator = backend._open["generator", 2, "f32"].request
+    encoder = backend._open["encoder", 2, "f32", 1].request()
+    generator = backend._open["generator", 2, "f32", 1].request()
     shared = [port.name for port in backend._package.manifest.graphs["encoder"].outputs[1:]]
     assert shared
     for name in shared:
