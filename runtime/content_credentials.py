@@ -77,7 +77,9 @@ def open_key(key: Path, certificates: Path) -> SigningKey:
     with needs_extra("c2pa", "--sign"):
         import c2pa
     pem, algorithm = _private_key(_read(key, "key"), key)
-    opened = SigningKey(pem, _read(certificates, "chain of certificates"), algorithm)
+    chain = _read(certificates, "chain of certificates")
+    _check_pair(pem, chain, key, certificates)
+    opened = SigningKey(pem, chain, algorithm)
     trial = io.BytesIO()
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(trial, "PNG")
     try:
@@ -85,7 +87,7 @@ def open_key(key: Path, certificates: Path) -> SigningKey:
         state = c2pa.Reader("image/png", io.BytesIO(signed)).get_validation_state()
     except (PhotoError, c2pa.C2paError) as error:
         raise SettingsError(
-            f"{one_line(key)} and {one_line(certificates)} cannot sign: {cause_of(error)}"
+            f"{one_line(key)} and {one_line(certificates)} cannot sign: {cause_of(error.__cause__ or error)}"
         ) from error
     if state not in ("Valid", "Trusted"):
         raise SettingsError(
@@ -127,6 +129,24 @@ def _read(path: Path, what: str) -> bytes:
     return data
 
 
+def _check_pair(pem: bytes, chain: bytes, key: Path, certificates: Path) -> None:
+    """Raise SettingsError unless the first certificate of a chain is that of a private key, PEM both."""
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from cryptography.x509 import load_pem_x509_certificates
+
+    try:
+        first = load_pem_x509_certificates(chain)[0].public_key()
+    except ValueError as error:
+        raise SettingsError(
+            f"{one_line(certificates)} holds no certificate that can be read: {cause_of(error)}"
+        ) from error
+    if first != load_pem_private_key(pem, None).public_key():
+        raise SettingsError(
+            f"the first certificate in {one_line(certificates)} is not that of the key {one_line(key)}: put "
+            "the key's own certificate first, then those that vouch for it"
+        )
+
+
 def _private_key(pem: bytes, path: Path) -> tuple[bytes, str]:
     """Return a private key as PKCS #8, the only form that c2pa-python reads, and C2PA's name of its
     algorithm.
@@ -140,6 +160,10 @@ def _private_key(pem: bytes, path: Path) -> tuple[bytes, str]:
         load_pem_private_key,
     )
 
+    if b"PRIVATE KEY-----" not in pem:
+        raise SettingsError(
+            f"{one_line(path)} holds no private key: --sign takes the key first, then its certificates"
+        )
     try:
         key = load_pem_private_key(pem, None)
     except TypeError:

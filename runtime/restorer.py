@@ -167,7 +167,8 @@ class Restorer:
                     raise SettingsError(f"person={name}: the face is too blurred, give a sharper photo")
                 self._person = (seen, known.descriptor)
         except (OSError, PhotoError) as error:
-            raise SettingsError(f"person={name} cannot be read: {cause_of(error)}") from error
+            hint = ": person=FILE comes last, after all other rules" if "," in path.name else ""
+            raise SettingsError(f"person={name} cannot be read: {cause_of(error)}{hint}") from error
         return self._person[1]
 
     def photo_network(self) -> PhotoNetwork:

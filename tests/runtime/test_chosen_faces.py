@@ -167,7 +167,13 @@ def test_a_photo_without_a_person_is_refused_before_any_work(
 ) -> None:
     Image.new("RGB", (200, 200), "grey").save(tmp_path / "empty.png")
     arguments = [str(portrait_file), "-o", str(tmp_path / "out.png"), "--model", str(tiny_package)]
-    for name in ("empty.png", "none.png"):
+    for name, hint in (
+        ("empty.png", "no face"),
+        ("none.png", "cannot be read"),
+        ("a.png,largest", "comes last"),
+    ):
         assert main([*arguments, "--face", f"person={tmp_path / name}"]) == 2
-        assert name in capsys.readouterr().err.splitlines()[-1]
+        message = capsys.readouterr().err.splitlines()[-1]
+        assert name in message
+        assert hint in message
     assert not (tmp_path / "out.png").exists()

@@ -196,10 +196,16 @@ def test_what_cannot_sign_is_refused_before_any_work(
     (tmp_path / "old").mkdir()
     old = pem_pair(tmp_path / "old", days=10)
     (tmp_path / "text.pem").write_text("no key")
-    pairs = [(foreign, chain), (key, key), (chain, chain), (tmp_path / "none.pem", chain), old]
-    pairs += [(tmp_path / "text.pem", chain)]
-    for pair in pairs:
-        with pytest.raises(SettingsError) as raised:
+    pairs = {
+        (foreign, chain): "is not that of the key",
+        (key, key): "holds no certificate",
+        (chain, key): "takes the key first",
+        (tmp_path / "none.pem", chain): "cannot be read",
+        old: "cannot sign|does not verify",
+        (tmp_path / "text.pem", chain): "not PEM",
+    }
+    for pair, message in pairs.items():
+        with pytest.raises(SettingsError, match=message) as raised:
             open_key(*pair)
         assert str(raised.value).isprintable()
     out = tmp_path / "out.jpg"
