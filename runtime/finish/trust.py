@@ -49,7 +49,7 @@ hard half light and in the light of a blind as well, have 1.0 and more, the same
 to 0.83."""
 
 SMALL_FINE = (0.82, 0.92)
-"""The same for faces smaller than the crop, at the photo's resolution: resampled to and fro, clean ones and
+"""The same for such faces, at the photo's resolution: resampled to and fro, clean ones and
 those from JPEG have 0.96 and more, the same blurred by 0.8 photo pixels up to 0.7."""
 
 FINEST = 0.95
@@ -152,10 +152,11 @@ class Evidence:
             return 0.0
         crop, drawn, cover = self._at_own_resolution(restored)
         sharp = sharpness(crop, drawn, self.aligned.scale, cover)
-        small = self.aligned.scale < 1
-        if sharp < 1 and fineness(crop, WHOLE, cover, small=small) > 0:  # noise only makes it finer
+        scale = self.aligned.scale
+        if sharp < 1 and fineness(crop, WHOLE, scale, cover) > 0:  # noise only makes it finer
+            small = len(crop) < len(restored)
             noise = noise_bands(self.own, self.to_studio) * self.to_studio if small else self.noise
-            sharp = max(sharp, fineness(crop, noise, cover, small=small))
+            sharp = max(sharp, fineness(crop, noise, scale, cover))
         return sharp * (1 if self.free_of_blocks else 1 - blocks(self.own * self.to_studio))
 
     def trusted(self, restored: Picture) -> Picture:
@@ -225,7 +226,7 @@ def sharpness(crop: Picture, restored: Picture, scale: float, cover: Map | None 
     return _rise(float(steepness), float(soft), float(sharp))
 
 
-def fineness(crop: Picture, noise: Bands, cover: Map | None = None, *, small: bool = False) -> float:
+def fineness(crop: Picture, noise: Bands, scale: float, cover: Map | None = None) -> float:
     """Return the degree to which a crop is certainly sharp, whatever the network draws: 0 to 1.
 
     The strongest edges of a blurred crop have little power in the finest band. Some of a sharp crop's are
@@ -233,8 +234,8 @@ def fineness(crop: Picture, noise: Bands, cover: Map | None = None, *, small: bo
 
     crop   H×W×3
     noise  of the crop by wavelet band and colour channel
+    scale  photo pixels per pixel of the whole crop
     cover  H×W in [0, 1]: what covers the face
-    small  whether the crop of a small face was reduced to the photo's resolution
     """
     fine, second = (
         np.maximum(power_around(middle(band)) - np.float32(np.sum(sigma * sigma)), 0)
@@ -245,7 +246,8 @@ def fineness(crop: Picture, noise: Bands, cover: Map | None = None, *, small: bo
     if edges.sum() < FEWEST:
         return 0.0
     ratio = np.sqrt(fine[edges] / np.maximum(second[edges], np.float32(LEAST**2)))
-    return _rise(float(np.quantile(ratio, FINEST)), *(SMALL_FINE if small else FINE))
+    start, end = (float(np.interp(scale, (SMALL, 1), ends)) for ends in zip(SMALL_FINE, FINE, strict=True))
+    return _rise(float(np.quantile(ratio, FINEST)), start, end)
 
 
 def damage(own: Picture, aligned: AlignedFace, gain: NDArray[np.float32]) -> Bands:

@@ -164,7 +164,7 @@ def behind_a_blind(picture: Picture) -> Picture:
 def test_a_crop_with_fine_edges_is_sharp_and_a_blurred_one_is_not_whatever_its_light_and_noise() -> None:
     def fine(picture: Picture, sigma: float = 0) -> float:
         noise = np.outer(BAND_NOISE, np.full(3, sigma)).astype(np.float32)
-        return fineness((picture + grain(0, sigma, 3) if sigma else picture) / 255, noise / 255)
+        return fineness((picture + grain(0, sigma, 3) if sigma else picture) / 255, noise / 255, 1)
 
     for lit in (np.asarray, half_lit, behind_a_blind):
         assert fine(lit(head())) == 1
