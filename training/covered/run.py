@@ -5,8 +5,9 @@
 PORTRAITS.npz holds aligned portraits in `jpeg`, objects of bytes; the last ones are for validation. Processes
 draw samples into a pool on the GPU; from there each is used several times, in other light and noise. WEIGHTS
 of an earlier run continue its training. The bundled weights were trained for 4 minutes on an H200, before
-moustaches, shaded eye sockets and old prints were added to the samples, and then for 11 minutes of CPU time
-with drinks, food, flowers and fists. They are the mean of both, the second with three times the weight.
+moustaches, shaded eye sockets and old prints were added to the samples, then for 11 minutes of CPU time with
+drinks, food, flowers and fists, and for 6 with leaves, sheets, animals and locks of hair. They are averages:
+three parts of the second run with one of the first, and equal parts of that and the third.
 """
 
 import multiprocessing

@@ -40,8 +40,9 @@ def texture(side: int, random: Random, others: Sequence[Picture] = ()) -> Pictur
     others  pictures of which pieces are used too
     """
     kinds = [_plain, _stripes, _checks, _dots, _blobs, _camouflage, _weave, _letters, _gradient, _clouds]
+    kinds.append(_grains)
     made: NDArray[Any]
-    if others and random.random() < 0.12:
+    if others and random.random() < 0.25:
         made = _piece(side, random, others)
     else:
         made = kinds[random.integers(len(kinds))](side, random)
@@ -173,6 +174,19 @@ def _gradient(side: int, random: Random) -> Picture:
 def _clouds(side: int, random: Random) -> Picture:
     noise = smooth_noise(side, side * random.uniform(0.04, 0.3), random, 3)
     return np.asarray(colour(random) + random.uniform(0.05, 0.3) * noise, np.float32)
+
+
+def _grains(side: int, random: Random) -> Picture:
+    """Gravel, crumbs, bark, grass: light and dark in several sizes, as in photographs of surfaces."""
+    size, share, made = (
+        side * random.uniform(0.005, 0.06),
+        random.uniform(0.05, 0.3),
+        np.zeros((side, side, 1)),
+    )
+    for octave in range(3):
+        noise = smooth_noise(side, max(1.0, size * 2**octave), random)
+        made = made + 0.7**octave * (noise if random.random() < 0.5 else 1 - 1.5 * np.abs(noise))
+    return np.asarray(colour(random) * (1 + share * 1.5 * made) + 0.1 * share * made, np.float32)
 
 
 def _piece(side: int, random: Random, others: Sequence[Picture]) -> Picture:

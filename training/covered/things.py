@@ -290,25 +290,35 @@ def _altered(scene: Scene, what: Picture, area: Map, *, sure: bool) -> None:
 
 
 def held(scene: Scene) -> None:
-    """Something held in front of the face: a hand, a microphone, a drink, food, flowers, any patch."""
+    """Something in front of the face: a hand, a microphone, a drink, food, flowers, leaves, a book, an
+    animal, a lock of hair, any patch.
+    """
     random = scene.random
     angle = random.uniform(0, 2 * np.pi)
     target = np.array([random.normal(0, 0.35), random.uniform(-0.1, 1.4)])
     kind = random.random()
     if kind > 0.35 and random.random() < 0.6:  # what is spoken into, drunk, eaten or smelt is near the mouth
         target = np.array([random.normal(0, 0.2), random.uniform(0.8, 1.5)])
-    if kind < 0.25:
+    if kind < 0.18:
         _hand(scene, target, angle)
-    elif kind < 0.35:
+    elif kind < 0.25:
         _fist(scene, target)
-    elif kind < 0.5:
+    elif kind < 0.36:
         _microphone(scene, target, angle)
-    elif kind < 0.62:
+    elif kind < 0.45:
         _drink(scene, target)
-    elif kind < 0.74:
+    elif kind < 0.56:
         _food(scene, target)
-    elif kind < 0.84:
+    elif kind < 0.64:
         _flowers(scene, target)
+    elif kind < 0.71:
+        _leaves(scene, target)
+    elif kind < 0.78:
+        _sheet(scene)
+    elif kind < 0.85:
+        _animal(scene)
+    elif kind < 0.9:
+        _lock(scene)
     else:
         _patch(scene, target, angle)
 
@@ -427,6 +437,8 @@ def _food(scene: Scene, target: NDArray[np.float64]) -> None:
         across = wide * random.uniform(0.8, 1.2)
         area, far = _ellipse(scene, place, across, high, random.normal(0, 0.1), square)
         grain = smooth_noise(n, scene.unit * random.uniform(0.02, 0.15), random)
+        if random.random() < 0.4:  # crumbs and nuts: dark furrows between them
+            grain = 3 * np.abs(grain) - 3
         made = (
             _natural(random)
             * (1 + random.uniform(0, 0.25) * grain)
@@ -460,6 +472,79 @@ def _flowers(scene: Scene, target: NDArray[np.float64]) -> None:
         if random.random() < 0.5:
             made = np.where((far < random.uniform(0.15, 0.4))[..., None], colour(random), made)
         scene.put(np.clip(made, 0, 1).astype(np.float32), share, hides=True)
+
+
+def _leaves(scene: Scene, target: NDArray[np.float64]) -> None:
+    """Leaves or blades of grass, of nearly the same colour, in front of a part of the face."""
+    random, n = scene.random, scene.side
+    ink = random.uniform((0.1, 0.3, 0.02), (0.6, 0.8, 0.4)).astype(np.float32)
+    if random.random() < 0.3:
+        ink = colour(random)
+    long, thin = random.uniform(0.15, 0.45), random.uniform(0.15, 0.5)
+    spread = random.uniform(0.2, 0.6, 2)
+    grain = 1 + random.uniform(0, 0.3) * smooth_noise(n, random.uniform(2, 12), random)
+    for _ in range(int(random.integers(4, 30))):
+        place = target + random.normal(0, 1, 2) * spread
+        area, far = _ellipse(scene, place, long, long * thin, random.uniform(0, np.pi))
+        made = ink * random.uniform(0.6, 1.3) * grain * _round(far, random.uniform(0.5, 1), random)
+        scene.put(np.clip(made, 0, 1).astype(np.float32), area, hides=True)
+
+
+def _sheet(scene: Scene) -> None:
+    """A book, a sheet, a screen or a fan that covers a large part of the face, mostly the lower one."""
+    random = scene.random
+    x, top = random.normal(0, 0.5), random.uniform(-0.1, 1.2)
+    wide, high, lean = random.uniform(0.5, 2.5), random.uniform(0.6, 3), random.normal(0, 0.12)
+    points = [(x - wide, top - lean), (x + wide, top + lean), (x + wide, top + high), (x - wide, top + high)]
+    if random.random() < 0.2:  # from the side
+        side = random.choice([-1, 1])
+        points = [(side * (a - 0.2), b) for a, b in ((0.3, -1), (3, -1), (3, 3), (random.uniform(0, 0.6), 3))]
+    share = scene.map_of(_jitter(scene, points, 0.05), random.uniform(0.3, 1.5), int(random.integers(0, 2)))
+    scene.put(_lit(scene, texture(scene.side, random, scene.others)), share, hides=True)
+
+
+def _animal(scene: Scene) -> None:
+    """Fur or feathers in front of a part of the face: a large, soft-edged shape with short hairs."""
+    random, n = scene.random, scene.side
+    target = np.array([random.choice([-1, 1]) * random.uniform(0.2, 1), random.uniform(0.4, 1.5)])
+    size = random.uniform(0.45, 1)
+    area, far = _ellipse(scene, target, size, size * random.uniform(0.7, 1.3), random.uniform(0, 3))
+    fine = random.normal(0, 1, (n, n)).astype(np.float32)
+    long, thin = random.uniform(1.5, 4), random.uniform(0.4, 0.9)
+    hairs = cv2.GaussianBlur(fine, (0, 0), long, sigmaY=thin)
+    hairs = cv2.warpAffine(
+        hairs, cv2.getRotationMatrix2D((n / 2, n / 2), random.uniform(0, 180), 1.5), (n, n)
+    )
+    patches = smooth_noise(n, random.uniform(8, 60), random)
+    tone = _natural(random) + (colour(random) - 0.5) * (patches > random.uniform(0, 2))
+    made = tone * (1 + random.uniform(0.1, 0.4) * (hairs / (hairs.std() + 1e-6))[..., None])
+    made *= _round(far, random.uniform(0.5, 1), random)
+    soft = np.asarray(cv2.GaussianBlur(area, (0, 0), random.uniform(0.5, 2.5)), np.float32)
+    scene.put(np.clip(made, 0, 1).astype(np.float32), soft, hides=True)
+
+
+def _lock(scene: Scene) -> None:
+    """A lock of hair that falls over an eye, the nose or a cheek."""
+    random = scene.random
+    tone = (_natural(random) if random.random() < 0.7 else colour(random)) * random.uniform(0.2, 1)
+    x, down, slant = random.uniform(-0.5, 0.5), random.uniform(0.2, 1.4), random.normal(0, 0.25)
+    wide, bend = random.uniform(0.06, 0.25), random.normal(0, 0.12)
+    covered = np.zeros((scene.side, scene.side), np.uint8)
+    for _ in range(int(random.integers(40, 140))):
+        start = random.uniform(-1, 1) * wide
+        shade = np.clip(tone * random.uniform(0.5, 1.5), 0, 1).tolist()
+        ts = np.linspace(0, 1, 12)
+        hair = [
+            scene.at(x + start * (1.1 - 0.6 * t) + slant * t + bend * np.sin(3 * t), -1.3 + (1.3 + down) * t)
+            for t in ts
+        ]
+        points, thick = [np.rint(np.array(hair)).astype(np.int32)], int(random.integers(1, 3))
+        cv2.polylines(scene.picture, points, False, shade, thick, cv2.LINE_AA)
+        cv2.polylines(covered, points, False, 255, thick, cv2.LINE_AA)
+    hidden = cv2.morphologyEx(covered, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)) / np.float32(255)
+    above = scene.map_of([(-2, -3), (2, -3), (2, -0.15), (-2, -0.15)], 2)  # hair above the eyes is no cover
+    scene.covered = np.maximum(scene.covered * (1 - hidden), hidden * (above < 0.5))
+    scene.unsure = np.maximum(scene.unsure, hidden * (above >= 0.5))
 
 
 def _fist(scene: Scene, target: NDArray[np.float64]) -> None:
