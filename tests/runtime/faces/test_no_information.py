@@ -278,6 +278,24 @@ def test_covers_of_any_pattern_are_found(
     assert (found.hole[cover] > 0.99).mean() > 0.95
 
 
+@pytest.mark.parametrize(
+    "outline",
+    [[(120, 150), (330, 154), (335, 300), (115, 300)], [(222, 40), (330, 40), (330, 260), (222, 260)]],
+    ids=["lower", "side"],
+)
+def test_what_covers_half_of_a_face_and_more_around_it_is_found(
+    portrait: Pixels, aligned: AlignedFace, outline: list[tuple[int, int]]
+) -> None:
+    sheet = cv2.fillPoly(np.zeros((512, 512), np.float32), [np.array(outline)], 1)
+    grain = np.random.default_rng(0).normal(0, 4, (512, 512, 1))
+    found = missing_in(laid(portrait, sheet, 112 + grain), aligned)
+    assert found is not None
+    inside = cv2.erode(np.repeat(sheet[..., None], 3, axis=2), np.ones((9, 9)))
+    cover = align((255 * inside).astype(np.uint8), aligned.face, 256).crop[..., 0] > 0.99
+    middle = np.s_[60:225, 50:206]  # what the network for covers looks at, without its border
+    assert (found.hole[middle][cover[middle]] > 0.99).mean() > 0.95
+
+
 @pytest.mark.parametrize("colour", [(238, 238, 236), (150, 190, 220), (24, 24, 27)])
 @pytest.mark.parametrize(("folds", "sigma"), [(3, 0), (4, 3), (5, 0)])
 @pytest.mark.parametrize("soft", [0, 2])
