@@ -54,6 +54,9 @@ LARGEST = 1024
 """Size in pixels per side at which the curve is measured, at most."""
 LEVELS = 256
 """Points of the curve."""
+SEEN = 0.1
+"""Pixels, after smoothing, from which a grey's own colour counts; other greys are as far off the polynomial as
+the nearest that do."""
 MEASURED = 256
 """Size in pixels per side at which a whole photo is compared with a curve."""
 MOST_LINES = 0.4
@@ -262,9 +265,11 @@ def toning_of(picture: Colours) -> Toning:
     points = np.linspace(0, 1, LEVELS)
     count = _spread(np.bincount(level, minlength=LEVELS))
     curve = np.empty((LEVELS, 3), np.float32)
+    seen = np.flatnonzero(count > SEEN)
     for c in range(3):
         sums = _spread(np.bincount(level, off[near, c], minlength=LEVELS))
-        curve[:, c] = np.clip(np.polyval(fit[c], points) + sums / (count + 0.1), 0, 1)
+        beside = np.interp(np.arange(LEVELS), seen, sums[seen] / count[seen])  # greys that no pixel has
+        curve[:, c] = np.clip(np.polyval(fit[c], points) + beside, 0, 1)
     ends = int(level.min()), int(level.max())
     curve[: ends[0]], curve[ends[1] :] = curve[ends[0]], curve[ends[1]]
     return Toning(weights.astype(np.float32), offset, curve, stray)

@@ -17,7 +17,7 @@ from runtime.faces.detect import open_detector
 from runtime.faces.face import Face
 from runtime.faces.regions import region_masks
 from runtime.finish.scratches import mended_face
-from runtime.network.monochrome import GREY, Toning, find_tonings, in_grey, is_grey, put_back
+from runtime.network.monochrome import GREY, Toning, find_tonings, in_grey, is_grey, put_back, toning_of
 from runtime.settings.presets import PRESETS
 
 Grey = NDArray[np.float64]
@@ -33,6 +33,12 @@ TONED: dict[str, Curve] = {
         158 * (g / 255) ** 0.8 + 76,
     ],
 }
+
+
+def steep(g: Grey) -> list[Grey]:
+    """A cyanotype with strong colours in its shadows."""
+    return [248 * (g / 255) ** 1.9, 20 + 235 * (g / 255) ** 1.15, 60 + 195 * (g / 255) ** 0.75]
+
 
 DIM = 0.9
 """Factor on the greys of photos that are toned: where a channel clips, those of the others are unknown."""
@@ -281,3 +287,12 @@ def test_a_grey_portrait_beside_one_in_colour_stays_grey(
 
 def test_the_curve_of_a_grey_picture_is_grey(grey: Grey, face: Face) -> None:
     assert toning(as_photo([grey] * 3), face) is GREY
+
+
+def test_greys_that_no_pixel_has_lie_on_the_curve() -> None:
+    dark = np.random.default_rng(0).uniform(10, 190, (128, 128))
+    dark[::32, ::32] = np.linspace(190, 250, 16).reshape(4, 4)
+    found = toning_of(np.asarray(as_photo(steep(dark)) / 255, np.float32))
+    greys = np.linspace(12, 240, 100)[None]
+    light = found.coloured(found.grey(np.asarray(np.dstack(steep(greys)) / 255, np.float32))[..., 0])
+    assert off_curve(light * 255, steep) < 1
