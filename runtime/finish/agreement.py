@@ -33,6 +33,10 @@ STEPS = 2
 """Back-projections; more gain little, and bring noise back."""
 
 
+UNEVEN = 1.7
+"""Factor by which more noise is held back than the median says: after JPEG, or enlarged, it is uneven."""
+
+
 def agreement(photo: Picture, restored: Picture, cover: Map | None = None) -> Picture:
     """Return what is to be added to a restored face to make it agree with its photo, H×W×3.
 
@@ -84,6 +88,6 @@ def _without_noise(left: Picture) -> Picture:
     *bands, _ = wavelet(left)
     certain = np.zeros_like(left)
     for band in bands:
-        sigma = np.median(np.abs(middle(band)), axis=(0, 1)) / MEDIAN
+        sigma = UNEVEN * np.median(np.abs(middle(band)), axis=(0, 1)) / MEDIAN
         certain += in_colours(local_gain(band, np.asarray(sigma, np.float32))) * band
     return certain

@@ -137,6 +137,14 @@ def test_a_face_smaller_than_the_crop_is_as_sharp_as_its_pixels_allow() -> None:
     assert sharpness(crop, drawn, 1) == sharpness(reduced(soft, 0.5), reduced(drawn, 0.5), 0.5) == 0
 
 
+def test_a_small_face_is_as_sharp_as_its_photo() -> None:
+    photo = rounded(cv2.resize(head(), (96, 96), interpolation=cv2.INTER_AREA))
+    drawn = np.asarray(head() / 255)
+    assert Evidence(photo, aligned(photo)).noise_alone(drawn) > 0.9
+    blurred = rounded(cv2.GaussianBlur(photo, (0, 0), 1.2))
+    assert Evidence(blurred, aligned(blurred)).noise_alone(drawn) == 0
+
+
 def test_a_cover_does_not_make_a_blurred_face_sharp() -> None:
     drawn = head() / 255
     blurred = cv2.GaussianBlur(drawn, (0, 0), 1)
