@@ -55,8 +55,8 @@ LARGEST = 1024
 LEVELS = 256
 """Points of the curve."""
 SEEN = 0.1
-"""Pixels, after smoothing, from which a grey's own colour counts; other greys are as far off the polynomial as
-the nearest that do."""
+"""Pixels, after smoothing, from which a grey's own colours count; other greys are as far off the polynomial
+as the nearest that have them."""
 MEASURED = 256
 """Size in pixels per side at which a whole photo is compared with a curve."""
 MOST_LINES = 0.4
