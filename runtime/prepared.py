@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -185,7 +186,11 @@ class PreparedPhoto:
         size, parser = self._restorer.package.manifest.size, self._restorer.parser
         new = [i for i in wanted if (template, i) not in self._cuts]
         with clock.stage("mesh", len(new)) as done:
-            meshes = {i: self._mesh(found[i], done) for i in new}
+            meshes = {}
+            with closing(parallel(lambda i: self._mesh(found[i]), new)) as made:
+                for i, mesh in zip(new, made, strict=True):
+                    meshes[i] = mesh
+                    done(1)
         with clock.stage("align", len(new)):
             aligned = for_each(new, lambda i: self._aligned(found[i], meshes[i], size, template))
         if parser:
@@ -201,12 +206,10 @@ class PreparedPhoto:
             self._cuts[template, i] = CutFace(face, others, tonings.get(i), recognised)
         return {i: self._cuts[template, i] for i in wanted}
 
-    def _mesh(self, face: Face, done: Callable[[int], None]) -> FaceMesh | None:
+    def _mesh(self, face: Face) -> FaceMesh | None:
         """Return the mesh of a face, in photo pixels."""
         finder = self._restorer.meshes
-        mesh = finder.find(self._photo, face.landmarks) if finder else None
-        done(1)
-        return mesh
+        return finder.find(self._photo, face.landmarks) if finder else None
 
     def _aligned(self, face: Face, mesh: FaceMesh | None, size: int, template: Template) -> AlignedFace:
         """Return a face cut out of the photo, by its mesh if that is more precise."""
@@ -309,7 +312,7 @@ class PreparedPhoto:
         """Return everything that the network's output depends on; equal questions give the same output."""
         crop = _digest(shown)
         if self._looks_once(settings):  # its output is that of one full pass, however much is handed back
-            return crop, loop_settings(replace(settings, latent_step_decay=1.0, iterations=1))
+            return crop, loop_settings(settings, latent_step_decay=1.0, iterations=1)
         return crop, loop_settings(settings), _digest(rho), self._restorer.epsilon
 
     def _looks_once(self, settings: RestoreSettings) -> bool:

@@ -8,6 +8,7 @@ for it to be filled from the rest of the face.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import cv2
@@ -140,56 +141,83 @@ def fill_missing(crop: NDArray[np.float32], missing: Missing) -> NDArray[np.floa
 
 @dataclass(frozen=True, eq=False)
 class _Scene:
-    """A crop prepared for the search: G×G with G at most GRID."""
+    """A crop prepared for the search: G×G with G at most GRID.
 
+    What only a crop with bright or covered areas needs is computed when it is first used.
+    """
+
+    aligned: AlignedFace
+    levels: NDArray[np.float32]
+    """G×G×3, 0 to 255."""
     picture: NDArray[np.float32]
-    """G×G×3, 0 to 255, denoised."""
-    masks: dict[str, Map]
-    """Of the regions in FACE."""
-    face: Area
-    """The face proper."""
-    inner: Area
-    """The part of the face far from its outline."""
-    features: Area
-    """Eyes, nose and mouth, where no hair grows."""
-    lenses: Area
-    """Where spectacles lie."""
+    """The same, denoised."""
     covered: Map
     """Probability of being covered."""
-    pixel: float
-    """1, or less for a crop smaller than GRID."""
-    darkest: float
-    """The 2nd percentile of the face's levels."""
-    contrast: float
-    """Range of the face relative to that of a usual portrait, at most 1."""
+
+    @property
+    def pixel(self) -> float:
+        """1, or less for a crop smaller than GRID."""
+        return len(self.levels) / GRID
+
+    @cached_property
+    def every(self) -> dict[str, Map]:
+        """The masks of all regions."""
+        grid, size = len(self.levels), len(self.aligned.crop)
+        landmarks = (crop_landmarks(self.aligned) + 0.5) * (grid / size) - 0.5
+        return region_masks(landmarks, grid)
+
+    @cached_property
+    def masks(self) -> dict[str, Map]:
+        """Those of the regions in FACE."""
+        return {region: self.every[region] for region in FACE}
+
+    @cached_property
+    def face(self) -> Area:
+        """The face proper."""
+        return np.asarray(sum(self.masks.values())) > 0.5
+
+    @cached_property
+    def width(self) -> float:
+        """The width of the face in grid pixels."""
+        return float(np.sqrt(self.face.sum()))
+
+    @cached_property
+    def inner(self) -> Area:
+        """The part of the face far from its outline."""
+        depth = cv2.distanceTransform(self.face.astype(np.uint8), cv2.DIST_L2, 3)
+        return np.asarray(depth > INNER * self.width)
+
+    @cached_property
+    def features(self) -> Area:
+        """Eyes, nose and mouth, where no hair grows."""
+        return np.asarray(self.masks["eye"] + self.masks["nose"] + self.masks["lip"] > 0.5)
+
+    @cached_property
+    def lenses(self) -> Area:
+        """Where spectacles lie."""
+        not_eyes = self.masks["eye"] + self.masks["brow"] <= 0.5
+        from_eyes = cv2.distanceTransform(not_eyes.astype(np.uint8), cv2.DIST_L2, 3)
+        return np.asarray(from_eyes <= LENS * self.width)
+
+    @cached_property
+    def range(self) -> tuple[float, float]:
+        """The 2nd and the 98th percentile of the head's levels."""
+        head = sum_of_channels(self.levels[self.every["other"] < 0.5]) / 3
+        dark, light = np.quantile(head, (0.02, 0.98)).tolist() if head.size else (0.0, 255.0)
+        return dark, light
+
+    @property
+    def contrast(self) -> float:
+        """Range of the face relative to that of a usual portrait, at most 1."""
+        dark, light = self.range
+        return min(max((light - dark) / USUAL, FAINTEST), 1.0)
 
 
 def _scene(aligned: AlignedFace) -> _Scene:
-    size = len(aligned.crop)
-    grid = min(size, GRID)
-    picture = cv2.resize(aligned.crop, (grid, grid), interpolation=cv2.INTER_AREA) * np.float32(255)
-    landmarks = (crop_landmarks(aligned) + 0.5) * (grid / size) - 0.5
-    every = region_masks(landmarks, grid)
-    masks = {region: every[region] for region in FACE}
-    face = np.asarray(sum(masks.values())) > 0.5
-    width = float(np.sqrt(face.sum()))
-    depth = cv2.distanceTransform(face.astype(np.uint8), cv2.DIST_L2, 3)
-    not_eyes = masks["eye"] + masks["brow"] <= 0.5
-    from_eyes = cv2.distanceTransform(not_eyes.astype(np.uint8), cv2.DIST_L2, 3)
-    head = sum_of_channels(picture[every["other"] < 0.5]) / 3
-    dark, light = np.quantile(head, (0.02, 0.98)).tolist() if head.size else (0.0, 255.0)
-    return _Scene(
-        picture=cv2.GaussianBlur(picture, (0, 0), SMOOTH * grid / GRID),
-        masks=masks,
-        face=face,
-        inner=depth > INNER * width,
-        features=masks["eye"] + masks["nose"] + masks["lip"] > 0.5,
-        lenses=from_eyes <= LENS * width,
-        covered=covered_map(aligned.crop, grid),
-        pixel=grid / GRID,
-        darkest=dark,
-        contrast=min(max((light - dark) / USUAL, FAINTEST), 1.0),
-    )
+    grid = min(len(aligned.crop), GRID)
+    levels = cv2.resize(aligned.crop, (grid, grid), interpolation=cv2.INTER_AREA) * np.float32(255)
+    picture = cv2.GaussianBlur(levels, (0, 0), SMOOTH * grid / GRID)
+    return _Scene(aligned, levels, np.asarray(picture, np.float32), covered_map(aligned.crop, grid))
 
 
 def _heads(aligned: AlignedFace, others: Iterable[Face], grid: int) -> Area:
@@ -223,8 +251,10 @@ def _fillable(scene: _Scene, white: Area, covered: Area, heads: Area) -> tuple[M
 
 
 def _white(scene: _Scene, covered: Area) -> Area:
-    found = np.zeros_like(scene.face)
+    found = np.zeros(scene.covered.shape, bool)
     for patch in _pieces(least_channel(scene.picture) >= WHITE):
+        if not _is_in_face(patch, LEAST_WHITE, scene):
+            continue
         glare = (patch & scene.lenses).sum() > 0.6 * (patch & scene.face).sum()
         if covered[patch].mean() < HALF and _is_large(patch, LEAST_GLARE if glare else LEAST_WHITE, scene):
             found |= patch
@@ -232,7 +262,9 @@ def _white(scene: _Scene, covered: Area) -> Area:
 
 
 def _covered(scene: _Scene) -> Area:
-    found = np.zeros_like(scene.face)
+    found = np.zeros(scene.covered.shape, bool)
+    if not (scene.covered >= SURE).any():
+        return found
     least = LEAST_COVER * scene.face.sum()
     possible = closed(scene.covered >= POSSIBLE, GAP * scene.pixel)
     for cover in _pieces(possible):
@@ -243,12 +275,17 @@ def _covered(scene: _Scene) -> Area:
     return found
 
 
+def _is_in_face(patch: Area, least: float, scene: _Scene) -> bool:
+    """Return whether a patch takes this share of the face."""
+    return bool((patch & scene.face).sum() >= least * scene.face.sum())
+
+
 def _is_large(patch: Area, least: float, scene: _Scene) -> bool:
     """Return whether a patch takes this share of the face, and does not merely reach in from outside."""
-    enough = least * scene.face.sum()
-    if (patch & scene.face).sum() < enough:
+    if not _is_in_face(patch, least, scene):
         return False
-    dark = scene.picture[patch].max(axis=1).mean() < max(DARK, scene.darkest + 0.2 * USUAL * scene.contrast)
+    enough = least * scene.face.sum()
+    dark = scene.picture[patch].max(axis=1).mean() < max(DARK, scene.range[0] + 0.2 * USUAL * scene.contrast)
     spill, unlikely = (DARK_SPILL, scene.features) if dark else (SPILL, scene.inner)
     comes_from_outside = (patch & ~scene.face).sum() > spill * patch.sum()
     return not comes_from_outside or bool((patch & unlikely).sum() >= enough)

@@ -40,6 +40,9 @@ def in_common_batches(wanted: Mapping[int, RestoreSettings]) -> Iterable[list[in
     return groups.values()
 
 
-def loop_settings(settings: RestoreSettings) -> tuple[Hashable, ...]:
-    """Return the values of all settings that the loop reads."""
-    return tuple(getattr(settings, name) for name in of_scope("loop"))
+def loop_settings(settings: RestoreSettings, **instead: Hashable) -> tuple[Hashable, ...]:
+    """Return the values of all settings that the loop reads.
+
+    instead  values in place of the settings' own, by name
+    """
+    return tuple(instead.get(name, getattr(settings, name)) for name in of_scope("loop"))
