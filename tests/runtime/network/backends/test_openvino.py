@@ -80,7 +80,7 @@ def test_the_loop_gives_what_it_gives_in_onnx_runtime(fixture, most, request):
 def test_a_group_is_restored_side_by_side_as_it_would_be_in_turn(renewed_package, monkeypatch):
     backend = OpenVinoBackend(open_package(renewed_package), device=Device("cpu"), threads=2, precision="f32")
     crops = np.random.default_rng(1).uniform(0, 1, (3, 64, 64, 3)).astype(np.float32)
-    rho, settings, done = np.ones((3, 64, 64), np.float32), RestoreSettings(budget=math.inf), []
+    rho, settings, done = np.ones((3, 64, 64), np.float32), RestoreSettings(budget=math.inf, iterations=4), []
     assert backend.for_group(3) == (backend, 1)  # too few to open the networks again
     in_turn = restore_crops(backend, crops, rho, settings)
     monkeypatch.setattr(module, "GROUP", 3)
