@@ -116,7 +116,7 @@ def _inner(face: AlignedFace, shape: tuple[int, ...]) -> Rectangle:
 
 def _share(has: float, wanted: float, photo: float) -> float:
     """Return the share of the photo's noise, at most 1, that raises the level `has` to about `wanted`."""
-    return float(min(1.0, np.sqrt(max(0.0, (wanted / ALIKE) ** 2 - has**2)) / photo))
+    return float(min(1.0, np.sqrt(max(0.0, wanted**2 - has**2)) / photo))
 
 
 def _beside(face: AlignedFace, shape: tuple[int, ...]) -> Iterator[Rectangle]:
