@@ -211,7 +211,8 @@ class FaceWork:
         """The share of the network's output that is believed: 0 for a face that it only guesses."""
         if self.seen.cut.recognised or self.seen.view.published:
             return 1.0
-        return share_made_out(self.seen.aligned.crop, self.restored)
+        aligned = self.seen.aligned
+        return share_made_out(aligned.crop, self.restored, aligned.face.score)
 
     @property
     def colours_are_far(self) -> bool:

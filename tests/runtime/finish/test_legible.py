@@ -21,27 +21,33 @@ def face(portrait: Photo) -> NDArray[np.float32]:
 
 
 def test_a_drawing_with_the_photos_own_features_is_believed(face: NDArray[np.float32]) -> None:
-    assert share_made_out(face, face) == 1
-    assert share_made_out(cv2.GaussianBlur(face, (0, 0), 2), face) == 1
+    assert share_made_out(face, face, 1.0) == 1
+    assert share_made_out(cv2.GaussianBlur(face, (0, 0), 2), face, 1.0) == 1
 
 
 def test_one_with_features_that_the_photo_does_not_show_is_not(face: NDArray[np.float32]) -> None:
-    shares = [share_made_out(cv2.GaussianBlur(face, (0, 0), sigma), face) for sigma in (2, 4, 5, 6, 12)]
+    shares = [share_made_out(cv2.GaussianBlur(face, (0, 0), sigma), face, 1.0) for sigma in (2, 4, 5, 6, 12)]
     assert shares == sorted(shares, reverse=True)
     assert shares[-1] == 0
 
 
 def test_what_can_be_made_out_does_not_hang_on_light_or_size(face: NDArray[np.float32]) -> None:
     soft = cv2.GaussianBlur(face, (0, 0), 4.5)
-    share = share_made_out(soft, face)
-    assert share_made_out(0.3 * soft + 0.2, 0.3 * face + 0.2) == pytest.approx(share, abs=0.02)
+    share = share_made_out(soft, face, 1.0)
+    assert share_made_out(0.3 * soft + 0.2, 0.3 * face + 0.2, 1.0) == pytest.approx(share, abs=0.02)
     twice = [cv2.resize(picture, (512, 512)) for picture in (soft, face)]
-    assert share_made_out(*twice) == pytest.approx(share, abs=0.05)
+    assert share_made_out(*twice, 1.0) == pytest.approx(share, abs=0.05)
+
+
+def test_what_the_detector_doubts_is_believed_less(face: NDArray[np.float32]) -> None:
+    shares = [share_made_out(face, face, score) for score in (0.4, 0.5, 0.55, 0.6, 0.9)]
+    assert shares == sorted(shares)
+    assert shares[1] == 0 < shares[2] < shares[3] == 1
 
 
 def test_a_flat_drawing_has_no_features_to_doubt() -> None:
     flat = np.full((64, 64, 3), 0.5, np.float32)
-    assert share_made_out(flat, flat) == 1
+    assert share_made_out(flat, flat, 1.0) == 1
 
 
 @pytest.fixture
