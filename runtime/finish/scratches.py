@@ -30,6 +30,9 @@ LARGEST = 1024
 
 # Lengths in crops, which are twice as wide as a face.
 THICKEST = 1 / 64
+SMALLEST_SQUARE = 5  # pixels: in a smaller one, no line is seen after smoothing
+THIN = np.ones((3, 3), np.uint8)
+THICK = 0.6  # share of a line's strength that so large a square keeps if the line is as thick
 BRIGHT_LENGTH = 0.22
 DARK_LENGTH = 0.28  # longer than the line of the mouth, lids, and most wrinkles
 GAP = 0.03  # that a scratch may have
@@ -124,8 +127,16 @@ def fine_lines(piece: Pixels, width: float) -> tuple[Map, Map]:
     square = np.ones((thickest(width), thickest(width)), np.uint8)
     bright = cv2.morphologyEx(smooth, cv2.MORPH_TOPHAT, square)
     dark = cv2.morphologyEx(smooth, cv2.MORPH_BLACKHAT, square)
+    if THICKEST * width < SMALLEST_SQUARE - 2:  # a band of 3 pixels is no scratch on a face this small
+        bright, dark = _thin(bright), _thin(dark)
     # A line in one channel suffices: a yellow line on light skin differs only in blue.
     return _strongest(bright), _strongest(dark)
+
+
+def _thin(lines: NDArray[Any]) -> NDArray[Any]:
+    """Return fine lines without those that are three pixels thick, or thicker."""
+    thick = cv2.morphologyEx(lines, cv2.MORPH_OPEN, THIN)
+    return np.where(thick < THICK * cv2.dilate(lines, THIN), lines, 0)
 
 
 def _strongest(channels: NDArray[Any]) -> Map:
@@ -134,7 +145,7 @@ def _strongest(channels: NDArray[Any]) -> Map:
 
 def thickest(width: float) -> int:
     """Return how many pixels thick a scratch is at most, an odd number, in a crop of this width."""
-    return max(5, 2 * round(THICKEST * width / 2) + 1)
+    return max(SMALLEST_SQUARE, 2 * round(THICKEST * width / 2) + 1)
 
 
 def scratches_among(

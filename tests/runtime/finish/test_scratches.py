@@ -84,6 +84,13 @@ def test_scratches_are_found_whatever_the_size_of_the_face(side):
     assert left < 0.45 * before
 
 
+def test_a_band_as_thick_as_a_finger_on_a_small_face_is_none():
+    clean = portrait(160)
+    line, band = (scratched(clean, BLACK, LINES[1], thickness=pixels * 512 / 160)[0] for pixels in (2, 4))
+    assert not np.array_equal(mended(line), line)
+    np.testing.assert_array_equal(mended(band), band)
+
+
 def test_deep_photos_are_mended_alike():
     deep, _ = scratched(portrait(dtype=np.uint16), YELLOW, LINES[0])
     shallow = (deep // 257).astype(np.uint8)
