@@ -33,7 +33,7 @@ STEPS = 2
 """Back-projections; more gain little, and bring noise back."""
 
 
-UNEVEN = 1.7
+UNEVEN = 2.0
 """Factor by which more noise is held back than the median says: after JPEG, or enlarged, it is uneven."""
 
 
