@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import cv2
@@ -21,13 +22,13 @@ def parallel(
 
     threads  None is as many as OpenCV itself would use
     """
-    with ThreadPoolExecutor(threads or max(1, cv2.getNumThreads())) as executor:
+    with _threads(threads or max(1, cv2.getNumThreads())) as executor:
         yield from executor.map(work, items)
 
 
 def one_ahead(work: Callable[[Item], Done], items: Iterable[Item]) -> Iterator[Done]:
     """Yield the result for each item, in order; the next one is computed while a result is being used."""
-    with ThreadPoolExecutor(1) as thread:
+    with _threads(1) as thread:
         waiting: Future[Done] | None = None
         for item in items:
             following = thread.submit(work, item)
@@ -36,6 +37,25 @@ def one_ahead(work: Callable[[Item], Done], items: Iterable[Item]) -> Iterator[D
             waiting = following
         if waiting is not None:
             yield waiting.result()
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Open threads for a generator, and wait for them in the end, unless the generator is given up.
+
+    One that is given up may be closed by the garbage collector, in any thread and at any moment: also in a
+    thread that is being started and holds a lock of Python's without which no other can be waited for.
+    """
+    executor = ThreadPoolExecutor(count)
+    try:
+        yield executor
+    except GeneratorExit:
+        executor.shutdown(wait=False, cancel_futures=True)
+        raise
+    except BaseException:
+        executor.shutdown()
+        raise
+    executor.shutdown()
 
 
 def for_each(keys: Iterable[Key], work: Callable[[Key], Done]) -> dict[Key, Done]:

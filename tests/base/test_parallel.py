@@ -1,4 +1,6 @@
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import cv2
 import pytest
@@ -46,3 +48,22 @@ def test_the_next_result_is_computed_while_one_is_used() -> None:
 def test_each_key_has_its_own_result() -> None:
     assert for_each({3: "c", 1: "a"}, lambda key: key + 1) == {3: 4, 1: 2}
     assert for_each((), lambda key: key) == {}
+
+
+@pytest.mark.parametrize("spread", [parallel, one_ahead])
+def test_one_that_is_given_up_waits_for_no_thread(spread: Callable[..., Any]) -> None:
+    going_on = threading.Event()
+
+    def work(item: int) -> int:
+        if item:
+            going_on.wait(600)
+        return item
+
+    results = spread(work, range(3))
+    assert next(results) == 0
+    closing = threading.Thread(target=results.close)
+    closing.start()
+    closing.join(300)
+    waits = closing.is_alive()
+    going_on.set()
+    assert not waits
