@@ -32,7 +32,6 @@ COARSE = 4.0
 STEPS = 2
 """Back-projections; more gain little, and bring noise back."""
 
-
 UNEVEN = 2.0
 """Factor by which more noise is held back than the median says: after JPEG, or enlarged, it is uneven."""
 

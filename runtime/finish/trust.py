@@ -49,8 +49,8 @@ hard half light and in the light of a blind as well, have 1.0 and more, the same
 to 0.83."""
 
 SMALL_FINE = (0.82, 0.92)
-"""The same for such faces, at the photo's resolution: resampled to and fro, clean ones and
-those from JPEG have 0.96 and more, the same blurred by 0.8 photo pixels up to 0.7."""
+"""The same for such faces, at the photo's resolution: resampled to and fro, clean ones and those from JPEG
+have 0.96 and more, the same blurred by 0.8 photo pixels up to 0.7."""
 
 FINEST = 0.95
 """Quantile of the edges that counts as the finest."""

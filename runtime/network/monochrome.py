@@ -182,9 +182,8 @@ def put_back(
             restored[y0:y1, x0:x1] = restored[y0:y1, x0:x1, 1:2]
         return restored
     grey, photo = originals()
-    done = cast(
-        Pixels, photo.copy()
-    )  # where faces overlap, each is coloured from the photo, not from another's result
+    # Where faces overlap, each is coloured from the photo, not from another's result.
+    done = cast(Pixels, photo.copy())
     for i in sorted(faces, key=lambda i: i in tonings):  # monochrome wins where faces overlap
         x0, y0, x1, y1 = face_rectangle(faces[i], photo.shape)
         if x1 <= x0 or y1 <= y0:
