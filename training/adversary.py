@@ -2,8 +2,11 @@
 
 It sees the degraded crop beside the one it judges: texture must fit the crop, and invented features gain
 nothing. One tower judges the crop, with a receptive field of 38 pixels, others the crop shrunk by 2, 4, …
+
+A second one judges the eyes and the mouth, each as a whole (Wang et al., GFPGAN, CVPR 2021, section 3.4).
 """
 
+import itertools
 import math
 
 import msgspec
@@ -12,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from base.errors import SettingsError
+from training.losses import SHARE, windows
 
 
 class Adversarial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,6 +25,8 @@ class Adversarial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Size of its gradient at a restored crop that is close to its target, relative to the gradient of the
     reconstruction loss; 0 disables the adversary.
     """
+    features: float = 0.0
+    """The same for a second adversary that judges only eyes and mouth; 0 disables it."""
     ramp: int = 500
     """Steps of a phase over which its weight rises from 0; it learns from the phase's first step."""
     channels: int = 32
@@ -38,16 +44,24 @@ class Adversarial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Steps between two penalties, each of which is weighted by that number."""
 
     def __post_init__(self) -> None:
-        if min(self.weight, self.r1, self.matching) < 0:
-            raise SettingsError("adversarial weight, r1 and matching must be 0 or more")
+        if min(self.weight, self.features, self.r1, self.matching) < 0:
+            raise SettingsError("adversarial weight, features, r1 and matching must be 0 or more")
         if min(self.ramp, self.channels, self.scales, self.r1_every) < 1:
             raise SettingsError("adversarial ramp, channels, scales and r1_every must be 1 or more")
         if not 0 < self.learning_rate < math.inf:
             raise SettingsError(f"adversarial learning_rate {self.learning_rate}: give more than 0")
 
-    def weight_at(self, step: int) -> float:
-        """Return the weight at a step of a phase."""
-        return self.weight * min(1.0, step / self.ramp)
+    def ramped(self, step: int) -> float:
+        """Return the share of its weight that the adversary has at a step of a phase."""
+        return min(1.0, step / self.ramp)
+
+
+def judges(settings: Adversarial, size: int, seed: int) -> nn.ModuleDict:
+    """Return the new adversaries that the settings give a weight, for crops of S = size."""
+    made: dict[str, nn.Module] = {"patches": Judge(settings.channels, settings.scales, seed)}
+    if settings.features:
+        made["features"] = FeatureJudge(settings.channels, size, seed)
+    return nn.ModuleDict(made)
 
 
 class Tower(nn.Module):
@@ -89,6 +103,41 @@ class Judge(nn.Module):
         return seen
 
 
+class FeatureTower(nn.Module):
+    """Layers that map B×6×h×h, degraded and judged window, to one logit for the whole window."""
+
+    def __init__(self, channels: int, edge: int) -> None:
+        super().__init__()
+        widths = (6, channels, 2 * channels, 4 * channels, 4 * channels)
+        self.layers = nn.ModuleList(
+            nn.Conv2d(inputs, outputs, 4, 2, 1) for inputs, outputs in itertools.pairwise(widths)
+        )
+        self.last = nn.Conv2d(widths[-1], 1, edge // 2 ** len(self.layers))
+
+    def forward(self, pair: Tensor) -> list[Tensor]:
+        """Return the output of each layer; the logit comes last."""
+        seen: list[Tensor] = []
+        for layer in self.layers:
+            pair = F.leaky_relu(layer(pair), 0.2)
+            seen.append(pair)
+        return [*seen, self.last(pair)]
+
+
+class FeatureJudge(nn.Module):
+    """An adversary that judges eyes and mouth as wholes: shape counts there, not only texture."""
+
+    def __init__(self, channels: int, size: int, seed: int) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.eye, self.mouth = (FeatureTower(channels, size // SHARE) for _ in range(2))
+
+    def forward(self, degraded: Tensor, judged: Tensor) -> list[list[Tensor]]:
+        """Return the outputs of the layers for left eye, right eye (mirrored) and mouth."""
+        left, right, mouth = windows(torch.cat((degraded, judged), 1))
+        return [self.eye(left), self.eye(right.flip(-1)), self.mouth(mouth)]
+
+
 def fooling_loss(
     judge: nn.Module, degraded: Tensor, restored: Tensor, target: Tensor, matching: float
 ) -> Tensor:
@@ -108,12 +157,13 @@ def fooling_loss(
 
 
 def balanced(wanted: Tensor, gradient: Tensor, freedom: Tensor) -> Tensor:
-    """Return the adversary's gradient, B×3×S×S, scaled to the mean size of the reconstruction's.
+    """Return an adversary's gradient, B×3×S×S, scaled to the reconstruction's mean size where it looks.
 
     freedom  B, factor of each crop: it rises on the way to the truth, because the first pass should return
              the mean of all possible results, and the last ones a sharp sample
     """
-    sizes = [x.square().sum((1, 2, 3)).sqrt().mean() for x in (gradient, wanted)]
+    there = gradient * (wanted != 0)
+    sizes = [x.square().sum((1, 2, 3)).sqrt().mean() for x in (there, wanted)]
     return wanted * (freedom * sizes[0] / sizes[1].clamp_min(1e-20))[:, None, None, None]
 
 

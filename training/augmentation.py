@@ -14,11 +14,16 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from base.errors import SettingsError
+from runtime.faces.align import TEMPLATES
 from runtime.pixels import LUMA
 from training.damage.blurring import Picture
 
 BENDS = 5
 """Points per side that a bend moves; it is smooth between them."""
+SHADE = 32
+"""Points per side at which shadows are drawn."""
+PATCHES = 4
+"""Points per side of light that varies over the face."""
 
 
 class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,11 +49,13 @@ class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tint: float = 0.07
     """Of each colour channel."""
     saturation: float = 0.35
+    shadow: float = 0.0
+    """Share of views in uneven light, as outdoors: some parts of the face darker, the eyes in shadow."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            most = 45.0 if name == "turn" else 1.0 if name == "still" else 0.6
+            most = 45.0 if name == "turn" else 1.0 if name in ("still", "shadow") else 0.6
             if not 0 <= value <= most:
                 raise SettingsError(f"augmentation {name} is {value:g}: give 0 to {most:g}")
 
@@ -64,6 +71,8 @@ class View:
     colours: NDArray[np.float64]
     """3×4: linear in R, G, B and 1, of pixels in [0, 1]; applied before the power."""
     power: float
+    shade: NDArray[np.float32] | None = None
+    """SHADE×SHADE, factor of the light across the view; smooth between its points."""
 
 
 def draw_view(rng: Generator, amount: Augmentation) -> View:
@@ -95,7 +104,23 @@ def draw_view(rng: Generator, amount: Augmentation) -> View:
     mix = gain[:, None] * (grey + saturation * (np.eye(3) - grey))
     # Contrast changes around middle grey.
     colours = np.column_stack([contrast * mix, np.full(3, 0.5 - contrast * 0.5)])
-    return View(matrix, bend, colours, math.exp(float(around(amount.gamma))))
+    power = math.exp(float(around(amount.gamma)))
+    shade = _shade(rng, matrix) if rng.random() < amount.shadow else None
+    return View(matrix, bend, colours, power, shade)
+
+
+def _shade(rng: Generator, matrix: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Draw light that varies smoothly, and shadow in both eye sockets; `matrix` as in `View`."""
+    patches = rng.normal(0, rng.uniform(0, 0.3), (PATCHES, PATCHES)).astype(np.float32)
+    light = np.exp(cv2.resize(patches, (SHADE, SHADE), interpolation=cv2.INTER_CUBIC))
+    line = (2 * np.arange(SHADE) + 1) / SHADE - 1
+    eyes = np.column_stack([2 * TEMPLATES["published"][:2] - 1, np.ones(2)])
+    seen = eyes @ np.linalg.inv(matrix).T  # where they are in the view
+    depth, width, lift = rng.uniform(0, 0.7), rng.uniform(0.08, 0.2), rng.uniform(-0.02, 0.06)
+    for x, y in seen[:, :2] / seen[:, 2:]:
+        distance = (line[None] - x) ** 2 + (line[:, None] - y + lift) ** 2
+        light *= 1 - depth * np.exp(-distance / (2 * width**2))
+    return np.asarray(light, np.float32)
 
 
 def augment(portrait: NDArray[np.uint8], view: View, size: int) -> Picture:
@@ -119,6 +144,8 @@ def augment(portrait: NDArray[np.uint8], view: View, size: int) -> Picture:
     if finer > 1:
         sampled = cv2.resize(sampled, (size, size), interpolation=cv2.INTER_AREA)
     light = cv2.transform(sampled.astype(np.float32) / np.float32(255), view.colours.astype(np.float32))
+    if view.shade is not None:
+        light = light * cv2.resize(view.shade, (size, size), interpolation=cv2.INTER_CUBIC)[..., None]
     return np.asarray(np.rint(np.clip(light, 0, 1) ** np.float32(view.power) * 255), np.float32)
 
 

@@ -9,6 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from base.errors import SettingsError
+from runtime.faces.align import TEMPLATES
+
+SHARE = 4
+"""Sides of a crop per side of a window around an eye or the mouth."""
 
 
 class LossWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,6 +32,8 @@ class LossWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """L1 over pixels."""
     gradient: float = 0.0
     """L1 over horizontal and vertical differences at three scales."""
+    features: float = 0.0
+    """L1 over pixels and differences in the windows around eyes and mouth, in addition."""
     levels: float = 0.0
     """L1 at each of the generator's lower resolutions, of what it adds there."""
 
@@ -47,7 +53,23 @@ def reconstruction_loss(restored: Tensor, target: Tensor, weights: LossWeights) 
         loss = loss + weights.pixels * error.abs().mean((1, 2, 3))
     if weights.gradient:
         loss = loss + weights.gradient * gradient_difference(restored, target)
-    return loss.mean()
+    total = loss.mean()
+    if weights.features:
+        for a, b in zip(windows(restored), windows(target), strict=True):
+            total = total + weights.features * ((a - b).abs().mean() + gradient_difference(a, b).mean()) / 3
+    return total
+
+
+def windows(crops: Tensor) -> list[Tensor]:
+    """Return the parts of aligned crops around the left eye, the right eye and the mouth, B×C×S/4×S/4."""
+    size = crops.shape[-1]
+    edge = size // SHARE
+    left, right, _, *mouth = TEMPLATES["published"]
+    parts = []
+    for x, y in (left, right, sum(mouth) / 2):
+        top, start = round(y * size) - edge // 2, round(x * size) - edge // 2
+        parts.append(crops[..., top : top + edge, start : start + edge])
+    return parts
 
 
 def level_difference(levels: Sequence[Tensor], given: Tensor, target: Tensor) -> Tensor:

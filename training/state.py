@@ -12,7 +12,7 @@ from torch import nn
 from base.errors import CheckpointError
 from base.files import write_atomically
 from export.gpen.checkpoint import load_checkpoint
-from training.adversary import Adversarial, Judge
+from training.adversary import Adversarial, judges
 from training.checkpoints import CHECKPOINT, found
 from training.config import TrainingConfig
 from training.network.growing import Growing
@@ -26,9 +26,9 @@ RESTORER, JUDGE = (0.9, 0.99), (0.0, 0.99)
 
 @dataclass
 class Adversary:
-    """The adversary and its optimiser."""
+    """The adversary's networks and their optimiser."""
 
-    network: nn.Module
+    judges: nn.ModuleDict
     optimiser: torch.optim.Adam
 
 
@@ -55,11 +55,11 @@ class State:
         self.optimiser = _adam(self.network.learning(), 1e-3, RESTORER)
 
     def meet(self, settings: Adversarial, seed: int) -> Adversary:
-        """Return the adversary, creating it if there is none yet."""
-        if self.adversary is None:
+        """Return the adversary, creating it if there is none yet, or none with all judges."""
+        if self.adversary is None or (settings.features and "features" not in self.adversary.judges):
             device = next(self.network.parameters()).device
-            judge = Judge(settings.channels, settings.scales, seed).to(device)
-            self.adversary = Adversary(judge, _adam(judge.parameters(), settings.learning_rate, JUDGE))
+            made = judges(settings, self.network.resolution, seed).to(device)
+            self.adversary = Adversary(made, _adam(made.parameters(), settings.learning_rate, JUDGE))
         return self.adversary
 
 
@@ -117,7 +117,7 @@ def _read_state(path: Path, config: TrainingConfig, device: torch.device) -> Sta
             _load(state.optimiser, saved["optimiser"])
         if "adversary" in saved:
             adversary = state.meet(Adversarial(**saved["adversarial"]), config.seed)
-            adversary.network.load_state_dict(saved["adversary"])
+            adversary.judges.load_state_dict(saved["adversary"])
             if "adversary_optimiser" in saved:
                 _load(adversary.optimiser, saved["adversary_optimiser"])
         state.step, state.seconds, state.crops = saved["step"], saved["seconds"], saved["crops"]
@@ -144,8 +144,12 @@ def save_state(path: Path, state: State, settings: Adversarial) -> None:
         "optimiser": state.optimiser.state_dict(),
     }
     if state.adversary:
-        content["adversarial"] = {"channels": settings.channels, "scales": settings.scales}
-        content["adversary"] = state.adversary.network.state_dict()
+        content["adversarial"] = {
+            "channels": settings.channels,
+            "scales": settings.scales,
+            "features": settings.features,
+        }
+        content["adversary"] = state.adversary.judges.state_dict()
         content["adversary_optimiser"] = state.adversary.optimiser.state_dict()
     with write_atomically(path) as file:
         torch.save(content, file)

@@ -46,7 +46,7 @@ class Steps:
             given, left = mixed(batch, rng)
         if given.is_cuda:
             given = given.contiguous(memory_format=torch.channels_last)
-        freedom = ~batch.untouched * (1 - left) * phase.adversarial.weight_at(state.phase_step)
+        freedom = ~batch.untouched * (1 - left) * phase.adversarial.ramped(state.phase_step)
         penalised = bool(
             phase.adversarial.weight
             and phase.adversarial.r1
@@ -68,7 +68,7 @@ class Steps:
         return self._learn(given, target, freedom, penalised=True)
 
     def _learn(self, given: Tensor, target: Tensor, freedom: Tensor, *, penalised: bool = False) -> Tensor:
-        """Update both networks; `freedom` is the adversary's weight for each crop, B."""
+        """Update all networks; `freedom` is the share of the adversary's weight for each crop, B."""
         state, phase = self.state, self.phase
         with in_bfloat16(given.device):
             made = state.network(given)
@@ -97,15 +97,18 @@ def _teach(
 ) -> Tensor:
     """Take one step of the adversary; the gradient penalty is applied only now and then, with more weight."""
     settings = phase.adversarial
-    with in_bfloat16(given.device):
-        loss = judging_loss(adversary.network, given, restored, target)
-    total = loss
-    if penalised:
-        total = total + settings.r1 * settings.r1_every * r1_penalty(adversary.network, given, target)
+    total = shown = torch.zeros((), device=given.device)
+    for judge in adversary.judges.values():
+        with in_bfloat16(given.device):
+            loss = judging_loss(judge, given, restored, target)
+        shown = shown + loss.detach() / len(adversary.judges)
+        total = total + loss
+        if penalised:
+            total = total + settings.r1 * settings.r1_every * r1_penalty(judge, given, target)
     adversary.optimiser.zero_grad(set_to_none=True)
     total.backward()  # type: ignore[no-untyped-call]
     adversary.optimiser.step()
-    return loss
+    return shown
 
 
 def _fooling(
@@ -117,13 +120,18 @@ def _fooling(
     gradient: Tensor,
     freedom: Tensor,
 ) -> Tensor:
-    """Return the gradient towards what fools the adversary, in proportion to the reconstruction's."""
-    with in_bfloat16(given.device):
-        adversary.network.requires_grad_(False)
-        fooled = fooling_loss(adversary.network, given, seen, target, phase.adversarial.matching)
-        adversary.network.requires_grad_(True)
-    (wanted,) = torch.autograd.grad(fooled, seen)
-    return balanced(wanted, gradient, freedom)
+    """Return the gradient towards what fools the judges, in proportion to the reconstruction's."""
+    settings, total = phase.adversarial, torch.zeros_like(gradient)
+    for name, weight in (("patches", settings.weight), ("features", settings.features)):
+        if not weight:
+            continue
+        judge = adversary.judges[name].requires_grad_(False)
+        with in_bfloat16(given.device):
+            fooled = fooling_loss(judge, given, seen, target, settings.matching)
+        judge.requires_grad_(True)
+        (wanted,) = torch.autograd.grad(fooled, seen)
+        total = total + balanced(wanted, gradient, weight * freedom)
+    return total
 
 
 def in_bfloat16(device: torch.device) -> Any:

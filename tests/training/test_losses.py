@@ -7,7 +7,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from training.adversary import Adversarial, Judge, balanced, fooling_loss, judging_loss, r1_penalty
+from training.adversary import (
+    Adversarial,
+    FeatureJudge,
+    Judge,
+    balanced,
+    fooling_loss,
+    judging_loss,
+    r1_penalty,
+)
 from training.losses import (
     LossWeights,
     level_difference,
@@ -29,7 +37,7 @@ def test_psnr_of_a_known_error() -> None:
     assert float(psnr(one, one + 0.2)) == pytest.approx(20, abs=1e-4)
 
 
-@pytest.mark.parametrize("part", ["decibels", "pixels", "gradient"])
+@pytest.mark.parametrize("part", ["decibels", "pixels", "gradient", "features"])
 def test_each_part_of_the_loss_leads_back_to_the_target(
     part: str, pair: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
@@ -108,6 +116,28 @@ def test_the_adversary_sees_patches_at_each_scale_and_can_be_descended(
     assert float(judging_loss(judge, degraded, degraded, target).detach()) < float(loss.detach())
 
 
+def test_a_second_adversary_sees_only_eyes_and_mouth_and_both_eyes_alike() -> None:
+    judge = FeatureJudge(4, 64, seed=0)
+    drawn = torch.Generator().manual_seed(0)
+    crop = torch.randn(2, 3, 64, 64, generator=drawn)
+    crop = (crop + crop.flip(-1)) / 2  # a symmetrical face
+    seen = judge(crop, crop)
+    assert [tuple(each[-1].shape) for each in seen] == [(2, 1, 1, 1)] * 3
+    assert torch.allclose(seen[0][-1], seen[1][-1], atol=1e-5)
+    looked = crop.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(sum(each[-1].sum() for each in judge(crop, looked)), looked)
+    eyes_and_mouth = torch.zeros(64, 64, dtype=torch.bool)
+    for rows, columns in ((slice(22, 38), slice(16, 48)), (slice(38, 54), slice(24, 40))):
+        eyes_and_mouth[rows, columns] = True
+    there = (gradient != 0).any(1).any(0)
+    assert there.any()
+    assert not (there & ~eyes_and_mouth).any()
+    # Its pull is measured against the reconstruction's in the same places.
+    pulled = balanced(gradient, torch.ones_like(crop), torch.ones(2))
+    size = 3 * int(there.sum())
+    assert float(pulled.flatten(1).norm(dim=1).mean()) == pytest.approx(size**0.5, rel=0.02)
+
+
 def test_the_penalty_is_half_the_squared_gradient_at_real_crops() -> None:
     class Red(torch.nn.Module):
         def forward(self, degraded: torch.Tensor, judged: torch.Tensor) -> list[list[torch.Tensor]]:
@@ -119,4 +149,4 @@ def test_the_penalty_is_half_the_squared_gradient_at_real_crops() -> None:
 
 def test_the_adversary_comes_in_as_fast_as_it_is_told() -> None:
     settings = Adversarial(weight=0.2, ramp=50)
-    assert [settings.weight_at(step) for step in (0, 25, 50, 999)] == pytest.approx([0, 0.1, 0.2, 0.2])
+    assert [settings.ramped(step) for step in (0, 25, 50, 999)] == pytest.approx([0, 0.5, 1, 1])

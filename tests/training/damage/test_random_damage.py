@@ -1,5 +1,7 @@
 """Damage does what cameras, printers and libjpeg do, and its target has none of it."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from numpy.typing import NDArray
 
 from base.errors import SettingsError
 from portraits.damage import LIMITS, Ranges, degrade
+from runtime.faces.align import TEMPLATES
 from training.augmentation import Augmentation, View, augment, draw_view
 from training.damage.blurring import Blur, blur
 from training.damage.noises import Noise, add_noise
@@ -226,6 +229,21 @@ def test_a_view_is_the_warp_that_its_matrix_says(portrait: NDArray[np.uint8]) ->
     expected = cv2.warpAffine(crop, in_pixels, (size, size), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
     inner = slice(16, -16)
     assert np.abs(found[inner, inner] - expected[inner, inner]).mean() < 1
+
+
+def test_shadows_lie_in_the_eye_sockets_wherever_the_view_has_them() -> None:
+    grey, dots = (np.full((128, 128, 3), level, np.uint8) for level in (128, 0))
+    eyes = np.rint(TEMPLATES["published"][:2] * 128).astype(int)
+    for x, y in eyes:
+        dots[y - 2 : y + 3, x - 2 : x + 3] = 255
+    amount = Augmentation(shadow=1, light=0, contrast=0, gamma=0, tint=0, saturation=0)
+    darker = []
+    for seed in range(30):
+        view = draw_view(rng(seed), amount)
+        shaded = augment(grey, view, 128)[..., 1]
+        there = augment(dots, replace(view, shade=None), 128)[..., 1] > 128
+        darker.append(shaded[there].mean() / shaded.mean())
+    assert np.median(darker) < 0.85
 
 
 def test_views_of_a_portrait_differ_but_stay_pictures(portrait: NDArray[np.uint8]) -> None:
