@@ -14,6 +14,7 @@ from engines.openvino_api import import_openvino
 from engines.package import PHOTO, Package, open_package
 from engines.portrait import portraits
 from runtime.network.backends import Backend, BatchLostError, OpensTiles
+from runtime.network.backends.onnxruntime import CUDA, cuda_provider, place
 from runtime.onnx_session import CPU, import_onnxruntime, open_network
 from runtime.rest.network import ALIGNED, Factor, PhotoNetwork, Tile
 
@@ -100,18 +101,17 @@ def _in_backend(package: Package, backend: Any, threads: int | None) -> tuple[Ca
 def _in_onnxruntime(path: Path, backend: Backend, threads: int | None) -> tuple[Callable[[Tile], Tile], str]:
     """Open a graph in ONNX Runtime: on the GPU that the faces use if it can, else on the CPU."""
     available = import_onnxruntime("the photo network").get_available_providers()
-    cuda = backend.device.startswith("cuda") and "CUDAExecutionProvider" in available
-    device: list[str | tuple[str, dict[str, str]]] = (
-        [("CUDAExecutionProvider", {"device_id": backend.device.partition(":")[2] or "0"})] if cuda else []
-    )
+    kind, index = place(backend.device)
+    device = [cuda_provider(index)] if kind == "cuda" and CUDA in available else []
     session = open_network(path, threads, [*device, CPU], what="the photo network")
+    on_gpu = session.get_providers()[0] == CUDA  # ONNX Runtime falls back to the CPU without an error
     name = session.get_inputs()[0].name
     half = session.get_inputs()[0].type == "tensor(float16)"
 
     def run(tile: Tile) -> Tile:
         return np.asarray(session.run(None, {name: tile.astype(np.float16) if half else tile})[0], np.float32)
 
-    return run, f"ONNX Runtime on {backend.device if cuda else 'cpu'}"
+    return run, f"ONNX Runtime on {backend.device if on_gpu else 'cpu'}"
 
 
 def _has_bf16() -> bool:

@@ -20,6 +20,8 @@ from runtime.onnx_session import free_memory, import_onnxruntime, open_network
 MAX_BATCH = 4
 """Largest number of crops in a batch, if memory allows."""
 
+CUDA = "CUDAExecutionProvider"
+
 _CPU: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
 
 
@@ -158,7 +160,7 @@ class OnnxRuntimeBackend:
         return change
 
     def _open(self, graph: GraphName) -> Any:
-        kind, index = _place(self.device)
+        kind, index = place(self.device)
         ports = self._package.manifest.graphs[graph].inputs
         chosen = providers(self._provider, index, ports, self.max_batch) if kind == "cuda" else [_CPU]
         return _open(self._package.graph(graph), self.device, chosen, self._threads)
@@ -182,14 +184,14 @@ class OnnxRuntimeBackend:
         import onnxruntime
 
         with _one_line_errors(self.device):
-            return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), *_place(self.device))
+            return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), *place(self.device))
 
     def _empty(self, *shape: int | str, dtype: str = "float32") -> Any:
         import onnxruntime
 
         with _one_line_errors(self.device):
             return onnxruntime.OrtValue.ortvalue_from_shape_and_type(
-                shape, np.dtype(dtype).type, *_place(self.device)
+                shape, np.dtype(dtype).type, *place(self.device)
             )
 
     def _download(self, value: Any) -> NDArray[np.float32]:
@@ -207,10 +209,15 @@ def _one_line_errors(device: str) -> Iterator[None]:
         raise BackendError(f"ONNX Runtime failed on {device}: {cause_of(error)}{hint}") from error
 
 
-def _place(device: str) -> tuple[str, int]:
+def place(device: str) -> tuple[str, int]:
     """Return `cuda:1` as ONNX Runtime's ("cuda", 1)."""
     kind, _, index = device.partition(":")
     return kind, int(index or 0)
+
+
+def cuda_provider(index: int) -> tuple[str, dict[str, str]]:
+    """Return the CUDA provider with its options: TF32 is disabled so that FP32 stays FP32."""
+    return CUDA, {"device_id": str(index), "use_tf32": "0"}
 
 
 def providers(
@@ -218,10 +225,9 @@ def providers(
 ) -> list[tuple[str, dict[str, str]]]:
     """Return the execution providers to request, the wanted one first, with their options.
 
-    TF32 is disabled so that FP32 stays FP32. TensorRT gets the range of batch sizes, or it would rebuild for
-    each.
+    TensorRT gets the range of batch sizes, or it would rebuild for each.
     """
-    cuda = ("CUDAExecutionProvider", {"device_id": str(index), "use_tf32": "0"})
+    cuda = cuda_provider(index)
     if provider == "cuda":
         return [cuda]
     prefix, name = (

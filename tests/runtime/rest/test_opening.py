@@ -12,6 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from base.errors import PackageError
 from runtime import RestoreSettings
+from runtime.network.backends.onnxruntime import CUDA
+from runtime.rest import opening
 from runtime.rest.enhance import enhanced
 from runtime.rest.network import PhotoNetwork
 from runtime.rest.opening import open_photo_network
@@ -117,3 +119,22 @@ def test_what_is_no_photo_network_is_refused(tmp_path: Path, tiny_package: Path)
         opened(tmp_path / "missing.onnx")
     with pytest.raises(PackageError, match="restores faces, not the rest of a photo"):
         opened(tiny_package)
+
+
+@pytest.mark.parametrize(("started", "where"), [(True, "cuda:1"), (False, "cpu")])
+def test_on_a_gpu_fp32_stays_fp32_and_a_fallback_to_the_cpu_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, started: bool, where: str
+) -> None:
+    asked = []
+
+    def sessions(path: Path, threads: int | None, providers: Any, what: str) -> Any:
+        asked.append(providers[0])
+        picture, running = SimpleNamespace(type="tensor(float)", name="x"), CUDA if started else opening.CPU
+        return SimpleNamespace(get_inputs=lambda: [picture], get_providers=lambda: [running])
+
+    with_cuda = SimpleNamespace(get_available_providers=lambda: [CUDA])
+    monkeypatch.setattr(opening, "import_onnxruntime", lambda what: with_cuda)
+    monkeypatch.setattr(opening, "open_network", sessions)
+    network = open_photo_network(None, SimpleNamespace(name="onnxruntime", device="cuda:1"))  # type: ignore[arg-type]
+    assert asked == [(CUDA, {"device_id": "1", "use_tf32": "0"})]
+    assert network.where == f"ONNX Runtime on {where}"
