@@ -20,7 +20,8 @@ from base import command_line
 from base.errors import BackendError
 from base.files import write_json
 from bench.gpu.cuda_layer import cuda_layer
-from bench.gpu.onnx_graphs import onnx_graphs, whole_photo
+from bench.gpu.onnx_graphs import onnx_graphs
+from bench.gpu.whole_photos import whole_photos
 from export.gpen import static
 from export.gpen.half import halve
 from export.gpen.layout import Layout
@@ -70,7 +71,7 @@ def measure(device: torch.device, output: Path, layout: Layout, seconds: float) 
         parts |= {
             "runtime's CUDA layer": cuda_layer,
             "ONNX Runtime": onnx_graphs,
-            "ONNX Runtime, a photo": whole_photo,
+            "ONNX Runtime, whole photos": whole_photos,
         }
         for name, part in parts.items():
             try:

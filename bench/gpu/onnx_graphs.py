@@ -4,22 +4,16 @@ import statistics
 import time
 from typing import Any
 
-import cv2
 import numpy as np
-import skimage
 from numpy.typing import NDArray
 
 from base.decibels import decibels
 from engines.package import Graph, GraphName, Package, open_package
 from runtime.network.backends.onnxruntime import providers
 from runtime.onnx_session import open_network
-from runtime.restorer import Restorer
-from runtime.settings.settings import RestoreSettings
 
 BATCHES = (1, 4, 8)
 TURNS = 12
-BLUR = 3.0
-"""σ in pixels of the blur that the whole photo is given, so that there is something to restore."""
 ORDER: tuple[GraphName, ...] = ("encoder", "mapping", "generator", "step")
 Tensors = dict[str, NDArray[Any]]
 
@@ -36,25 +30,6 @@ def onnx_graphs(where: str | None = None) -> dict[str, Any]:
         found[name] = _on_gpu(package, name, graph, inputs, outputs)
         known |= inputs | outputs
     return found
-
-
-def whole_photo(where: str | None = None) -> dict[str, Any]:
-    """Return how far a whole restored, blurred photo is from the CPU's, in levels of 255, and its seconds."""
-    sharp = skimage.data.astronaut()  # type: ignore[no-untyped-call]
-    photo = np.asarray(cv2.GaussianBlur(sharp, (0, 0), BLUR), np.uint8)
-    settings = RestoreSettings()
-    restored, seconds = {}, {}
-    for device in ("cpu", "cuda:0"):
-        with Restorer.open(where, backend="onnxruntime", device=device) as restorer:
-            restorer.restore(photo, settings)
-            started = time.perf_counter()
-            restored[device] = restorer.restore(photo, settings).photo.astype(int)
-            seconds[f"seconds, {device}"] = round(time.perf_counter() - started, 3)
-    return {
-        "changed by the restoration, in levels": int(np.abs(restored["cpu"] - photo.astype(int)).max()),
-        "largest difference in levels": int(np.abs(restored["cpu"] - restored["cuda:0"]).max()),
-        **seconds,
-    }
 
 
 def _input(name: str, shape: tuple[int | str, ...], known: Tensors) -> NDArray[Any]:

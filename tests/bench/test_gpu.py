@@ -8,6 +8,7 @@ import torch
 
 from bench.__main__ import main
 from bench.gpu import benchmark as gpu
+from bench.gpu import whole_photos
 from export.gpen.layout import Layout
 
 TINY = Layout(64, 1, 0.0625, 32, 2)
@@ -44,3 +45,12 @@ def test_each_part_runs_failures_are_reported_and_late_parts_are_skipped(
 def test_without_a_gpu_one_line_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gpu", "-o", str(tmp_path / "gpu.json")]) == 2
     assert "no GPU" in capsys.readouterr().err
+
+
+def test_whole_photos_are_compared_with_the_cpus_and_timed_by_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole_photos, "TURNS", 1)
+    monkeypatch.setattr(whole_photos, "STYLES", ("classic",))
+    (figures,) = whole_photos.whole_photos("cpu", photos=((0.3, 1),)).values()
+    assert figures["levels changed by the restoration"] > 10
+    assert figures["largest difference in levels"] == 0
+    assert {"all", "detect", "align", "network", "paste"} <= figures["ms on cpu"].keys()
