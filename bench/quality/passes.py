@@ -5,6 +5,7 @@ from math import inf
 
 from engines.package import Manifest
 from runtime.faces.face import Face
+from runtime.network.schedule import epsilon_for
 from runtime.pixels import Pixels
 from runtime.restorer import Restorer
 from runtime.result import RestoreResult
@@ -23,11 +24,6 @@ def methods_by_passes(package: Manifest) -> dict[int, str]:
     if package.holds_latent:
         return {1: "standard"}
     return {1: "1 pass", 2: "2 passes", 3: "3 passes", STANDARD_PASSES: "standard"}
-
-
-def epsilon_for(passes: int) -> float:
-    """Return the pass threshold with which the steps of `standard` take this many passes, 1 to 5."""
-    return 1 / passes
 
 
 def settings_of(method: str) -> RestoreSettings:

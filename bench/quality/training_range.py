@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bench.quality.passes import epsilon_for, methods_by_passes, settings_of
+from bench.quality.passes import methods_by_passes, settings_of
 from engines.package import Manifest
 from portraits.damage import Portrait, degrade
 from portraits.degradations import RANGES
 from portraits.likeness import blur, brightness, psnr, ssim
 from runtime.network.backends import Backend
 from runtime.network.loop import restore_crops
+from runtime.network.schedule import epsilon_for
 
 SEEDS = 4
 """Degradations of each portrait; the same each time."""

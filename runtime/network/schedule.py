@@ -52,6 +52,11 @@ def epsilon_of(package: Package) -> float:
     return HELD if package.manifest.holds_latent else EPSILON
 
 
+def epsilon_for(passes: int) -> float:
+    """Return the ε with which the steps of `standard` take this many passes, 1 to 5."""
+    return 1 / passes
+
+
 def progress(eta: float, steps: int) -> float:
     """Return 1 − (1−η)^steps: the latent's progress towards its target, from 0 to 1."""
     return 1 - (1 - eta) ** steps

@@ -29,14 +29,16 @@ def _same(one: RestoreSettings, other: RestoreSettings, name: str) -> bool:
     return bool(getattr(one, name) == getattr(other, name))
 
 
-def in_common_batches(wanted: Mapping[int, RestoreSettings]) -> Iterable[list[int]]:
-    """Group faces by the settings that the loop reads; the order within each group is kept.
+def in_common_batches(
+    wanted: Mapping[int, RestoreSettings], epsilons: Mapping[int, float]
+) -> Iterable[list[int]]:
+    """Group faces by their ε and the settings that the loop reads; the order within each group is kept.
 
     Faces in a group may differ in all other settings; region weights, for example, are passed with each crop.
     """
     groups: dict[tuple[Hashable, ...], list[int]] = {}
     for i, settings in wanted.items():
-        groups.setdefault(loop_settings(settings), []).append(i)
+        groups.setdefault((epsilons[i], loop_settings(settings)), []).append(i)
     return groups.values()
 
 

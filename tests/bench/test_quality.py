@@ -9,13 +9,13 @@ from PIL import Image
 
 from bench.__main__ import main
 from bench.quality import training_range
-from bench.quality.passes import epsilon_for, methods_by_passes, restored
+from bench.quality.passes import methods_by_passes, restored
 from engines.package import open_package
 from portraits.aligned import open_restorer
 from portraits.damage import Ranges, degrade
 from portraits.likeness import TITLES, blur, psnr
 from runtime.network.backends import open_backend
-from runtime.network.schedule import pass_schedule
+from runtime.network.schedule import epsilon_for, pass_schedule
 from runtime.settings.presets import PRESETS, preset
 
 

@@ -1,0 +1,54 @@
+"""Small and unusual faces take fewer passes, in the result too."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from runtime import Restorer
+from runtime.faces.align import AlignedFace, align
+from runtime.faces.face import Face
+from runtime.faces.mesh import FaceMesh
+from runtime.faces.most_passes import ALL, OF_SMALL, most_passes
+from runtime.settings.presets import preset
+
+
+def face_of(scale: float, yaw: float | None = None) -> AlignedFace:
+    """A face in a grey photo, with a flat mesh turned by some degrees if one is wanted."""
+    points = np.array([(0.39, 0.47), (0.6, 0.47), (0.5, 0.6), (0.41, 0.72), (0.59, 0.72)]) * 256 * scale
+    photo = np.full((round(256 * scale),) * 2 + (3,), 128, np.uint8)
+    face = Face((0.0, 0.0, 256 * scale, 256 * scale), points.astype(np.float32), 1.0)
+    aligned = align(photo, face, 256)
+    if yaw is None:
+        return aligned
+    mesh = np.zeros((468, 3))
+    mesh[454] = np.cos(np.radians(yaw)), 0, np.sin(np.radians(yaw))
+    return replace(aligned, mesh=FaceMesh(mesh))
+
+
+@pytest.mark.parametrize(
+    ("aligned", "recognised", "passes"),
+    [
+        (face_of(1.0, 5.0), True, ALL),
+        (face_of(0.4, 5.0), True, OF_SMALL),
+        (face_of(1.0, -45.0), True, 1),
+        (face_of(1.0), False, 1),
+        (face_of(1.0), True, ALL),
+    ],
+)
+def test_only_large_faces_seen_from_the_front_take_all_passes(
+    aligned: AlignedFace, recognised: bool, passes: int
+) -> None:
+    assert most_passes(aligned, recognised=recognised) == passes
+
+
+def test_a_small_face_in_a_photo_takes_two_passes(blurred: NDArray[np.uint8]) -> None:
+    small = cv2.resize(blurred, None, fx=0.35, fy=0.35, interpolation=cv2.INTER_AREA)
+    with Restorer.open() as restorer:
+        large, little = (restorer.restore(photo, preset("standard")).faces[0] for photo in (blurred, small))
+    assert large.loop is not None
+    assert little.loop is not None
+    assert (large.loop.passes, little.loop.passes) == (ALL, OF_SMALL)
+    assert little.progress == pytest.approx(large.progress)
