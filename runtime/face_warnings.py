@@ -8,6 +8,7 @@ from runtime.faces.no_information import Cause, Missing
 from runtime.faces.recognise import ANOTHER
 from runtime.finish.drawn_over import Covered
 from runtime.finish.fine_detail import Above
+from runtime.finish.legible import WITHOUT_MESH
 from runtime.identity import Identity
 from runtime.network.loop import LoopResult
 from runtime.network.schedule import EPSILON, iterations_for, pass_schedule, progress
@@ -80,7 +81,7 @@ def face_warnings(
     yaw      degrees by which it is turned
     above    its detail above the crop's resolution, if the photo is finer
     far      whether the network's colours are far from the photo's
-    made_out share of the network's output that was believed
+    made_out how much of the face can be made out
     identity whether it is still the same person, if that was measured
     epsilon  ε of the loop
     """
@@ -118,7 +119,8 @@ def _tiny(face: Face) -> FaceWarning:
 
 
 def _too_blurred(made_out: float) -> FaceWarning:
-    done = f"only {made_out:.0%} of the restoration was applied" if made_out else "it was left as it is"
+    share = WITHOUT_MESH * made_out
+    done = f"only {share:.0%} of the restoration was applied" if share else "it was left as it is"
     sentence = f"too little of this face can be made out, and the network would invent another: {done}"
     return FaceWarning("too-blurred", sentence)
 

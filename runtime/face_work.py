@@ -14,7 +14,7 @@ from runtime.finish.drawn_over import Covered, find_covered
 from runtime.finish.fine_detail import WHOLE, Above, Bands, enlarged_noise, find_above
 from runtime.finish.grain import face_grain
 from runtime.finish.hand_back import HandBack
-from runtime.finish.legible import share_made_out
+from runtime.finish.legible import WITHOUT_MESH, share_made_out
 from runtime.finish.noise import black_where, face_noise
 from runtime.finish.patch import Patch
 from runtime.finish.rounding import Level, rounding_of
@@ -208,11 +208,20 @@ class FaceWork:
 
     @cached_property
     def made_out(self) -> float:
-        """The share of the network's output that is believed: 0 for a face that it only guesses."""
-        if self.seen.cut.recognised or self.seen.view.published:
+        """How much of the face can be made out: 0 for one that the network only guesses."""
+        if self._is_certain:
             return 1.0
         aligned = self.seen.aligned
         return share_made_out(aligned.crop, self.restored, aligned.face.score)
+
+    @property
+    def believed(self) -> float:
+        """The share of the network's output that is believed."""
+        return self.made_out if self._is_certain else WITHOUT_MESH * self.made_out
+
+    @property
+    def _is_certain(self) -> bool:
+        return self.seen.cut.recognised or self.seen.view.published
 
     @property
     def colours_are_far(self) -> bool:
@@ -232,8 +241,8 @@ class FaceWork:
         )
         if self.covered:
             left = left_alone(left, self.covered.area)
-        if self.made_out < 1:
-            left = left_alone(left, np.full_like(left, 1 - self.made_out))
+        if self.believed < 1:
+            left = left_alone(left, np.full_like(left, 1 - self.believed))
         finish = settings.steps or settings.grain or settings.multiscale_blend or settings.strength < 1
         if not (left.any() or seen.above or seen.filled is not None or finish or share is not None):
             return None

@@ -462,7 +462,7 @@ class PreparedPhoto:
         if self._restorer.parser and not aligned.parsed:
             warnings = (*warnings, not_parsed())
         done = work.settings.strength * progress(work.settings.latent_step_decay, work.loop.steps)
-        done *= work.made_out * (identity.share if identity else 1)
+        done *= work.believed * (identity.share if identity else 1)
         return FaceResult(face, aligned, work.result, done, warnings, identity, note)
 
 

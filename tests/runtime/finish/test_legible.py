@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runtime.finish.legible import share_made_out
+from runtime.finish.legible import DOUBTFUL, SURE, WITHOUT_MESH, share_made_out
 from runtime.prepared import PreparedPhoto
 from runtime.restorer import Restorer
 from runtime.result import RestoreResult
@@ -40,7 +40,9 @@ def test_what_can_be_made_out_does_not_hang_on_light_or_size(face: NDArray[np.fl
 
 
 def test_what_the_detector_doubts_is_believed_less(face: NDArray[np.float32]) -> None:
-    shares = [share_made_out(face, face, score) for score in (0.4, 0.5, 0.55, 0.6, 0.9)]
+    shares = [
+        share_made_out(face, face, score) for score in (0.4, DOUBTFUL, (DOUBTFUL + SURE) / 2, SURE, 0.9)
+    ]
     assert shares == sorted(shares)
     assert shares[1] == 0 < shares[2] < shares[3] == 1
 
@@ -70,6 +72,14 @@ def test_a_face_that_the_network_only_guesses_is_left_alone_and_reported(
     assert np.array_equal(result.photo, blurred)
     assert [warning.code for warning in result.faces[0].warnings if warning.code == "too-blurred"]
     assert result.faces[0].progress == 0
+
+
+def test_a_face_without_a_mesh_is_restored_in_part_without_a_warning(
+    restored: Without, blurred: Photo
+) -> None:
+    (with_mesh,), (without,) = (restored(1.0, mesh=mesh).faces for mesh in (True, False))
+    assert without.progress == pytest.approx(WITHOUT_MESH * with_mesh.progress)
+    assert "too-blurred" not in [warning.code for warning in without.warnings]
 
 
 def test_between_them_the_change_is_partly_made(restored: Without, blurred: Photo) -> None:
