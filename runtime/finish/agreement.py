@@ -9,12 +9,13 @@ Detail that the photo has lost does not survive that blur, so the network's is k
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime.finish.compose import in_colours
 from runtime.finish.edges import power_around, strongest
 from runtime.finish.fine_detail import local_gain
 from runtime.finish.grain import middle
-from runtime.finish.noise import MEDIAN, finest, wavelet
+from runtime.finish.noise import FLAT, MEDIAN, finest, wavelet
 from runtime.pixels import LUMA, Map, Picture
 
 BLURS = (0.0, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)
@@ -29,11 +30,19 @@ AROUND = 9
 COARSE = 4.0
 """σ in pixels of what is not compared there, since the tone of an area is no sign of blur."""
 
-STEPS = 2
+AS_ALIKE = 0.2
+"""Of blurs that make an edge like the photo's, up to this share of the least difference more, the largest
+counts: noise decides between them, and a blur that is taken for too small undoes what was sharpened.
+"""
+
+STEPS = 4
 """Back-projections; more gain little, and bring noise back."""
 
-UNEVEN = 2.0
-"""Factor by which more noise is held back than the median says: after JPEG, or enlarged, it is uneven."""
+UNEVEN = 2.5
+"""Factor by which more noise is held back than plain places show: after JPEG, or enlarged, it is uneven."""
+
+ROUNDING = 0.3 / 255
+"""σ of noise, in units of full scale, that is held back in any case: that of rounding to 8 bits."""
 
 
 def agreement(photo: Picture, restored: Picture, cover: Map | None = None) -> Picture:
@@ -43,12 +52,13 @@ def agreement(photo: Picture, restored: Picture, cover: Map | None = None) -> Pi
     cover            H×W in [0, 1]: what covers the face
     """
     blur = blur_of(photo, restored, cover)
+    plain = _plain_places(restored)
     agreeing = restored
     for _ in range(STEPS):
         left = photo - _blurred(agreeing, blur)
         if cover is not None:
             left *= in_colours(1 - cover)
-        agreeing = agreeing + _blurred(_without_noise(left), blur)
+        agreeing = agreeing + _blurred(_without_noise(left, plain), blur)
     return np.asarray(agreeing - restored, np.float32)
 
 
@@ -65,7 +75,9 @@ def blur_of(photo: Picture, restored: Picture, cover: Map | None = None) -> floa
         for picture in (photo, restored)
     )
     unlike = np.stack([_detail_around(own - _blurred(drawn, blur))[edges] for blur in BLURS])
-    return float(np.quantile(np.take(BLURS, unlike.argmin(axis=0)), LEAST_BLURRED))
+    alike = unlike <= (1 + AS_ALIKE) * unlike.min(axis=0)
+    largest = len(BLURS) - 1 - alike[::-1].argmax(axis=0)
+    return float(np.quantile(np.take(BLURS, largest), LEAST_BLURRED))
 
 
 def _detail_around(difference: Map) -> Map:
@@ -79,14 +91,22 @@ def _blurred(picture: Picture, sigma: float) -> Picture:
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT), np.float32)
 
 
-def _without_noise(left: Picture) -> Picture:
-    """Return what is certain of a difference; most of it is noise, whatever its cause.
+def _plain_places(restored: Picture) -> NDArray[np.bool_]:
+    """Return where the middle of a restored face has least detail."""
+    detail = cv2.blur(np.sum([power_around(middle(band)) for band in wavelet(restored)[:-1]], axis=0), (9, 9))
+    return np.asarray(detail <= np.quantile(detail, FLAT))
 
-    Its tone, in the smooth rest, stays the network's, since strong JPEG compression shifts that too.
+
+def _without_noise(left: Picture, plain: NDArray[np.bool_]) -> Picture:
+    """Return what is certain of a difference: what exceeds the noise that plain places show, whatever its
+    cause.
+
+    Elsewhere most of a face may differ, as between the shadows of a blind. The tone of the smooth rest stays
+    the network's, since strong JPEG compression shifts that too.
     """
     *bands, _ = wavelet(left)
     certain = np.zeros_like(left)
     for band in bands:
-        sigma = UNEVEN * np.median(np.abs(middle(band)), axis=(0, 1)) / MEDIAN
-        certain += in_colours(local_gain(band, np.asarray(sigma, np.float32))) * band
+        sigma = UNEVEN * np.median(np.abs(middle(band)[plain]), axis=0) / MEDIAN
+        certain += in_colours(local_gain(band, np.asarray(np.maximum(sigma, ROUNDING), np.float32))) * band
     return certain

@@ -46,6 +46,24 @@ def test_a_soft_shadow_is_not_sharpened() -> None:
     assert error(agreeing, truth) < 0.5 * error(drawn, truth)
 
 
+def test_shadows_in_most_of_a_face_are_not_sharpened() -> None:
+    def shadows(sigma: float) -> Picture:
+        stripes = np.where(np.arange(256) // 20 % 2, np.float32(1), np.float32(0.3))
+        soft = cv2.GaussianBlur(stripes[:, None], (1, 0), 0, sigmaY=sigma)
+        return np.asarray(TRUTH * soft[..., None], np.float32)
+
+    truth, drawn = shadows(3), shadows(1.2)
+    agreeing = drawn + agreement(blurred(truth, 1), drawn)
+    assert error(agreeing, truth) < 0.6 * error(drawn, truth)
+
+
+@pytest.mark.parametrize("sigma", [1.0, 1.4, 2.0])
+def test_noise_on_a_faint_face_does_not_hide_its_blur(sigma: float) -> None:
+    faint = np.asarray(0.5 + 0.3 * (TRUTH - 0.5), np.float32)
+    noise = np.random.default_rng(0).normal(0, 10 / 255, TRUTH.shape).astype(np.float32)
+    assert blur_of(blurred(faint, sigma) + noise, faint) >= sigma
+
+
 def test_noise_is_not_brought_back() -> None:
     noise = np.random.default_rng(0).normal(0, 4 / 255, TRUTH.shape).astype(np.float32)
     assert error(agreement(blurred(TRUTH, 1) + noise, TRUTH), np.zeros_like(TRUTH)) < 0.2 * 4
