@@ -27,3 +27,10 @@ def share_freed_memory() -> None:
     libc = glibc()
     if libc is not None and "MALLOC_ARENA_MAX" not in os.environ:
         libc.mallopt(_ARENA_MAX, _ARENAS)
+
+
+def return_freed_memory() -> None:
+    """Return the memory that this process has freed to the system. Does nothing without glibc."""
+    libc = glibc()
+    if libc is not None:
+        libc.malloc_trim(0)

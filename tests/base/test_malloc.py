@@ -38,3 +38,27 @@ def test_threads_share_the_memory_that_they_free():
         [sys.executable, "-c", HEAPS], capture_output=True, text=True, check=True, env=environment
     )
     assert int(done.stdout) <= 3
+
+
+FREED = """
+import resource
+from base.malloc import return_freed_memory
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+blocks = [bytearray(b"x" * 100_000) for _ in range(1000)]
+last = blocks[-1]
+del blocks
+before = resident()
+return_freed_memory()
+print(before - resident())
+"""
+"""Prints how many bytes went back to the system of 100 MB that were freed below what is in use."""
+
+
+@pytest.mark.skipif(glibc() is None, reason="glibc's malloc")
+def test_freed_memory_is_returned() -> None:
+    done = subprocess.run([sys.executable, "-c", FREED], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 80e6

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from base.errors import BackendError, GpenEdgeError
+from base.malloc import return_freed_memory
 from base.text import rounded
 from engines.package import Package
 from engines.portrait import portraits
@@ -102,6 +103,7 @@ def _measured_alone(ways: Ways, crop: Batch) -> tuple[dict[str, float], dict[str
         else:
             seconds |= seconds_of({name: backend}, crop)
             backend.close()
+            return_freed_memory()
     return seconds, {}, failed
 
 

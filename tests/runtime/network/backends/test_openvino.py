@@ -141,6 +141,20 @@ def test_a_state_has_tensors_of_its_own_that_the_graphs_read_and_write(tiny_pack
     backend.close()
 
 
+def test_a_state_takes_the_tensors_of_a_released_one(tiny_package):
+    backend = opened(tiny_package, precision="f32")
+    first = backend.encode(CROPS, MOVES)
+    meanwhile = backend.encode(CROPS, MOVES)
+    assert meanwhile.tensors["crop"] is not first.tensors["crop"]
+    expected = looped(backend, CROPS[:1])[0]
+    backend.release(first)
+    second = backend.encode(CROPS, MOVES)
+    assert second.tensors is first.tensors
+    backend.release(second)
+    assert np.array_equal(looped(backend, CROPS[:1])[0], expected)  # of another size
+    backend.close()
+
+
 def test_crops_stay_as_they_are_and_what_is_returned_outlives_the_next_pass(tiny_package):
     backend = opened(tiny_package, precision="f32")
     crops = CROPS.copy()
