@@ -1,16 +1,16 @@
 """Open forms; the files they need are made from a network on first use."""
 
-import io
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
 from torch import nn
+from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from base.errors import GpenEdgeError
@@ -99,7 +99,7 @@ def _export_as_it_is(network: nn.Module, path: Path, size: int) -> None:
     with torch.no_grad(), warnings.catch_warnings(), _one_line_errors():
         warnings.simplefilter("ignore")  # the tracer's notes on constants
         torch.onnx.export(
-            make_fx(network.eval())(crop),
+            _with_sizes_alone(make_fx(network.eval())(crop)),
             (crop,),
             str(path),
             input_names=["input"],
@@ -109,10 +109,18 @@ def _export_as_it_is(network: nn.Module, path: Path, size: int) -> None:
         )
 
 
+def _with_sizes_alone(traced: GraphModule) -> GraphModule:
+    """Return a network whose bilinear resampling is given sizes alone; the exporter cannot read factors."""
+    for node in traced.graph.nodes:
+        if node.target is torch.ops.aten.upsample_bilinear2d.default:
+            node.args = node.args[:3]
+    traced.recompile()
+    return traced
+
+
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
     try:
-        with redirect_stdout(io.StringIO()):  # it prints the whole graph
-            yield
+        yield
     except Exception as error:  # its errors have no common base
         raise GpenEdgeError(f"PyTorch's exporter does not take it: {cause_of(error)}") from None

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from base.setting import options_of
@@ -126,6 +127,14 @@ def test_every_form_of_a_network_that_runs_here_computes_the_same(opener):
         most = 0.25 if "bf16" in name else 1e-3
         np.testing.assert_allclose(restored, ran["published"][: len(restored)], atol=most, err_msg=name)
     assert sys.modules.get("openvino_telemetry") is None  # OpenVINO tells nobody that it is used
+
+
+def test_a_gfpgan_is_also_exported_as_it_is(tmp_path):
+    checkpoint, golden = DATA / "gfpgan64-plain.pth", np.load(DATA / "gfpgan64-plain.npz")
+    file = Opener(NETWORK, checkpoint, tmp_path, threads=1).made("as-published")
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    (restored,) = session.run(None, {"input": golden["input"][:1]})
+    np.testing.assert_allclose(restored, golden["output"][:1], atol=1e-4)
 
 
 def test_a_gfpgan_checkpoint_is_timed_against_its_own_published_form(tmp_path, capsys):
