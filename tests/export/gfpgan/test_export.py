@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import torch
 
+from base.decibels import decibels
 from base.errors import CheckpointError
 from engines.package import RESTORING, Package, open_package
 from export.architectures import load_restoring
@@ -79,6 +80,24 @@ def test_half_precision_stays_within_60_db_also_with_styles_a_thousand_times_as_
         values |= {port.name: every[port.name] for port in made.manifest.graphs[name].outputs}
     error = np.mean((values["restored"] - golden["output"][:1]) ** 2)
     assert 60 < 10 * np.log10(4 / error) < 100
+
+
+def test_beyond_the_range_of_pixels_half_precision_is_near_by_the_range_of_the_picture(
+    tmp_path: Path,
+) -> None:
+    state = torch.load(PLAIN)["params_ema"]
+    for name in [name for name in state if re.search(r"to_rgb.*\.modulated_conv\.weight", name)]:
+        state[name] = 40 * state[name]
+    torch.save(state, tmp_path / "wide.pth")
+    _, network = load_restoring(tmp_path / "wide.pth")
+    crop = np.load(DATA / "gfpgan64-plain.npz")["input"][:1]
+    with torch.no_grad():
+        expected = network.published.restore(torch.from_numpy(crop)).double().numpy()
+    model = to_onnx(traced_graphs(network, fused=True, form="half")["fused"], 17)
+    (found,) = rounding_session(model).run(None, {"input": crop})
+    assert decibels(np.mean((found - expected) ** 2), float(np.ptp(expected))) > 60
+    # With the range of pixels as the peak, FP16 cannot even store the result.
+    assert decibels(np.mean((expected.astype(np.float16) - expected) ** 2), 2) < 60
 
 
 def test_the_fused_graph_does_for_other_tools_what_theirs_does() -> None:
