@@ -62,9 +62,8 @@ def export_package(
     store     storage of the weights of FP32 layers: "fp16" halves the files, computation stays FP32
     loop      what the weights were trained for; None leaves it to `python -m calibration latents`
     noise     the noise that a generator adds: that of the file's buffers, as constants, or none
-    batch     1: every graph accepts one crop, with static shapes throughout, for tools that need them; None:
-              any
-              number of crops
+    batch     1: every graph accepts one crop, with static shapes throughout, for tools that need them;
+              None: any number of crops
 
     Raises CheckpointError and PackageError, and GpenEdgeError if a graph computes wrong values or options
     contradict each other. Nothing is left behind on failure.

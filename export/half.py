@@ -60,12 +60,10 @@ class HalfRgb:
 
     def __call__(self, x: list[Tensor], w: Tensor, below: Tensor | None) -> Tensor:
         """Return the picture, B×3×H×W FP32."""
-        weight = self.weight * self.affine(w)[:, None]
-        mass = weight.abs().sum(2, keepdim=True).clamp_min(TINY)
-        kernel = (weight * (MASS / mass)).half()
+        kernel, factor = halved_weight(self.weight * self.affine(w)[:, None])
         parts = zip(x, torch.split(kernel, [part.shape[1] for part in x], 2), strict=True)
         out = total(torch.bmm(k, part.flatten(2)).float() for part, k in parts)
-        rgb = (out * (mass / MASS)).reshape(-1, 3, *x[0].shape[2:]) + self.bias
+        rgb = (out * factor).reshape(-1, 3, *x[0].shape[2:]) + self.bias
         return rgb if below is None else rgb + doubled(below, self.upsample)
 
 
@@ -115,6 +113,15 @@ def halved_style(style: Tensor, energy: Tensor, factor: Tensor) -> tuple[Tensor,
     # d·σ = rsqrt(Σ(W s/σ)² + 1e-8/σ²)
     root = torch.rsqrt(F.linear(style.square(), energy) + (EPSILON**0.5 / sigma).square())
     return style.half(), factor * root
+
+
+def halved_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a to_rgb's weight in FP16, of mass MASS, and the factor that gives it back, B×3×1.
+
+    weight  B×3×inputs, with each sample's style in it
+    """
+    mass = weight.abs().sum(2, keepdim=True).clamp_min(TINY)
+    return (weight * (MASS / mass)).half(), mass / MASS
 
 
 def mass_of(weight: Tensor) -> Tensor:

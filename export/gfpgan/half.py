@@ -26,12 +26,12 @@ from export.bilinear import BilinearDoubling, Edges, doubled
 from export.gfpgan.static import Biased, Convolution, Down, Head, Picture, Plain, StaticGfpgan, Styled, Up
 from export.half import (
     MASS,
-    TINY,
     Widened,
     divided,
     halved_blur,
     halved_convolution,
     halved_style,
+    halved_weight,
     mass_of,
     own,
     stored,
@@ -94,7 +94,7 @@ class HalfStyled:
 
 @dataclass(frozen=True)
 class HalfPicture:
-    """A to_rgb: its products are FP16; its style, which nothing demodulates, comes back in FP32."""
+    """A to_rgb: its products are FP16; its style, which is not demodulated, is multiplied back in FP32."""
 
     affine: Linear
     weight: Tensor
@@ -102,10 +102,9 @@ class HalfPicture:
 
     def __call__(self, x: Tensor, w: Tensor, below: Tensor | None) -> Tensor:
         """Return the picture, B×3×H×W FP32."""
-        weight = self.weight * self.affine(w)[:, None]
-        mass = weight.abs().sum(2, keepdim=True).clamp_min(TINY)
-        out = torch.bmm((weight * (MASS / mass)).half(), x.flatten(2)).float()
-        rgb = (out * (mass / MASS)).reshape(-1, 3, *x.shape[2:]) + self.bias
+        kernel, factor = halved_weight(self.weight * self.affine(w)[:, None])
+        out = torch.bmm(kernel, x.flatten(2)).float()
+        rgb = (out * factor).reshape(-1, 3, *x.shape[2:]) + self.bias
         return rgb if below is None else rgb + doubled(below)
 
 
