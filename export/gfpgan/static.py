@@ -8,7 +8,7 @@ result: 1×1 convolutions are applied before a doubling instead of after it, 3×
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol, TypeAlias, cast
 
 import torch
 import torch.nn.functional as F
@@ -19,12 +19,10 @@ from export.gfpgan.layout import GfpganLayout
 from export.gfpgan.network import Gfpgan, ResBlock, StyleConv, ToRGB, styles_of
 from export.layers import EPSILON, GAIN, LEAK, Convolve, Linear, Same, modulated, same
 
-
-class Convolution(Protocol):
-    """A convolution with its bias, in any precision."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Map B×C×H×W to B×C′×H′×W′."""
+Convolution: TypeAlias = Callable[[Tensor], Tensor]
+"""A convolution with its bias, in any precision: B×C×H×W → B×C′×H′×W′."""
+Store: TypeAlias = Callable[[Tensor], Tensor]
+"""Converts a value to the form in which it is stored for the next kernel."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +48,6 @@ class Plain:
     def __call__(self, x: Tensor) -> Tensor:
         """Map B×C×H×W to B×C′×H×W."""
         return F.conv2d(x, self.weight, self.bias, padding=self.weight.shape[2] // 2)
-
-
-class Store(Protocol):
-    """Converts a value that is stored for the next kernel."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return the stored form of a value."""
 
 
 @dataclass(frozen=True)
