@@ -15,6 +15,7 @@ from runtime.finish.fine_detail import WHOLE, Above, Bands, enlarged_noise, find
 from runtime.finish.grain import face_grain
 from runtime.finish.hand_back import HandBack
 from runtime.finish.legible import WITHOUT_MESH, share_made_out
+from runtime.finish.lines import Lines, find_lines
 from runtime.finish.noise import black_where, face_noise
 from runtime.finish.patch import Patch
 from runtime.finish.rounding import Level, rounding_of
@@ -207,6 +208,15 @@ class FaceWork:
         return slight_noise(seen.noise, seen.view.tone.gain, trust, self.settings.upscale, above=published)
 
     @cached_property
+    def _lines(self) -> Lines | None:
+        """Lines that the network removed with noise; the published pass keeps none."""
+        seen = self.seen
+        if self.settings.grain or seen.view.published or not seen.noise.any():
+            return None
+        trust = seen.evidence.noise_alone(self.restored)
+        return find_lines(seen.evidence.removed(self.restored), seen.noise, trust, self.settings.upscale)
+
+    @cached_property
     def made_out(self) -> float:
         """How much of the face can be made out: 0 for one that the network only guesses."""
         if self._is_certain:
@@ -258,6 +268,7 @@ class FaceWork:
             multiscale=settings.multiscale_blend,
             above=_noise_above(seen.above, settings) if seen.above else None,
             slight=self._slight_noise,
+            lines=self._lines,
             strength=settings.strength,
             share=share,
         )

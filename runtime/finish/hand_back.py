@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.finish.compose import Sigma
+from runtime.finish.lines import Lines
 from runtime.finish.patch import Patch
 from runtime.finish.slight_noise import SlightNoise
 from runtime.finish.steps import Step
@@ -50,6 +51,9 @@ class HandBack:
 
     slight: SlightNoise | None = None
     """Noise of the photo that partly stays; None if none does, or all (grain)."""
+
+    lines: Lines | None = None
+    """Lines that were removed with noise; None for none."""
 
     strength: float = 1.0
     """The share of the way from the photo to the finished face, in (0, 1].

@@ -19,6 +19,7 @@ from runtime.finish.fine_detail import REACH, above_crop
 from runtime.finish.grain import grain_of
 from runtime.finish.hand_back import HandBack
 from runtime.finish.head import head_shape
+from runtime.finish.lines import REACH as LINE_REACH
 from runtime.finish.noise import SUPPORT
 from runtime.finish.surroundings import Surroundings
 from runtime.pixels import Crop, Pixels, Rectangle, as_float, smoothstep
@@ -183,6 +184,7 @@ def _composed(photo: Pixels, better: Pixels | None, layer: _Layer, part: Rectang
     if hand_back is None:
         return np.clip(warp_to_photo(layer.restored, layer.aligned, part), 0, 1)
     margin = SUPPORT + (0 if hand_back.above is None else REACH) + (SUPPORT if hand_back.slight else 0)
+    margin += LINE_REACH if hand_back.lines else 0
     around, inside = _around(photo, part, margin)
     restored = np.clip(warp_to_photo(layer.restored, layer.aligned, around), 0, 1)
     kappa = _warped(hand_back.kappa, layer.aligned, around, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
@@ -201,6 +203,8 @@ def _composed(photo: Pixels, better: Pixels | None, layer: _Layer, part: Rectang
         detail = above_crop(own, seen, hand_back.above)
         removed = own - seen - detail
         restored += detail
+    if hand_back.lines:
+        restored += hand_back.lines.of(own - restored)
     if hand_back.slight and not hand_back.slight.above:
         removed = own - restored
     if hand_back.slight and removed is not None:

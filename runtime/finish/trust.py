@@ -19,13 +19,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.faces.align import AlignedFace, cut_out
+from runtime.faces.align import AlignedFace, cut_out, joined, shift, warp
 from runtime.finish.agreement import agreement
 from runtime.finish.compose import in_colours
 from runtime.finish.edges import power_around, strongest
 from runtime.finish.fine_detail import LEAST, WHOLE, Bands, local_gain, noise_bands
 from runtime.finish.grain import PLAIN, grain_sigmas, middle
-from runtime.finish.noise import BAND_NOISE, MEDIAN, around_middle, finest, wavelet
+from runtime.finish.noise import BAND_NOISE, MEDIAN, around_middle, finest, middle_of, wavelet
 from runtime.pixels import Map, Picture, Pixels, greatest_channel, least_channel, ramp, sum_of_channels
 
 SOFT, SHARP = 0.78, 0.84
@@ -187,6 +187,18 @@ class Evidence:
         if len(change) != len(restored):
             change = np.asarray(cv2.resize(change, restored.shape[:2], interpolation=cv2.INTER_CUBIC))
         return np.asarray(np.clip(restored + np.float32(share) * change, 0, 1), np.float32)
+
+    def removed(self, restored: Picture) -> Picture:
+        """Return what a restored face lacks of the photo around its middle, in the photo's own pixels.
+
+        restored  S×S×3 in [0, 1], in the photo's own tone
+        """
+        if not self.own.size:
+            return self.own
+        x, y, *_ = middle_of(self.aligned)
+        size = (self.own.shape[1], self.own.shape[0])
+        to_own = joined(shift(-x, -y), self.aligned.to_photo)
+        return self.own - warp(restored, to_own, size, border=cv2.BORDER_REPLICATE)
 
     def _at_own_resolution(self, restored: Picture) -> tuple[Picture, Picture, Map | None]:
         """Return the crop, a restored face and what covers it, at the photo's resolution if the crop is
