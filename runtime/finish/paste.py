@@ -194,7 +194,7 @@ def _composed(photo: Pixels, better: Pixels | None, layer: _Layer, part: Rectang
     if hand_back.mended:
         own += in_colours(repair_share(kappa)) * hand_back.mended.change(photo, around)
     if hand_back.filled is not None or hand_back.above is not None:
-        seen = warp_to_photo(layer.aligned.crop, layer.aligned, around)
+        seen = np.clip(warp_to_photo(layer.aligned.crop, layer.aligned, around), 0, 1)  # as restored
     if hand_back.filled is not None:
         filled = _warped(hand_back.filled, layer.aligned, around, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
         own += in_colours(repair_share(kappa) * filled) * (seen - own)

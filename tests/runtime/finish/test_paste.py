@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import runtime.finish.paste
 from runtime.faces.align import TEMPLATES, align, scaled
 from runtime.faces.face import Face
+from runtime.finish.fine_detail import WHOLE
 from runtime.finish.fringes import without_fringes
 from runtime.finish.hand_back import HandBack
 from runtime.finish.noise import face_noise
@@ -241,6 +242,16 @@ def test_the_photos_detail_returns_where_the_network_is_too_coarse_for_it():
         for hand_back in (None, HandBack(kappa_of(0.5), face_noise(photo, aligned)))
     )
     assert half < 0.6 * lost
+
+
+def test_black_and_white_hair_before_an_unchanged_face_keeps_every_pixel():
+    photo = skimage.data.astronaut().copy()
+    for x in range(150, 300, 12):
+        cv2.line(photo, (x, 40), (x + 20, 200), (255,) * 3 if x % 24 else (0,) * 3, 2, cv2.LINE_AA)
+    aligned = align(photo, face_at(224, 118, 2.0), SIZE)
+    after = photo.copy()
+    paste_all(after, [(aligned, aligned.crop)], [HandBack(kappa_of(0.0), 0.0, above=WHOLE)])
+    np.testing.assert_array_equal(after, photo)
 
 
 STEPS = preset("low-light").steps
