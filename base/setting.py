@@ -136,7 +136,8 @@ class Setting:
             whole = self.kind == "whole number"
             if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
                 wanted = f"a {'whole ' * whole}number{(self.range and f', {self.range}') or ''}"
-                raise SettingsError(f"{given}: give {wanted}")
+                bare = "" if self.bare is None else f", or put {self.flag} without one after the photos"
+                raise SettingsError(f"{given}: give {wanted}{bare}")
             if self.range and value not in self.range:
                 unit, why = self.unit and f" {self.unit}", self.why and f"; {self.why}"
                 raise SettingsError(f"{given}{unit}: give {self.range}{why}")

@@ -148,9 +148,9 @@ def _by_rule(
 def _judged(face: Face, rules: FaceRules, judge: Judge) -> tuple[float, str]:
     """Return the share of its strength that a face keeps, and the reason if it is less than 1."""
     if face.width < rules.least:
-        return 0.0, f"left alone: {face.width:.0f} pixels wide, under {rules.least:g}"
+        return 0.0, f"left alone: {_wide(face, rules.least)} pixels wide, under {rules.least:g}"
     if face.width > rules.most:
-        return 0.0, f"left alone: {face.width:.0f} pixels wide, over {rules.most:g}"
+        return 0.0, f"left alone: {_wide(face, rules.most)} pixels wide, over {rules.most:g}"
     share, reasons = 1.0, []
     if rules.least and face.width < LARGE_ENOUGH * rules.least:
         large = float(ramp(face.width, rules.least, LARGE_ENOUGH * rules.least))
@@ -169,3 +169,8 @@ def _judged(face: Face, rules: FaceRules, judge: Judge) -> tuple[float, str]:
         if apart >= LIKE:
             return 0.0, f"left alone: not that person (distance {apart:.2f})"
     return share, f"restored to {share:.0%}: {' and '.join(reasons)}" if reasons else ""
+
+
+def _wide(face: Face, limit: float) -> str:
+    """Return the width of a face in pixels, with a decimal if it is so close to a limit."""
+    return f"{face.width:.1f}" if abs(face.width - limit) < 1 else f"{face.width:.0f}"

@@ -67,6 +67,10 @@ def test_small_faces_are_restored_less_and_it_is_said() -> None:
     assert 0 not in made.notes
 
 
+def test_a_width_close_to_a_limit_is_said_with_a_decimal() -> None:
+    assert chosen("min=60.4px").notes[2] == "left alone: 60.0 pixels wide, under 60.4"
+
+
 def test_without_rules_nothing_is_said_or_changed() -> None:
     assert chosen("all").notes == chosen("largest,1").notes == {}
     assert all(each == RestoreSettings() for each in chosen("all").settings.values())

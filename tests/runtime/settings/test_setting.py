@@ -154,3 +154,8 @@ def test_a_table_with_a_mistake_is_refused_in_one_line(table: dict[str, Any], wo
     with pytest.raises(SettingsError) as raised:
         read_settings(table)
     assert words in str(raised.value)
+
+
+def test_a_photo_behind_an_option_without_its_number_is_told_where_to_go() -> None:
+    with pytest.raises(SettingsError, match=r"or put --same-person without one after the photos$"):
+        SETTINGS["same_person"].read("album/")
