@@ -111,11 +111,22 @@ def manifest_of(
         "action": "c2pa.edited" if parent else "c2pa.created",
         "softwareAgent": agent,
         "digitalSourceType": ALTERED,
-        "parameters": parameters,
+        "parameters": _without_bytes(parameters),
     }
     opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["photo"]}}
     actions = {"actions": [opened, made] if parent else [made]}
     return {"claim_generator_info": [agent], "assertions": [{"label": "c2pa.actions.v2", "data": actions}]}
+
+
+def _without_bytes(value: Any) -> Any:
+    """Return JSON with lists of numbers as text: c2pa-python would store small whole ones as bytes."""
+    if isinstance(value, dict):
+        return {name: _without_bytes(each) for name, each in value.items()}
+    if not isinstance(value, list | tuple):
+        return value
+    if value and all(isinstance(each, int) for each in value):
+        return ",".join(map(str, value))
+    return [_without_bytes(each) for each in value]
 
 
 def _read(path: Path, what: str) -> bytes:
@@ -135,15 +146,20 @@ def _check_pair(pem: bytes, chain: bytes, key: Path, certificates: Path) -> None
     from cryptography.x509 import load_pem_x509_certificates
 
     try:
-        first = load_pem_x509_certificates(chain)[0].public_key()
+        first = load_pem_x509_certificates(chain)[0]
     except ValueError as error:
         raise SettingsError(
             f"{one_line(certificates)} holds no certificate that can be read: {cause_of(error)}"
         ) from error
-    if first != load_pem_private_key(pem, None).public_key():
+    if first.public_key() != load_pem_private_key(pem, None).public_key():
         raise SettingsError(
             f"the first certificate in {one_line(certificates)} is not that of the key {one_line(key)}: put "
             "the key's own certificate first, then those that vouch for it"
+        )
+    if first.issuer == first.subject:
+        raise SettingsError(
+            f"the certificate in {one_line(certificates)} is signed by its own key, which C2PA does not "
+            "take: give one that an authority has signed (docs/photos.md makes one for trials)"
         )
 
 
