@@ -32,8 +32,8 @@ NOISE_ALONE, FIRM = 1.8, 2.6
 Of white noise, which has 1.4 in the best direction, one in ten exceeds the first, one in a thousand the
 second."""
 
-USUAL = 1.4
-"""Median of white noise in the best direction."""
+HIGH, USUAL = 0.9, 1.86
+"""Quantile that tells how high noise is, and its value for white noise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +63,8 @@ def find_lines(removed: Picture, noise: NDArray[np.floating], trust: float, upsc
         return None
     strongest = max(QUIETEST * float(noise.max()), LEAST)
     unit = np.maximum(np.asarray(noise, np.float32), np.float32(strongest))
-    # Coarse noise, as of an enlarged photo, averages out less.
-    height = float(np.median(_averages(middle(removed), unit * np.float32(_averaged(1)))[1]))
+    # Coarse noise, as of an enlarged photo, averages out less, and so does noise that all channels share.
+    height = float(np.quantile(_averages(middle(removed), unit * np.float32(_averaged(1)))[1], HIGH))
     coarse = max(1.0, height / USUAL)
     return Lines(np.asarray(unit * np.float32(coarse * _averaged(upscale)), np.float32), trust)
 
