@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 from skimage.data import astronaut
 
 from base.files import sha256
@@ -183,9 +183,9 @@ def portrait() -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="session")
 def portrait_png(portrait: NDArray[np.uint8]) -> bytes:
-    """The portrait, encoded once."""
+    """The portrait, blurred so that there is something to restore, encoded once."""
     file = io.BytesIO()
-    Image.fromarray(portrait).save(file, "PNG")
+    Image.fromarray(portrait).filter(ImageFilter.GaussianBlur(2)).save(file, "PNG")
     return file.getvalue()
 
 

@@ -65,7 +65,6 @@ def finest(picture: Pixels, where: NDArray[np.bool_]) -> float:
 def test_a_sharp_face_larger_than_the_crop_stays_sharp(bundled: Restorer, name: str, side: int) -> None:
     photo = sharp(side)
     result = bundled.restore(photo, preset(name, budget=600))
-    assert not np.array_equal(result.photo, photo)
     assert finest(result.photo, of_face(side)) > 0.9 * finest(photo, of_face(side))
     assert "face-larger-than-model" in [warning.code for warning in result.faces[0].warnings]
 
