@@ -45,13 +45,14 @@ ROUNDING = 0.3 / 255
 """σ of noise, in units of full scale, that is held back in any case: that of rounding to 8 bits."""
 
 
-def agreement(photo: Picture, restored: Picture, cover: Map | None = None) -> Picture:
+def agreement(photo: Picture, restored: Picture, cover: Map | None = None, *, sharp: float = 0.0) -> Picture:
     """Return what is to be added to a restored face to make it agree with its photo, H×W×3.
 
     photo, restored  H×W×3 in [0, 1], the face's crop in studio light, before and after
     cover            H×W in [0, 1]: what covers the face
+    sharp            the degree to which the photo is known to be sharp, 0 to 1
     """
-    blur = blur_of(photo, restored, cover)
+    blur = (1 - sharp) * blur_of(photo, restored, cover) if sharp < 1 else 0.0
     plain = _plain_places(restored)
     agreeing = restored
     for _ in range(STEPS):

@@ -148,16 +148,23 @@ class Evidence:
 
         restored  S×S×3 in [0, 1], the network's output
         """
+        sharp = self._sharp(restored)
+        if sharp == 0 or self.free_of_blocks:
+            return sharp
+        return sharp * (1 - blocks(self.own * self.to_studio))
+
+    def _sharp(self, restored: Picture) -> float:
+        """Return the degree to which the face is sharp, whatever else damages it: 0 to 1."""
         if not self.own.size:
             return 0.0
         crop, drawn, cover = self._at_own_resolution(restored)
-        sharp = sharpness(crop, drawn, self.aligned.scale, cover)
         scale = self.aligned.scale
+        sharp = sharpness(crop, drawn, scale, cover)
         if sharp < 1 and fineness(crop, WHOLE, scale, cover) > 0:  # noise only makes it finer
             small = len(crop) < len(restored)
             noise = noise_bands(self.own, self.to_studio) * self.to_studio if small else self.noise
             sharp = max(sharp, fineness(crop, noise, scale, cover))
-        return sharp * (1 if self.free_of_blocks else 1 - blocks(self.own * self.to_studio))
+        return sharp
 
     def trusted(self, restored: Picture) -> Picture:
         """Return the network's output with everything it removed that was not damage restored: S×S×3.
@@ -183,7 +190,8 @@ class Evidence:
         share = 1 - self.noise_alone(restored)
         if share == 0 or not self.own.size:
             return restored
-        change = agreement(*self._at_own_resolution(restored)) / self.to_studio
+        sharp = self._sharp(restored)
+        change = agreement(*self._at_own_resolution(restored), sharp=sharp) / self.to_studio
         if len(change) != len(restored):
             change = np.asarray(cv2.resize(change, restored.shape[:2], interpolation=cv2.INTER_CUBIC))
         return np.asarray(np.clip(restored + np.float32(share) * change, 0, 1), np.float32)
