@@ -38,7 +38,7 @@ counts: noise decides between them, and a blur that is taken for too small undoe
 STEPS = 4
 """Back-projections; more gain little, and bring noise back."""
 
-UNEVEN = 2.5
+UNEVEN = 4.0
 """Factor by which more noise is held back than plain places show: after JPEG, or enlarged, it is uneven."""
 
 ROUNDING = 0.3 / 255
