@@ -204,7 +204,7 @@ class FaceWork:
         seen, published = self.seen, self.seen.view.published
         if self.settings.grain or (published and not seen.above):
             return None
-        trust = 1.0 if published else seen.evidence.noise_alone(self.restored)
+        trust = 1.0 if published else self._noise_alone
         return slight_noise(seen.noise, seen.view.tone.gain, trust, self.settings.upscale, above=published)
 
     @cached_property
@@ -213,8 +213,13 @@ class FaceWork:
         seen = self.seen
         if self.settings.grain or seen.view.published or not seen.noise.any():
             return None
-        trust = seen.evidence.noise_alone(self.restored)
-        return find_lines(seen.evidence.removed(self.restored), seen.noise, trust, self.settings.upscale)
+        removed = seen.evidence.removed(self.restored)
+        return find_lines(removed, seen.noise, self._noise_alone, self.settings.upscale)
+
+    @cached_property
+    def _noise_alone(self) -> float:
+        """The degree to which noise is the face's only damage."""
+        return self.seen.evidence.noise_alone(self.restored)
 
     @cached_property
     def made_out(self) -> float:

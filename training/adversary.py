@@ -6,8 +6,8 @@ nothing. One tower judges the crop, with a receptive field of 38 pixels, others 
 A second one judges the eyes and the mouth, each as a whole (Wang et al., GFPGAN, CVPR 2021, section 3.4).
 """
 
-import itertools
 import math
+from collections.abc import Sequence
 
 import msgspec
 import torch
@@ -65,16 +65,19 @@ def judges(settings: Adversarial, size: int, seed: int) -> nn.ModuleDict:
 
 
 class Tower(nn.Module):
-    """Layers that map B×6×H×W, degraded and judged crop, to one logit for each patch."""
+    """Layers that map B×6×H×W, degraded and judged crop, to one logit for each patch.
 
-    def __init__(self, channels: int) -> None:
+    The kernel of the last one makes the patches larger, up to the whole.
+    """
+
+    def __init__(self, channels: int, strides: Sequence[int] = (2, 2, 2, 1), last: int = 1) -> None:
         super().__init__()
         widths = (6, channels, 2 * channels, 4 * channels, 4 * channels)
         self.layers = nn.ModuleList(
             nn.Conv2d(inputs, outputs, 4 if stride == 2 else 3, stride, 1)
-            for inputs, outputs, stride in zip(widths, widths[1:], (2, 2, 2, 1), strict=False)
+            for inputs, outputs, stride in zip(widths, widths[1:], strides, strict=False)
         )
-        self.last = nn.Conv2d(widths[-1], 1, 1)
+        self.last = nn.Conv2d(widths[-1], 1, last)
 
     def forward(self, pair: Tensor) -> list[Tensor]:
         """Return the output of each layer; the logits come last."""
@@ -103,26 +106,6 @@ class Judge(nn.Module):
         return seen
 
 
-class FeatureTower(nn.Module):
-    """Layers that map B×6×h×h, degraded and judged window, to one logit for the whole window."""
-
-    def __init__(self, channels: int, edge: int) -> None:
-        super().__init__()
-        widths = (6, channels, 2 * channels, 4 * channels, 4 * channels)
-        self.layers = nn.ModuleList(
-            nn.Conv2d(inputs, outputs, 4, 2, 1) for inputs, outputs in itertools.pairwise(widths)
-        )
-        self.last = nn.Conv2d(widths[-1], 1, edge // 2 ** len(self.layers))
-
-    def forward(self, pair: Tensor) -> list[Tensor]:
-        """Return the output of each layer; the logit comes last."""
-        seen: list[Tensor] = []
-        for layer in self.layers:
-            pair = F.leaky_relu(layer(pair), 0.2)
-            seen.append(pair)
-        return [*seen, self.last(pair)]
-
-
 class FeatureJudge(nn.Module):
     """An adversary that judges eyes and mouth as wholes: shape counts there, not only texture."""
 
@@ -130,7 +113,9 @@ class FeatureJudge(nn.Module):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.eye, self.mouth = (FeatureTower(channels, size // SHARE) for _ in range(2))
+            halved = (2, 2, 2, 2)
+            left = size // SHARE // 2 ** len(halved)
+            self.eye, self.mouth = (Tower(channels, halved, left) for _ in range(2))
 
     def forward(self, degraded: Tensor, judged: Tensor) -> list[list[Tensor]]:
         """Return the outputs of the layers for left eye, right eye (mirrored) and mouth."""

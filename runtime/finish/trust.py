@@ -148,7 +148,10 @@ class Evidence:
 
         restored  S×S×3 in [0, 1], the network's output
         """
-        sharp = self._sharp(restored)
+        return self._without_blocks(self._sharp(restored))
+
+    def _without_blocks(self, sharp: float) -> float:
+        """Return the degree to which a face that is sharp to a degree shows no JPEG blocks either."""
         if sharp == 0 or self.free_of_blocks:
             return sharp
         return sharp * (1 - blocks(self.own * self.to_studio))
@@ -187,10 +190,10 @@ class Evidence:
 
         restored  S×S×3 in [0, 1], in the photo's own tone
         """
-        share = 1 - self.noise_alone(restored)
+        sharp = self._sharp(restored)
+        share = 1 - self._without_blocks(sharp)
         if share == 0 or not self.own.size:
             return restored
-        sharp = self._sharp(restored)
         change = agreement(*self._at_own_resolution(restored), sharp=sharp) / self.to_studio
         if len(change) != len(restored):
             change = np.asarray(cv2.resize(change, restored.shape[:2], interpolation=cv2.INTER_CUBIC))
