@@ -260,6 +260,8 @@ def toning_of(picture: Colours) -> Toning:
     far = np.abs(off).max(axis=1)
     stray = max(STRAY, 4 * 1.4826 * float(np.median(far)))
     near = far <= np.where(_lines(picture).ravel(), NEARLY_GREY, 2 * stray)  # scratches would bend it
+    # The lightest and darkest colours pass for scratches, but are all that is known of the curve's ends.
+    near |= (far <= stray) & ((grey < grey[near].min()) | (grey > grey[near].max()))
     level = np.rint(grey[near] * (LEVELS - 1)).astype(int)
     points = np.linspace(0, 1, LEVELS)
     count = _spread(np.bincount(level, minlength=LEVELS))
