@@ -25,7 +25,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "soften_scratches": True,
     },
     "low-light": {
-        "latent_step_decay": 0.03,
+        "latent_step_decay": 0.07,
         "face_mask_weights": {"edge": 0.7},
         "desaturate_fringes": True,
         "multiscale_blend": True,
@@ -50,7 +50,7 @@ IN_THE_REST = {
     "early-digital": "JPEG blocks and halos go by half, like everything but eyes, lips and cheeks",
     "ai-generated": "a light touch: half of what the network would do",
     "film-scan": "grain kept in full; blotches and JPEG blocks go; long scratches softened",
-    "low-light": "noise goes, colour specks with it; two fifths of the finer structure stay as they were",
+    "low-light": "noise goes, colour specks with it; a tenth of the finer structure stays as it was",
 }
 """What each preset does around the faces, with the scope `photo`."""
 
