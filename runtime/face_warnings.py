@@ -11,7 +11,7 @@ from runtime.finish.fine_detail import Above
 from runtime.finish.legible import WITHOUT_MESH
 from runtime.identity import Identity
 from runtime.network.loop import LoopResult
-from runtime.network.schedule import EPSILON, iterations_for, pass_schedule, progress
+from runtime.network.schedule import iterations_for, pass_schedule, progress
 from runtime.settings.settings import RestoreSettings
 
 TINY = 24
@@ -71,7 +71,7 @@ def face_warnings(
     far: bool = False,
     made_out: float = 1.0,
     identity: Identity | None = None,
-    epsilon: float = EPSILON,
+    most_passes: int | None = None,
 ) -> tuple[FaceWarning, ...]:
     """Return the warnings about a face.
 
@@ -83,7 +83,7 @@ def face_warnings(
     far      whether the network's colours are far from the photo's
     made_out how much of the face can be made out
     identity whether it is still the same person, if that was measured
-    epsilon  ε of the loop
+    most_passes the largest number of passes
     """
     if loop is None:
         return (_tiny(face),) if is_tiny(face) else ()
@@ -107,7 +107,7 @@ def face_warnings(
     if loop.over_budget:
         found.append(_over_budget(loop, settings))
     elif settings.strength == 1 and progress(settings.latent_step_decay, settings.iterations) < HALFWAY:
-        found.append(_slow(settings, epsilon))
+        found.append(_slow(settings, most_passes))
     return tuple(found)
 
 
@@ -217,10 +217,10 @@ def _over_budget(loop: LoopResult, settings: RestoreSettings) -> FaceWarning:
     return FaceWarning("budget-exceeded", sentence)
 
 
-def _slow(settings: RestoreSettings, epsilon: float) -> FaceWarning:
+def _slow(settings: RestoreSettings, most_passes: int | None) -> FaceWarning:
     eta = settings.latent_step_decay
     needed = iterations_for(eta, HALFWAY)
-    after, before = (pass_schedule(eta, n, epsilon) for n in (needed, settings.iterations))
+    after, before = (pass_schedule(eta, n, most=most_passes) for n in (needed, settings.iterations))
     more = len(after.times) - len(before.times)
     cost = f"at {more} more passes of the network" if more else "and take no longer"
     sentence = (

@@ -31,7 +31,7 @@ from runtime.finish.scratches import mended_face
 from runtime.identity import Identity, KnownFace, know, share_map, within_bounds
 from runtime.network.loop import LoopResult, restore_crops
 from runtime.network.monochrome import all_in_grey, colour, find_tonings, in_grey, put_back, toning_of_photo
-from runtime.network.schedule import epsilon_for, pass_schedule, progress
+from runtime.network.schedule import pass_schedule, progress
 from runtime.photo.array_check import check_pixels
 from runtime.pixels import Crop, Map, Pixels, eight_bit
 from runtime.rest.clean_faces import Cleaning, cleaned, damage_of
@@ -274,23 +274,23 @@ class PreparedPhoto:
         done: Callable[[int], None],
     ) -> dict[int, LoopResult]:
         """Return the network's output for each face; it is run for those whose output is not cached."""
-        epsilons = {i: self._epsilon(seen[i].cut) for i in wanted}
-        keys = for_each(wanted, lambda i: self._question(seen[i].view.shown, rho[i], wanted[i], epsilons[i]))
+        most = {i: self._most_passes(seen[i].cut) for i in wanted}
+        keys = for_each(wanted, lambda i: self._question(seen[i].view.shown, rho[i], wanted[i], most[i]))
         loops = {i: self._answers[key] for i, key in keys.items() if key in self._answers}
         backend, new = self._restorer.backend, {i: own for i, own in wanted.items() if i not in loops}
-        for group in in_common_batches(new, epsilons):
+        for group in in_common_batches(new, most):
             crops = np.stack([seen[i].view.shown for i in group])
             weights = np.stack([rho[i] for i in group])
             results = restore_crops(
                 *(backend, crops, weights, wanted[group[0]]),
-                epsilon=epsilons[group[0]],
+                most=most[group[0]],
                 done=done,
             )
             loops |= zip(group, results, strict=True)
         self._answers |= {keys[i]: loops[i] for i in wanted if not loops[i].over_budget}
         _forget_oldest(self._answers, MOST_ANSWERS * len(self._found or ()))
         return {
-            i: replace(loops[i], steps=own.iterations) if _looks_once(own, epsilons[i]) else loops[i]
+            i: replace(loops[i], steps=own.iterations) if _looks_once(own, most[i]) else loops[i]
             for i, own in wanted.items()
         }
 
@@ -311,20 +311,20 @@ class PreparedPhoto:
         return {i: pictures for i, (_, _, pictures) in kept.items()}
 
     def _question(
-        self, shown: NDArray[np.float32], rho: Map, settings: RestoreSettings, epsilon: float
+        self, shown: NDArray[np.float32], rho: Map, settings: RestoreSettings, most: int
     ) -> Hashable:
         """Return everything that the network's output depends on; equal questions give the same output."""
         crop = _digest(shown)
-        if _looks_once(settings, epsilon):  # its output is that of one full pass, however much is handed back
+        if _looks_once(settings, most):  # its output is that of one full pass, however much is handed back
             return crop, loop_settings(settings, latent_step_decay=1.0, iterations=1)
-        return crop, loop_settings(settings), _digest(rho), epsilon
+        return crop, loop_settings(settings), _digest(rho), most
 
-    def _epsilon(self, cut: CutFace) -> float:
-        """Return the ε of the loop for a face."""
-        own = self._restorer.epsilon
+    def _most_passes(self, cut: CutFace) -> int:
+        """Return the largest number of the loop's passes for a face."""
+        own = self._restorer.most_passes
         if self._restorer.package.manifest.loop_kind != "renewed":
             return own
-        return max(own, epsilon_for(most_passes(cut.aligned, recognised=cut.recognised)))
+        return min(own, most_passes(cut.aligned, recognised=cut.recognised))
 
     def choose(self, settings: RestoreSettings | None = None, by_face: ByFace | None = None) -> ChosenFaces:
         """Return which faces would be restored, and with which settings, without restoring them."""
@@ -457,7 +457,7 @@ class PreparedPhoto:
             far=work.colours_are_far,
             made_out=work.made_out,
             identity=identity,
-            epsilon=self._epsilon(work.seen.cut),
+            most_passes=self._most_passes(work.seen.cut),
         )
         if self._restorer.parser and not aligned.parsed:
             warnings = (*warnings, not_parsed())
@@ -466,8 +466,8 @@ class PreparedPhoto:
         return FaceResult(face, aligned, work.result, done, warnings, identity, note)
 
 
-def _looks_once(settings: RestoreSettings, epsilon: float) -> bool:
-    return len(pass_schedule(settings.latent_step_decay, settings.iterations, epsilon).times) == 1
+def _looks_once(settings: RestoreSettings, most: int) -> bool:
+    return len(pass_schedule(settings.latent_step_decay, settings.iterations, most=most).times) == 1
 
 
 def _kept(

@@ -18,7 +18,7 @@ from runtime.faces.recognise import Descriptor, Recogniser, open_recogniser
 from runtime.identity import know
 from runtime.network.backends import Backend, BackendName, Provider, open_backend
 from runtime.network.backends.fastest import may_measure
-from runtime.network.schedule import epsilon_of
+from runtime.network.schedule import most_passes_of
 from runtime.photo.reader import read_photo
 from runtime.pixels import Pixels, eight_bit
 from runtime.prepared import PreparedPhoto
@@ -52,8 +52,8 @@ class Restorer:
         self.detector = detector
         self.parser = parser
         self.meshes = meshes
-        self.epsilon = epsilon_of(package)
-        """The pass threshold ε, which decides how many passes of the network a face takes."""
+        self.most_passes = most_passes_of(package)
+        """The largest number of passes of the network that a face takes."""
         self._open_photo_network = photo_network or (lambda: open_photo_network(None, backend))
         self._photo_network: PhotoNetwork | None = None
         self._opening = threading.Lock()

@@ -1,19 +1,16 @@
-"""Restore with a given number of network passes: `standard` with another pass threshold."""
+"""Restore with a given number of network passes: `standard`, cut short."""
 
 from dataclasses import replace
 from math import inf
 
 from engines.package import Manifest
 from runtime.faces.face import Face
-from runtime.network.schedule import epsilon_for
+from runtime.network.schedule import MOST
 from runtime.pixels import Pixels
 from runtime.restorer import Restorer
 from runtime.result import RestoreResult
 from runtime.settings.presets import preset
 from runtime.settings.settings import RestoreSettings
-
-STANDARD_PASSES = 5
-"""The largest number of passes of `standard`, which takes fewer if the loop converges earlier."""
 
 
 def methods_by_passes(package: Manifest) -> dict[int, str]:
@@ -23,7 +20,7 @@ def methods_by_passes(package: Manifest) -> dict[int, str]:
     """
     if package.holds_latent:
         return {1: "standard"}
-    return {1: "1 pass", 2: "2 passes", 3: "3 passes", STANDARD_PASSES: "standard"}
+    return {1: "1 pass", 2: "2 passes", 3: "3 passes", MOST: "standard"}
 
 
 def settings_of(method: str) -> RestoreSettings:
@@ -38,12 +35,12 @@ def restored(
 
     found  its faces, if they have already been detected
     """
-    own, passes = restorer.epsilon, _passes(method)
+    own = restorer.most_passes
     try:
-        restorer.epsilon = epsilon_for(passes) if passes else own
+        restorer.most_passes = _passes(method) or own
         return restorer.restore(photo, settings_of(method), found=found)
     finally:
-        restorer.epsilon = own
+        restorer.most_passes = own
 
 
 def _passes(method: str) -> int | None:

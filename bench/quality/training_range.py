@@ -11,7 +11,6 @@ from portraits.degradations import RANGES
 from portraits.likeness import blur, brightness, psnr, ssim
 from runtime.network.backends import Backend
 from runtime.network.loop import restore_crops
-from runtime.network.schedule import epsilon_for
 
 SEEDS = 4
 """Degradations of each portrait; the same each time."""
@@ -44,5 +43,5 @@ def measure(
 def _restore(backend: Backend, crops: Sequence[Portrait], method: str, passes: int) -> list[Portrait]:
     unit = np.stack(crops).astype(np.float32) / np.float32(255)
     rho = np.ones(unit.shape[:3], np.float32)
-    results = restore_crops(backend, unit, rho, settings_of(method), epsilon=epsilon_for(passes))
+    results = restore_crops(backend, unit, rho, settings_of(method), most=passes)
     return [np.asarray(np.rint(result.restored * 255), np.uint8) for result in results]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from portraits.damage import Damage, damaged
 from runtime.network.backends import Backend
 from runtime.network.loop import restore_crops
-from runtime.network.schedule import EPSILON, HELD
+from runtime.network.schedule import MOST
 from runtime.pixels import Crops
 from runtime.settings.settings import RestoreSettings
 
@@ -45,19 +45,19 @@ def gain_of_moving(
     for damage in KINDS:
         crops = np.stack([damaged(portrait, damage, rng) for portrait in portraits])
         errors = []
-        for epsilon in (EPSILON, HELD):
-            errors.append(_errors(backend, crops, portraits, epsilon))
+        for most in (MOST, 1):
+            errors.append(_errors(backend, crops, portraits, most))
             tick()
         moved, held = errors
         gains.append(float(np.mean(10 * np.log10(held / moved))))
     return min(gains)
 
 
-def _errors(backend: Backend, crops: Crops, truths: Crops, epsilon: float) -> NDArray[np.float64]:
+def _errors(backend: Backend, crops: Crops, truths: Crops, most: int) -> NDArray[np.float64]:
     """Return the mean squared error of each restored crop."""
     settings = RestoreSettings(degradation_scale=0, budget=math.inf)
     everywhere = np.ones(crops.shape[:3], np.float32)
-    results = restore_crops(backend, crops, everywhere, settings, epsilon=epsilon)
+    results = restore_crops(backend, crops, everywhere, settings, most=most)
     return np.array(
         [
             np.square(result.restored - truth, dtype=np.float64).mean() + 1e-10

@@ -6,8 +6,9 @@ a small face cannot show what they draw.
 """
 
 from runtime.faces.align import AlignedFace
+from runtime.network.schedule import MOST
 
-ALL = 5
+ALL = MOST
 SMALL, OF_SMALL = 0.85, 2
 """Photo pixels per crop pixel below which a face takes two passes. Blurred, noisy portraits of 0.3 to 0.8
 came as close to the truth's sharpness in two passes as in five, unless they were very blurred, and 0.1 to

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from base.parallel import parallel
 from runtime.network.backends import Backend, Batch, BatchLostError, Move, RestoresSideBySide
 from runtime.network.degrade import degrade
-from runtime.network.schedule import EPSILON, gain, kappa, pass_schedule, progress
+from runtime.network.schedule import EPSILON, PassSchedule, gain, kappa, pass_schedule, progress
 from runtime.pixels import Crops, Map
 from runtime.settings.settings import RestoreSettings
 
@@ -51,13 +51,15 @@ def restore_crops(
     settings: RestoreSettings,
     *,
     epsilon: float = EPSILON,
+    most: int | None = None,
     settled: float = SETTLED,
     done: Callable[[int], object] = lambda count: None,
 ) -> list[LoopResult]:
     """Restore crops, in batches that the backend accepts.
 
     rho      B×S×S, the region weights ρ: how fast each pixel of the estimate moves
-    epsilon  ε, the pass threshold; 0 makes a pass for each step, HELD one pass in all
+    epsilon  ε, the pass threshold; 0 makes a pass for each step
+    most     the largest number of passes
     settled  the change below which a latent or a renewed estimate has converged; 0 never stops early
     done     called after each batch with its number of crops
     """
@@ -68,7 +70,8 @@ def restore_crops(
     budget = settings.budget * threads
 
     def restore(part: slice) -> list[LoopResult]:
-        return _restore_batch(backend, crops[part], rho[part], settings, budget, epsilon, settled)
+        schedule = pass_schedule(settings.latent_step_decay, settings.iterations, epsilon, most)
+        return _restore_batch(backend, crops[part], rho[part], settings, budget, schedule, settled)
 
     results: list[LoopResult] = []
     if threads > 1:
@@ -92,11 +95,10 @@ def _restore_batch(
     rho: NDArray[np.float32],
     settings: RestoreSettings,
     budget: float,
-    epsilon: float,
+    schedule: PassSchedule,
     settled: float,
 ) -> list[LoopResult]:
     eta = settings.latent_step_decay
-    schedule = pass_schedule(eta, settings.iterations, epsilon)
     deadline = time.perf_counter() + budget * len(crops)
     degraded = np.stack([degrade(crop, settings.degradation_scale) for crop in crops])
     lengths = sorted(set(schedule.steps if backend.renews else schedule.steps[:-1]))

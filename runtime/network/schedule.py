@@ -12,8 +12,8 @@ from runtime.pixels import Map
 EPSILON = 0.2
 """ε: how much closer to its target the loop gets between two passes."""
 
-HELD = math.inf
-"""The ε for a single pass: the latent stays at its first value."""
+MOST = 5
+"""The largest number of passes that this ε allows."""
 
 ROUNDING = 1e-9
 """Tolerance for rounding of powers; a step that reaches its threshold exactly still counts."""
@@ -30,31 +30,31 @@ class PassSchedule:
     """k_j: the steps made with each pass's result; their sum is N."""
 
 
-def pass_schedule(eta: float, iterations: int, epsilon: float = EPSILON) -> PassSchedule:
+def pass_schedule(
+    eta: float, iterations: int, epsilon: float = EPSILON, most: int | None = None
+) -> PassSchedule:
     """Plan the passes of a loop: one each time the loop has come ε closer to its target.
 
     t_{j+1} is the least t < N with (1−η)^{t_j} − (1−η)^t ≥ ε.
 
     eta         η, in (0, 1]
     iterations  N, at least 1
-    epsilon     ε, in [0, 1]: 0 makes a pass for each step; or HELD
+    epsilon     ε, in [0, 1]: 0 makes a pass for each step
+    most        the largest number of passes: all further steps lead towards the last one's result
     """
     times = [0]
     for t in range(1, iterations):
+        if len(times) == most:
+            break
         if (1 - eta) ** times[-1] - (1 - eta) ** t >= epsilon - ROUNDING:
             times.append(t)
     steps = (after - t for t, after in itertools.pairwise([*times, iterations]))
     return PassSchedule(tuple(times), tuple(steps))
 
 
-def epsilon_of(package: Package) -> float:
-    """Return the ε for restoring with a package."""
-    return HELD if package.manifest.holds_latent else EPSILON
-
-
-def epsilon_for(passes: int) -> float:
-    """Return the ε with which the steps of `standard` take this many passes, 1 to 5."""
-    return 1 / passes
+def most_passes_of(package: Package) -> int:
+    """Return the largest number of passes with a package."""
+    return 1 if package.manifest.holds_latent else MOST
 
 
 def progress(eta: float, steps: int) -> float:

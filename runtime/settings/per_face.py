@@ -30,15 +30,15 @@ def _same(one: RestoreSettings, other: RestoreSettings, name: str) -> bool:
 
 
 def in_common_batches(
-    wanted: Mapping[int, RestoreSettings], epsilons: Mapping[int, float]
+    wanted: Mapping[int, RestoreSettings], most_passes: Mapping[int, int]
 ) -> Iterable[list[int]]:
-    """Group faces by their ε and the settings that the loop reads; the order within each group is kept.
+    """Group faces by their passes and the settings that the loop reads; the order within each group is kept.
 
     Faces in a group may differ in all other settings; region weights, for example, are passed with each crop.
     """
     groups: dict[tuple[Hashable, ...], list[int]] = {}
     for i, settings in wanted.items():
-        groups.setdefault((epsilons[i], loop_settings(settings)), []).append(i)
+        groups.setdefault((most_passes[i], loop_settings(settings)), []).append(i)
     return groups.values()
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from base.errors import GpenEdgeError
 from runtime.network.loop import LoopResult, restore_crops
-from runtime.network.schedule import epsilon_of
+from runtime.network.schedule import most_passes_of
 from runtime.settings.settings import RestoreSettings
 from runtime.triton.serving import answer_error, served, settings_of
 
@@ -58,9 +58,9 @@ class TritonPythonModel:
     def _answer(self, group: Mapping[int, Asked], settings: RestoreSettings) -> dict[int, Any]:
         crops = np.concatenate([each.crops for each in group.values()])
         rho = np.concatenate([each.rho for each in group.values()])
-        backend, epsilon = self._served.backend, epsilon_of(self._served.package)
+        backend, most = self._served.backend, most_passes_of(self._served.package)
         try:
-            results = iter(restore_crops(backend, crops, rho, settings, epsilon=epsilon))
+            results = iter(restore_crops(backend, crops, rho, settings, most=most))
         except Exception as error:
             return dict.fromkeys(group, answer_error(error))
         return {i: _answer([next(results) for _ in each.crops]) for i, each in group.items()}

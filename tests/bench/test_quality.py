@@ -15,7 +15,7 @@ from portraits.aligned import open_restorer
 from portraits.damage import Ranges, degrade
 from portraits.likeness import TITLES, blur, psnr
 from runtime.network.backends import open_backend
-from runtime.network.schedule import epsilon_for, pass_schedule
+from runtime.network.schedule import pass_schedule
 from runtime.settings.presets import PRESETS, preset
 
 
@@ -103,9 +103,9 @@ def test_the_default_improves_a_noisy_portrait_and_keeps_a_clean_one(
 
 
 @pytest.mark.parametrize("passes", [1, 2, 3, 4, 5])
-def test_a_pass_threshold_gives_standard_so_many_passes(passes):
+def test_standard_cut_short_takes_so_many_passes(passes):
     settings = preset("standard")
-    schedule = pass_schedule(settings.latent_step_decay, settings.iterations, epsilon_for(passes))
+    schedule = pass_schedule(settings.latent_step_decay, settings.iterations, most=passes)
     assert len(schedule.times) == passes
 
 

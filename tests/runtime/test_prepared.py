@@ -14,7 +14,6 @@ from base.errors import GpenEdgeError, PixelsError, SettingsError
 from runtime import Restorer, RestoreSettings, preset
 from runtime.faces.parsed import ParsedFace
 from runtime.network.backends import Batch, Move
-from runtime.network.schedule import HELD
 from runtime.settings.config_file import Config
 from runtime.settings.presets import PRESETS
 from runtime.settings.resolved import ResolvedSettings
@@ -58,7 +57,7 @@ def restorer(tiny_package: Path, any_colours: None) -> Iterator[Restorer]:
 @pytest.fixture
 def held(restorer: Restorer) -> Restorer:
     """A restorer whose network looks once, as with the bundled package."""
-    restorer.epsilon = HELD
+    restorer.most_passes = 1
     return restorer
 
 
@@ -75,7 +74,7 @@ def test_a_prepared_photo_gives_what_restoring_at_once_gives(
     restorer: Restorer, group: Pixels, looks_once: bool, dtype: type[np.uint8 | np.uint16]
 ) -> None:
     if looks_once:
-        restorer.epsilon = HELD
+        restorer.most_passes = 1
     photo = group.astype(dtype) * dtype(np.iinfo(dtype).max // 255)
     settings = {name: preset(name, budget=600) for name in (PRESETS if looks_once else ["standard"])}
     settings["large"] = preset("low-light", upscale=2, budget=600)

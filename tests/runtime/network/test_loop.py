@@ -15,7 +15,7 @@ from runtime.faces.detect import open_detector
 from runtime.network.backends import Backend
 from runtime.network.degrade import degrade
 from runtime.network.loop import restore_crops
-from runtime.network.schedule import HELD, pass_schedule
+from runtime.network.schedule import pass_schedule
 
 GOLDEN = Path(__file__).parents[2] / "data" / "tiny64.npz"
 PATIENT = RestoreSettings(budget=600)
@@ -69,7 +69,7 @@ def test_the_loop_is_the_iteration_of_the_design_done_step_by_step(backend: Back
 
 
 def test_a_latent_that_is_held_takes_one_pass_and_all_steps(backend: Backend, crop: Array) -> None:
-    (held,) = restore_crops(backend, crop[None], ones(crop[None]), PATIENT, epsilon=HELD)
+    (held,) = restore_crops(backend, crop[None], ones(crop[None]), PATIENT, most=1)
     (first,) = restore_crops(backend, crop[None], ones(crop[None]), replace(PATIENT, iterations=1))
     assert (held.passes, held.steps) == (1, PATIENT.iterations)
     assert np.array_equal(held.restored, first.restored)

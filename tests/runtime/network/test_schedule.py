@@ -26,6 +26,13 @@ def test_the_passes_of_the_design_page(eta, times, steps):
     assert schedule.steps == steps
 
 
+@given(etas, iterations, st.integers(1, 6))
+def test_a_schedule_cut_short_begins_like_the_whole_one_and_ends_with_it(eta, n, most):
+    whole, cut = pass_schedule(eta, n), pass_schedule(eta, n, most=most)
+    assert cut.times == whole.times[:most]
+    assert sum(cut.steps) == n
+
+
 def test_classic_is_one_pass_of_one_step():
     schedule = pass_schedule(1, 1)
     assert schedule.times == (0,)

@@ -16,7 +16,7 @@ from export.triton.command import export_repository
 from runtime import Restorer, encode_photo, preset, read_photo, restore_photo
 from runtime.network.backends import open_backend
 from runtime.network.loop import restore_crops
-from runtime.network.schedule import epsilon_of
+from runtime.network.schedule import most_passes_of
 from tests.runtime.triton import server as triton
 from tests.runtime.triton.server import Server
 
@@ -57,7 +57,7 @@ def test_the_loop_gives_the_same_bits_as_the_runtime(
     random = np.random.default_rng(0)
     crops, rho = random.random((2, 64, 64, 3), np.float32), 1 + random.random((2, 64, 64), np.float32)
     backend = open_backend("onnxruntime", package, threads=1)
-    expected = restore_crops(backend, crops, rho, preset("film-scan"), epsilon=epsilon_of(package))
+    expected = restore_crops(backend, crops, rho, preset("film-scan"), most=most_passes_of(package))
     static = server.configs["tiny64_loop"].max_batch_size == 0
     for part in [slice(0, 1), slice(1, 2)] if static else [slice(0, 2)]:
         settings = np.repeat(text(preset="film-scan")[None], part.stop - part.start, axis=0)
