@@ -11,6 +11,7 @@ from base.text import one_line
 
 SHOWN = 40
 """The most characters of a wrong argument that an error shows."""
+_NUMBERS: dict[Any, str] = {int: "a whole number", float: "a number"}
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -45,24 +46,36 @@ class CommandParser(argparse.ArgumentParser):
         return f"unknown option {_cut(name)}" + (f": did you mean {near}?" if near else "")
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
-        """Refuse `-`, since no command reads standard input or writes files to standard output."""
-        if arg_string == "-" and action.nargs != argparse.PARSER:
-            name = action.option_strings[-1] if action.option_strings else action.metavar or action.dest
-            raise argparse.ArgumentError(
-                None, f"{name} is -: give a name; standard input and output cannot be used"
-            )
-        return super()._get_value(action, arg_string)
+        """Refuse `-`, since no command reads standard input or writes files to standard output, and an empty
+        value, as of an unset variable of a shell, since an empty path is the current folder.
+        """
+        if action.nargs != argparse.PARSER:
+            if arg_string == "-":
+                raise _wrong(action, "-: give a name; standard input and output cannot be used")
+            if not arg_string.strip():
+                raise _wrong(action, "empty: give a value")
+        try:
+            return super()._get_value(action, arg_string)
+        except argparse.ArgumentError:
+            if action.type not in _NUMBERS:
+                raise
+            raise _wrong(action, f"{_cut(repr(arg_string))}: give {_NUMBERS[action.type]}") from None
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
-            name = "/".join(action.option_strings) or action.metavar or action.dest
             known = near_or_all(str(value), map(str, action.choices))
-            raise argparse.ArgumentError(None, f"{name} is {_cut(repr(value))}: {known}")
+            raise _wrong(action, f"{_cut(repr(value))}: {known}")
 
 
 def help_of(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
     """Return the help text of an option on one line, with its default, as --help shows it."""
     return _Formatter(parser.prog)._expand_help(action)
+
+
+def _wrong(action: argparse.Action, what: str) -> argparse.ArgumentError:
+    """Return the error for an argument that is `what`."""
+    name = "/".join(action.option_strings) or action.metavar or action.dest
+    return argparse.ArgumentError(None, f"{name} is {what}")
 
 
 def _cut(argument: str) -> str:

@@ -9,6 +9,7 @@ from runtime.commands.jobs import Job, make_folders
 from runtime.commands.options import RunOptions
 from runtime.commands.overwriting import Source, Target, check_targets
 from runtime.commands.restoring import is_photo_itself
+from runtime.photo.reader import SUPPORTED_SUFFIXES
 from runtime.photo.writer import check_output, check_place
 from runtime.settings.face_rules import read_rules
 
@@ -23,6 +24,8 @@ def check_paths(jobs: list[Job], options: argparse.Namespace, wanted: RunOptions
         if path.suffix.lower() != ".png":
             raise PhotoError(f"the sheet {one_line(path)} must be a PNG: end its name in .png")
     several = len(jobs) > 1 or options.photos[0].is_dir()
+    if several and jobs:
+        _check_is_folder(options.output, into_folder=options.into_folder)
     targets = _targets(jobs, options)
     copies = {job.copy for job in jobs}
     check_targets(
@@ -40,6 +43,15 @@ def check_paths(jobs: list[Job], options: argparse.Namespace, wanted: RunOptions
             _check_folder(target.path)
         else:
             (check_place if target.path in copies else check_output)(target.path, overwrite=True)
+
+
+def _check_is_folder(output: Path, *, into_folder: bool) -> None:
+    """Raise PhotoError if the output of several photos is a file, or a new folder named like a photo."""
+    looks_like_photo = not into_folder and output.suffix.lower() in SUPPORTED_SUFFIXES
+    if not output.is_dir() and (output.exists() or looks_like_photo):
+        raise PhotoError(
+            f"several photos go into a folder, and {one_line(output)} is the name of a file: name a folder"
+        )
 
 
 def _check_folder(path: Path) -> None:

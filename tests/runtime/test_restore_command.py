@@ -137,6 +137,30 @@ def test_several_photos_go_to_a_folder(restore, portrait: Pixels, tmp_path: Path
     assert_nothing_left(tmp_path / "sheets", "0.jpg.png", "1.jpg.png")
 
 
+def test_several_photos_do_not_go_to_a_file(restore, portrait_file: Path, tmp_path: Path) -> None:
+    other, notes = tmp_path / "b.png", tmp_path / "notes"
+    other.write_bytes(portrait_file.read_bytes())
+    notes.write_text("mine")
+    for output in (tmp_path / "out.jpg", notes):
+        assert_refused(restore(portrait_file, other, "-o", output, "--overwrite"), "go into a folder")
+    assert notes.read_text() == "mine"
+    assert not (tmp_path / "out.jpg").exists()
+    assert restore(portrait_file, other, "-o", f"{tmp_path}/out.jpg/")[0] == 0
+
+
+def test_an_unset_variable_in_place_of_a_path_is_refused(
+    restore, portrait_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    own = folder / portrait_file.name
+    own.write_bytes(portrait_file.read_bytes())
+    monkeypatch.chdir(folder)
+    assert_refused(restore("", "-o", tmp_path / "out", "--overwrite"), "PHOTO is empty")
+    assert_refused(restore(own.name, "-o", "", "--overwrite"), "-o/--output is empty")
+    assert own.read_bytes() == portrait_file.read_bytes()
+
+
 def test_a_folder_of_photos_goes_to_a_folder_and_bad_ones_are_named(
     restore, portrait: Pixels, tmp_path: Path
 ) -> None:
