@@ -1,6 +1,7 @@
 """Shared by all command lines: one-line errors, exit status, and output to the console."""
 
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from base.errors import GpenEdgeError
 from base.interruption import interruptible
 from base.malloc import share_freed_memory
+from base.text import cause_of, joined_lines
 
 if TYPE_CHECKING:  # loaded by the commands that show something
     from rich.console import Console
@@ -32,7 +34,7 @@ def run(command: Callable[[], int]) -> int:
         with interruptible():
             return command()
     except GpenEdgeError as error:
-        print("error:", " ".join(str(error).split()), file=sys.stderr)  # noqa: T201
+        print("error:", joined_lines(str(error)), file=sys.stderr)  # noqa: T201
         return BAD_INPUT
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)  # noqa: T201
@@ -40,8 +42,17 @@ def run(command: Callable[[], int]) -> int:
 
 
 def print_lines(*lines: object) -> None:
-    """Print lines on standard output, whatever their length."""
-    print(*lines, sep="\n")  # noqa: T201
+    """Print lines on standard output, whatever their length; a reader that has closed it wants no more.
+
+    Raises GpenEdgeError if it cannot be written to.
+    """
+    try:
+        print(*lines, sep="\n", flush=True)  # noqa: T201
+    except OSError as error:
+        # Python would otherwise fail again when it ends, since the stream keeps what it could not write.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise GpenEdgeError(f"cannot write to standard output: {cause_of(error)}") from error
 
 
 def progress_of(*columns: "ProgressColumn", console: "Console | None" = None) -> "Progress":
