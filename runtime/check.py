@@ -14,7 +14,7 @@ from base.command_parser import CommandParser
 from base.errors import PhotoError
 from base.files import write_json
 from base.setting import add_options
-from base.text import one_line
+from base.text import one_line, utf8
 from runtime.commands.options import add_detector, add_setting
 from runtime.commands.overwriting import Source, Target, check_targets
 from runtime.commands.photo_options import PhotoOptions
@@ -97,8 +97,8 @@ def _check(options: argparse.Namespace) -> int:
         write_check_sheet(options.output, faces)
     if options.json:
         described = {
-            "before": str(options.before),
-            "after": str(options.after),
+            "before": utf8(options.before),
+            "after": utf8(options.after),
             "upscale": factor,
             "faces": [
                 {"index": face.index, "untouched": face.untouched, "checks": _described(face.findings)}

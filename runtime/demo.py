@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from base.command_line import run
+from base.command_line import needs_extra, print_lines, run
+from base.command_parser import CommandParser
 from runtime import restore
+from runtime.commands.jobs import make_folders
 from runtime.sheets.before_after import INK, LABEL, MARGIN, PAPER
 
 FOLDER = Path("demo-out")
@@ -26,15 +28,17 @@ SHEETS = {"faces": "before-after.png", "photo": "before-after-photo.png"}
 """The sheet of each scope."""
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Write the degraded portrait, restore it in each scope, and print where they are."""
-    return run(_demo)
+    return run(lambda: _demo(arguments))
 
 
-def _demo() -> int:
-    from skimage.data import astronaut  # Eileen Collins, NASA, public domain
-
-    FOLDER.mkdir(exist_ok=True)
+def _demo(arguments: list[str] | None) -> int:
+    about = f"Restore a degraded portrait, and write before/after pictures into the folder {FOLDER}."
+    CommandParser(prog="python -m runtime.demo", description=about).parse_args(arguments)
+    with needs_extra("demo", "python -m runtime.demo"):
+        from skimage.data import astronaut  # Eileen Collins, NASA, public domain
+    make_folders([FOLDER])
     photo = FOLDER / "degraded.jpg"
     degraded = degrade(astronaut())  # type: ignore[no-untyped-call]
     cv2.imwrite(str(photo), degraded[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
@@ -45,8 +49,8 @@ def _demo() -> int:
         if status := restore.main([*command, "--overwrite"]):
             return status
     side_by_side(pictures, FOLDER / "before-faces-photo.png")
-    for name in (*SHEETS.values(), "before-faces-photo.png"):
-        print(f"before/after picture: {(FOLDER / name).resolve()}")  # noqa: T201
+    names = (*SHEETS.values(), "before-faces-photo.png")
+    print_lines(*(f"before/after picture: {(FOLDER / name).resolve()}" for name in names))
     return 0
 
 
