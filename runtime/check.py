@@ -17,6 +17,7 @@ from base.setting import add_options
 from base.text import one_line, utf8
 from runtime.commands.options import add_detector, add_setting
 from runtime.commands.overwriting import Source, Target, check_targets
+from runtime.commands.paths import check_file, check_sheet
 from runtime.commands.photo_options import PhotoOptions
 from runtime.faces.align import align, cut_out, inverted, joined, scaled
 from runtime.faces.iris import IrisNetwork
@@ -77,9 +78,10 @@ def _check(options: argparse.Namespace) -> int:
     check_run(None, options.threads, None)
     chosen = options.face or "all"
     _check_targets(options)
+    if options.output:
+        check_sheet(options.output)
     for path in filter(None, (options.output, options.json)):
-        if path.is_dir() or not path.parent.is_dir():
-            raise PhotoError(f"{one_line(path)} cannot be written: name a file in a folder that exists")
+        check_file(path)
     before = read_photo(options.before, max_megapixels=options.max_megapixels).pixels
     after = read_photo(options.after, max_megapixels=options.max_megapixels).pixels
     factor = upscale_of(before, after)

@@ -21,8 +21,7 @@ def check_paths(jobs: list[Job], options: argparse.Namespace, wanted: RunOptions
     """
     sheets = (options.list_faces, options.compare_presets, options.compare_packages, options.masks)
     for path in filter(None, (*sheets, *{job.sheet for job in jobs})):
-        if path.suffix.lower() != ".png":
-            raise PhotoError(f"the sheet {one_line(path)} must be a PNG: end its name in .png")
+        check_sheet(path)
     several = len(jobs) > 1 or options.photos[0].is_dir()
     if several and jobs:
         _check_is_folder(options.output, into_folder=options.into_folder)
@@ -40,7 +39,7 @@ def check_paths(jobs: list[Job], options: argparse.Namespace, wanted: RunOptions
         make_folders([options.output])
     for target in targets:
         if target.path in (options.report, options.masks):
-            _check_folder(target.path)
+            check_file(target.path)
         else:
             (check_place if target.path in copies else check_output)(target.path, overwrite=True)
 
@@ -54,7 +53,14 @@ def _check_is_folder(output: Path, *, into_folder: bool) -> None:
         )
 
 
-def _check_folder(path: Path) -> None:
+def check_sheet(path: Path) -> None:
+    """Raise PhotoError if a path is not the name of a sheet."""
+    if path.suffix.lower() != ".png":
+        raise PhotoError(f"the sheet {one_line(path)} must be a PNG: end its name in .png")
+
+
+def check_file(path: Path) -> None:
+    """Raise PhotoError if no file can be written to a path."""
     if path.is_dir() or not path.parent.is_dir() or (path.exists() and not path.is_file()):
         raise PhotoError(f"{one_line(path)} cannot be written: name a file in a folder that exists")
 

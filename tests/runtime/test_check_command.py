@@ -108,6 +108,7 @@ def test_a_photo_without_faces_is_one_clear_line(
     ("options", "told"),
     [
         (["-o", "/nowhere/sheet.png"], "cannot be written"),
+        (["-o", "/tmp/sheet.jpg"], "must be a PNG"),
         (["--face", "9"], "no face 9"),
         (["--max-megapixels", "nan"], "--max-megapixels is nan"),
         (["--threads", "0"], "give 1 or more"),
