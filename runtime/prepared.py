@@ -142,9 +142,10 @@ class PreparedPhoto:
         """Release the memory; the photo can no longer be restored."""
         with self._turn:
             self._closed = True
-            for kept in (self._cuts, self._greys, self._mended, self._seen, self._answers, self._restored):
+            for kept in (self._cuts, self._greys, self._mended, self._cleanings, self._seen):
                 kept.clear()
-            self._known.clear()
+            for made in (self._answers, self._restored, self._known):
+                made.clear()
 
     def __enter__(self) -> "PreparedPhoto":
         return self

@@ -157,19 +157,20 @@ class Restorer:
         name = one_line(path)
         try:
             seen = (path, path.stat().st_mtime_ns)
-            if self._person is None or self._person[0] != seen:
+            known = self._person  # another thread may ask for another person meanwhile
+            if known is None or known[0] != seen:
                 pixels = read_photo(path).pixels
                 found = self.detector.detect(eight_bit(pixels))
                 if not found:
                     raise SettingsError(f"person={name}: no face was found in it, give another photo")
-                known = know(self.recogniser, pixels, found[0])
-                if known.is_poor:
+                face = know(self.recogniser, pixels, found[0])
+                if face.is_poor:
                     raise SettingsError(f"person={name}: the face is too blurred, give a sharper photo")
-                self._person = (seen, known.descriptor)
+                self._person = known = (seen, face.descriptor)
         except (OSError, PhotoError) as error:
             hint = ": person=FILE comes last, after all other rules" if "," in path.name else ""
             raise SettingsError(f"person={name} cannot be read: {cause_of(error)}{hint}") from error
-        return self._person[1]
+        return known[1]
 
     def photo_network(self) -> PhotoNetwork:
         """Return the network that restores the rest of a photo; it is opened when it is first needed.

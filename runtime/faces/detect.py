@@ -7,6 +7,7 @@ small, as in a group photo. This keeps typical photos fast and bounds memory for
 """
 
 import math
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -103,6 +104,7 @@ class YuNetDetector:
         if not model.is_file():
             raise SettingsError(f"the face detector {model} is not a file")
         self._trust = Trust(turn=2, score=max(0.9, threshold))  # YuNet's scores and turns vary less
+        self._turn = threading.Lock()  # OpenCV's network holds the size of the picture that it is given
         try:
             self._network = cv2.FaceDetectorYN.create(str(model), "", (32, 32), threshold)
             self._candidates(np.zeros((32, 32, 3), np.uint8))
@@ -116,8 +118,9 @@ class YuNetDetector:
         return search(pixels, self._candidates, self._trust)
 
     def _candidates(self, picture: Pixels) -> Candidates:
-        self._network.setInputSize(picture.shape[1::-1])
-        _, found = self._network.detect(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        with self._turn:
+            self._network.setInputSize(picture.shape[1::-1])
+            _, found = self._network.detect(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         if found is None:
             return np.empty((0, 15), np.float32)
         faces = np.asarray(found, np.float32)

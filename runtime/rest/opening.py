@@ -1,6 +1,7 @@
 """Open the bundled photo network or a user's own."""
 
 import importlib.util
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -146,9 +147,11 @@ def _in_openvino(
         request = core.compile_model(model, "CPU", options).create_infer_request()
     except Exception as error:
         raise BackendError(f"OpenVINO cannot run the photo network {path}: {cause_of(error)}") from error
+    turn = threading.Lock()  # a request refuses a second thread
 
     def run(tile: Tile) -> Tile:
-        return np.asarray(next(iter(request.infer([tile], share_inputs=True).values())), np.float32)
+        with turn:
+            return np.asarray(next(iter(request.infer([tile], share_inputs=True).values())), np.float32)
 
     return run, f"OpenVINO on cpu, {'bf16' if short else 'FP32'}"
 

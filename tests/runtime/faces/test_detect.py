@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -268,6 +269,17 @@ def test_yunet_boxes_and_landmarks_come_in_photo_pixels(tmp_path):
         face.landmarks, [(152, 72), (176, 72), (164, 84), (152, 96), (176, 96)], atol=0.1
     )
     assert face.score == pytest.approx(1, abs=0.01)
+
+
+def test_several_threads_share_a_yunet(tmp_path):
+    blob_yunet(tmp_path / "yunet.onnx")
+    detector = YuNetDetector(tmp_path / "yunet.onnx")
+    photos = []
+    for i in range(4):  # of different sizes
+        photos.append(np.zeros((200 + 40 * i, 320 - 32 * i, 3), np.uint8))
+        photos[-1][80:88, 160:168] = 255
+    with ThreadPoolExecutor(4) as threads:
+        assert {len(faces) for faces in threads.map(detector.detect, 10 * photos)} == {1}
 
 
 def test_yunet_faces_of_a_large_photo_are_found_on_a_smaller_copy(tmp_path):

@@ -1,6 +1,7 @@
 """A user's own photo network: taken if it fits, refused in one line if not."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -119,6 +120,17 @@ def test_what_is_no_photo_network_is_refused(tmp_path: Path, tiny_package: Path)
         opened(tmp_path / "missing.onnx")
     with pytest.raises(PackageError, match="restores faces, not the rest of a photo"):
         opened(tiny_package)
+
+
+def test_several_threads_share_one_in_openvino() -> None:
+    pytest.importorskip("openvino")
+    network = open_photo_network(None, SimpleNamespace(name="openvino", device="cpu"))  # type: ignore[arg-type]
+    assert network.where.startswith("OpenVINO")
+    photos = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), np.uint8)
+    tiles = [network.tile(photo, 0, 0) for photo in photos]
+    with ThreadPoolExecutor(4) as threads:
+        for tile, answer in zip(tiles, threads.map(network.answer, tiles), strict=True):
+            assert np.array_equal(answer, network.answer(tile))
 
 
 @pytest.mark.parametrize(("started", "where"), [(True, "cuda:1"), (False, "cpu")])
