@@ -40,8 +40,9 @@ LEAST = 1e-3
 """Faces that would get a smaller share are not pasted."""
 NEAR = 0.95
 """The search stops once the distance reaches this share of the bound."""
-ROUNDS = 4
-"""How often a face is pasted again if the pasted result, with its neighbours, exceeds the bound."""
+ROUNDS = 3
+"""How often faces are pasted again if the pasted result, with its neighbours, exceeds the bound; from then on
+those that exceed it are not restored."""
 
 
 @dataclass(frozen=True)
@@ -117,14 +118,14 @@ def within_bounds(
         shares[i] = _stop(
             recogniser, works[i], known[i], _close_up(full, works[i], known[i]), limits[i], found[i]
         )
-    for rounds_left in reversed(range(ROUNDS)):
-        if not beyond:
-            break
+    rounds = 0
+    while beyond:
         pasted = paste(shares)
+        rounds += 1
         found |= _distances(recogniser, {i: works[i] for i in shares}, known, pasted)
         beyond = [i for i in shares if found[i] > limits[i] and shares[i] > 0]
         for i in beyond:  # neighbouring faces, rounding, and finishing steps that look around
-            shares[i] *= NEAR * limits[i] / found[i] if rounds_left > 1 else 0.0
+            shares[i] *= NEAR * limits[i] / found[i] if rounds < ROUNDS else 0.0
     return pasted, {
         i: Identity(None if known[i].is_poor else found[i], limits.get(i), shares.get(i, 1.0)) for i in works
     }

@@ -1,10 +1,12 @@
 """Restoration stops where a face would become another person."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +17,7 @@ from runtime import FaceResult, Restorer, RestoreSettings, preset
 from runtime.faces.align import align
 from runtime.faces.close_up import cut_close_up
 from runtime.faces.recognise import distance
-from runtime.identity import know, share_map
+from runtime.identity import know, share_map, within_bounds
 from runtime.pixels import Pixels
 from runtime.restore import main
 
@@ -145,3 +147,28 @@ def test_a_face_is_compared_at_the_same_place_however_it_is_aligned(
     assert identity
     assert 0 < identity.share < 1
     assert identity.distance == pytest.approx(moved(restorer, blurred, held.photo, held.faces[0]), abs=1e-3)
+
+
+def test_what_is_reported_is_what_was_pasted_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if a face only exceeds its bound once a neighbour has been given up."""
+    works: Any = {i: SimpleNamespace(settings=SimpleNamespace(same_person=0.2)) for i in (0, 1)}
+    known: Any = {i: SimpleNamespace(limit=lambda bound: bound, is_poor=False) for i in (0, 1)}
+    pastes: list[dict[int, float]] = []
+    nothing: Any = None
+
+    def paste(shares: Mapping[int, float]) -> Any:
+        pastes.append(dict(shares))
+        return pastes[-1]
+
+    def distances(_: Any, asked: Any, __: Any, pasted: Any) -> dict[int, float]:
+        alone = pastes and pastes[-1][0] == 0
+        return {
+            0: 0.9 if not pastes or pasted[0] else 0.0,
+            1: 0.9 if not pastes or (alone and pasted[1]) else 0,
+        }
+
+    monkeypatch.setattr("runtime.identity._distances", distances)
+    monkeypatch.setattr("runtime.identity._close_up", lambda *_: None)
+    monkeypatch.setattr("runtime.identity._stop", lambda *_: 0.5)
+    last, identities = within_bounds(nothing, works, known, nothing, paste)
+    assert last == {i: identity.share for i, identity in identities.items()} == {0: 0, 1: 0}
