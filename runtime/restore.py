@@ -45,7 +45,8 @@ def _restore(options: argparse.Namespace) -> int:
             _show_choices(options, wanted, restorer)
         if not jobs:
             return DONE
-        done = [job for job in jobs if job not in set(left)]
+        waiting = set(left)
+        done = [job for job in jobs if job not in waiting]
         header = _header(options, wanted, restorer)
         with RunRecord(jobs, done, options.report, header, earlier) as record:
             begun_on = describe_backend(restorer)

@@ -160,11 +160,15 @@ def _without_results(
         results |= {result} - {_place(each.photo)}
         if sheet:
             results.add(_place(sheet / each.inside / _sheet_name(each.photo)))
-    left_out = [each for each in found if _place(each.photo) in results and not _has_result(each, earlier)]
+    left_out: list[_Found] = []
+    kept: list[_Found] = []
+    for each in found:
+        is_result = _place(each.photo) in results and not _has_result(each, earlier)
+        (left_out if is_result else kept).append(each)
     if left_out:
         more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
         show(f"{one_line(left_out[0].name)}{more}: results of an earlier run, which are not restored again")
-    return [each for each in found if each not in left_out]
+    return kept
 
 
 def _has_result(found: _Found, earlier: Mapping[Path, Path]) -> bool:
