@@ -126,9 +126,9 @@ def test_several_threads_share_one_in_openvino() -> None:
     pytest.importorskip("openvino")
     network = open_photo_network(None, SimpleNamespace(name="openvino", device="cpu"))  # type: ignore[arg-type]
     assert network.where.startswith("OpenVINO")
-    photos = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), np.uint8)
+    photos = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
     tiles = [network.tile(photo, 0, 0) for photo in photos]
-    with ThreadPoolExecutor(4) as threads:
+    with ThreadPoolExecutor(2) as threads:
         for tile, answer in zip(tiles, threads.map(network.answer, tiles), strict=True):
             assert np.array_equal(answer, network.answer(tile))
 
