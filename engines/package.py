@@ -413,7 +413,9 @@ def read_manifest(folder: Path) -> Manifest:
         content = msgspec.json.decode(data)
         return msgspec.convert(content if schema == SCHEMA else _from_first_schema(content), type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise PackageError(f"package {folder}: {MANIFEST} is damaged or foreign: {error}") from error
+        raise PackageError(
+            f"package {folder}: {MANIFEST} is damaged or foreign ({error}): export the checkpoint again"
+        ) from error
 
 
 class _Schema(msgspec.Struct):

@@ -88,7 +88,8 @@ def choose_faces(
     rules = read_rules(settings.face)
     missing = next((i for i in rules.numbers if i >= len(found)), None)
     if missing is not None:
-        there = f"its faces are 0 to {len(found) - 1}" if found else "it has no face"
+        there = f"its faces are 0 to {len(found) - 1}" if len(found) > 1 else "its only face is 0"
+        there = there if found else "it has no face"
         raise SettingsError(f"the photo has no face {missing}: {there}")
     own = {i: by_face.get(i, settings) for i in range(len(found))}
     possible = {i: each for i, each in own.items() if each and each.strength > 0 and not is_tiny(found[i])}

@@ -8,6 +8,7 @@ If a face-parsing network has segmented the face (`runtime/faces/parsing.py`), i
 """
 
 from collections.abc import Mapping
+from numbers import Real
 
 import cv2
 import numpy as np
@@ -119,13 +120,15 @@ def parse_weights(text: str) -> dict[str, float]:
 
 def check_weights(weights: Mapping[str, float]) -> None:
     """Raise SettingsError unless every name is known and every weight is a number from 0 to 2."""
+    if not isinstance(weights, Mapping):
+        raise SettingsError(f"face_mask_weights is {one_line(repr(weights))}: give a weight for each region")
     low, high = WEIGHT_RANGE
     for name, weight in weights.items():
         if name not in WEIGHT_NAMES:
             raise SettingsError(
                 f"there is no face region {one_line(str(name))!r}: give weights for {', '.join(WEIGHT_NAMES)}"
             )
-        if isinstance(weight, bool) or not (isinstance(weight, (int, float)) and low <= weight <= high):
+        if isinstance(weight, bool) or not (isinstance(weight, Real) and low <= weight <= high):
             raise SettingsError(
                 f"the weight of {name} is {weight!r}: give {low:g}, which keeps the photo, to {high:g};"
                 " larger weights would detach the region from its surroundings (1 is neutral)"

@@ -48,6 +48,8 @@ def holding(photos: Path, output: Path, originals: Originals) -> Iterator[Folder
     Raises WatchError if a folder is missing, lies in the other one, may not be written to, or has another
     watcher.
     """
+    if photos.exists() and not photos.is_dir():
+        raise WatchError(f"{one_line(photos)} is a file: give the folder in which photos arrive")
     if not photos.is_dir():
         raise WatchError(f"the input folder {one_line(photos)} does not exist: make it first, or mount it")
     folders = Folders(photos.resolve(), output.resolve())

@@ -134,7 +134,12 @@ def _errors_of(name: str) -> Iterator[None]:
     except Exception as error:  # on hostile bytes Pillow's parsers may raise anything
         if isinstance(error, OSError) and error.errno:
             raise PhotoError(f"cannot read {name}: {cause_of(error)}") from error
-        raise PhotoError(f"{name} is damaged, cut short or unusual: {cause_of(error)}") from error
+        if isinstance(error, MemoryError):
+            raise PhotoError(f"there is not enough memory to read {name}: end other programs") from error
+        raise PhotoError(
+            f"{name} is damaged, cut short or unusual ({cause_of(error)}): copy it again from its source, or "
+            "save it with another program"
+        ) from error
 
 
 def _read_path(path: Path, name: str, max_megapixels: float, accept_damaged: bool) -> Photo:

@@ -54,7 +54,7 @@ def test_faces_come_largest_first_and_can_be_chosen(restorer: Restorer, group: P
 
 
 def test_a_face_that_is_not_there_is_an_error(restorer: Restorer, portrait: Pixels) -> None:
-    with pytest.raises(SettingsError, match="no face 7: its faces are 0 to 0"):
+    with pytest.raises(SettingsError, match="no face 7: its only face is 0"):
         restorer.restore(portrait, RestoreSettings(face=(7,)))
 
 

@@ -186,6 +186,7 @@ def test_a_folder_has_one_watcher(start, tmp_path: Path, capsys: pytest.CaptureF
         (["in", "out", "--compare", "file/sheets"], "cannot be made"),
         (["in", "out", "--metrics-port", "99999"], "99999"),
         (["in", "out", "--preset", "none"], "no preset"),
+        (["file", "out"], "file is a file: give the folder"),
     ],
 )
 def test_what_cannot_be_watched_is_refused_in_one_line(

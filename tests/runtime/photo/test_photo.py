@@ -306,6 +306,16 @@ def test_sixteen_bit_tiff_where_white_is_zero_is_not_a_negative(tmp_path: Path) 
     np.testing.assert_array_equal(read_photo(path).pixels[..., 0], DEEP[..., 0])
 
 
+def test_a_lack_of_memory_is_not_taken_for_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    path = deep_tiff(tmp_path / "deep.tif", DEEP[..., :3])
+    monkeypatch.setattr("runtime.photo.reader.decode_samples", full)
+    with pytest.raises(PhotoError, match=r"not enough memory to read .*deep.tif"):
+        read_photo(path)
+
+
 def test_sixteen_bit_tiff_with_separate_planes_is_refused(tmp_path: Path) -> None:
     path = deep_tiff(tmp_path / "deep.tif", DEEP[..., :3], planes=True)
     with pytest.raises(PhotoError, match="save it interleaved"):

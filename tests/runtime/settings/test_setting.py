@@ -116,6 +116,12 @@ def test_what_is_outside_the_range_is_refused_in_one_line(name: str, text: str, 
     assert str(raised.value).isprintable()
 
 
+@pytest.mark.parametrize("weights", [3, "eye=1", [("eye", 1)]])
+def test_weights_from_python_are_a_mapping(weights: Any) -> None:
+    with pytest.raises(SettingsError, match=r"face_mask_weights is .*: give a weight for each region"):
+        RestoreSettings(face_mask_weights=weights)
+
+
 @pytest.mark.parametrize("name", ["degradation_scale", "latent_step_decay", "iterations", "budget"])
 @pytest.mark.parametrize("value", ["1", None, True, math.nan, [1], 1j])
 def test_settings_from_python_are_checked_too(name: str, value: Any) -> None:
