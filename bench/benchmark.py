@@ -23,9 +23,7 @@ Tick = Callable[[], None]
 
 def model() -> Any:
     """Return the option that names a package: its folder, or a bundled name."""
-    return option(
-        None, "Use this package in place of the bundled default.", "--model", "--package", metavar="PACKAGE"
-    )
+    return option(None, "Use this package in place of the bundled default.", "--model", metavar="PACKAGE")
 
 
 @dataclass(frozen=True)

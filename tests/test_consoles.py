@@ -148,7 +148,7 @@ WORK: dict[str, Command] = {
         ),
     ),
     "training prepare": lambda f: ("training", "prepare", f / "portraits", "-o", f / "data"),
-    "bench scenarios": lambda f: ("bench", "scenarios", "--package", f / "package", "-o", f / "sheets"),
+    "bench scenarios": lambda f: ("bench", "scenarios", "--model", f / "package", "-o", f / "sheets"),
 }
 
 

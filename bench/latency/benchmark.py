@@ -44,7 +44,6 @@ class LatencySettings:
         (),
         "Measure these packages side by side instead, as the runtime runs them; FP32 first.",
         "--model",
-        "--package",
         nargs="+",
         metavar="PACKAGE",
     )

@@ -15,7 +15,7 @@ PUBLISHED = "published"
 """The row of the published form on a CPU, the FP32 reference of a network."""
 BASELINES = (f"{PUBLISHED}-gpu-fp32", PUBLISHED)
 """The first of them that runs is the baseline for the other times."""
-NEEDS_PORTRAITS = "INT8 is calibrated on portraits: give --package one of python -m calibration int8"
+NEEDS_PORTRAITS = "INT8 is calibrated on portraits: give --model one of python -m calibration int8"
 SLOW_TO_COMPILE = "takes minutes on a CPU: --compile"
 ON_GPU = {"device": "cuda:0"}
 IN_PYTORCH = {"device": "cuda"}

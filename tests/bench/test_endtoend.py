@@ -23,7 +23,7 @@ def test_a_made_photo_has_its_size_and_its_faces_and_is_always_the_same(megapixe
 
 
 def test_photos_go_from_file_to_file(tiny_package, tmp_path, capsys):
-    small = ["--megapixels", "0.5", "--faces", "2", "--runs", "1", "--package", str(tiny_package)]
+    small = ["--megapixels", "0.5", "--faces", "2", "--runs", "1", "--model", str(tiny_package)]
     assert main(["endtoend", *small, "-o", str(tmp_path)]) == 0
     figures = json.loads((tmp_path / "endtoend.json").read_text())
     stages = ["read", "detect", "mesh", "align", "tone", "regions", "network", "paste", "write"]
@@ -75,7 +75,7 @@ def test_what_cannot_be_measured_is_refused(tmp_path, capsys, arguments):
 
 
 def test_a_package_that_is_not_there_is_one_line(tmp_path, capsys):
-    assert main(["endtoend", "--package", str(tmp_path / "none"), "-o", str(tmp_path / "out")]) == 2
+    assert main(["endtoend", "--model", str(tmp_path / "none"), "-o", str(tmp_path / "out")]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 

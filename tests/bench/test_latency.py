@@ -99,7 +99,7 @@ def test_latency_sets_the_forms_of_a_checkpoint_beside_the_baseline(tmp_path, ca
 def test_latency_sets_packages_below_the_published_form(tiny_package, tmp_path, capsys):
     small = ["--runs", "1", "--batches", "1", "--threads", "1", "-o", str(tmp_path)]
     small += ["--only", "tiny64-fp32-auto,tiny64-fp32,tiny64-fp32-cuda"]
-    assert main(["latency", *small, "--package", str(tiny_package)]) == 0
+    assert main(["latency", *small, "--model", str(tiny_package)]) == 0
     figures = json.loads((tmp_path / "latency-tiny64.json").read_text())
     rows = {row["form"]: row for row in figures["rows"]}
     named = {"tiny64-fp32", "tiny64-fp32-auto"}
@@ -262,11 +262,11 @@ def test_the_memory_of_a_gpu_is_told_where_there_is_one():
     "arguments",
     [
         ["--checkpoint", "none.pth"],
-        ["--package", "none"],
+        ["--model", "none"],
         ["--runs", "0"],
         ["--size-of", "100"],
         ["--only", "none"],
-        ["--package", "default", "--size-of", "256"],
+        ["--model", "default", "--size-of", "256"],
         ["--kind", "gfpgan"],
         ["--kind", "none", "--size-of", "512"],
     ],

@@ -17,7 +17,7 @@ def folder(portrait, tmp_path):
 
 
 def test_the_loop_is_measured_by_epsilon_steps_and_decay(folder, tiny_package, tmp_path, capsys):
-    assert main(["loop", str(folder), "--package", str(tiny_package), "-o", str(tmp_path)]) == 0
+    assert main(["loop", str(folder), "--model", str(tiny_package), "-o", str(tmp_path)]) == 0
     figures = json.loads((tmp_path / "loop.json").read_text())
     schedules = {(s["iterations"], s["epsilon"]): s for s in figures["schedules"] if not s["settles"]}
     assert schedules.keys() == {(n, e) for n in loop.ITERATIONS for e in (*loop.EPSILONS, 0)}
@@ -36,7 +36,7 @@ def test_the_loop_is_measured_by_epsilon_steps_and_decay(folder, tiny_package, t
 
 
 def test_the_renewed_loop_makes_no_claim_about_fewer_passes(folder, renewed_package, tmp_path):
-    assert main(["loop", str(folder), "--package", str(renewed_package), "-o", str(tmp_path)]) == 0
+    assert main(["loop", str(folder), "--model", str(renewed_package), "-o", str(tmp_path)]) == 0
     figures = json.loads((tmp_path / "loop.json").read_text())
     assert figures["loop"] == "renewed"
     passes = {s["epsilon"]: s["passes"] for s in figures["schedules"] if s["iterations"] == 30}

@@ -30,7 +30,7 @@ def portraits(portrait, tmp_path):
 
 @pytest.fixture
 def command(portraits, tiny_package, tmp_path):
-    return ["quality", str(portraits), "--package", str(tiny_package), "-o", str(tmp_path)]
+    return ["quality", str(portraits), "--model", str(tiny_package), "-o", str(tmp_path)]
 
 
 def test_every_preset_is_measured_by_every_measure(command, tmp_path, capsys):
@@ -124,7 +124,7 @@ def test_a_held_package_is_measured_with_its_one_pass(portraits, tiny_package, t
     held = shutil.copytree(tiny_package, tmp_path / "held")
     manifest = json.loads((held / "manifest.json").read_text()) | {"loop": "held"}
     (held / "manifest.json").write_text(json.dumps(manifest))
-    arguments = ["quality", str(portraits), "--package", str(held), "-o", str(tmp_path)]
+    arguments = ["quality", str(portraits), "--model", str(held), "-o", str(tmp_path)]
     assert main([*arguments, "--limit", "1", "--categories", "undegraded"]) == 0
     figures = json.loads((tmp_path / "quality.json").read_text())
     assert (figures["loop"], figures["passes"]) == ("held", {"1": "standard"})
@@ -147,7 +147,7 @@ def photos(portrait, tmp_path):
 
 def test_photos_without_a_truth_are_measured_face_by_face(photos, renewed_package, tmp_path, capsys):
     sheet = tmp_path / "faces.png"
-    arguments = ["quality", "--photos", str(photos), "--package", str(renewed_package)]
+    arguments = ["quality", "--photos", str(photos), "--model", str(renewed_package)]
     assert main([*arguments, "-o", str(tmp_path), "--sheet", str(sheet)]) == 0
     figures = json.loads((tmp_path / "quality-photos.json").read_text())
     assert (figures["photos"], figures["loop"]) == (2, "renewed")
@@ -194,7 +194,7 @@ def test_a_mistake_with_photos_is_one_clear_line(photos, tiny_package, tmp_path,
     places = {name: tmp_path / name for name in ("photos", "empty", "blank", "broken")}
     before = {path.name: path.read_bytes() for path in photos.iterdir()}
     given = [argument.format(**places) for argument in arguments]
-    assert main(["quality", *given, "--package", str(tiny_package), "-o", str(tmp_path)]) == 2
+    assert main(["quality", *given, "--model", str(tiny_package), "-o", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
@@ -210,7 +210,7 @@ def test_a_mistake_with_photos_is_one_clear_line(photos, tiny_package, tmp_path,
         (["--sheet", "nowhere/sheet.png"], "no folder for the sheet"),
         (["--sheet", "{portraits}/0.png", "--overwrite"], "is the portrait itself"),
         (["--sheet", "{old}"], "exists"),
-        (["--package", "nowhere"], "no package nowhere"),
+        (["--model", "nowhere"], "no package nowhere"),
     ],
 )
 def test_a_mistake_is_one_clear_line_before_anything_is_measured(command, tmp_path, capsys, more, message):

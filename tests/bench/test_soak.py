@@ -76,7 +76,7 @@ def test_what_is_held_is_seen(tmp_path) -> None:
 
 
 def test_a_short_soak_finds_handles_and_threads_flat(tiny_package, tmp_path) -> None:
-    small = ["--photos", "28", "--megapixels", "0.05", "--package", str(tiny_package), "--threads", "1"]
+    small = ["--photos", "28", "--megapixels", "0.05", "--model", str(tiny_package), "--threads", "1"]
     command = [sys.executable, "-m", "bench", "soak", *small, "-o", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode in (
@@ -99,7 +99,7 @@ def test_a_short_soak_finds_handles_and_threads_flat(tiny_package, tmp_path) -> 
 
 
 def test_a_soak_that_is_too_short_says_so(tiny_package, tmp_path, capsys) -> None:
-    arguments = ["--photos", "3", "--megapixels", "0.05", "--package", str(tiny_package), "--threads", "1"]
+    arguments = ["--photos", "3", "--megapixels", "0.05", "--model", str(tiny_package), "--threads", "1"]
     assert main(["soak", *arguments, "-o", str(tmp_path)]) == 2
     assert "give more --minutes" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
