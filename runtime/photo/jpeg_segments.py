@@ -10,7 +10,7 @@ from typing import TypeAlias
 Data: TypeAlias = "bytes | mmap.mmap"
 
 START_OF_PICTURE, END_OF_PICTURE, START_OF_SCAN = 0xD8, 0xD9, 0xDA
-APP0, APP1, APP2, APP11, APP13, APP14, COMMENT = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xEE, 0xFE
+APP0, APP1, APP2, APP13, APP14, COMMENT = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE
 LONGEST_BODY = 65533
 """Most bytes in a segment after its length field."""
 
