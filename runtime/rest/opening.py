@@ -159,7 +159,15 @@ def _in_openvino(
 def _of_file(path: Path, backend: Backend, threads: int | None) -> PhotoNetwork:
     """Open a user's network, and measure its factor and its receptive field by running it."""
     name = one_line(path.name)
-    run, how = _in_onnxruntime(path, backend, threads)
+    try:
+        run, how = _in_onnxruntime(path, backend, threads)
+    except BackendError as error:
+        if isinstance(error.__cause__, ImportError):
+            raise
+        raise PackageError(
+            f"{one_line(path)} is not a photo network: give an ONNX file or a package of the kind {PHOTO} "
+            f"({cause_of(error)})"
+        ) from error
     session = open_network(path, threads, what="the photo network")  # its ports
     size = _fixed_size(name, session.get_inputs(), session.get_outputs())
     del session

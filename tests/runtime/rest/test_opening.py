@@ -100,7 +100,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "sees too far": (lambda path: save(path, kernel=301), "sees more than 128 pixels"),
     "too small": (lambda path: save(path, kernel=31, sides=(40, 40)), "too far for its input of 40×40"),
     "one side fixed": (lambda path: save(path, sides=(64, "width")), "fix both, or none"),
-    "no network": (lambda path: path.write_bytes(b"\x08\x08not a network"), "cannot open"),
+    "no network": (lambda path: path.write_bytes(b"\x08\x08not a network"), "give an ONNX file"),
 }
 
 
