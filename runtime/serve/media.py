@@ -79,6 +79,7 @@ class Media:
         self._config, self._since, self._clock, self._is_mount = config, since, clock, is_mount
         self._most_bytes, self._max_megapixels = round(max_megabytes * 1e6), max_megapixels
         self._lock = threading.Lock()
+        self._scans_lock = threading.Lock()  # of its own, so that a slow or broken stick delays nobody else
         self._media: dict[Path, _Medium] = {}
         self._ids: dict[Path, str] = {}
         self._paths: dict[str, tuple[Path, _Medium]] = {}
@@ -136,12 +137,12 @@ class Media:
 
     def look(self) -> None:
         """Note which scans exist, so that they are not shown to the next customer."""
-        with self._lock:
+        with self._scans_lock:
             self._look()
 
     def tidy(self, seconds: float) -> None:
         """Look for scans; delete those older than this many seconds, if the operator has set a limit."""
-        with self._lock:
+        with self._scans_lock:
             self._look()
             for path, scan in list(self._scans.items()):
                 if self._config.delete_scans and scan.came <= self._clock() - seconds:
@@ -189,7 +190,7 @@ class Media:
         if time.monotonic() - medium.searched < _FRESH:
             return
         if medium.kind == "scans":
-            self._look()
+            self.look()
         photos = sorted(_photos_in(medium.path), key=lambda photo: (-photo.modified, photo.path))
         medium.photos, medium.searched = tuple(photos), time.monotonic()
 

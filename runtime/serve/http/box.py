@@ -2,7 +2,6 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -40,21 +39,21 @@ async def health(request: Request) -> Response:
 
 async def media(request: Request) -> Response:
     """Return the available media."""
-    return json_response(await run_in_threadpool(kiosk_of(request).media.about))
+    kiosk = kiosk_of(request)
+    return json_response(await kiosk.on_media(kiosk.media.about))
 
 
 async def photos(request: Request) -> Response:
     """Return the photos of a medium."""
-    page = int(number_in(request, "page", 0, 1000, 0))
-    found = await run_in_threadpool(kiosk_of(request).media.photos, request.path_params["medium"], page)
+    kiosk, page = kiosk_of(request), int(number_in(request, "page", 0, 1000, 0))
+    found = await kiosk.on_media(kiosk.media.photos, request.path_params["medium"], page)
     return json_response(found)
 
 
 async def thumbnail(request: Request) -> Response:
     """Show a photo of a medium."""
-    size = size_of(request) or 240
-    photo = request.path_params["photo"]
-    return jpeg_response(await run_in_threadpool(kiosk_of(request).media.thumbnail, photo, size))
+    kiosk, size = kiosk_of(request), size_of(request) or 240
+    return jpeg_response(await kiosk.on_media(kiosk.media.thumbnail, request.path_params["photo"], size))
 
 
 async def first_page(request: Request) -> Response:

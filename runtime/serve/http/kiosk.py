@@ -1,8 +1,10 @@
 """What the routes work with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypeVar, cast
 
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 
 from runtime.hotfolder.log import Log
@@ -14,6 +16,8 @@ from runtime.serve.media import Media
 from runtime.serve.printing.printer import Printer
 from runtime.serve.visits.desk import Desk
 from runtime.serve.visits.visit import Visit
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,12 @@ class Kiosk:
     """Of the admin page; None if that is off."""
     hosts: frozenset[str] = frozenset()
     """Further names by which the kiosk's own page may be asked for."""
+    media_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(8))
+    """For reading sticks and cards: a broken one may block each of them for minutes, but no other request."""
+
+    async def on_media(self, work: Callable[..., Found], *arguments: object) -> Found:
+        """Call a method of `media` that reads a stick or a card."""
+        return await to_thread.run_sync(work, *arguments, limiter=self.media_threads)
 
 
 def kiosk_of(request: Request) -> Kiosk:

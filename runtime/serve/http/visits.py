@@ -69,7 +69,7 @@ async def fetch_photo(request: Request) -> Response:
     kiosk, visit = kiosk_of(request), visit_of(request)
     wanted = await json_of(request, FromMedium)
     draft = kiosk.desk.draft(visit)
-    await run_in_threadpool(kiosk.media.copy, wanted.photo, draft)
+    await kiosk.on_media(kiosk.media.copy, wanted.photo, draft)
     kiosk.desk.take_in(visit, draft)
     return json_response(kiosk.desk.status(visit), 202)
 

@@ -6,11 +6,13 @@ import os
 import random
 import select
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import numpy as np
@@ -272,6 +274,27 @@ def test_a_hostile_stick_shows_nothing_but_itself(tmp_path: Path) -> None:
     (stick / "DCIM").symlink_to(tmp_path / "outside")
     with pytest.raises(KioskError):
         media.thumbnail(photo.id, 64)
+
+
+def test_a_stick_that_does_not_answer_keeps_nobody_else_waiting(
+    server: Server, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+
+    def places() -> Iterator[tuple[Path, Literal["stick", "scans"]]]:
+        answers.wait(LONGEST)
+        yield from ()
+
+    monkeypatch.setattr(server.kiosk.media, "_places", places)
+    with ThreadPoolExecutor(50) as pages:
+        asked = [pages.submit(server.client.get, "/api/media") for _ in range(50)]  # more than threads
+        try:
+            assert customer.bring(plain_jpeg(90))["state"] == "ready"
+            other = server.customer()
+            assert other.client.delete(other.path).status_code == 204
+        finally:
+            answers.set()
+        assert {one.result(LONGEST).json()["media"] == [] for one in asked} == {True}
 
 
 def test_a_customer_sees_the_own_scans_only_whatever_the_clock_says(tmp_path: Path) -> None:
