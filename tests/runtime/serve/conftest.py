@@ -23,7 +23,7 @@ from runtime.serve.kiosk_config import KioskConfig, Media, Phones
 from runtime.serve.opening import opened_kiosk
 from runtime.serve.server import KioskServer, listen
 
-LONGEST = 600.0
+LONGEST = 180.0
 """Seconds that a test waits for anything; nothing takes as long, however busy the machine."""
 
 
@@ -92,10 +92,10 @@ def serving(kiosk: Kiosk) -> Iterator[Server]:
         port, phone_port = (listener.getsockname()[1] for listener in listeners)
         kiosk.desk.links.address = lambda: f"http://127.0.0.1:{phone_port}"
         server = KioskServer(kiosk, listeners)
-        thread = Thread(target=server.run)
+        thread = Thread(target=server.run, daemon=True)
         thread.start()
         found = Server(kiosk, port, phone_port)
-        stack.callback(thread.join)
+        stack.callback(thread.join, LONGEST)
         stack.callback(server.stop)
         stack.callback(found.client.close)
         stack.callback(found.phones.close)
