@@ -123,6 +123,8 @@ class Status(Answer, frozen=True):
     """A visit."""
 
     state: VisitState
+    number: int
+    """Counts the photos of the visit; 0 before the first."""
     place: int | None
     stage: str | None
     done: int

@@ -10,7 +10,7 @@ from runtime.serve.visits.desk import Desk
 from runtime.serve.visits.visit import Visit
 
 ALIVE = 10.0
-"""Seconds after which a comment shows that the connection is alive."""
+"""Seconds without a change after which an event shows that the connection is alive."""
 PAUSE = 0.1
 """Least seconds between two events."""
 
@@ -33,7 +33,7 @@ async def events_of(desk: Desk, visit: Visit) -> AsyncIterator[bytes]:
                 try:
                     await asyncio.wait_for(changed.wait(), ALIVE)
                 except (TimeoutError, asyncio.TimeoutError):
-                    yield b": alive\n\n"
+                    yield b"event: alive\ndata: {}\n\n"
         yield b"event: deleted\ndata: {}\n\n"
     finally:
         desk.unwatch(visit, watcher)

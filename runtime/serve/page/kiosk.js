@@ -1,6 +1,7 @@
 // The kiosk's page: one customer after the other, from the attract screen back to it.
 
 import { dialog } from "./parts/dialog.js";
+import { pause } from "./parts/dom.js";
 import { watchIdle } from "./parts/idle.js";
 import { ask, follow, Visit } from "./parts/server.js";
 import { say, sayCode, speak } from "./parts/words.js";
@@ -34,6 +35,7 @@ const app = {
   visit: null,
   status: null,
   choice: null,
+  refused: null, // the number of the last photo of which the customer knows that it could not be taken
   idle: null,
   current: null,
   stopFollowing: () => {},
@@ -64,7 +66,7 @@ const app = {
       seconds: this.kiosk.idle_seconds,
       touched: () => visit.stay().catch(() => {}),
       idle: () => this.end({ keepTakeHome: true, quietly: true }),
-      waits: () => isBusy(this.status),
+      waits: () => isBusy(this.status) && lost.hidden,
     });
     this.stopFollowing = follow(visit, {
       status: (news) => this.visit === visit && this.hear(news),
@@ -72,13 +74,15 @@ const app = {
       lost: () => this.unreachable(true),
       found: () => this.unreachable(false),
     });
-    this.show(status.state === "ready" ? "adjust" : ["queued", "working"].includes(status.state) ? "working" : "bring");
+    if (["queued", "working"].includes(status.state)) this.show("working");
+    else if (status.state === "ready") this.show("adjust");
+    else this.refuse(status);
   },
 
-  // What the customer has chosen; the defaults for a photo that is new.
+  // What the customer has chosen; the defaults for a photo that is new. It stays while the same photo is prepared again.
   choose(status) {
     const photo = status.photo?.number ?? null;
-    if (this.choice && this.choice.photo === photo) return;
+    if (this.choice && (photo === null || this.choice.photo === photo)) return;
     this.choice = { photo, preset: this.kiosk.presets[0].name, strength: 1, leaveOut: new Set() };
   },
 
@@ -91,10 +95,14 @@ const app = {
     if (busy && name !== "working") return this.show("working");
     const isNew = status.photo?.number !== this.current.photo;
     if (status.state === "ready" && isNew && (name === "working" || name === "bring")) return this.show("adjust");
-    if (status.state === "failed" && name === "working") {
-      return this.show("bring", this.sentence(status.error));
-    }
+    if (status.state === "failed" && status.number !== this.refused) return this.refuse(status);
     return this.current.update?.(status);
+  },
+
+  // Ask for a photo, and say, once, why the last one could not be taken.
+  refuse(status) {
+    this.refused = status.number;
+    this.show("bring", status.error ? this.sentence(status.error) : "");
   },
 
   sentence: (error) => sayCode("error", error.code, error.message),
@@ -146,7 +154,7 @@ const app = {
         return;
       } catch (error) {
         if (error.status === 404) return;
-        await new Promise((later) => setTimeout(later, wait));
+        await pause(wait);
       }
     }
   },
@@ -155,7 +163,7 @@ const app = {
     this.stopFollowing();
     this.idle?.stop();
     sessionStorage.removeItem(REMEMBERED);
-    this.visit = this.status = this.choice = this.idle = null;
+    this.visit = this.status = this.choice = this.refused = this.idle = null;
     document.querySelectorAll("dialog").forEach((open) => open.remove());
     this.unreachable(false);
     if (next === "attract") this.home();
@@ -169,29 +177,37 @@ const app = {
   },
 };
 
+// The visit of before the page was loaded, if it has not ended.
+async function remembered() {
+  const token = sessionStorage.getItem(REMEMBERED);
+  if (!token) return null;
+  const visit = new Visit(token);
+  try {
+    return [visit, await visit.status()];
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    sessionStorage.removeItem(REMEMBERED);
+    return null;
+  }
+}
+
 async function start() {
+  let visiting;
   for (;;) {
     try {
       app.kiosk = await ask("GET", "/api/kiosk");
       await speak(app.kiosk.language);
+      visiting = await remembered();
       break;
     } catch {
-      await new Promise((later) => setTimeout(later, 1500));
+      await pause(1500);
     }
   }
   document.title = app.kiosk.name;
   addEventListener("contextmenu", (event) => event.preventDefault());
   addEventListener("dragstart", (event) => event.preventDefault());
-  const token = sessionStorage.getItem(REMEMBERED);
-  if (token) {
-    const visit = new Visit(token);
-    try {
-      return app.take(visit, await visit.status());
-    } catch {
-      sessionStorage.removeItem(REMEMBERED);
-    }
-  }
-  app.show("attract");
+  if (visiting) app.take(...visiting);
+  else app.show("attract");
 }
 
 start();

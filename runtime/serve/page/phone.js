@@ -1,11 +1,12 @@
 // On the customer's phone: one photo goes to the kiosk.
 
 import { button, h } from "./parts/dom.js";
-import { path, show } from "./parts/phone-page.js";
+import { path, show, unreachable } from "./parts/phone-page.js";
 import { ask } from "./parts/server.js";
 import { LANGUAGES, preferred, say, sayCode, speak } from "./parts/words.js";
 
 const LOOK = 4000; // milliseconds between two looks whether the code still works
+const STALLED = 120_000; // milliseconds without progress until sending is given up; what is buffered makes none
 
 let most = Infinity;
 let looking;
@@ -26,7 +27,13 @@ function send(file) {
   const text = h("p", { role: "status" }, "0 %");
   const request = new XMLHttpRequest();
   request.open("POST", `${path}/photo`);
+  let stalled;
+  const moves = () => {
+    clearTimeout(stalled);
+    stalled = setTimeout(() => request.abort(), STALLED);
+  };
   request.upload.onprogress = (event) => {
+    moves();
     if (!event.lengthComputable) return;
     bar.value = event.loaded / event.total;
     text.textContent = `${Math.round(100 * bar.value)} %`;
@@ -41,11 +48,13 @@ function send(file) {
     offer(error.code ? sayCode("error", error.code, error.message) : say("phone.lost"));
     look();
   };
+  request.onloadend = () => clearTimeout(stalled);
   request.onload = () => (request.status < 300 ? done() : fail());
   request.onerror = request.onabort = request.ontimeout = fail;
   show("phone", say("phone.sending"), say("phone.wait"), bar, text,
     button("plain", say("phone.stop"), () => request.abort()));
   request.send(file);
+  moves();
 }
 
 const done = () => {
@@ -66,12 +75,12 @@ async function look() {
 }
 
 async function start() {
-  const status = await ask("GET", `${path}/status`).catch((error) => ({ state: error.status ? "gone" : "lost" }));
+  const status = await ask("GET", `${path}/status`).catch((error) => ({ state: error.status === 404 ? "gone" : "lost" }));
   await speak(preferred(Object.keys(LANGUAGES), status.language ?? "en"));
   document.title = say("phone.title");
   if (status.state === "used") return done();
   if (status.state === "gone") return gone();
-  if (status.state === "lost") return show("close", say("phone.lost"), "", button("primary", say("phone.again"), () => location.reload()));
+  if (status.state === "lost") return unreachable();
   most = status.max_megabytes * 1e6;
   offer();
   look();

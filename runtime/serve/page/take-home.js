@@ -1,7 +1,7 @@
 // On the customer's phone: the restored photo, to look at and to keep.
 
 import { h, picture } from "./parts/dom.js";
-import { path, place, show } from "./parts/phone-page.js";
+import { path, place, show, unreachable } from "./parts/phone-page.js";
 import { ask } from "./parts/server.js";
 import { LANGUAGES, preferred, say, speak } from "./parts/words.js";
 
@@ -18,7 +18,8 @@ async function start() {
   const news = await status();
   await speak(preferred(Object.keys(LANGUAGES), news.language ?? "en"));
   document.title = say("home.title");
-  if (news.state !== "open") return gone();
+  if (news.state === "lost") return unreachable();
+  if (news.state === "gone") return gone();
   const left = h("p", { class: "note", role: "status" });
   const tell = ({ seconds_left }) => {
     left.textContent = say("home.left", { n: Math.max(1, Math.ceil(seconds_left / 60)) });

@@ -176,6 +176,7 @@ class Desk:
             now, found = self._clocks.now(), visit.found
             return Status(
                 state=visit.state,
+                number=visit.number,
                 place=place,
                 stage=visit.stage,
                 done=visit.done,

@@ -81,4 +81,42 @@ export function exchange(image, source) {
   return outcome;
 }
 
+// The same, tried again a few times: the server may be busy, or start again.
+export async function insist(image, source, tries = 4) {
+  const outcome = await exchange(image, source);
+  if (outcome !== "failed" || !tries) return outcome;
+  await pause(1500);
+  return exchanges.has(image) || !image.isConnected ? "late" : insist(image, source, tries - 1);
+}
+
+// A function that shows a row of plain values each as an element. The element of a row that is still there stays as it
+// is, and with it the focus, and the finger that is about to press it.
+export function listing(place, draw) {
+  let shown = new Map();
+  return (rows) => {
+    const keyed = rows.map((row) => [JSON.stringify(row), row]);
+    const next = new Map(keyed.map(([key, row]) => [key, shown.get(key) ?? draw(row)]));
+    for (const [key, element] of shown) if (!next.has(key)) element.remove();
+    [...next.values()].forEach((element, i) => {
+      if (place.children[i] !== element) place.insertBefore(element, place.children[i] ?? null);
+    });
+    shown = next;
+  };
+}
+
+// Do something at once, and again and again with a pause after each time; answers how to stop it.
+export function repeatedly(milliseconds, work) {
+  let timer = null;
+  let stopped = false;
+  const next = async () => {
+    await work();
+    if (!stopped) timer = setTimeout(next, milliseconds);
+  };
+  next();
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+  };
+}
+
 export const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));

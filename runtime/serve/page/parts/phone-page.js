@@ -1,6 +1,7 @@
 // The one screen of a page on a customer's phone.
 
-import { h, icon } from "./dom.js";
+import { button, h, icon } from "./dom.js";
+import { say } from "./words.js";
 
 export const place = document.getElementById("screen");
 export const path = location.pathname.replace(/\/$/, "");
@@ -11,3 +12,6 @@ export function show(drawing, title, text, ...more) {
       h("h1", { tabindex: "-1" }, title), h("p", { class: "lead" }, text), ...more));
   place.querySelector("h1").focus();
 }
+
+export const unreachable = () =>
+  show("close", say("phone.lost"), "", button("primary", say("phone.again"), () => location.reload()));

@@ -8,21 +8,26 @@ export class ServerError extends Error {
   }
 }
 
+const ANSWER = 30_000; // milliseconds until a request is given up; the server itself limits uploads
+const SILENCE = 25_000; // milliseconds without a sign of life; the server gives one every 10 seconds
+
 export async function ask(method, path, body) {
   const options = { method, cache: "no-store", headers: {} };
   if (body instanceof Blob) options.body = body;
-  else if (body !== undefined) {
+  else options.signal = AbortSignal.timeout(ANSWER);
+  if (body !== undefined && !options.body) {
     options.body = JSON.stringify(body);
     options.headers["Content-Type"] = "application/json";
   }
   let answer;
+  let content;
   try {
     answer = await fetch(path, options);
+    const json = (answer.headers.get("Content-Type") ?? "").includes("json");
+    content = json ? await answer.json() : null;
   } catch {
     throw new ServerError(0, "unreachable", "the server does not answer");
   }
-  const json = (answer.headers.get("Content-Type") ?? "").includes("json");
-  const content = json ? await answer.json() : null;
   if (!answer.ok) {
     const error = content?.error ?? {};
     throw new ServerError(answer.status, error.code ?? "internal", error.message ?? answer.statusText);
@@ -77,38 +82,53 @@ export class Visit {
   printUrl = (number, paper, size) => `${this.path}/print-preview?${query({ paper, size, n: number })}`;
 }
 
-// Follow a visit until it is gone or `close` is called; lost connections are taken up again.
+// Follow a visit until it is gone or `close` is called; connections that are lost or silent are taken up again.
 export function follow(visit, { status, deleted, lost, found }) {
   let events;
   let closed = false;
   let timer;
+  const wait = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      lost();
+      again();
+    }, SILENCE);
+  };
+  const heard = () => {
+    wait();
+    found();
+  };
   const open = () => {
+    wait();
     events = new EventSource(`${visit.path}/events`);
+    events.addEventListener("alive", heard);
     events.addEventListener("status", (event) => {
-      found();
+      heard();
       status(JSON.parse(event.data));
     });
     events.addEventListener("deleted", () => {
       close();
       deleted();
     });
-    events.onerror = async () => {
+    events.onerror = again;
+  };
+  const again = async () => {
+    if (closed) return;
+    clearTimeout(timer);
+    events.close();
+    try {
+      status(await visit.status());
+    } catch (error) {
       if (closed) return;
-      events.close();
-      try {
-        status(await visit.status());
-      } catch (error) {
-        if (closed) return;
-        if (error.status === 404) {
-          close();
-          found();
-          deleted();
-          return;
-        }
-        lost();
+      if (error.status === 404) {
+        close();
+        found();
+        deleted();
+        return;
       }
-      timer = setTimeout(() => closed || open(), 1500);
-    };
+      lost();
+    }
+    timer = setTimeout(() => closed || open(), 1500);
   };
   const close = () => {
     closed = true;

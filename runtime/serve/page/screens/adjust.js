@@ -2,7 +2,7 @@
 // full restoration lie on top of each other, and its value is how opaque the upper one is. The server blends alike.
 
 import { around, laid } from "../parts/closeup.js";
-import { button, exchange, h, icon, pause, picture } from "../parts/dom.js";
+import { button, h, icon, insist, picture } from "../parts/dom.js";
 import { faceAt, faceButtons, rings, showLeftOut, warningLines } from "../parts/faces.js";
 import { page } from "../parts/page.js";
 import { has, say, sayCode } from "../parts/words.js";
@@ -32,15 +32,10 @@ export function adjust(app) {
   let size = 0;
   let alive = true;
 
-  const refresh = async (tries = 4) => {
+  const refresh = async () => {
     frame.classList.add("busy");
-    const outcome = await exchange(after, visit.previewUrl(photo.number, size, choice.preset, choice.leaveOut));
+    const outcome = await insist(after, visit.previewUrl(photo.number, size, choice.preset, choice.leaveOut));
     if (outcome === "late" || !alive) return;
-    if (outcome === "failed" && tries) {
-      await pause(1500);
-      if (alive) await refresh(tries - 1);
-      return;
-    }
     frame.classList.remove("busy");
     if (outcome === "failed") app.fail({ code: "unavailable", message: say("error.internal") });
   };
@@ -60,7 +55,7 @@ export function adjust(app) {
     const wish = Math.min(LARGEST, Math.ceil(pixels / STEP) * STEP);
     if (wish === size) return;
     size = wish;
-    exchange(before, visit.photoUrl(photo.number, size));
+    insist(before, visit.photoUrl(photo.number, size));
     refresh();
   };
   const blend = () => {
@@ -152,7 +147,7 @@ export function adjust(app) {
       const source = shownFace === undefined
         ? visit.previewUrl(photo.number, 240, preset, [])
         : visit.faceUrl(photo.number, shownFace, 240, preset);
-      await exchange(one.querySelector("img"), source);
+      await insist(one.querySelector("img"), source);
     }
   };
 

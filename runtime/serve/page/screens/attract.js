@@ -1,7 +1,7 @@
 // What is seen while nobody is there: a sample before and after, and one way in.
 
 import { compare } from "../parts/compare.js";
-import { button, h } from "../parts/dom.js";
+import { button, h, repeatedly } from "../parts/dom.js";
 import { heading, languageBar } from "../parts/page.js";
 import { ask } from "../parts/server.js";
 import { say, spoken } from "../parts/words.js";
@@ -73,15 +73,15 @@ export function attract(app) {
     if (!still.matches && now - touched > 5000) sample.divide(0.5 + 0.32 * Math.sin((2 * Math.PI * now) / PERIOD));
     frame = requestAnimationFrame(swing);
   };
-  const looking = setInterval(look, LOOK);
+  let stopLooking = () => {};
   return {
     element,
     entered: () => {
-      look();
+      stopLooking = repeatedly(LOOK, look);
       frame = requestAnimationFrame(swing);
     },
     leave: () => {
-      clearInterval(looking);
+      stopLooking();
       clearTimeout(ownLanguage);
       cancelAnimationFrame(frame);
     },

@@ -1,11 +1,12 @@
 // Where the photo comes from: a phone, a stick or card, the scanner, a file.
 
-import { button, h, icon, picture } from "../parts/dom.js";
+import { button, h, icon, listing, picture, repeatedly } from "../parts/dom.js";
 import { page } from "../parts/page.js";
 import { ask } from "../parts/server.js";
 import { say } from "../parts/words.js";
 
 const LOOK = 2000; // milliseconds between two looks for sticks and scans
+const SLOW = 3000; // milliseconds that the first look may take before the other sources are shown
 
 export function bring(app, trouble = "") {
   const { kiosk, visit } = app;
@@ -62,38 +63,36 @@ export function bring(app, trouble = "") {
     visit.upload(chosen).catch((error) => app.visit === visit && app.show("bring", app.sentence(error)));
   });
 
-  const source = (kind, drawing, title, text, work) =>
-    button(`card source ${kind}`, [icon(drawing), h("span", {}, h("strong", {}, title), h("small", {}, text)), work ? icon("onward") : null], work, {
-      disabled: !work,
-      "data-source": kind,
-    });
+  const source = ({ kind, drawing, title, text, medium, isOpen = true }) =>
+    button(`card source ${kind}`, [icon(drawing), h("span", {}, h("strong", {}, title), h("small", {}, text)), isOpen ? icon("onward") : null],
+      () => (medium ? showShelf(medium) : file.click()), { disabled: !isOpen, "data-source": kind });
+  sources.append(file);
+  const list = listing(sources, source);
 
-  let shown = "";
   function showSources(media) {
-    const now = JSON.stringify(media);
-    if (now === shown) return;
-    shown = now;
-    const open = (one) => () => showShelf(one);
-    const sticks = media.filter((one) => one.kind === "stick");
-    const scans = media.filter((one) => one.kind === "scans");
-    const count = (one) => say("photos", { n: one.photos });
-    sources.replaceChildren(
-      ...(kiosk.media && !sticks.length ? [source("stick", "card", say("bring.stick"), say("bring.stick.insert"))] : []),
-      ...sticks.map((one) => source("stick", "card", one.label || say("bring.stick"), count(one), open(one))),
-      ...scans.map((one) => source("scans", "scan", say("bring.scans"), say("bring.scans.text"), open(one))),
-      ...(kiosk.files === false ? [] : [source("file", "file", say("bring.file"), say("bring.file.text"), () => file.click())]),
-      file,
-    );
+    const sticks = media.filter((one) => one.kind === "stick").map((medium) => (
+      { kind: "stick", drawing: "card", title: medium.label || say("bring.stick"), text: say("photos", { n: medium.photos }), medium }));
+    const noStick = { kind: "stick", drawing: "card", title: say("bring.stick"), text: say("bring.stick.insert"), isOpen: false };
+    const scans = media.filter((one) => one.kind === "scans").map(({ photos, ...medium }) => (
+      { kind: "scans", drawing: "scan", title: say("bring.scans"), text: say("bring.scans.text"), medium }));
+    const own = { kind: "file", drawing: "file", title: say("bring.file"), text: say("bring.file.text") };
+    list([
+      ...(kiosk.media && !sticks.length ? [noStick] : []),
+      ...sticks,
+      ...scans,
+      ...(kiosk.files === false ? [] : [own]),
+    ]);
   }
 
   let showing = null;
   let shownPage = 0;
+  let media = [];
   async function look() {
-    const { media } = await ask("GET", "/api/media").catch(() => ({ media: [] }));
+    ({ media } = await ask("GET", "/api/media").catch(() => ({ media })));
     showSources(media);
     if (!showing) return;
     if (!media.some((one) => one.id === showing.id)) closeShelf();
-    else if (showing.kind === "scans") showShelf(showing, shownPage);
+    else if (showing.kind === "scans") await showShelf(showing, shownPage);
   }
 
   function closeShelf() {
@@ -137,18 +136,22 @@ export function bring(app, trouble = "") {
     }
   }
 
-  const looking = setInterval(look, LOOK);
+  let stopLooking = () => {};
+  let slow;
   return {
     element,
     photo: earlier,
     patience: 3,
     entered: () => {
       if (phone) showPhone();
-      showSources([]);
-      if (kiosk.media) look();
+      // Sources are first shown when all of them are known, so that none moves under a finger.
+      if (!kiosk.media) return showSources([]);
+      slow = setTimeout(() => showSources(media), SLOW);
+      stopLooking = repeatedly(LOOK, look);
     },
     leave: () => {
-      clearInterval(looking);
+      stopLooking();
+      clearTimeout(slow);
       clearTimeout(renewal);
     },
   };

@@ -1,6 +1,6 @@
 // Paper, copies, what lands on the paper, and how the printer gets on.
 
-import { button, exchange, h, icon, picture } from "../parts/dom.js";
+import { button, h, icon, insist, listing, picture, repeatedly } from "../parts/dom.js";
 import { page } from "../parts/page.js";
 import { ask } from "../parts/server.js";
 import { say, sayCode } from "../parts/words.js";
@@ -38,7 +38,7 @@ export function print(app) {
   function choosePaper(name) {
     paper = name;
     for (const one of sizes.children) one.setAttribute("aria-pressed", String(one.dataset.paper === name));
-    exchange(sheet, visit.printUrl(made, paper, 960));
+    insist(sheet, visit.printUrl(made, paper, 960));
   }
   async function send() {
     start.disabled = true;
@@ -56,7 +56,7 @@ export function print(app) {
       app.fail(error);
     }
   };
-  const job = (one) => {
+  const job = ({ mayRepeat, ...one }) => {
     const text = sayCode("print.state", one.state, one.message);
     const open = ["waiting", "printing", "paper-out", "stopped"].includes(one.state);
     const label = papers.find((size) => size.name === one.paper)?.label ?? one.paper;
@@ -64,8 +64,9 @@ export function print(app) {
       h("span", {}, h("strong", {}, `${label}, ${say("print.count", { n: one.copies })}`), text),
       open
         ? button("plain", say("print.cancel"), () => again(() => visit.cancelPrint(one.id)))
-        : button("plain", say("print.again"), () => again(() => visit.printAgain(one.id)), { disabled: used() + one.copies > most }));
+        : button("plain", say("print.again"), () => again(() => visit.printAgain(one.id)), { disabled: !mayRepeat }));
   };
+  const list = listing(jobs, job);
 
   const element = page(app, "print", { title: say("print.title"), back: () => app.show("result") },
     h("div", { class: "workbench" },
@@ -82,18 +83,18 @@ export function print(app) {
     const isSaid = app.status.prints.some((one) => ["paper-out", "stopped"].includes(one.state));
     if (used() < most) state.textContent = well || isSaid ? "" : sayCode("printer", printer.state, printer.message);
   }
-  const looking = setInterval(look, LOOK);
+  let stopLooking = () => {};
   return {
     element,
     entered: () => {
       choosePaper(paper);
       take(1);
-      look();
+      stopLooking = repeatedly(LOOK, look);
     },
     update: (news) => {
-      jobs.replaceChildren(...news.prints.map(job));
+      list(news.prints.map((one) => ({ ...one, mayRepeat: used() + one.copies <= most })));
       take(copies);
     },
-    leave: () => clearInterval(looking),
+    leave: () => stopLooking(),
   };
 }

@@ -1,7 +1,7 @@
 // The finished photo at full size, beside what it was; and where it goes.
 
 import { compare } from "../parts/compare.js";
-import { button, exchange, h, icon } from "../parts/dom.js";
+import { button, h, icon, insist } from "../parts/dom.js";
 import { warningLines } from "../parts/faces.js";
 import { page } from "../parts/page.js";
 import { say } from "../parts/words.js";
@@ -16,7 +16,7 @@ const sameChoice = (made, choice) =>
 export function result(app) {
   const { visit, status, choice, kiosk } = app;
   const { photo } = status;
-  const view = compare({ before: visit.photoUrl(photo.number, LARGEST), after: "", description: say("restored-photo") });
+  const view = compare({ before: "", after: "", description: say("restored-photo") });
   const text = h("p", { class: "stage-text", role: "status" }, say("stage.queued"));
   const cover = h("div", { class: "cover" }, text, h("div", { class: "bar", "aria-hidden": "true" }, h("i")));
   const stage = h("div", { class: "stage" }, view.element);
@@ -48,6 +48,7 @@ export function result(app) {
     element,
     entered: async () => {
       set(false);
+      insist(view.layers[1], visit.photoUrl(photo.number, LARGEST));
       if (!sameChoice(app.status.result, choice)) {
         try {
           wanted = (await visit.restore(choice)).result.number;
@@ -65,7 +66,9 @@ export function result(app) {
       if (made.state !== "done") return;
       warnings.replaceChildren(...warningLines(made.faces));
       const [after] = view.layers;
-      if ((await exchange(after, visit.resultUrl(made.number, LARGEST))) === "shown") set(true);
+      const outcome = await insist(after, visit.resultUrl(made.number, LARGEST));
+      if (outcome === "shown") set(true);
+      if (outcome === "failed" && app.current.element === element) fail({ code: "unavailable" });
     },
   };
 }

@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[4]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 IDLE = 600
 """Seconds without a touch until the page asks; tests turn its clock forward."""
-PATIENCE = 600_000
-"""Milliseconds that a test waits for the page, on a busy machine."""
+PATIENCE = 180_000
+"""Milliseconds that a test waits for the page, on a busy machine; then it says what it waited for."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Kiosk:
     folder: Path
     printer: Path
     scans: Path
+    process: "subprocess.Popen[bytes]"
 
     def wait_until_gone(self, visit: str) -> None:
         """Wait until nothing of a customer can be asked for."""
@@ -107,9 +108,11 @@ def kiosk(
         subprocess.Popen(command + options, cwd=ROOT, env=environment, stdout=out, stderr=out) as process,
     ):
         try:
-            yield Kiosk(_address(process, log), root / "customers", printer, scans)
-        finally:
+            yield Kiosk(_address(process, log), root / "customers", printer, scans, process)
             process.send_signal(signal.SIGTERM)
+            process.wait(PATIENCE / 1000)
+        finally:
+            process.kill()
 
 
 def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:

@@ -1,8 +1,10 @@
 """The whole way of a customer, in a real browser and against the real server."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -231,6 +233,67 @@ def test_a_photo_that_cannot_be_read_is_refused_in_plain_words(screen: Watched, 
     assert "cannot be read" in screen.page.inner_text(".trouble")
 
 
+def test_a_photo_of_a_phone_that_cannot_be_read_is_refused_on_the_screen_too(screen: Watched) -> None:
+    page = screen.page
+    _begin(page)
+    link = page.get_attribute(".qr[data-url]", "data-url")
+    assert httpx.post(f"{link}/photo", content=b"no photo at all").status_code == 201
+    page.wait_for_selector(".trouble:not(:empty)")
+    assert "cannot be read" in page.inner_text(".trouble")
+
+
+def test_no_source_moves_or_loses_the_focus_when_another_appears(screen: Watched) -> None:
+    page, media = screen.page, list[dict[str, Any]]()
+    asked = [0]
+
+    def answer(route: Any) -> None:
+        asked[0] += 1
+        # As the server does, it takes its time for the first answer.
+        (route.fulfill(json={"media": media}) if asked[0] > 1 else held.append(route))
+
+    held = list[Any]()
+    page.route("**/api/media", answer)
+    with page.expect_request("**/api/media"):
+        _begin(page)
+    assert page.locator(".source").count() == 0
+    held[0].fulfill(json={"media": media})
+    page.wait_for_selector("[data-source=stick]:disabled")
+    page.focus("[data-source=file]")
+    page.evaluate("document.activeElement.dataset.known = 'yes'")
+    media.append({"id": "0", "kind": "stick", "label": "CARD", "photos": 3})
+    page.wait_for_selector("[data-source=stick]:enabled")
+    media.append({"id": "1", "kind": "scans", "label": "scans", "photos": 0})
+    page.wait_for_selector("[data-source=scans]")
+    order = "[...document.querySelectorAll('.source')].map((one) => one.dataset.source)"
+    assert page.evaluate(order) == ["stick", "scans", "file"]
+    assert page.evaluate("document.activeElement.dataset.known") == "yes"
+    with page.expect_file_chooser():
+        page.keyboard.press("Enter")
+
+
+def test_a_picture_that_does_not_arrive_is_asked_for_again(screen: Watched, photo_of_three: Path) -> None:
+    page, failed = screen.page, list[str]()
+
+    def fail_once(route: Any) -> None:
+        kind = route.request.url.partition("?")[0].rpartition("/")[2]
+        if kind in failed:
+            route.continue_()
+        else:
+            failed.append(kind)
+            route.abort()
+
+    page.route("**/preview?*", fail_once)
+    page.route("**/result?*", fail_once)
+    page.route("**/print-preview?*", fail_once)
+    _begin(page)
+    _bring(page, photo_of_three)
+    page.tap(".controls button.primary")
+    page.wait_for_selector(".result.ready")
+    page.tap("[data-way=print]")
+    page.wait_for_selector(".paper-stage img.loaded")
+    assert failed == ["preview", "result", "print-preview"]
+
+
 def test_a_customer_who_walks_away_is_asked_and_then_deleted(
     kiosk: Kiosk, screen: Watched, photo_of_three: Path
 ) -> None:
@@ -240,6 +303,9 @@ def test_a_customer_who_walks_away_is_asked_and_then_deleted(
     _begin(page)
     _bring(page, photo_of_three)
     visit = _visit_of(page)
+    # A minute of the page lasts as long as the test needs, however busy the machine.
+    page.clock.pause_at(page.evaluate("Date.now()") / 1000 + 60)
+    page.keyboard.press("Shift")  # a touch
     page.clock.fast_forward((IDLE - 10) * 1000)
     page.wait_for_selector("dialog")
     page.tap("dialog .primary")
@@ -265,3 +331,48 @@ def test_the_page_says_that_the_connection_is_lost_and_goes_on_when_it_is_back(
     page.wait_for_selector("#lost", state="hidden")
     page.reload()
     page.wait_for_selector(".adjust .over.loaded")  # the same customer is where they were
+
+
+def test_a_server_that_hangs_is_noticed(kiosk: Kiosk, screen: Watched, photo_of_three: Path) -> None:
+    page = screen.page
+    page.clock.install()
+    page.reload()
+    _begin(page)
+    _bring(page, photo_of_three)
+    kiosk.process.send_signal(signal.SIGSTOP)
+    try:
+        page.clock.fast_forward(30_000)
+        page.wait_for_selector("#lost:not([hidden])")
+    finally:
+        kiosk.process.send_signal(signal.SIGCONT)
+    page.wait_for_selector("#lost", state="hidden")
+
+
+def test_a_customer_is_not_forgotten_while_the_server_does_not_answer(
+    screen: Watched, photo_of_three: Path
+) -> None:
+    page, tries = screen.page, list[str]()
+
+    def fail_twice(route: Any) -> None:
+        tries.append(route.request.url)
+        (route.abort if len(tries) <= 2 else route.continue_)()
+
+    _begin(page)
+    _bring(page, photo_of_three)
+    page.route(f"**/api/visits/{_visit_of(page)}", fail_twice)
+    page.reload()
+    page.wait_for_selector(".adjust .over.loaded")
+    assert len(tries) == 3
+
+
+def test_a_phone_out_of_reach_is_not_told_that_its_photo_is_deleted(screen: Watched, phone: Watched) -> None:
+    _begin(screen.page)
+    link = screen.page.get_attribute(".qr[data-url]", "data-url")
+    for page in ("/p/", "/t/"):
+        phone.page.route("**/status", lambda route: route.abort())
+        phone.page.goto(link.replace("/p/", page))
+        phone.page.wait_for_selector(".seal.close + h1")
+        assert "nicht erreichbar" in phone.page.inner_text("h1")
+        phone.page.unroute("**/status")
+        phone.page.tap("button.primary")
+        phone.page.wait_for_selector("label.button" if page == "/p/" else ".seal.close + h1")
