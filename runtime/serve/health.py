@@ -8,7 +8,7 @@ from runtime.serve.visits.desk import Desk
 from runtime.serve.wire import Health
 
 STUCK = 180.0
-"""Seconds that work on one photo may take before the kiosk counts as stuck."""
+"""Seconds without progress on a photo after which the kiosk counts as stuck."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class HealthCheck:
 
     def __call__(self) -> Health:
         """Return the present health."""
-        desk, since = self.desk, self.desk.work.working_since
+        desk, moved = self.desk, self.desk.work.moved
         state, message = "ok", ""
         if desk.work.broken:
             state, message = "failed", f"nothing can be restored any more: {desk.work.broken}"
         elif not desk.work.line.is_alive:
             state, message = "failed", "nothing is restored any more: the queue has stopped"
-        elif since is not None and self.clock() - since > STUCK:
-            state, message = "stuck", f"one photo has taken more than {STUCK:g} seconds"
+        elif moved is not None and self.clock() - moved > STUCK:
+            state, message = "stuck", f"a photo has made no progress for {STUCK:g} seconds"
         return Health(state, len(desk.work.line), desk.visits, self.backend(), message)  # type: ignore[arg-type]

@@ -42,7 +42,7 @@ async def receive(request: Request, draft: Path, max_megabytes: float, visit: Vi
                 file.write(chunk)
         announced = request.headers.get("content-length")
         if length == 0:
-            raise KioskError("bad-request", "the upload is empty: send the bytes of a photo")
+            raise KioskError("not-a-photo", "the file is empty: choose another one")
         if announced is not None and int(announced) != length:
             raise KioskError("bad-request", "the upload was cut off: send it again")
     except ClientDisconnect:

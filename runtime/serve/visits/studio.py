@@ -115,11 +115,13 @@ class Studio:
             return None
         return jpeg(small(between(look.photo, restored_look, choice.strength), None, size), look.source)
 
-    def preview(self, visit: str, file: Path, choice: Choice, size: int) -> bytes:
+    def preview(self, visit: str, file: Path, choice: Choice, size: int, progress: Progress) -> bytes:
         """Return exactly the result at a small size, as JPEG. Raises GpenEdgeError."""
         with self._shared.turn() as restorer:
-            ready = self._of(visit, file, restorer)
-            result = ready.prepared.restore(self._presets[choice.preset], _left_out(choice))
+            ready = self._of(visit, file, restorer, progress)
+            result = ready.prepared.restore(
+                self._presets[choice.preset], _left_out(choice), progress=progress
+            )
         look = self._pictures.get(visit, "look")
         if look is not None:
             self._pictures.put(visit, _key(choice), _like(look, ready.photo, result))
@@ -156,7 +158,7 @@ class Studio:
         preset = self._presets[choice.preset]
         settings = replace(preset, strength=preset.strength * choice.strength)
         with self._shared.turn() as restorer:
-            ready = self._of(visit, file, restorer)
+            ready = self._of(visit, file, restorer, progress)
             check_size(ready.photo, settings.upscale, self._max_megapixels)
             done = ready.prepared.restore(settings, _left_out(choice), progress=progress)
         progress("write", 0, 1)
@@ -188,17 +190,16 @@ class Studio:
         """Return whether the networks work."""
         return self._shared.is_well()
 
-    def _of(self, visit: str, file: Path, restorer: Restorer) -> _Ready:
+    def _of(self, visit: str, file: Path, restorer: Restorer, progress: Progress) -> _Ready:
         """Return the prepared photo of a visit; prepare it again if it was dropped or the networks failed."""
         ready = self._ready.get(visit)
         if ready is not None and ready.restorer is restorer:
             self._ready.move_to_end(visit)
             return ready
-        return self._prepared(visit, file, restorer, None)
+        return self._prepared(visit, file, restorer, progress)
 
-    def _prepared(self, visit: str, file: Path, restorer: Restorer, progress: Progress | None) -> _Ready:
-        if progress:
-            progress("read", 0, 1)
+    def _prepared(self, visit: str, file: Path, restorer: Restorer, progress: Progress) -> _Ready:
+        progress("read", 0, 1)
         photo = read_photo(file.read_bytes(), max_megapixels=self._max_megapixels)
         photo, further = replace(photo, pages=()), len(photo.pages)
         prepared = restorer.prepare(photo.pixels, self._presets[self.default], progress=progress)

@@ -50,8 +50,8 @@ class Workbench:
         """Counters since the start, for the operator."""
         self.broken = ""
         """Why nothing can be restored any more; empty while photos can be restored."""
-        self.working_since: float | None = None
-        """When the current job began, by `time.monotonic`."""
+        self.moved: float | None = None
+        """When the current job last made progress, by `time.monotonic`; None if nothing is worked on."""
         self._folder, self._records, self._studio = folder, records, studio
         self._log, self._lock = log, lock
 
@@ -86,7 +86,7 @@ class Workbench:
 
     def delete(self, visit_id: str) -> None:
         """Delete everything of a visit."""
-        if self.working_since is None:
+        if self.moved is None:
             self._studio.forget(visit_id)
         if not self._records.remove(visit_id):
             self._log("not-deleted", "a customer's files could not be deleted: trying again")
@@ -158,16 +158,21 @@ class Workbench:
         if visit.is_gone:
             future.set_exception(KioskError("not-found", "this visit has ended: start again"))
             return
+
+        def progress(stage: Stage, done: int, total: int) -> None:
+            visit.check_here()
+            self.moved = time.monotonic()
+
         with self._lock:
-            self.working_since = time.monotonic()
+            self.moved = time.monotonic()
         try:
             shown = self._studio.shown(visit.id, choice, size)  # another request may have asked for it
             file = self._folder.photo(visit.id)
-            future.set_result(shown or self._studio.preview(visit.id, file, choice, size))
+            future.set_result(shown or self._studio.preview(visit.id, file, choice, size, progress))
         except Exception as error:
             future.set_exception(self._as_error(error))
         finally:
-            self.working_since = None
+            self.moved = None
         if visit.is_gone:
             self._studio.forget(visit.id)
 
@@ -175,7 +180,7 @@ class Workbench:
         """Count an attempt, so that a photo that crashes the program is not tried for ever."""
         visit.attempts += 1
         self._records.note(visit, attempts=visit.attempts)
-        self.working_since = time.monotonic()
+        self.moved = time.monotonic()
         visit.changed()
 
     def _attempt(
@@ -187,6 +192,7 @@ class Workbench:
             with self._lock:
                 if visit.is_gone or visit.number != number:
                     raise _GoneError
+                self.moved = time.monotonic()
                 visit.stage, visit.done, visit.total = stage, done, total
                 visit.changed()
 
@@ -205,7 +211,7 @@ class Workbench:
     def _finish(self, visit: Visit, number: int) -> bool:
         """Return whether the visit still waits for this photo; if it has ended, delete what was written."""
         visit.attempts, visit.stage, visit.done, visit.total = 0, None, 0, 0
-        self.working_since = None
+        self.moved = None
         if visit.is_gone:
             self.delete(visit.id)
             return False

@@ -96,6 +96,12 @@ def test_an_upload_that_is_cut_off_leaves_nothing(server: Server, customer: Cust
     assert customer.status()["state"] == "empty"
 
 
+def test_an_empty_file_is_no_photo(customer: Customer) -> None:
+    answer = customer.client.post(customer.path + "/photo", content=b"")
+    assert error_of(answer) == (422, "not-a-photo")
+    assert customer.status()["state"] == "empty"
+
+
 def test_an_upload_that_stalls_is_given_up(
     server: Server, customer: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

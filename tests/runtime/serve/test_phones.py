@@ -36,7 +36,7 @@ def test_a_phone_uploads_once_with_its_code(server: Server, customer: Customer) 
     assert link["url"].startswith(f"http://127.0.0.1:{server.phone_port}/p/")
     token = token_of(link["url"])
     assert server.phones.get(f"/p/{token}/status").json()["state"] == "open"
-    assert server.phones.post(f"/p/{token}/photo", content=b"").status_code == 400
+    assert server.phones.post(f"/p/{token}/photo", content=b"").status_code == 422
     assert server.phones.get(f"/p/{token}/status").json()["state"] == "open", (
         "a failed upload may be repeated"
     )

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from runtime.hotfolder.log import Log
 from runtime.serve.clock import Clocks, End
 from runtime.serve.ending import Ending
 from runtime.serve.errors import KioskError, ServeError
+from runtime.serve.health import STUCK, HealthCheck
 from runtime.serve.opening import opened_kiosk
 from runtime.serve.server import KioskServer, listen
 from runtime.serve.visits.desk import Desk
@@ -36,6 +37,7 @@ from runtime.serve.visits.tokens import digest, new_token
 from runtime.serve.visits.visit import Take, Visit
 from runtime.serve.visits.visit_folder import VisitFolder, holding_folder
 from runtime.serve.wire import Choice, FaceWarnings
+from runtime.timing import Progress
 from tests.runtime.serve.conftest import LONGEST, Customer, config, plain_jpeg, serving
 
 ROOT = Path(__file__).parents[3]
@@ -226,9 +228,57 @@ def test_a_result_that_is_written_after_the_end_is_deleted_too(box: Box) -> None
     box.desk.end(visit)
     (box.folder / "visits" / visit.id).mkdir()  # the work has begun to write
     box.studio.may_go_on.set()
-    box.wait(lambda: box.desk.work.working_since is None)
+    box.wait(lambda: box.desk.work.moved is None)
     box.wait(lambda: box.files == [])
     assert box.desk.work.counts["results made"] == before
+
+
+def test_a_preview_for_a_customer_who_has_left_ends(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    started, go_on, finished = threading.Event(), threading.Event(), list[str]()
+
+    def preview(visit: str, file: Path, choice: Choice, size: int, progress: Progress) -> bytes:
+        started.set()
+        assert go_on.wait(30)
+        progress("network", 1, 2)
+        finished.append(visit)
+        return b""
+
+    monkeypatch.setattr(box.studio, "shown", lambda *_: None, raising=False)
+    monkeypatch.setattr(box.studio, "preview", preview, raising=False)
+    visit = box.desk.visit(box.ready())
+    shown = box.desk.preview(visit, Choice("standard"), 640)
+    assert isinstance(shown, Future)
+    assert started.wait(30)
+    box.desk.end(visit)
+    go_on.set()
+    with pytest.raises(KioskError, match="has ended"):
+        shown.result(30)
+    assert finished == []
+
+
+def test_a_photo_counts_as_stuck_once_it_makes_no_progress(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    reached, go_on = threading.Barrier(2), threading.Barrier(2)
+
+    def prepare(visit: str, file: Path, progress: Progress) -> Found:
+        for done in range(2):
+            progress("network", done, 2)
+            reached.wait(30)
+            go_on.wait(30)
+        return Found(64, 48, (), ())
+
+    monkeypatch.setattr(box.studio, "prepare", prepare)
+    token, _ = box.desk.open()
+    box.bring(token)
+    reached.wait(30)
+    first = box.desk.work.moved
+    assert first is not None
+    late = HealthCheck(box.desk, lambda: "cpu", lambda: first + STUCK + 1e-9)
+    assert late().state == "stuck"
+    go_on.wait(30)
+    reached.wait(30)
+    assert late().state == "ok"  # however long the photo has taken in all
+    go_on.wait(30)
+    box.wait(lambda: box.state(token) == "ready")
 
 
 def test_what_is_taken_home_outlasts_the_visit_and_then_goes(box: Box, times: Times) -> None:
