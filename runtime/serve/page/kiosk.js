@@ -1,7 +1,7 @@
 // The kiosk's page: one customer after the other, from the attract screen back to it.
 
 import { dialog } from "./parts/dialog.js";
-import { pause } from "./parts/dom.js";
+import { insist, pause } from "./parts/dom.js";
 import { watchIdle } from "./parts/idle.js";
 import { ask, follow, Visit } from "./parts/server.js";
 import { say, sayCode, speak } from "./parts/words.js";
@@ -117,6 +117,14 @@ const app = {
       text: this.sentence(error),
       choices: [{ look: "primary", words: say("ok"), work: () => {} }],
     });
+  },
+
+  // Show a picture that has to arrive: it is asked for as long as the server cannot be reached.
+  async arrive(image, source) {
+    for (;;) {
+      const outcome = await insist(image, source);
+      if (outcome !== "failed" || lost.hidden) return outcome;
+    }
   },
 
   unreachable(yes) {

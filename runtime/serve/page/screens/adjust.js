@@ -34,10 +34,10 @@ export function adjust(app) {
 
   const refresh = async () => {
     frame.classList.add("busy");
-    const outcome = await insist(after, visit.previewUrl(photo.number, size, choice.preset, choice.leaveOut));
+    const outcome = await app.arrive(after, visit.previewUrl(photo.number, size, choice.preset, choice.leaveOut));
     if (outcome === "late" || !alive) return;
     frame.classList.remove("busy");
-    if (outcome === "failed") app.fail({ code: "unavailable", message: say("error.internal") });
+    if (outcome === "failed") app.fail({ code: "unavailable" });
   };
   // The photo is shown so close that its faces fill the place, unless the customer wants to see all of it.
   const lay = () => {

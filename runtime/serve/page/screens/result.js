@@ -66,7 +66,7 @@ export function result(app) {
       if (made.state !== "done") return;
       warnings.replaceChildren(...warningLines(made.faces));
       const [after] = view.layers;
-      const outcome = await insist(after, visit.resultUrl(made.number, LARGEST));
+      const outcome = await app.arrive(after, visit.resultUrl(made.number, LARGEST));
       if (outcome === "shown") set(true);
       if (outcome === "failed" && app.current.element === element) fail({ code: "unavailable" });
     },

@@ -327,8 +327,13 @@ def test_the_page_says_that_the_connection_is_lost_and_goes_on_when_it_is_back(
     page.context.set_offline(True)
     page.evaluate("window.stop()")  # what was open is cut as well
     page.wait_for_selector("#lost:not([hidden])")
+    with page.expect_event("requestfailed", lambda request: "/preview" in request.url):
+        page.tap("[data-preset=low-light]")
     page.context.set_offline(False)
     page.wait_for_selector("#lost", state="hidden")
+    page.wait_for_selector(".photo-frame:not(.busy)")  # what was chosen meanwhile arrives
+    assert "preset=low-light" in page.get_attribute(".over", "src")
+    assert page.locator("dialog").count() == 0
     page.reload()
     page.wait_for_selector(".adjust .over.loaded")  # the same customer is where they were
 
