@@ -97,9 +97,11 @@ class Line:
         )
 
     def place(self, visit: str) -> int | None:
-        """Return the position of a visit in the queue, from 1; None if it does not wait."""
+        """Return the position of a visit, from 1, after another one that is worked on; None if it does not
+        wait."""
         with self._changed:
-            return next((i for i, job in enumerate(self._front, 1) if job.visit == visit), None)
+            first = 1 if self._running is None or self._running.visit == visit else 2
+            return next((i for i, job in enumerate(self._front, first) if job.visit == visit), None)
 
     def __len__(self) -> int:
         """Return how many photos and results wait."""
@@ -125,7 +127,7 @@ class Line:
                     self._changed.wait()
                 if self._stopped:
                     return
-                job = self._front.popleft() if self._front else self._behind.popleft()
+                job = self._running = self._front.popleft() if self._front else self._behind.popleft()
                 moved = [each.visit for each in self._front]
             try:
                 for each in moved:
@@ -133,6 +135,9 @@ class Line:
                 job.work()
             except Exception as error:
                 self._failed(error)
+            finally:
+                with self._changed:
+                    self._running = None
 
 
 def stopping() -> KioskError:

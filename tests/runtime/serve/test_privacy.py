@@ -484,6 +484,25 @@ def test_a_job_that_fails_in_an_unknown_way_does_not_stop_the_queue() -> None:
     line.stop()
 
 
+def test_who_waits_for_another_customers_photo_is_told() -> None:
+    line = Line(4)
+    started, go_on = threading.Event(), threading.Event()
+
+    def work() -> None:
+        started.set()
+        go_on.wait(30)
+
+    line.put(Job("first", work))
+    assert line.place("first") == 1
+    line.start()
+    assert started.wait(30)
+    line.put(Job("second", lambda: None))
+    line.put(Job("first", lambda: None))
+    assert (line.place("second"), line.place("first"), line.place("third")) == (2, 2, None)
+    go_on.set()
+    line.stop()
+
+
 def test_a_list_of_visits_that_is_damaged_ends_all_of_them(wanted: RunOptions, tmp_path: Path) -> None:
     folder = tmp_path / "own"
     (folder / "visits" / digest(new_token())).mkdir(parents=True)
