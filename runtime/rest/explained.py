@@ -50,6 +50,12 @@ SLIGHT = 0.4 / 255
 """A change this small is never visible."""
 SLIGHT_NOISE = 0.9 / 255
 """σ of noise up to which JPEG hides it."""
+PLAINEST = 0.2
+"""Quantile of the blocks in which it is measured how coarse noise is."""
+WHITE, WHITE_JPEG = 1.5, 2.7
+"""Ratio of noise to its finest part up to which it is white, without and with JPEG, which takes the finest
+part away first: 1.0 to 1.2 for white noise, 1.4 to 2.7 after JPEG of quality 75; 1.5 for noise that was
+blurred by half a pixel, 3 and more if it was compressed after that."""
 SEEN = 4 / 255
 """σ of noise below which a photo counts as clean; in the brightness with the least, which texture disturbs
 least."""
@@ -87,6 +93,8 @@ class Explained:
     """RMS of the error of its JPEG compression; 0 if it shows none."""
     factor: NDArray[np.float32]
     """How far a change may exceed them by brightness, SHADES values."""
+    coarse: float = 1.0
+    """Ratio of its noise to the finest part of it: 1 for white noise, more for film grain."""
 
     @property
     def is_seen(self) -> bool:
@@ -98,6 +106,12 @@ class Explained:
         """Whether it comes from JPEG in a photo without noise; compressed noise cannot be removed
         completely."""
         return self.jpeg > 0 and bool(self.noise.min() < SLIGHT_NOISE)
+
+    @property
+    def is_of_white_noise(self) -> bool:
+        """Whether most of it is noise that is as strong in the finest detail as in any."""
+        white = WHITE_JPEG if self.jpeg else WHITE
+        return bool(self.noise.min() >= SLIGHT_NOISE) and self.coarse <= white
 
     def reduced(self, factor: float) -> "Explained":
         """Return the damage that remains after the photo is reduced by a factor, 1 or more."""
@@ -112,6 +126,14 @@ class Explained:
         own  the pixels that are changed, H×W×3
         """
         return _limited(own, change, self._allowed)
+
+    def share_of(self, own: Pixels, change: Picture) -> Map:
+        """Return the share of the damage's σ that a change has around each pixel, H×W.
+
+        own, change  as for `limit`
+        """
+        damage = np.maximum(cv2.LUT(_brightness(own), self._by_level), np.float32(1e-6))
+        return np.asarray(np.sqrt(_mean(change * change)) / damage, np.float32)
 
     @property
     def leaves_finest(self) -> bool:
@@ -196,8 +218,9 @@ def explained(photo: Pixels) -> Explained:
 def explained_by(squares: list[Picture]) -> Explained:
     """Measure the damage of a photo in squares of it, each beginning at a block of JPEG."""
     jpeg = _jpeg(squares)
-    noise = _noise(squares, FLATTEST_JPEG if jpeg else FLATTEST)
-    return Explained(noise, jpeg, _factor(noise, jpeg))
+    energies = np.concatenate(list(parallel(_energies, squares)), axis=1)
+    noise = _noise(energies, FLATTEST_JPEG if jpeg else FLATTEST)
+    return Explained(noise, jpeg, _factor(noise, jpeg), _coarse(energies))
 
 
 def _factor(noise: NDArray[np.float32], jpeg: float) -> NDArray[np.float32]:
@@ -207,8 +230,8 @@ def _factor(noise: NDArray[np.float32], jpeg: float) -> NDArray[np.float32]:
     return np.asarray(np.interp(noise, (SURELY_CLEAN, SEEN), (1, FACTOR)), np.float32)
 
 
-def _noise(squares: list[Picture], flattest: float) -> NDArray[np.float32]:
-    light, sigma = _sigmas(np.concatenate(list(parallel(_energies, squares)), axis=1))
+def _noise(energies: Map, flattest: float) -> NDArray[np.float32]:
+    light, sigma = _sigmas(energies)
     shade = np.minimum((light * SHADES).astype(int), SHADES - 1)
     found = {
         each: float(np.quantile(sigma[shade == each], flattest))
@@ -222,6 +245,14 @@ def _noise(squares: list[Picture], flattest: float) -> NDArray[np.float32]:
     return np.asarray(
         np.interp(range(SHADES), list(found), [min(most, value) for value in found.values()]), np.float32
     )
+
+
+def _coarse(energies: Map) -> float:
+    """Return the ratio of noise to its finest part in plain blocks."""
+    if not energies.size:
+        return 1.0
+    fine, finest = np.quantile(energies[1:3], PLAINEST, axis=1)
+    return float(np.sqrt(fine / max(finest, 1e-12)))
 
 
 def _sigmas(energies: Map) -> tuple[Map, Map]:

@@ -13,6 +13,8 @@ from portraits.likeness import psnr
 from runtime import Restorer, preset
 from runtime.faces.align import AlignedFace, align
 from runtime.faces.face import Face
+from runtime.finish.noise import finest
+from runtime.pixels import as_float
 from runtime.rest.clean_faces import cleaned, damage_of
 from runtime.rest.network import PhotoNetwork
 
@@ -30,11 +32,18 @@ def blurring(tile: NDArray[np.float32]) -> NDArray[np.float32]:
 NETWORK = PhotoNetwork("blurring", "here", blurring, 64, 128, 8, adds=True)
 
 
+def noise_of(shape: tuple[int, ...], sigma: float, coarse: float) -> NDArray[np.float64]:
+    """Return noise of this σ in levels, blurred by so many pixels."""
+    noise = np.random.default_rng(0).normal(0, 1, shape)
+    noise = cv2.GaussianBlur(noise, (0, 0), coarse) if coarse else noise
+    return np.asarray(sigma * noise / noise.std())
+
+
 @pytest.fixture(scope="module")
 def picture(portrait: NDArray[np.uint8]) -> Portrait:
-    """Two upright portraits, side by side, with noise."""
+    """Two upright portraits, side by side, with coarse noise."""
     half = cv2.resize(portrait, (192, 192), interpolation=cv2.INTER_AREA)
-    noise = np.random.default_rng(0).normal(0, 12, (192, 384, 3))
+    noise = noise_of((192, 384, 3), 14, 0.7)
     return np.rint(np.clip(np.concatenate([half, half], axis=1) + noise, 0, LEVELS)).astype(np.uint8)
 
 
@@ -66,7 +75,7 @@ def test_faces_side_by_side_are_cleaned_as_if_each_were_alone(
 
 
 def test_a_crop_in_the_photos_own_pixels_gets_the_networks_change() -> None:
-    photo = np.rint(np.random.default_rng(1).normal(120, 8, (192, 192, 3))).astype(np.uint8)
+    photo = np.rint(120 + noise_of((192, 192, 3), 8, 0.7)).astype(np.uint8)
     (face,) = AlignedPortraits().detect(photo[:S, :S])
     aligned = align(photo, replace(face, landmarks=face.landmarks + np.float32(64)), S)
     change = cleaned(photo, {0: aligned}, lambda: NETWORK, damage_of(photo, [aligned]))[0].change
@@ -99,16 +108,35 @@ def test_a_clean_photo_needs_no_photo_network(portrait: NDArray[np.uint8]) -> No
     assert cleaned(portrait, {0: aligned}, refuse, damage_of(portrait, [aligned])) == {}
 
 
-def test_strong_noise_is_left_to_the_face_network() -> None:
-    noise = np.random.default_rng(1).normal(0, 1, (192, 192, 3))
+@pytest.mark.parametrize("quality", [None, 80])
+def test_white_noise_is_left_to_the_face_network_if_patches_of_it_would_stay(quality: int | None) -> None:
+    def patchy(tile: NDArray[np.float32]) -> NDArray[np.float32]:
+        change = blurring(tile)
+        change[..., np.arange(change.shape[-1]) % 48 < 24] *= 0.4
+        return change
+
     found = {}
-    for sigma in (10, 25):
-        photo = np.rint(np.clip(120 + sigma * noise, 0, LEVELS)).astype(np.uint8)
+    for coarse in (0.0, 1.0):
+        photo = np.rint(np.clip(120 + noise_of((192, 192, 3), 14, coarse), 0, LEVELS)).astype(np.uint8)
+        photo = compressed(photo, quality) if quality else photo
         (face,) = AlignedPortraits().detect(photo[:S, :S])
         aligned = {0: align(photo, face, S)}
-        found[sigma] = cleaned(photo, aligned, lambda: NETWORK, damage_of(photo, aligned.values()))
-    assert found[10]
-    assert not found[25]
+        damage = damage_of(photo, aligned.values())
+        for run in (patchy, blurring):
+            network = replace(NETWORK, run=run)
+            found[coarse, run] = bool(cleaned(photo, aligned, lambda network=network: network, damage))
+    assert not found[0.0, patchy]
+    assert found[0.0, blurring] or quality
+    assert found[1.0, patchy]
+    assert found[1.0, blurring]
+
+
+def test_white_noise_is_left_to_the_face_network_if_strong_or_on_a_small_face(
+    picture: Portrait, faces: dict[int, AlignedFace]
+) -> None:
+    for sigma, wanted in ((14, {0, 1, 7}), (25, {0})):  # the noise of face 0, which is reduced, is slight
+        photo = np.rint(np.clip(120 + noise_of(picture.shape, sigma, 0), 0, LEVELS)).astype(np.uint8)
+        assert set(cleaned(photo, faces, lambda: NETWORK, damage_of(photo, faces.values()))) == wanted
 
 
 def test_what_draws_a_picture_of_its_own_cleans_nothing(
@@ -130,3 +158,16 @@ def test_jpeg_blocks_go_off_a_face() -> None:
             x0, y0, x1, y1 = (round(float(side)) for side in result.faces[0].face.box)
             restored, before, wanted = (picture[y0:y1, x0:x1] for picture in (result.photo, photo, truth))
             assert psnr(np.asarray(restored, np.uint8), wanted) > psnr(before, wanted) + least
+
+
+def test_no_patches_of_noise_stay_on_skin() -> None:
+    from skimage.data import astronaut
+
+    truth = np.ascontiguousarray(astronaut()[:256, 96:352])  # type: ignore[no-untyped-call]
+    noisy = np.rint(np.clip(truth + noise_of(truth.shape, 16, 0), 0, LEVELS)).astype(np.uint8)
+    photo = compressed(noisy, 80)
+    with Restorer.open(None, "onnxruntime", device="cpu", threads=1) as restorer:
+        restored = np.asarray(restorer.restore(photo, preset("standard")).photo, np.uint8)
+    noise, left = (finest(as_float(picture) - as_float(truth)) for picture in (photo, restored))
+    share = cv2.blur(left * noise, (13, 13)).sum(axis=2) / cv2.blur(noise * noise, (13, 13)).sum(axis=2)
+    assert np.quantile(share[100:165, 105:165], 0.95) < 0.6

@@ -58,6 +58,22 @@ def test_coarse_grain_in_colour_is_measured_though_it_lacks_the_finest_detail(ph
     assert 0.6 * 8 < np.median(explained(damaged).noise * LEVELS) < 1.2 * 8
 
 
+@pytest.mark.parametrize("quality", [None, 90, 75])
+def test_white_noise_is_told_from_coarse_though_compressed(photo: Portrait, quality: int | None) -> None:
+    noise = np.random.default_rng(1).normal(0, 1, photo.shape)
+    white = {}
+    for blur in (0.0, 0.4, 0.9):
+        made = cv2.GaussianBlur(noise, (0, 0), blur) if blur else noise
+        damaged = np.rint(np.clip(photo + 16 * made / made.std(), 0, 255)).astype(np.uint8)
+        white[blur] = explained(compressed(damaged, quality) if quality else damaged).is_of_white_noise
+    assert white == {0.0: True, 0.4: True, 0.9: False}
+
+
+@pytest.mark.parametrize("quality", [None, 75, 30])
+def test_a_photo_without_noise_has_no_white_noise(photo: Portrait, quality: int | None) -> None:
+    assert not explained(compressed(photo, quality) if quality else photo).is_of_white_noise
+
+
 @pytest.mark.parametrize(("quality", "step"), [(30, 20), (50, 12), (80, 5)])
 def test_jpeg_is_known_by_its_steps(quality: int, step: int) -> None:
     from skimage.data import astronaut
