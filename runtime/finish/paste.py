@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.parallel import parallel
-from runtime.faces.align import AlignedFace, bounds, joined, shift, warp
+from runtime.faces.align import AlignedFace, bounds, cut_out, joined, shift, warp
 from runtime.finish.blend import coarse_blend, narrow_mask
 from runtime.finish.compose import compose, in_colours, repair_share
 from runtime.finish.fine_detail import REACH, above_crop
@@ -51,16 +51,15 @@ def paste_all(
     from_canvas  whether the canvas is handed back instead, except where κ is 1, which keeps the photo
     """
     faces, photo = list(faces), canvas if photo is None else photo
+    better = canvas if from_canvas else None
     if hand_backs is None:
         hand_backs = [None] * len(faces)
-    shape = photo.shape
     layers = list(
-        parallel(lambda face: _layer(*face[0], face[1], shape), zip(faces, hand_backs, strict=True))
+        parallel(lambda face: _layer(*face[0], face[1], photo, better), zip(faces, hand_backs, strict=True))
     )
     layers.sort(key=lambda layer: layer.aligned.to_photo.tolist())  # sums of floats depend on their order
     waiting: deque[_Blended] = deque()  # coring reads the neighbouring cells, which must be untouched
     cells = sorted({cell for layer in layers for cell in _cells(layer.rectangle)})
-    better = canvas if from_canvas else None
     for blended in parallel(lambda cell: _blend(canvas, photo, better, cell, layers), cells):
         while waiting and waiting[0].last_neighbour < blended.cell:
             _write(canvas, waiting.popleft())
@@ -102,10 +101,12 @@ class _Layer:
     """S×S×2: the mask of the crop, and its claim to contested pixels."""
     coarse: NDArray[np.float32] | None
     """S×S×3: the change added by blending at several scales."""
+    seen: Crop
+    """What of the pixels that are handed back can be seen in the crop, S×S×3."""
 
 
 def _layer(
-    aligned: AlignedFace, restored: Crop, hand_back: HandBack | None, photo_shape: tuple[int, ...]
+    aligned: AlignedFace, restored: Crop, hand_back: HandBack | None, photo: Pixels, better: Pixels | None
 ) -> _Layer:
     size = len(restored)
     masks, coarse = _masks(size), None
@@ -122,7 +123,18 @@ def _layer(
     if hand_back and hand_back.share is not None:
         masks[..., 0] *= hand_back.share
         coarse = None if coarse is None else coarse * in_colours(hand_back.share)
-    return _Layer(aligned, restored, hand_back, face_rectangle(aligned, photo_shape), masks, coarse)
+    seen = aligned.crop if better is None else _seen(aligned, hand_back, photo, better)
+    return _Layer(aligned, restored, hand_back, face_rectangle(aligned, photo.shape), masks, coarse, seen)
+
+
+def _seen(aligned: AlignedFace, hand_back: HandBack | None, photo: Pixels, better: Pixels) -> Crop:
+    """Return the crop as it would be if it showed the better photo, S×S×3, where that is handed back."""
+    if hand_back is None or hand_back.above is None:
+        return aligned.crop
+    now, before = (cut_out(each, aligned.to_photo, len(aligned.crop)) for each in (better, photo))
+    share = repair_share(hand_back.kappa)
+    share = share if hand_back.filled is None else share * (1 - hand_back.filled)
+    return np.asarray(aligned.crop + in_colours(share) * (now - before), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +206,7 @@ def _composed(photo: Pixels, better: Pixels | None, layer: _Layer, part: Rectang
     if hand_back.mended:
         own += in_colours(repair_share(kappa)) * hand_back.mended.change(photo, around)
     if hand_back.filled is not None or hand_back.above is not None:
-        seen = np.clip(warp_to_photo(layer.aligned.crop, layer.aligned, around), 0, 1)  # as restored
+        seen = np.clip(warp_to_photo(layer.seen, layer.aligned, around), 0, 1)  # as restored
     if hand_back.filled is not None:
         filled = _warped(hand_back.filled, layer.aligned, around, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
         own += in_colours(repair_share(kappa) * filled) * (seen - own)

@@ -326,3 +326,13 @@ def test_faces_are_pasted_into_another_canvas_with_what_the_photo_hands_back():
     assert (canvas[outside] == 90).all()
     middle = np.s_[(y0 + y1) // 2 - 10 : (y0 + y1) // 2 + 10, (x0 + x1) // 2 - 10 : (x0 + x1) // 2 + 10]
     assert np.abs(canvas[middle].astype(int) - in_photo[middle]).max() <= 1
+
+
+@pytest.mark.parametrize("scale", [0.75, 2.0])
+def test_what_a_face_gets_of_a_better_photo_does_not_depend_on_the_noise_that_its_crop_shows(scale):
+    noisy, clean = noisy_astronaut(sigma=20), skimage.data.astronaut()
+    face, back = face_at(200, 100, scale), HandBack(kappa_of(0.0), 0.0, above=WHOLE)
+    of_better, alone = clean.copy(), clean.copy()
+    paste_all(of_better, [(align(noisy, face, SIZE), plain(0.5))], [back], photo=noisy, from_canvas=True)
+    paste_all(alone, [(align(clean, face, SIZE), plain(0.5))], [back])
+    assert np.abs(of_better.astype(int) - alone).max() <= 2
