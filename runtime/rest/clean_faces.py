@@ -32,7 +32,7 @@ from runtime.rest.measured import SQUARE
 from runtime.rest.network import PhotoNetwork
 from runtime.rest.strips import strips
 
-STRONGEST = 16 / 255
+STRONGEST = 14 / 255
 """σ of white noise beyond which the face network does better from the photo itself, by 0.3 dB; in faces of
 less than SMALL photo pixels per crop pixel it always does, by 0.4 to 1.2 dB."""
 ALL_TAKEN, NEARLY_EVERYWHERE = 0.7, 0.1
