@@ -71,6 +71,10 @@ MUCH = 3 / 255
 """Root mean square of fine detail that is worth a warning: sharp portraits twice as large as their crop have
 4 to 8 levels, and the same portraits enlarged from the crop's size 2."""
 
+FINER = 1.4
+"""Photo pixels per crop pixel from which half of the photo's detail lies above the crop, and a warning makes
+sense. Below 1, as of a sharp small face, what a crop loses was lost by resampling, up to 4 levels."""
+
 
 @dataclass(frozen=True, eq=False)
 class Above:
@@ -80,11 +84,13 @@ class Above:
     """Of the photo's noise, in each wavelet band and colour channel."""
     detail: float
     """Root mean square of the detail without noise, in units of full scale."""
+    scale: float
+    """Photo pixels per crop pixel."""
 
     @property
     def is_much(self) -> bool:
         """Return whether the detail is worth a warning."""
-        return self.detail >= MUCH
+        return self.scale >= FINER and self.detail >= MUCH
 
 
 def find_above(photo: Pixels, aligned: AlignedFace, gain: NDArray[np.floating] | float = 1.0) -> Above | None:
@@ -104,7 +110,8 @@ def find_above(photo: Pixels, aligned: AlignedFace, gain: NDArray[np.floating] |
     to_picture = joined(shift(-x, -y), aligned.to_photo)
     seen = warp(aligned.crop, to_picture, size, border=cv2.BORDER_REPLICATE)
     noise = noise_bands(picture, gain)
-    return Above(noise, float(np.sqrt(np.mean(np.square(above_crop(picture, seen, noise))))))
+    detail = float(np.sqrt(np.mean(np.square(above_crop(picture, seen, noise)))))
+    return Above(noise, detail, aligned.scale)
 
 
 def above_crop(own: Picture, seen: Picture, noise: Bands) -> Picture:

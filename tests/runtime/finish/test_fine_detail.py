@@ -103,7 +103,7 @@ def _lost(photo: Pixels, aligned: AlignedFace) -> NDArray[np.float32]:
 
 
 def test_a_soft_or_a_small_face_is_not_called_larger_than_the_model(bundled: Restorer) -> None:
-    for photo in (face_of(1024), face_of(512), sharp(280), noisy(face_of(512), 10)):
+    for photo in (face_of(1024), face_of(512), sharp(280), noisy(face_of(512), 10), sharp(200)):
         codes = [warning.code for warning in bundled.restore(photo, preset("classic")).faces[0].warnings]
         assert "face-larger-than-model" not in codes
 
