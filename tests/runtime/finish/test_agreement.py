@@ -78,3 +78,11 @@ def test_what_covers_the_face_is_not_looked_at() -> None:
     change = np.abs(agreement(photo, drawn, cover))
     assert change[150:].max() < 1 / 255
     assert change[:120].mean() < 0.3 / 255
+
+
+def test_errors_in_a_sharp_photo_are_undone_though_they_are_faint() -> None:
+    """As by a network that takes JPEG blocks off, and hair with them."""
+    drawn = blurred(TRUTH, 0.7)
+    noise = np.random.default_rng(0).normal(0, 1 / 255, TRUTH.shape).astype(np.float32)
+    agreeing = drawn + agreement(TRUTH + noise, drawn, sharp=1.0)
+    assert error(agreeing, TRUTH) < 0.6 * error(drawn, TRUTH)
