@@ -15,8 +15,8 @@ from runtime.network.backends.protocol import Backend, Batch
 
 VARIABLE = "GPEN_EDGE_MEASURE"
 """If this is 0, nothing is measured, so that no choice depends on how busy the machine was."""
-TURNS = 4
-"""Passes of each backend, which take turns; the first pass of each does not count."""
+TURNS = 3
+"""Passes of each backend that count, which take turns."""
 PATIENCE = 20.0
 """No further turn begins after this many seconds, once one has counted."""
 
@@ -65,27 +65,41 @@ def fastest(
 
 
 def seconds_of(backends: Mapping[str, Backend], crop: Batch) -> dict[str, float]:
-    """Return the shortest time of each backend for one face, in seconds, measured in turns.
+    """Return the shortest time of each started backend for one face, in seconds, measured in turns.
 
     crop  1×3×S×S in [−1, 1]
     """
     best, start = dict.fromkeys(backends, math.inf), time.monotonic()
-    for turn in range(TURNS):
+    for _ in range(TURNS):
         for name, backend in backends.items():
             began = time.perf_counter()
-            state = backend.encode(crop)
-            backend.generate(state)
-            backend.release(state)
-            if turn:
-                best[name] = min(best[name], time.perf_counter() - began)
-        if turn and time.monotonic() - start > PATIENCE:
+            _pass(backend, crop)
+            best[name] = min(best[name], time.perf_counter() - began)
+        if time.monotonic() - start > PATIENCE:
             break
     return best
 
 
+def _started(way: Callable[[], Backend], crop: Batch) -> Backend:
+    """Open a backend and make its first pass, which shows whether it runs, and is slower than others."""
+    backend = way()
+    try:
+        _pass(backend, crop)
+    except BaseException:
+        backend.close()
+        raise
+    return backend
+
+
+def _pass(backend: Backend, crop: Batch) -> None:
+    state = backend.encode(crop)
+    backend.generate(state)
+    backend.release(state)
+
+
 def _measured_at_once(ways: Ways, crop: Batch) -> tuple[dict[str, float], dict[str, Backend], list[str]]:
     """Return the times of all backends that can be opened, these, and why the others cannot be."""
-    opened, failed = _all_of(ways)
+    opened, failed = _all_of(ways, crop)
     return seconds_of(opened, crop), opened, failed
 
 
@@ -95,7 +109,7 @@ def _measured_alone(ways: Ways, crop: Batch) -> tuple[dict[str, float], dict[str
     failed: list[str] = []
     for i, (name, way) in enumerate(ways.items()):
         try:
-            backend = way()
+            backend = _started(way, crop)
         except GpenEdgeError as error:
             if not i:
                 raise
@@ -107,13 +121,13 @@ def _measured_alone(ways: Ways, crop: Batch) -> tuple[dict[str, float], dict[str
     return seconds, {}, failed
 
 
-def _all_of(ways: Ways) -> tuple[dict[str, Backend], list[str]]:
-    """Open all that can be opened; also return why the others cannot."""
+def _all_of(ways: Ways, crop: Batch) -> tuple[dict[str, Backend], list[str]]:
+    """Start all that run; also return why the others do not."""
     opened: dict[str, Backend] = {}
     failed: list[str] = []
     for i, (name, way) in enumerate(ways.items()):
         try:
-            opened[name] = way()
+            opened[name] = _started(way, crop)
         except GpenEdgeError as error:
             if not i:
                 raise

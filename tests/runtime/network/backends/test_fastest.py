@@ -108,6 +108,19 @@ def test_backends_that_memory_has_no_room_for_at_once_are_measured_one_by_one(pa
         fastest.fastest(ways_of({"one": BackendError("no device")})[0], package, {}, "", at_once=False)
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_one_that_opens_but_does_not_run_is_left_out(package, clock, at_once):
+    class Broken(Double):
+        def generate(self, state):
+            raise BackendError("no such instruction")
+
+    doubles = {"one": Double(clock, 0.5), "two": Broken(clock, 0.25)}
+    taken = fastest.fastest(ways_of(doubles)[0], package, key_of(package), "", at_once=at_once)
+    assert taken is doubles["one"]
+    assert doubles["two"].closed
+    assert taken.why == "a face took 500 ms in one; two: no such instruction"
+
+
 def test_slow_backends_are_measured_once_after_the_pass_that_does_not_count(package, clock):
     doubles = {"one": Double(clock, 30.0), "two": Double(clock, 20.0)}
     ways, _ = ways_of(doubles)
