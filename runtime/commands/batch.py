@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TypeVar
 
 from base.command_line import progress_bar
@@ -84,6 +84,7 @@ def with_progress(items: Iterable[Item], what: str, total: int) -> Iterable[Item
 
 
 def show(*lines: str) -> None:
-    """Print lines on standard error."""
+    """Print lines on standard error. Photos are restored even where nobody can read them."""
     for line in lines:
-        print(line, file=sys.stderr)  # noqa: T201
+        with suppress(OSError):
+            print(line, file=sys.stderr)  # noqa: T201
