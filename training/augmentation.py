@@ -110,14 +110,26 @@ def draw_view(rng: Generator, amount: Augmentation) -> View:
 
 
 def _shade(rng: Generator, matrix: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Draw light that varies smoothly, and shadow in both eye sockets; `matrix` as in `View`."""
+    """Draw uneven light with both eyes in shadow; `matrix` as in `View`."""
+    eyes = np.column_stack([2 * TEMPLATES["published"][:2] - 1, np.ones(2)])
+    seen = eyes @ np.linalg.inv(matrix).T  # where they are in the view
+    return shaded_eyes(rng, seen[:, :2] / seen[:, 2:], np.full(2, rng.uniform(0, 0.7)))
+
+
+def shaded_eyes(
+    rng: Generator, eyes: NDArray[np.float64], depths: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Draw light that varies smoothly, with shadow in the eye sockets: SHADE×SHADE factors.
+
+    eyes    2×2, from −1 to 1 across the picture
+    depths  share of the light that is missing in the middle of each shadow
+    """
     patches = rng.normal(0, rng.uniform(0, 0.3), (PATCHES, PATCHES)).astype(np.float32)
     light = np.exp(cv2.resize(patches, (SHADE, SHADE), interpolation=cv2.INTER_CUBIC))
     line = (2 * np.arange(SHADE) + 1) / SHADE - 1
-    eyes = np.column_stack([2 * TEMPLATES["published"][:2] - 1, np.ones(2)])
-    seen = eyes @ np.linalg.inv(matrix).T  # where they are in the view
-    depth, width, lift = rng.uniform(0, 0.7), rng.uniform(0.08, 0.2), rng.uniform(-0.02, 0.06)
-    for x, y in seen[:, :2] / seen[:, 2:]:
+    apart = float(np.hypot(*(eyes[1] - eyes[0])))
+    width, lift = apart * rng.uniform(0.19, 0.48), apart * rng.uniform(-0.05, 0.14)
+    for (x, y), depth in zip(eyes, depths, strict=True):
         distance = (line[None] - x) ** 2 + (line[:, None] - y + lift) ** 2
         light *= 1 - depth * np.exp(-distance / (2 * width**2))
     return np.asarray(light, np.float32)

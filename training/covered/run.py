@@ -3,11 +3,9 @@
     python -m training.covered.run PORTRAITS.npz OUT [MINUTES [WEIGHTS]]
 
 PORTRAITS.npz holds aligned portraits in `jpeg`, objects of bytes; the last ones are for validation. Processes
-draw samples into a pool on the GPU; from there each is used several times, in other light and noise. WEIGHTS
-of an earlier run continue its training. The bundled weights were trained for 4 minutes on an H200, before
-moustaches, shaded eye sockets and old prints were added to the samples, then for 11 minutes of CPU time with
-drinks, food, flowers and fists, and for 6 with leaves, sheets, animals and locks of hair. They are averages:
-three parts of the second run with one of the first, and equal parts of that and the third.
+draw samples into a pool; from there each is used several times, in other light and noise. WEIGHTS is a file
+of an earlier run, such as the bundled one, whose training goes on. The bundled one was trained before dark
+skin and deep shadow over the eyes were added to the samples.
 """
 
 import multiprocessing
@@ -22,15 +20,20 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
+from onnx import numpy_helper
 from torch import Tensor
 
-from export.storage import store_halved
+from export.storage import STORED, store_halved
 from runtime.faces.covered import INPUT
 from training.covered.network import CoveredNet
 from training.covered.samples import sample
 
-POOL, BATCH, CHUNK = 60_000, 512, 32
+POOL, CHUNK = 60_000, 32
+BATCH = {"cuda": 512, "cpu": 128}
 FASTEST = 4e-3
+"""Rate of learning with 512 samples a step."""
+MEASURED = 512
+"""Samples from which statistics are taken."""
 HELD_OUT = 36
 
 
@@ -66,6 +69,48 @@ def loss_of(odds: Tensor, label: Tensor) -> Tensor:
     return (loss * weight).sum() / weight.sum()
 
 
+def drawn(portraits: list[NDArray[np.uint8]], count: int) -> tuple[Tensor, Tensor]:
+    """Return samples, always the same for the same portraits: B×3×N×N in [0, 1], and their labels."""
+    random = np.random.default_rng(1)
+    pictures, labels = zip(*(sample(portraits, random) for _ in range(count)), strict=True)
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2) / 255, torch.from_numpy(np.stack(labels))
+
+
+def opened(path: Path, pictures: Tensor) -> CoveredNet:
+    """Return the network of a file that `export` wrote, as its training goes on.
+
+    pictures  B×3×N×N in [0, 1], from which the statistics come that the file's weights have taken in
+    """
+    graph = onnx.load(path).graph
+    stored = {tensor.name.removesuffix(STORED): numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    kernels = iter([node.input[1:] for node in graph.node if node.op_type == "Conv"])
+    network = CoveredNet().eval()
+
+    def measured(norm: torch.nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
+        norm.running_var, norm.running_mean = torch.var_mean(inputs[0], dim=(0, 2, 3), correction=0)
+        norm.weight.copy_((norm.running_var + norm.eps).sqrt())
+        norm.bias.add_(norm.running_mean)
+
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.Conv2d):
+                weight, shift = (torch.tensor(stored[name]).float() for name in next(kernels))
+                layer.weight.copy_(weight)
+                if layer.bias is not None:
+                    layer.bias.copy_(shift)
+            elif isinstance(layer, torch.nn.BatchNorm2d):
+                layer.bias.copy_(shift)
+        hooks = [
+            layer.register_forward_pre_hook(measured)
+            for layer in network.modules()
+            if isinstance(layer, torch.nn.BatchNorm2d)
+        ]
+        network(pictures)
+        for hook in hooks:
+            hook.remove()
+    return network
+
+
 def train(
     portraits: list[NDArray[np.uint8]], minutes: float, device: str, weights: Path | None
 ) -> CoveredNet:
@@ -78,10 +123,9 @@ def train(
     ]
     for drawer in drawers:
         drawer.start()
-    network = CoveredNet().to(device)
-    if weights:
-        network.load_state_dict(torch.load(weights, map_location=device, weights_only=True))
-    fastest = FASTEST / 2 if weights else FASTEST
+    network = (opened(weights, drawn(portraits, MEASURED)[0]) if weights else CoveredNet()).to(device).train()
+    batch = BATCH[device]
+    fastest = FASTEST * (batch / 512) ** 0.5 / (2 if weights else 1)
     optimiser = torch.optim.AdamW(network.parameters(), lr=FASTEST, weight_decay=0.02)
     pool = torch.zeros(POOL, 3, INPUT, INPUT, dtype=torch.uint8, device=device)
     labels = torch.full((POOL, INPUT, INPUT), 2, dtype=torch.uint8, device=device)
@@ -91,8 +135,8 @@ def train(
         try:
             while True:
                 pictures, label = (
-                    chunks.get(block=filled < 4 * BATCH, timeout=60)
-                    if filled < 4 * BATCH
+                    chunks.get(block=filled < 4 * batch, timeout=60)
+                    if filled < 4 * batch
                     else chunks.get_nowait()
                 )
                 where = torch.arange(made, made + len(label)) % POOL
@@ -104,10 +148,10 @@ def train(
             pass
         for group in optimiser.param_groups:
             group["lr"] = fastest * min(1, steps / 100) * (0.5 + 0.5 * np.cos(np.pi * done))
-        chosen = torch.randint(filled, (BATCH,), device=device)
+        chosen = torch.randint(filled, (batch,), device=device)
         picture = pool[chosen].float() / 255
-        gain = torch.exp(0.15 * torch.randn(BATCH, 3, 1, 1, device=device))
-        noise = torch.randn_like(picture) * 0.03 * torch.rand(BATCH, 1, 1, 1, device=device) ** 2
+        gain = torch.exp(0.15 * torch.randn(batch, 3, 1, 1, device=device))
+        noise = torch.randn_like(picture) * 0.03 * torch.rand(batch, 1, 1, 1, device=device) ** 2
         picture = (picture * gain + noise).clamp(0, 1)
         with torch.autocast(device, dtype=torch.bfloat16):
             odds = network(picture)
@@ -147,13 +191,10 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = train(portraits[:-HELD_OUT], minutes, device, weights)
     out.mkdir(parents=True, exist_ok=True)
-    torch.save(network.state_dict(), out / "covered.pt")
-    random = np.random.default_rng(1)
-    pictures, labels = zip(*(sample(portraits[-HELD_OUT:], random) for _ in range(512)), strict=True)
+    pictures, labels = drawn(portraits[-HELD_OUT:], 512)
     with torch.no_grad():
-        odds = network(torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).to(device).float() / 255)
-    judged = torch.from_numpy(np.stack(labels)).to(device)
-    sys.stdout.write(f"validation loss {loss_of(odds, judged).item():.4f}\n")
+        odds = network(pictures.to(device))
+    sys.stdout.write(f"validation loss {loss_of(odds, labels.to(device)).item():.4f}\n")
     export(network, out / "covered.onnx")
 
 

@@ -2,6 +2,7 @@
 hidden."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -36,7 +37,7 @@ def sample(
     if random.random() < 0.3:  # noise under what is drawn, as on a photo
         noisy = scene.picture + np.float32(0.6) * _noise((DRAWN, DRAWN), random)
         scene.picture = np.asarray(np.clip(noisy, 0, 1), np.float32)
-    if random.random() < 0.55:
+    if random.random() < 0.6:
         draws, chances = zip(*COVERS, strict=True)
         for _ in range(2 if random.random() < 0.12 else 1):
             draws[random.choice(len(draws), p=np.array(chances) / sum(chances))](scene)
@@ -76,9 +77,10 @@ def damaged(picture: Picture, random: Random, *, gentle: bool) -> Picture:
 
     gentle  keep its finer parts recognisable
     """
-    if random.random() < 0.5:
+    kind = random.random()
+    if kind < 0.45:
         picture = _in_light(picture, random)
-    elif random.random() < 0.3:
+    elif kind < 0.75:
         picture = _old(picture, random, 0.5 if gentle else 0.14)
     if random.random() < 0.35:
         sigma = np.exp(random.uniform(np.log(0.4), np.log(1.2 if gentle else 4)))
@@ -116,10 +118,23 @@ def _in_light(picture: Picture, random: Random) -> Picture:
 
 
 def _old(picture: Picture, random: Random, least: float) -> Picture:
-    """Return an old print: grey, hard in contrast, soft, as small as faces in a group."""
-    grey = np.repeat(np.asarray(picture @ LUMA, np.float32)[..., None], 3, axis=2)
-    hard = np.clip((grey - random.uniform(0, 0.3)) * random.uniform(1.2, 2.5), 0, 1)
-    return _enlarged(cv2.GaussianBlur(hard, (0, 0), random.uniform(0.5, 2)), random, least)
+    """Return an old print: grey or brown, hard in contrast or faded, soft, grainy, as small as faces in a
+    group.
+    """
+    made: NDArray[Any] = np.repeat((picture @ LUMA)[..., None], 3, axis=2)
+    if random.random() < 0.7:
+        made = np.clip((made - random.uniform(0, 0.3)) * random.uniform(1.2, 2.5), 0, 1)
+    if random.random() < 0.4:
+        flat = random.uniform(0.3, 0.9)
+        made = made * flat + random.uniform(0, 1 - flat)
+    if random.random() < 0.4:
+        made = made * random.uniform((0.9, 0.75, 0.5), (1, 1, 1))
+    if random.random() < 0.4:
+        made = made + _noise(made.shape[:2], random)
+    if random.random() < 0.1:
+        made = _screened(np.clip(made, 0, 1).astype(np.float32), random)
+    soft = cv2.GaussianBlur(np.clip(made, 0, 1).astype(np.float32), (0, 0), random.uniform(0.5, 2))
+    return _enlarged(np.asarray(soft, np.float32), random, least)
 
 
 def _enlarged(picture: Picture, random: Random, least: float) -> Picture:

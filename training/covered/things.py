@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.pixels import Map, Picture
+from training.augmentation import shaded_eyes
 from training.covered.textures import Random, colour, skin_colour, smooth_noise, texture, written
 
 Points = NDArray[np.float64]
@@ -297,17 +298,17 @@ def held(scene: Scene) -> None:
     angle = random.uniform(0, 2 * np.pi)
     target = np.array([random.normal(0, 0.35), random.uniform(-0.1, 1.4)])
     kind = random.random()
-    if kind > 0.35 and random.random() < 0.6:  # what is spoken into, drunk, eaten or smelt is near the mouth
+    if kind > 0.22 and random.random() < 0.6:  # what is spoken into, drunk, eaten or smelt is near the mouth
         target = np.array([random.normal(0, 0.2), random.uniform(0.8, 1.5)])
-    if kind < 0.18:
+    if kind < 0.16:
         _hand(scene, target, angle)
-    elif kind < 0.25:
+    elif kind < 0.22:
         _fist(scene, target)
-    elif kind < 0.36:
+    elif kind < 0.31:
         _microphone(scene, target, angle)
-    elif kind < 0.45:
+    elif kind < 0.39:
         _drink(scene, target)
-    elif kind < 0.56:
+    elif kind < 0.52:
         _food(scene, target)
     elif kind < 0.64:
         _flowers(scene, target)
@@ -332,7 +333,20 @@ def _patch(scene: Scene, target: NDArray[np.float64], angle: float) -> None:
         for t, c in zip(turns, corners, strict=False)
     ]
     share = scene.map_of(outline, random.uniform(0.3, 1.5), int(random.integers(0, 3)))
-    scene.put(_lit(scene, texture(scene.side, random, scene.others)), share, hides=True)
+    what = texture(scene.side, random, scene.others)
+    if random.random() < 0.4:
+        what = _folded(scene, what)
+    scene.put(_lit(scene, what), share, hides=True)
+
+
+def _folded(scene: Scene, cloth: Picture) -> Picture:
+    """Return cloth in folds of one direction, uneven and bent."""
+    random, n = scene.random, scene.side
+    y, x = np.mgrid[:n, :n].astype(np.float32)
+    turn, period = random.uniform(0, np.pi), scene.unit * random.uniform(0.15, 0.7)
+    bent = x * np.cos(turn) + y * np.sin(turn) + 0.3 * period * smooth_noise(n, n / 4, random)[..., 0]
+    light = 1 + random.uniform(0.1, 0.4) * np.sin(2 * np.pi * bent / period)
+    return np.asarray(np.clip(cloth * light[..., None], 0, 1), np.float32)
 
 
 def _ellipse(
@@ -454,24 +468,42 @@ def _food(scene: Scene, target: NDArray[np.float64]) -> None:
 
 
 def _flowers(scene: Scene, target: NDArray[np.float64]) -> None:
-    """A bunch of flowers or leaves."""
+    """A bunch of flowers, some with single petals, some between leaves."""
     random, n = scene.random, scene.side
     inks = [colour(random) for _ in range(int(random.integers(1, 5)))]
+    if random.random() < 0.4:
+        _leaves(scene, target)
     y, x = np.mgrid[:n, :n].astype(np.float32)
-    spread = random.uniform(0.15, 0.4)
+    spread, single = random.uniform(0.15, 0.4), random.random() < 0.4
     for _ in range(int(random.integers(4, 22))):
         place = target + random.normal(0, spread, 2)
-        size = random.uniform(0.08, 0.25)
+        size, ink = random.uniform(0.08, 0.25), inks[int(random.integers(len(inks)))]
+        if single:
+            _petals(scene, place, size, ink)
+            continue
         x0, y0 = scene.at(*place)
         angles = np.arctan2(y - y0, x - x0) + random.uniform(0, 6)
         petals = 1 - random.uniform(0, 0.5) * (0.5 - 0.5 * np.cos(random.integers(1, 8) * angles))
         far = (np.hypot(x - x0, y - y0) / (size * scene.unit * petals)).astype(np.float32)
         share = np.clip((1 - far) * size * scene.unit + 0.5, 0, 1).astype(np.float32)
         light = random.uniform(0.4, 1) + (1 - random.uniform(0.4, 1)) * np.clip(far, 0, 1)
-        made = inks[int(random.integers(len(inks)))] * light[..., None]
+        made = ink * light[..., None]
         if random.random() < 0.5:
             made = np.where((far < random.uniform(0.15, 0.4))[..., None], colour(random), made)
         scene.put(np.clip(made, 0, 1).astype(np.float32), share, hides=True)
+
+
+def _petals(scene: Scene, place: NDArray[np.float64], size: float, ink: Picture) -> None:
+    """Petals around a flower's middle, each with its own light."""
+    random = scene.random
+    count, thin, turn = int(random.integers(4, 9)), random.uniform(0.35, 0.7), random.uniform(0, 6)
+    for angle in turn + np.linspace(0, 2 * np.pi, count, endpoint=False):
+        along = np.array([np.cos(angle), np.sin(angle)])
+        area, far = _ellipse(scene, place + 0.6 * size * along, 0.6 * size, 0.6 * size * thin, angle)
+        made = ink * random.uniform(0.7, 1.2) * _round(far, random.uniform(0.6, 1), random)
+        scene.put(np.clip(made, 0, 1).astype(np.float32), area, hides=True)
+    middle = _ellipse(scene, place, 0.25 * size, 0.25 * size)[0]
+    scene.put(np.broadcast_to(colour(random), scene.picture.shape).astype(np.float32), middle, hides=True)
 
 
 def _leaves(scene: Scene, target: NDArray[np.float64]) -> None:
@@ -660,21 +692,50 @@ def moustache(scene: Scene) -> None:
         scene.put(hair, area * np.float32(random.uniform(0.5, 1)), hides=False)
 
 
+def dark_skin(scene: Scene) -> None:
+    """A darker face, of which the highlights stay: the portraits show few dark people."""
+    random = scene.random
+    tint = random.uniform((0.85, 0.7, 0.6), (1, 1, 1))
+    shine = random.uniform(0, 0.6) * np.clip(scene.picture.min(axis=2, keepdims=True) - 0.6, 0, 1)
+    dark = scene.picture ** random.uniform(1.2, 2.4) * tint * random.uniform(0.5, 1) + shine
+    face = np.ones((scene.side, scene.side), np.float32)
+    if random.random() < 0.6:  # what is around it keeps its light
+        face = scene.map_of([(-0.95, -0.9), (0.95, -0.9), (0.85, 1.2), (0, 1.8), (-0.85, 1.2)], 5)
+    scene.put(np.clip(dark, 0, 1).astype(np.float32), face, hides=False)
+
+
 def sockets(scene: Scene) -> None:
-    """Eyes in the shadow of brows or a hat's brim, and dark, dense brows."""
+    """Eyes in the shadow of brows or a hat's brim, as far as black; also dark, dense brows."""
     random, n = scene.random, scene.side
-    deep = random.uniform(0.3, 0.9)
+    deep, kind = random.uniform(0.3, 0.98), random.random()
+    each = np.ones(2)  # one eye may lie in the light
     if random.random() < 0.3:
+        each[random.integers(2)] = random.uniform(0, 1)
+    if kind < 0.35:
+        light = shaded_eyes(random, 2 * scene.landmarks[:2] / n - 1, deep * each)
+        large = cv2.resize(light, (n, n), interpolation=cv2.INTER_CUBIC)
+        scene.picture = np.clip(scene.picture * large[..., None], 0, 1).astype(np.float32)
+        return
+    dark, softer = np.zeros((n, n), np.float32), 3 * max(0, deep - 0.7) / 0.3  # a black one is no lens
+    if kind < 0.55:  # a brim's, with everything above it
         low, soft = random.uniform(-0.1, 0.6), random.choice([0.5, 2.0, 6.0])
         brim = [(-1.3, low), (0, low + random.uniform(-0.2, 0.2)), (1.3, low), (1.3, -2), (-1.3, -2)]
         dark = scene.map_of(brim, soft, 2)
+    elif kind < 0.75:  # the brows', hard only at its lower edge, also over the root of the nose
+        wide, top = random.uniform(0.65, 0.9), random.uniform(-0.35, -0.15)
+        eyes, nose = random.uniform(0.05, 0.3), random.uniform(0.02, 0.3)
+        band = [(-wide, top), (wide, top), (wide, nose * 0.6), (0.45, eyes), (0, nose)]
+        band += [(-0.45, eyes), (-wide, nose * 0.6)]
+        hard = scene.map_of(_jitter(scene, band, 0.03), random.choice([0.7, 2, 4]) + softer, 2)
+        upper = scene.map_of([(-2, top), (2, top), (2, 3), (-2, 3)], 0.12 * scene.unit, 0)
+        dark = np.asarray(hard * upper, np.float32)
     else:
-        dark = np.zeros((n, n), np.float32)
         angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
         wide, high, y0 = random.uniform(0.2, 0.38), random.uniform(0.1, 0.24), random.uniform(-0.12, 0.02)
-        for x0 in (-0.43, 0.43):
+        soft = random.uniform(0.8, 5) + softer
+        for x0, share in zip((-0.43, 0.43), each, strict=True):
             ring = [(x0 + wide * np.cos(t), y0 + high * np.sin(t)) for t in angles]
-            dark = np.maximum(dark, scene.map_of(_jitter(scene, ring, 0.02), random.uniform(1.5, 5)))
+            dark = np.maximum(dark, np.float32(share) * scene.map_of(_jitter(scene, ring, 0.02), soft))
     scene.picture = np.asarray(scene.picture * (1 - deep * dark[..., None]), np.float32)
 
 
@@ -807,16 +868,17 @@ def scratches(scene: Scene) -> None:
 COVERS: tuple[tuple[Callable[[Scene], None], float], ...] = (
     (mask, 0.2),
     (glasses, 0.2),
-    (bar, 0.08),
-    (mosaic, 0.1),
+    (bar, 0.1),
+    (mosaic, 0.14),
     (blurred, 0.08),
     (held, 0.5),
 )
 """Things that hide a face, and how often each is drawn."""
 HARMLESS: tuple[tuple[Callable[[Scene], None], float], ...] = (
+    (dark_skin, 0.3),
     (beard, 0.12),
     (moustache, 0.15),
-    (sockets, 0.18),
+    (sockets, 0.3),
     (fringe, 0.2),
     (make_up, 0.2),
     (shadow, 0.2),
