@@ -43,7 +43,7 @@ const app = {
   show(name, ...details) {
     this.current?.leave?.();
     const screen = SCREENS[name](this, ...details);
-    this.current = { name, ...screen };
+    this.current = { name, details, ...screen };
     document.body.dataset.screen = name;
     place.replaceChildren(screen.element);
     this.idle?.patient(screen.patience ?? 1);
@@ -102,7 +102,7 @@ const app = {
   // Ask for a photo, and say, once, why the last one could not be taken.
   refuse(status) {
     this.refused = status.number;
-    this.show("bring", status.error ? this.sentence(status.error) : "");
+    this.show("bring", status.error);
   },
 
   sentence: (error) => sayCode("error", error.code, error.message),

@@ -54,6 +54,20 @@ export function picture(source, description = "", look = "") {
   return image;
 }
 
+// A picture that has arrived, and is decoded, so that it does not flash. A browser may put decoding off for as long as
+// it draws nothing: nobody waits for that.
+const DECODING = 2000;
+
+const arrived = async (source) => {
+  const image = new Image();
+  await new Promise((done, failed) => {
+    image.addEventListener("load", done);
+    image.addEventListener("error", failed);
+    image.src = source;
+  });
+  await Promise.race([image.decode(), pause(DECODING)]);
+};
+
 const exchanges = new WeakMap();
 
 // The same, drawn over what was there before, without a flash in between. Answers "shown", "failed", or "late" if
@@ -61,10 +75,8 @@ const exchanges = new WeakMap();
 export function exchange(image, source) {
   const pending = exchanges.get(image);
   if (pending?.source === source) return pending.outcome;
-  const next = new Image();
-  next.src = source;
   const isWanted = () => exchanges.get(image)?.source === source;
-  const outcome = next.decode().then(
+  const outcome = arrived(source).then(
     () => {
       if (!isWanted()) return "late";
       image.src = source;

@@ -42,8 +42,7 @@ const languageButton = (app) =>
     }));
 
 async function change(app, code) {
-  await speak(code);
-  app.show(app.current.name);
+  if (await speak(code)) app.show(app.current.name, ...app.current.details);
 }
 
 // In the order of the names below; others come last.

@@ -7,13 +7,20 @@ let words = {};
 let language = "en";
 let plural = new Intl.PluralRules("en");
 
+let asked = language;
+
+// Answers whether the language is spoken now: not if another one was asked for in the meantime.
 export async function speak(wanted) {
+  asked = wanted;
   const answer = await fetch(`/page/lang/${wanted}.json`);
   if (!answer.ok) throw new Error(`no words for ${wanted}`);
-  words = await answer.json();
+  const found = await answer.json();
+  if (asked !== wanted) return false;
+  words = found;
   language = wanted;
   plural = new Intl.PluralRules(wanted);
   document.documentElement.lang = wanted === "zh" ? "zh-Hans" : wanted;
+  return true;
 }
 
 export const spoken = () => language;

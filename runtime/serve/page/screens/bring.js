@@ -8,10 +8,10 @@ import { say } from "../parts/words.js";
 const LOOK = 2000; // milliseconds between two looks for sticks and scans
 const SLOW = 3000; // milliseconds that the first look may take before the other sources are shown
 
-export function bring(app, trouble = "") {
+export function bring(app, trouble = null) {
   const { kiosk, visit } = app;
   const earlier = app.status.state === "ready" ? app.status.photo.number : undefined;
-  const note = h("p", { class: "note trouble", role: "alert" }, trouble);
+  const note = h("p", { class: "note trouble", role: "alert" }, trouble ? app.sentence(trouble) : "");
   const sources = h("div", { class: "sources" });
   const phone = kiosk.phones ? h("div", { class: "card phone-card" }) : null;
   const shelf = h("div", { class: "shelf", hidden: true });
@@ -60,7 +60,7 @@ export function bring(app, trouble = "") {
       return;
     }
     app.show("working", "upload");
-    visit.upload(chosen).catch((error) => app.visit === visit && app.show("bring", app.sentence(error)));
+    visit.upload(chosen).catch((error) => app.visit === visit && app.show("bring", error));
   });
 
   const source = ({ kind, drawing, title, text, medium, isOpen = true }) =>

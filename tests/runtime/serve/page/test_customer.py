@@ -381,3 +381,27 @@ def test_a_phone_out_of_reach_is_not_told_that_its_photo_is_deleted(screen: Watc
         phone.page.unroute("**/status")
         phone.page.tap("button.primary")
         phone.page.wait_for_selector("label.button" if page == "/p/" else ".seal.close + h1")
+
+
+def test_a_browser_that_puts_decoding_off_keeps_no_customer_waiting(
+    screen: Watched, photo_of_three: Path
+) -> None:
+    screen.page.evaluate("() => { HTMLImageElement.prototype.decode = () => new Promise(() => {}); }")
+    _begin(screen.page)
+    _bring(screen.page, photo_of_three)  # which waits until the picture is shown
+    assert screen.errors == []
+
+
+def test_the_language_pressed_last_is_spoken_though_an_earlier_one_arrives_later(screen: Watched) -> None:
+    page, held = screen.page, list[Any]()
+    page.wait_for_selector(".attract button.primary:enabled")
+    page.route("**/lang/fr.json", lambda route: held.append(route))
+    page.locator("[data-language=fr]").dispatch_event("click")
+    page.locator("[data-language=de]").dispatch_event("click")
+    page.wait_for_selector("html[lang=de]")
+    with page.expect_response("**/lang/fr.json"):
+        held[0].continue_()
+    page.evaluate("new Promise((done) => setTimeout(done, 100))")
+    assert page.get_attribute("html", "lang") == "de"
+    assert page.locator("[data-language=de]").get_attribute("aria-pressed") == "true"
+    assert screen.errors == []
