@@ -69,14 +69,15 @@ def restore_crops(
     # Batches that are restored side by side share the processor, and so each other's time.
     budget = settings.budget * threads
 
+    schedule = pass_schedule(settings.latent_step_decay, settings.iterations, epsilon, most)
+
     def restore(part: slice) -> list[LoopResult]:
-        schedule = pass_schedule(settings.latent_step_decay, settings.iterations, epsilon, most)
         return _restore_batch(backend, crops[part], rho[part], settings, budget, schedule, settled)
 
     results: list[LoopResult] = []
     if threads > 1:
-        most = backend.max_batch
-        parts = [slice(first, first + most) for first in range(0, len(crops), most)]
+        batch = backend.max_batch
+        parts = [slice(first, first + batch) for first in range(0, len(crops), batch)]
         with closing(parallel(restore, parts, threads)) as batches:
             for batch in batches:
                 results += batch

@@ -265,7 +265,7 @@ def test_a_cache_that_cannot_be_written_is_one_line(tiny_package, tmp_path, monk
     [
         (["--target", "sm_70"], "TensorRT-RTX cannot build for sm_70: it knows sm_75"),
         (["--target", "ada"], "no target 'ada': give compute capabilities"),
-        (["--target", ""], "no target given"),
+        (["--target", ","], "no target given"),
         (["--target", "sm_89", "--portable"], "contradict each other"),
         (["--max-batch", "0"], "--max-batch is 0: give 1 to 64"),
         (["--workspace", "0"], "--workspace is 0: give 1 or more"),
