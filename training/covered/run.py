@@ -4,8 +4,7 @@
 
 PORTRAITS.npz holds aligned portraits in `jpeg`, objects of bytes; the last ones are for validation. Processes
 draw samples into a pool; from there each is used several times, in other light and noise. WEIGHTS is a file
-of an earlier run, such as the bundled one, whose training goes on. The bundled one was trained before dark
-skin and deep shadow over the eyes were added to the samples.
+of an earlier run, such as the bundled one, whose training goes on.
 """
 
 import multiprocessing
