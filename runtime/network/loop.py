@@ -68,7 +68,6 @@ def restore_crops(
     )
     # Batches that are restored side by side share the processor, and so each other's time.
     budget = settings.budget * threads
-
     schedule = pass_schedule(settings.latent_step_decay, settings.iterations, epsilon, most)
 
     def restore(part: slice) -> list[LoopResult]:
@@ -76,8 +75,8 @@ def restore_crops(
 
     results: list[LoopResult] = []
     if threads > 1:
-        batch = backend.max_batch
-        parts = [slice(first, first + batch) for first in range(0, len(crops), batch)]
+        size = backend.max_batch
+        parts = [slice(first, first + size) for first in range(0, len(crops), size)]
         with closing(parallel(restore, parts, threads)) as batches:
             for batch in batches:
                 results += batch
