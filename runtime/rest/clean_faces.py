@@ -39,8 +39,8 @@ ALL_TAKEN, NEARLY_EVERYWHERE = 0.7, 0.1
 """Share of white noise that is taken away, at this quantile of the places on a face, at least, if no patches
 are left: 0.04 to 0.58 in portraits with patches, 0.72 and more without."""
 PATCHY, PATCHY_JPEG = 9 / 255, 2 / 255
-"""σ of white noise from which patches of it count, without and with JPEG, which hides most of it. Weaker noise
-leaves faint ones, and five passes come up to 0.4 dB closer to the truth without it."""
+"""σ of white noise from which patches of it count, without and with JPEG, which hides most of it. Those of
+weaker noise are faint, and five passes come up to 0.4 dB closer to the truth if it is taken away."""
 MEASURED = 4
 """Faces around which the damage is measured."""
 
