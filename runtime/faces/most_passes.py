@@ -8,7 +8,6 @@ a small face cannot show what they draw.
 from runtime.faces.align import AlignedFace
 from runtime.network.schedule import MOST
 
-ALL = MOST
 SMALL, OF_SMALL = 0.85, 2
 """Photo pixels per crop pixel below which a face takes two passes. Blurred, noisy portraits of 0.3 to 0.8
 came as close to the truth's sharpness in two passes as in five, unless they were very blurred, and 0.1 to
@@ -28,4 +27,4 @@ def most_passes(aligned: AlignedFace, *, recognised: bool) -> int:
     turned = aligned.mesh is not None and abs(aligned.mesh.yaw) >= TURNED
     if turned or not recognised or aligned.scale < VERY_SMALL:
         return 1
-    return OF_SMALL if aligned.scale < SMALL else ALL
+    return OF_SMALL if aligned.scale < SMALL else MOST

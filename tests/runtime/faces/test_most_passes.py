@@ -11,7 +11,8 @@ from runtime import Restorer
 from runtime.faces.align import AlignedFace, align
 from runtime.faces.face import Face
 from runtime.faces.mesh import FaceMesh
-from runtime.faces.most_passes import ALL, OF_SMALL, most_passes
+from runtime.faces.most_passes import OF_SMALL, most_passes
+from runtime.network.schedule import MOST
 from runtime.settings.presets import preset
 
 
@@ -31,12 +32,12 @@ def face_of(scale: float, yaw: float | None = None) -> AlignedFace:
 @pytest.mark.parametrize(
     ("aligned", "recognised", "passes"),
     [
-        (face_of(1.0, 5.0), True, ALL),
+        (face_of(1.0, 5.0), True, MOST),
         (face_of(0.6, 5.0), True, OF_SMALL),
         (face_of(0.3, 5.0), True, 1),
         (face_of(1.0, -45.0), True, 1),
         (face_of(1.0), False, 1),
-        (face_of(1.0), True, ALL),
+        (face_of(1.0), True, MOST),
     ],
 )
 def test_only_large_faces_seen_from_the_front_take_all_passes(
@@ -53,5 +54,5 @@ def test_a_small_face_in_a_photo_takes_two_passes(blurred: NDArray[np.uint8]) ->
         large, little = (restorer.restore(photo, preset("standard")).faces[0] for photo in (wide, small))
     assert large.loop is not None
     assert little.loop is not None
-    assert (large.loop.passes, little.loop.passes) == (ALL, OF_SMALL)
+    assert (large.loop.passes, little.loop.passes) == (MOST, OF_SMALL)
     assert little.progress == pytest.approx(large.progress)
