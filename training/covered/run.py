@@ -4,7 +4,8 @@
 
 PORTRAITS.npz holds aligned portraits in `jpeg`, objects of bytes; the last ones are for validation. Processes
 draw samples into a pool; from there each is used several times, in other light and noise. WEIGHTS is a file
-of an earlier run, such as the bundled one, whose training goes on.
+of an earlier run, such as the bundled one, whose training goes on. In the bundled one 0.4 was
+added to the last bias, which finds nearly as many covers as before shaded eyes were among the samples.
 """
 
 import multiprocessing
