@@ -41,6 +41,8 @@ class State:
     """The step's outputs; the encoder also writes z here, which only the mapping reads."""
     moves: list[tuple[Any, Any]]
     """For each move, the gains of the picture and of the latent."""
+    count: int
+    """Number of crops; the rest of the batch repeats the last one."""
     moved: bool = False
     """Whether the estimate has moved since it was encoded."""
 
@@ -70,17 +72,22 @@ class OnnxRuntimeBackend:
         self.device, self.why = device, why
         self.max_batch = most_faces(package, IN_ONNXRUNTIME, memory, MAX_BATCH)
         self._package, self._threads, self._provider = package, threads, provider or "cuda"
-        self._sessions = {graph: self._open(graph) for graph in RESTORING}
+        self.fills = device != "cpu" and self._provider == "cuda"
+        """Whether batches of more than one crop are filled up to `max_batch`, and both sizes get sessions of
+        their own: at every change of size, a CUDA session spends a second on the choice of its algorithms.
+        """
+        self._sessions = {(graph, self._size_for(1)): self._open(graph) for graph in RESTORING}
         self._closed = False
         self._features = package.manifest.graphs["encoder"].outputs[1:]
         self.renews = package.manifest.loop_kind == "renewed"
 
     def encode(self, crops: Batch, moves: Sequence[Move] = ()) -> State:
         """Upload B×3×S×S crops in [−1, 1] and the moves of their steps, and encode them."""
-        batch, width = len(crops), self._package.manifest.latent_width
+        count, width = len(crops), self._package.manifest.latent_width
+        batch = self._size_for(count) or count
         # A copy: on the CPU an array is shared, not uploaded, and later passes overwrite the estimate.
         estimate, z, w = (
-            self._upload(crops.copy()),
+            self._upload(_filled(crops, batch)),
             self._empty(batch, width),
             self._empty(batch, width),
         )
@@ -92,17 +99,18 @@ class OnnxRuntimeBackend:
             estimate=estimate,
             w=w,
             features=features,
-            restored=self._empty(*crops.shape),
+            restored=self._empty(batch, *crops.shape[1:]),
             change=self._empty(batch, 1),
-            next_estimate=self._empty(*crops.shape),
+            next_estimate=self._empty(batch, *crops.shape[1:]),
             next_w=z,  # z is no longer needed
             moves=[
                 (
-                    self._upload(move.picture_gain),
+                    self._upload(_filled(move.picture_gain, batch)),
                     self._upload(np.full((batch, 1), move.latent_gain, np.float32)),
                 )
                 for move in moves
             ],
+            count=count,
         )
 
     def generate(self, state: State) -> None:
@@ -117,7 +125,7 @@ class OnnxRuntimeBackend:
         picture_gain, latent_gain = state.moves[move]
         state.moved = True
         if self.renews and self._package.manifest.moves_latent:
-            return self._move_here(state, self._download(picture_gain))
+            return self._move_here(state, self._download(picture_gain))[: state.count]
         inputs = {"estimate": state.estimate, "restored": state.restored, "picture_gain": picture_gain}
         outputs = {"next_estimate": state.next_estimate, "change": state.change}
         if not self.renews:
@@ -127,15 +135,15 @@ class OnnxRuntimeBackend:
         state.estimate, state.next_estimate = state.next_estimate, state.estimate
         if not self.renews:
             state.w, state.next_w = state.next_w, state.w
-        return self._download(state.change)[:, 0]
+        return self._download(state.change)[: state.count, 0]
 
     def restored(self, state: State) -> Batch:
         """Return the restored crops, B×3×S×S, in or slightly outside [−1, 1]."""
-        return self._download(state.restored)
+        return self._download(state.restored)[: state.count]
 
     def estimate(self, state: State) -> Batch:
         """Return the current estimate, B×3×S×S, in or slightly outside [−1, 1]."""
-        return self._download(state.estimate)
+        return self._download(state.estimate)[: state.count]
 
     def release(self, state: State) -> None:
         """Do nothing: a state's memory is freed with it."""
@@ -143,11 +151,15 @@ class OnnxRuntimeBackend:
     def close(self) -> None:
         """Free the sessions' memory."""
         self._closed = True
-        mapping = self._sessions.get("mapping")
+        mapping = self._sessions.get(("mapping", self._size_for(1)))
         self._sessions.clear()
         if mapping is not None:
             with suppress(Exception):  # it is freed at the end of the process in any case
                 free_memory(mapping, {"z": np.zeros((1, self._package.manifest.latent_width), np.float32)})
+
+    def _size_for(self, count: int) -> int | None:
+        """Return the size of the batch that so many crops fill, or None for any."""
+        return (1 if count == 1 else self.max_batch) if self.fills else None
 
     def _encode(self, estimate: Any, z: Any, w: Any, features: dict[str, Any]) -> None:
         self._run("encoder", {"crop": estimate}, {"z": z, **features})
@@ -155,7 +167,7 @@ class OnnxRuntimeBackend:
 
     def _move_here(self, state: State, gain: NDArray[np.float32]) -> NDArray[np.float32]:
         """Move the estimate without the package's step, which was exported for another loop."""
-        estimate, change = moved(self.estimate(state), self.restored(state), gain)
+        estimate, change = moved(self._download(state.estimate), self._download(state.restored), gain)
         state.estimate = self._upload(estimate)
         return change
 
@@ -169,9 +181,10 @@ class OnnxRuntimeBackend:
         """Run a graph on arrays that are on the device."""
         if self._closed:
             raise BackendError("the backend is closed: open it again")
-        if graph not in self._sessions:  # the step graph is opened late: a single pass never uses it
-            self._sessions[graph] = self._open(graph)
-        session = self._sessions[graph]
+        key = graph, self._size_for(next(iter(inputs.values())).shape()[0])
+        if key not in self._sessions:  # the step graph is opened late: a single pass never uses it
+            self._sessions[key] = self._open(graph)
+        session = self._sessions[key]
         with _one_line_errors(self.device):
             binding = session.io_binding()
             for name, value in inputs.items():
@@ -197,6 +210,11 @@ class OnnxRuntimeBackend:
     def _download(self, value: Any) -> NDArray[np.float32]:
         with _one_line_errors(self.device):
             return np.array(value.numpy())
+
+
+def _filled(array: NDArray[np.float32], batch: int) -> NDArray[np.float32]:
+    """Return a copy of B×…, filled up with its last element."""
+    return np.pad(array, [(0, batch - len(array)), *[(0, 0)] * (array.ndim - 1)], mode="edge")
 
 
 @contextmanager

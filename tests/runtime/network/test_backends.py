@@ -75,6 +75,31 @@ def test_a_half_precision_package_gives_nearly_the_same_faces_on_the_cpu(
     assert 0 < np.mean((half - whole) ** 2) < 4e-6  # 60 dB
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_batches_filled_for_a_gpu_give_the_same_faces_and_come_in_two_sizes(
+    tiny_package: Path, count: int
+) -> None:
+    rng = np.random.default_rng(count)
+    crops = rng.uniform(-1, 1, (count, 3, 64, 64)).astype(np.float32)
+    moves = [Move(rng.uniform(0, 1, (count, 1, 64, 64)).astype(np.float32), 0.3)]
+    found, sizes = [], set()
+    for fills in (False, True):
+        backend = OnnxRuntimeBackend(open_package(tiny_package), device="cpu", threads=1)
+        backend.fills = fills
+        backend._sessions.clear()
+        state = backend.encode(crops, moves)
+        for _ in range(2):
+            backend.generate(state)
+            change = backend.step(state, 0)
+        found.append((change, backend.estimate(state), backend.restored(state)))
+        sizes = {size for _, size in backend._sessions}
+        backend.close()
+    assert sizes == {1 if count == 1 else backend.max_batch}
+    for plain, filled in zip(*found, strict=True):
+        assert plain.shape == filled.shape
+        np.testing.assert_allclose(filled, plain, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("device", "size", "told"),
     [
