@@ -1,11 +1,13 @@
 """The latent-decay loop: from crops to the prior's restoration of them (design §4)."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +15,7 @@ from base.parallel import parallel
 from runtime.network.backends import Backend, Batch, BatchLostError, Move, RestoresSideBySide
 from runtime.network.degrade import degrade
 from runtime.network.schedule import EPSILON, PassSchedule, gain, kappa, pass_schedule, progress
-from runtime.pixels import Crops, Map
+from runtime.pixels import Crop, Crops, Map
 from runtime.settings.settings import RestoreSettings
 
 SETTLED = 1e-3
@@ -22,6 +24,15 @@ SETTLED = 1e-3
 So has a renewed estimate whose RMS change is below this share of the pixel range, a quarter of an 8-bit
 level: the next pass would get the same picture.
 """
+
+CELLS = 16
+"""Parts of a crop's side whose mean colours are its broad shapes, which even a badly blurred photo shows."""
+INNER = slice(4, 14), slice(4, 12)
+"""The rows and columns of these that the face lies in."""
+ASTRAY = 1.5
+"""How many times as far from the crop as the first pass later ones may move a face's broad shapes."""
+SLACK = 0.003
+"""The same as a difference, as a share of the pixel range; both must be exceeded."""
 
 LEAST = np.float32(1e-3)
 """1 − κ below which a renewed estimate is too close to the crop to recover what it was moved towards."""
@@ -155,6 +166,7 @@ def _make_passes(batch: _Batch, deadline: float, settled: float) -> list[LoopRes
     changes: list[NDArray[np.float32]] = []
     arrived: dict[int, LoopResult] = {}
     backend.generate(batch.state)
+    first = _from_network(backend.restored(batch.state)) if backend.renews and len(stretches) > 1 else None
     passes, pass_seconds = 1, 0.0
     for k in stretches[:-1]:
         start = time.perf_counter()
@@ -173,6 +185,12 @@ def _make_passes(batch: _Batch, deadline: float, settled: float) -> list[LoopRes
         pass_seconds = time.perf_counter() - start
     steps = sum(stretches)
     pictures = _final(batch, passes, steps, stretches[len(changes) :])
+    if first is not None and passes > 1:  # what later passes spoiled stays as the first one made it
+        arrived |= {
+            i: batch.result(i, first, 1, steps, [], over_budget=over_budget)
+            for i in range(len(batch.start))
+            if i not in arrived and _astray(batch.start[i], first[i], pictures[i])
+        }
     return [
         arrived.get(i) or batch.result(i, pictures, passes, steps, changes, over_budget=over_budget)
         for i in range(len(batch.start))
@@ -187,6 +205,22 @@ def _final(batch: _Batch, passes: int, steps: int, rest: Sequence[int]) -> Crops
         batch.move(k)
     estimate = _from_network(batch.backend.estimate(batch.state))
     return own_part(estimate, batch.start, batch.kappa(steps))
+
+
+def _astray(crop: Crop, first: Crop, last: Crop) -> bool:
+    """Return whether later passes led the broad shapes of a face away from its crop.
+
+    With faces unlike those of its training, a network can fade in each pass what the one before drew. In
+    others, later passes keep to those shapes as well as the first.
+    """
+    before, after = (_shapes_apart(crop, picture) for picture in (first, last))
+    return after > max(ASTRAY * before, before + SLACK)
+
+
+def _shapes_apart(a: Crop, b: Crop) -> float:
+    """Return the RMS difference of two faces' broad shapes."""
+    means = cv2.resize(b - a, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
+    return math.sqrt(np.square(cv2.GaussianBlur(means, (0, 0), 0.5)[INNER]).mean())
 
 
 def _ahead(batch: _Batch, passes: int, done: int) -> Crops:

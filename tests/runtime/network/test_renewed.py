@@ -4,9 +4,10 @@ import itertools
 import json
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -347,3 +348,41 @@ def test_the_change_of_a_step_is_finite_whatever_moves(renewed_package: Path) ->
     assert np.array_equal(moved, np.broadcast_to(2 * gains, moved.shape))
     assert change[:, 0] == pytest.approx([0, 0.25, 0.5])
     assert math.isfinite(change.sum())
+
+
+class Fading:
+    """A backend whose passes see each crop ever greyer."""
+
+    max_batch, renews = 4, True
+
+    def __init__(self, *shares: tuple[float, ...]) -> None:
+        self._shares = np.asarray(shares, np.float32)
+        """How grey each crop is after each pass: B×passes."""
+
+    def encode(self, crops: Array, moves: Sequence[Move] = ()) -> dict[str, Any]:
+        return {"crop": crops, "u": crops, "moves": moves, "passes": 0}
+
+    def generate(self, state: dict[str, Any]) -> None:
+        grey = self._shares[:, state["passes"], None, None, None]
+        state["r"], state["passes"] = (1 - grey) * state["crop"], state["passes"] + 1
+
+    def step(self, state: dict[str, Any], move: int) -> Array:
+        state["u"] = state["u"] + state["moves"][move].picture_gain * (state["r"] - state["u"])
+        return np.ones(len(state["u"]), np.float32)
+
+    def restored(self, state: dict[str, Any]) -> Array:
+        return np.asarray(state["r"])
+
+    def estimate(self, state: dict[str, Any]) -> Array:
+        return np.asarray(state["u"])
+
+    def release(self, state: dict[str, Any]) -> None:
+        state.clear()
+
+
+def test_what_later_passes_would_spoil_stays_as_the_first_one_made_it(crop: Array) -> None:
+    backend = cast(Backend, Fading((0.1, 0.3, 0.4, 0.5, 0.6), (0.1, 0.12, 0.1, 0.08, 0.1)))
+    spoiled, kept = restore_crops(backend, np.stack([crop, crop]), even(np.stack([crop] * 2)), PATIENT)
+    assert (spoiled.passes, spoiled.steps, kept.passes) == (1, 30, 5)
+    np.testing.assert_allclose(spoiled.restored, 0.5 + 0.9 * (crop - 0.5), atol=1e-5)
+    np.testing.assert_allclose(kept.restored, 0.5 + 0.9 * (crop - 0.5), atol=0.02)
