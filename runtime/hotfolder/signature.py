@@ -1,8 +1,12 @@
 """Signatures of files: whether a file is still the same."""
 
+import re
 import stat
 from pathlib import Path
 from typing import NamedTuple
+
+_NUMBER = re.compile("(-?[0-9]+)-?")
+"""A number of a signature that was written as text; times before 1970 are negative."""
 
 
 class Signature(NamedTuple):
@@ -43,4 +47,4 @@ def signature_in(folder: Path, path: Path) -> Signature | None:
 
 def read_signature(text: str) -> Signature:
     """Return the signature that `str` wrote."""
-    return Signature(*map(int, text.split("-")))
+    return Signature(*map(int, _NUMBER.findall(text)))

@@ -21,11 +21,12 @@ PATHS = (
     .map(lambda name: Path(os.fsdecode(name)))
 )
 NUMBERS = st.integers(0, 2**63 - 1)
+TIMES = st.integers(-(2**63), 2**63 - 1)  # files may be dated like the old photos in them
 CHANGES = st.fixed_dictionaries(
     {},
     optional={
         "state": st.sampled_from(["started", "delivering", "delivered", "done", "failing", "failed"]),
-        "signature": st.builds(Signature, NUMBERS, NUMBERS, NUMBERS, NUMBERS),
+        "signature": st.builds(Signature, NUMBERS, NUMBERS, TIMES, TIMES),
         "crashes": st.integers(0, 9),
         "number": st.integers(1, 99),
         "draft": st.none() | PATHS,
