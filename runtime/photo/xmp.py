@@ -42,6 +42,8 @@ _MENTIONED = re.compile(
 )
 _LONGEST = 1 << 24
 """Largest packet that is examined, in bytes."""
+_DEEPEST = 100
+"""Most elements within each other in a packet that is examined; usual packets have about ten."""
 
 
 def orientation_in(xmp: bytes) -> int | None:
@@ -83,7 +85,7 @@ def packet_of(document: minidom.Document) -> bytes:
 
 
 def document_of(xmp: bytes, namespaces: tuple[bool, ...] = (True,)) -> minidom.Document | None:
-    """Return a packet as a document; None if it is not XML, too long, or declares entities.
+    """Return a packet as a document; None if it is not XML, too long, too deep, or declares entities.
 
     namespaces  ways to read it, in order: some packets declare no namespaces
     """
@@ -91,10 +93,19 @@ def document_of(xmp: bytes, namespaces: tuple[bool, ...] = (True,)) -> minidom.D
         return None
     for each in namespaces:
         try:
-            return expatbuilder.parseString(xmp.rstrip(b"\0 \r\n\t"), namespaces=each)
+            document = expatbuilder.parseString(xmp.rstrip(b"\0 \r\n\t"), namespaces=each)
         except (ExpatError, ValueError, LookupError):
             continue
+        return None if _is_too_deep(document) else document
     return None
+
+
+def _is_too_deep(document: minidom.Document) -> bool:
+    """Return whether functions that call themselves for each child would reach Python's limit."""
+    level: list[minidom.Node] = [document]
+    for _ in range(_DEEPEST):
+        level = [child for node in level for child in node.childNodes]
+    return bool(level)
 
 
 def _clean(node: Parent, found: set[str], *, extended: bool) -> None:

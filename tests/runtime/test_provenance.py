@@ -19,7 +19,7 @@ from PIL import Image, ImageFilter
 from base.errors import SettingsError
 from base.files import sha256
 from runtime.content_credentials import open_key
-from runtime.photo.history import ALTERED, Event, with_history
+from runtime.photo.history import ALTERED, RDF, Event, with_history
 from runtime.pixels import Pixels
 from runtime.restore import main
 
@@ -140,7 +140,16 @@ def test_events_follow_one_another_and_the_rest_of_the_packet_stays() -> None:
     assert with_history(None, EVENT)
 
 
-@pytest.mark.parametrize("xmp", [b"no xml", b"<a/>", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", b"<a"])
+NESTED = b"<x:x xmlns:x='x'><r:RDF xmlns:r='%s'>%s%s</r:RDF></x:x>" % (
+    RDF.encode(),
+    b"<a>" * 5000,
+    b"</a>" * 5000,
+)
+
+
+@pytest.mark.parametrize(
+    "xmp", [b"no xml", b"<a/>", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", b"<a", NESTED]
+)
 def test_a_packet_that_cannot_be_read_gets_no_history(xmp: bytes) -> None:
     assert with_history(xmp, EVENT) is None
 

@@ -273,8 +273,15 @@ def test_a_packet_that_speaks_of_no_parts_stays_byte_for_byte() -> None:
     assert without_parts(packet) == (packet, frozenset())
 
 
-@pytest.mark.parametrize("broken", [b"<x MotionPhoto", b"<!DOCTYPE x [<!ENTITY a 'MotionPhoto'>]><x>&a;</x>"])
-def test_a_packet_that_is_no_xml_and_speaks_of_parts_is_dropped(broken: bytes) -> None:
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"<x MotionPhoto",
+        b"<!DOCTYPE x [<!ENTITY a 'MotionPhoto'>]><x>&a;</x>",
+        b"<a>" * 5000 + b"<MotionPhoto/>" + b"</a>" * 5000,
+    ],
+)
+def test_a_packet_that_is_no_xml_or_very_deep_and_speaks_of_parts_is_dropped(broken: bytes) -> None:
     assert without_parts(broken) == (None, frozenset({"further parts"}))
 
 
