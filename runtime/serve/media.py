@@ -114,10 +114,7 @@ class Media:
             self._search(medium)
             photos = self._shown(medium)
             shown = photos[page * ON_A_PAGE : (page + 1) * ON_A_PAGE]
-            found = []
-            for photo in shown:
-                taken = datetime.fromtimestamp(photo.modified).isoformat(timespec="seconds")
-                found.append(FoundPhoto(self._id_of(photo.path, medium), taken))
+            found = [FoundPhoto(self._id_of(photo.path, medium), _date(photo.modified)) for photo in shown]
             return FoundPhotos(tuple(found), max(1, -(-len(photos) // ON_A_PAGE)))
 
     def copy(self, photo_id: str, draft: Path) -> None:
@@ -229,6 +226,13 @@ class Media:
             most = self._most_bytes / 1e6
             raise KioskError("too-large", f"the file has more than {most:g} megabytes: choose another one")
         return content
+
+
+def _date(seconds: float) -> str | None:
+    """Return a time since 1970 as local time in ISO 8601; None if it is none that a calendar has."""
+    with suppress(ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(seconds).isoformat(timespec="seconds")
+    return None
 
 
 def _identity(about: os.stat_result) -> tuple[int, int]:

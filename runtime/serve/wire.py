@@ -237,6 +237,7 @@ class FoundPhoto(Answer, frozen=True):
 
     id: str
     taken: str | None
+    """When its file was last written, as local time in ISO 8601; null if the file has no valid time."""
 
 
 class FoundPhotos(Answer, frozen=True):

@@ -6,6 +6,7 @@ import os
 import random
 import select
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -301,6 +302,18 @@ def test_a_stick_that_does_not_answer_keeps_nobody_else_waiting(
         finally:
             answers.set()
         assert {one.result(LONGEST).json()["media"] == [] for one in asked} == {True}
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs a file system without a limit on times")
+def test_a_photo_whose_time_no_calendar_has_is_shown_without_one() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as stick:
+        photo = Path(stick, "photo.jpg")
+        photo.write_bytes(plain_jpeg(1))
+        os.utime(photo, (1e13, 1e13))
+        folders = kiosk_config.Media(sticks=(Path(stick).parent,), scans=())
+        media = Media(folders, max_megabytes=1, max_megapixels=1, is_mount=lambda path: path == Path(stick))
+        (found,) = media.photos(media.about().media[0].id, 0).photos
+        assert found.taken is None
 
 
 def test_a_customer_sees_the_own_scans_only_whatever_the_clock_says(tmp_path: Path) -> None:
