@@ -4,10 +4,8 @@ FP16 ends at 65504, and below 2⁻¹⁴ its numbers lose digits until they vanis
 
 - a plain one, which casts everything unchanged: every value of an FP32 package must fit;
 - the FP16-safe form (`python -m export --precision fp16`), which divides styles and kernels so that sums fit
-whatever
-  the weights, and clamps stored values to ±CLAMP: activations must be smaller than that. An FP16 package
-  already has
-  this form; its own FP16 values are judged.
+  whatever the weights, and clamps stored values to ±CLAMP: activations must be smaller than that. An FP16
+  package already has this form; its own FP16 values are judged.
 """
 
 import math

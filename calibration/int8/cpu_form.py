@@ -5,10 +5,8 @@ them. Two changes reduce that, and affect nothing but rounding:
 
 - convolutions whose results are added become one convolution over their concatenated inputs (`side_by_side`);
 - per-channel factors, such as the latent's styles and demodulations, are merged into the scales where a value
-is
-  quantised or dequantised anyway (`factors_in_scales`). Scales then differ by picture, which ONNX Runtime
-  allows;
-  TensorRT's are constants. The results of a doubling convolution are interleaved as bytes, before
+  is quantised or dequantised anyway (`factors_in_scales`). Scales then differ by picture, which ONNX Runtime
+  allows; TensorRT's are constants. The results of a doubling convolution are interleaved as bytes, before
   dequantisation.
 """
 

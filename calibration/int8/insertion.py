@@ -4,11 +4,9 @@ TensorRT ("Working with Quantized Types": explicit quantisation; Q is QuantizeLi
 
 - scales are constants, the zero point is 0, activations have one scale, weights one per output channel;
 - a convolution is INT8 if a DQ directly precedes its input and another its weights; the weights are stored as
-INT8,
-  with only their DQ;
+  INT8, with only their DQ;
 - nothing may stand between a convolution and the bias and activation that it fuses with: the next Q comes
-after them,
-  and makes the fused kernel's output INT8. So a convolution's output is not quantised by itself;
+  after them, and makes the fused kernel's output INT8. So a convolution's output is not quantised by itself;
 - biases stay floating-point.
 
 ONNX Runtime on a CPU has INT8 kernels only for convolutions with INT8 output, so there each convolution is

@@ -6,8 +6,7 @@ class with the highest score, and each class belongs to a region:
 - eyebrows, nose, ears and hair are regions of their own; upper lip, lower lip and the open mouth are `lip`;
 - skin is `forehead` above the eyes, judged by the landmarks, and `cheek` below;
 - the network's eyes are the eyeballs, so `eye` adds a rim of skin for lids and lashes, and also glasses,
-because
-  the weight is meant for the eye behind them;
+  because the weight is meant for the eye behind them;
 - earrings belong to `ear`;
 - hat, necklace, neck, clothes and background are `other`.
 
