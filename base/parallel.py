@@ -1,5 +1,6 @@
 """Apply a function to many items on all cores."""
 
+import os
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,6 +11,11 @@ import cv2
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
 Done = TypeVar("Done")
+
+
+def cores() -> int:
+    """Return how many cores this process may use: in a container, or under `taskset`, not all of them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def parallel(

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from base.parallel import cores
+
 PACKAGES = ("torch", "onnxruntime", "openvino", "numpy", "opencv-python-headless")
 
 
@@ -79,7 +81,7 @@ def environment(before: Moment) -> Environment:
     """
     return Environment(
         cpu=_cpu(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=cores(),
         system=platform.platform(terse=True),
         python=platform.python_version(),
         packages={name: _version(name) for name in PACKAGES},

@@ -1,8 +1,8 @@
 """The number of threads that currently speeds a network up on this machine."""
 
-import os
 import time
 
+from base.parallel import cores
 from bench.timing import median, threads_that_pay
 
 CHANNELS, SIDE, TIMES = 64, 128, 5
@@ -27,6 +27,6 @@ def best_threads() -> int:
 
     try:
         with torch.inference_mode():
-            return threads_that_pay(seconds, os.cpu_count() or 1)
+            return threads_that_pay(seconds, cores())
     finally:
         torch.set_num_threads(before)

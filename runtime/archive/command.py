@@ -2,7 +2,6 @@
 
 import argparse
 import math
-import os
 import time
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ import matplotlib  # noqa: F401  the summary page needs it, at the end of a run
 
 from base.command_line import DONE, SOME_FAILED, print_lines
 from base.files import sweep
+from base.parallel import cores
 from base.text import one_line
 from engines.package import Package, open_package
 from runtime.archive.cluster import (
@@ -54,8 +54,8 @@ def archive(options: argparse.Namespace, open_worker: OpenWorker = Worker) -> in
     record = record_of(work, package)
     continues = not options.dry_run and check_record(work, record)
     photos = list_photos(work.source, work.sink)[: options.limit]
-    begin, cores = time.perf_counter(), os.cpu_count() or 1
-    most = options.actors[1] if options.actors else max(1, math.floor(cores / options.cpus))
+    begin = time.perf_counter()
+    most = options.actors[1] if options.actors else max(1, math.floor(cores() / options.cpus))
     with started(options.address, most * options.cpus):
         if options.address and not options.actors:
             most = max(1, math.floor((cluster_cpus() - SPARE) / options.cpus))

@@ -1,3 +1,4 @@
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -5,7 +6,18 @@ from typing import Any
 import cv2
 import pytest
 
-from base.parallel import for_each, one_ahead, parallel
+from base.parallel import cores, for_each, one_ahead, parallel
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs a system with affinities")
+def test_cores_that_the_process_may_not_use_do_not_count() -> None:
+    usable = os.sched_getaffinity(0)
+    assert cores() == len(usable)
+    os.sched_setaffinity(0, {min(usable)})
+    try:
+        assert cores() == 1
+    finally:
+        os.sched_setaffinity(0, usable)
 
 
 def test_results_come_in_the_order_of_the_items_whoever_is_done_first() -> None:

@@ -9,7 +9,6 @@ added to the last bias, which finds nearly as many covers as before shaded eyes 
 """
 
 import multiprocessing
-import os
 import queue
 import sys
 import time
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor
 
+from base.parallel import cores
 from export.storage import STORED, store_halved
 from runtime.faces.covered import INPUT
 from training.covered.network import CoveredNet
@@ -119,7 +119,7 @@ def train(
     chunks: multiprocessing.Queue[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = multiprocessing.Queue(256)
     drawers = [
         multiprocessing.Process(target=_draw, args=(portraits, seed, chunks), daemon=True)
-        for seed in range(max(1, (os.cpu_count() or 2) - 1))
+        for seed in range(max(1, cores() - 1))
     ]
     for drawer in drawers:
         drawer.start()

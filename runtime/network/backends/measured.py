@@ -1,7 +1,6 @@
 """Measurements that are taken once on a machine and stored in the folder of the engine cache."""
 
 import hashlib
-import os
 import platform
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,6 +11,7 @@ import msgspec
 
 from base.errors import GpenEdgeError
 from base.files import write_json
+from base.parallel import cores
 from engines.cache import EngineCache
 from engines.package import REQUIRED, Package
 
@@ -56,11 +56,6 @@ def installed(*distributions: str) -> str | None:
         with suppress(PackageNotFoundError):
             return f"{name} {version(name)}"
     return None
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor() -> str:

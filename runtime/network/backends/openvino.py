@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from base.decibels import decibels
 from base.errors import BackendError, EngineError
 from base.malloc import return_freed_memory
+from base.parallel import cores
 from base.text import cause_of
 from engines.cache import EngineCache
 from engines.openvino_api import import_openvino
@@ -29,7 +30,7 @@ from engines.record import EngineKey, EngineRecord
 from runtime.network.backends.batch_size import IN_OPENVINO, MEMORY, most_faces, most_side_by_side
 from runtime.network.backends.device import Device
 from runtime.network.backends.mapped_file import MappedFile
-from runtime.network.backends.measured import cores, key_of, recall, remember
+from runtime.network.backends.measured import key_of, recall, remember
 from runtime.network.backends.openvino_graph import METHOD, rewritten
 from runtime.network.backends.openvino_layout import in_last, with_channels_last
 from runtime.network.backends.protocol import Batch, Move
