@@ -10,7 +10,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Thread
@@ -23,7 +23,7 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.data.checkpoint import CheckpointConfig
 
 import base.errors
-from base.errors import DeviceLostError, GpenEdgeError
+from base.errors import DeviceLostError, GpenEdgeError, PhotoError
 from base.text import cause_of, one_line
 from runtime.archive.blocks import block_of
 from runtime.archive.listing import OWN, Listed
@@ -181,14 +181,27 @@ def restore_sample(
 
 
 def rows_of(sink: Place, columns: Sequence[str] | None = None) -> Any:
-    """Return the rows in a sink, as a `pyarrow.Table`."""
+    """Return the rows in a sink, as a `pyarrow.Table`. Raises PhotoError if a file of theirs is damaged."""
     status = sink.within(STATUS)
-    return pq.read_table(status.path(), columns=columns and list(columns), filesystem=status.filesystem)
+    try:
+        return pq.read_table(status.path(), columns=columns and list(columns), filesystem=status.filesystem)
+    except (pa.ArrowException, OSError) as error:
+        raise PhotoError(
+            f"cannot read the rows of the photos: {cause_of(error)}; the results are complete, but a power "
+            "cut may have damaged that file: move it away, then run the same command again for the summary"
+        ) from error
 
 
 def count_rows(sink: Place) -> int:
-    """Return the number of rows in a sink; a continued run may remove some of the last ones."""
-    return int(rows_of(sink, ["path"]).num_rows) if not sink.within(STATUS).is_empty() else 0
+    """Return the number of rows in a sink; a continued run may remove some of the last ones.
+
+    Files that a power cut has left incomplete do not count.
+    """
+    status, count = sink.within(STATUS), 0
+    for name, _ in status.files() if not status.is_empty() else ():
+        with suppress(pa.ArrowException):
+            count += pq.read_metadata(status.path(name), filesystem=status.filesystem).num_rows
+    return count
 
 
 class _Actor:
@@ -282,7 +295,8 @@ def _tally(report: Report) -> Iterator[RemoteTally]:
     teller.start()
     try:
         yield RemoteTally(keeper)
-        report(ray.get(keeper.counts.remote(), timeout=10))
+        with suppress(ray.exceptions.RayError):  # lost, or too busy: the work itself is done
+            report(ray.get(keeper.counts.remote(), timeout=10))
     finally:
         over.set()
         teller.join(timeout=30)

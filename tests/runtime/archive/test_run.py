@@ -63,6 +63,12 @@ def test_an_archive_survives_killed_actors_a_full_disk_and_repeats(
     with pytest.raises(SettingsError, match=r"strength 1, now 0\.5"):
         run(sink, Worker, "--strength", "0.5")
     (sink / ".gpen-edge-0123456789abcdef.tmp").touch()  # as a killed actor leaves it
+    cut = sink / "gpen-edge-run" / "status" / "cut.parquet"  # as a power cut leaves it
+    cut.parent.mkdir(exist_ok=True)
+    cut.write_bytes(b"PAR1")
+    with pytest.raises(PhotoError, match=r"cut\.parquet.*move it away"):
+        run(sink, Interrupted)
+    cut.unlink()
     # The same command again does the rest: one row and one whole file for each photo.
     assert run(sink, Interrupted) == 3
     rows = rows_of(place_of(str(sink))).to_pylist()
