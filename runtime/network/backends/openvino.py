@@ -285,17 +285,17 @@ class OpenVinoBackend:
         return (short if psnr >= _least_psnr(self._package) else "f32"), psnr
 
     def _nearness(self, short: Precision) -> float:
-        """Return the lowest PSNR of any portrait in a shorter format against FP32, in dB."""
+        """Return the lowest PSNR of a portrait in a shorter format against FP32 in dB; 0 if one overflows."""
         pictures: dict[Precision, list[Batch]] = {}
         formats: tuple[Precision, Precision] = ("f32", short)
-        for self.precision in formats:
-            pictures[self.precision] = self._passes(_samples(self._package.manifest.size))
+        for precision in formats:
+            self.precision = precision
+            pictures[precision] = self._passes(_samples(self._package.manifest.size))
             return_freed_memory()  # a fifth of what the networks will take
-        errors = [np.square(a - b).mean() for a, b in zip(*pictures.values(), strict=True)]
-        worst = float(max(errors))
-        if not math.isfinite(worst):
-            return -math.inf
-        return decibels(max(worst, 1e-12), 2)
+        errors = [float(np.square(a - b).mean()) for a, b in zip(*pictures.values(), strict=True)]
+        if not all(map(math.isfinite, errors)):
+            return 0.0
+        return decibels(max(*errors, 1e-12), 2)
 
     def _passes(self, crops: Sequence[Batch]) -> list[Batch]:
         """Return what a pass makes of each crop, with one large model at a time in memory."""
