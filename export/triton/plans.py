@@ -53,7 +53,13 @@ def find_plans(folder: Path, package: Package) -> Plans:
         )
     files: dict[GraphName, dict[str, Path]] = {graph: {} for graph in REQUIRED}
     for key, path in found:
-        files[key.graph][_capability(key)] = path
+        capability = _capability(key)
+        if other := files[key.graph].get(capability):
+            raise EngineError(
+                f"{one_line(folder)} has two engines of {key.graph} for compute capability {capability}, "
+                f"which Triton cannot tell apart, {one_line(other.name)} and {one_line(path.name)}: keep one"
+            )
+        files[key.graph][capability] = path
     for capability in dict.fromkeys(each for by_capability in files.values() for each in by_capability):
         if missing := [graph for graph in REQUIRED if capability not in files[graph]]:
             raise EngineError(
