@@ -324,7 +324,7 @@ def _replacing(folder: Path) -> Iterator[Path]:
             filled = Path(temporary) / "filled"
             yield filled
             folder.parent.mkdir(parents=True, exist_ok=True)
-            _put_in_place(filled, folder, Path(temporary) / "replaced")
+            put_in_place(filled, folder, Path(temporary) / "replaced")
     except OSError as error:
         raise PackageError(f"cannot write the package {folder}: {error.strerror or error}") from error
 
@@ -365,8 +365,11 @@ def _is_ours(path: Path) -> bool:
     )
 
 
-def _put_in_place(filled: Path, folder: Path, replaced: Path) -> None:
-    """Rename a folder to its final name; an existing one is moved aside, and back if the rename fails."""
+def put_in_place(filled: Path, folder: Path, replaced: Path) -> None:
+    """Rename a folder to its final name; an existing one is moved aside, and back if the rename fails.
+
+    Raises OSError.
+    """
     if not folder.exists():
         filled.rename(folder)
         return

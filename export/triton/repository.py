@@ -10,7 +10,7 @@ from typing import Any
 
 from base.errors import PackageError
 from base.text import cause_of, one_line
-from engines.package import MANIFEST, REQUIRED, GraphName, Package
+from engines.package import MANIFEST, REQUIRED, GraphName, Package, put_in_place
 from export.triton.model_config import (
     Serving,
     classic_config,
@@ -72,16 +72,13 @@ def write_repository(
     _check_free(folder, models, overwrite=overwrite)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".models-", dir=folder.absolute().parent) as temporary:
+        with tempfile.TemporaryDirectory(prefix=".models-", dir=_beside(folder)) as temporary:
             new, old = Path(temporary) / "new", Path(temporary) / "old"
             old.mkdir()
             for model in models:
                 _write(new / model.name, model)
             for model in models:
-                place = folder / model.name
-                if place.exists():
-                    place.rename(old / model.name)
-                (new / model.name).rename(place)
+                put_in_place(new / model.name, folder / model.name, old / model.name)
     except OSError as error:
         raise PackageError(f"cannot write the repository {one_line(folder)}: {cause_of(error)}") from error
     return [model.name for model in models]
@@ -123,6 +120,16 @@ def _graph(graph: GraphName, package: Package, serving: Serving, plans: Plans | 
     }
     config = graph_config(graph, package.manifest, serving, named)
     return Model(config, {named[capability]: path for capability, path in plans.files[graph].items()})
+
+
+def _beside(folder: Path) -> Path:
+    """Return where new models are written before they are moved into a repository.
+
+    That is on the same file system, and in the repository itself, where a server might see them, only if it
+    is mounted there, as in a container.
+    """
+    place = folder.resolve()
+    return place if place.is_mount() else place.parent
 
 
 def _check_free(folder: Path, models: list[Model], *, overwrite: bool) -> None:

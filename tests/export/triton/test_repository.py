@@ -1,6 +1,8 @@
 """A model repository for Triton: it parses by the published protocol, and existing models are kept."""
 
 import hashlib
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,20 @@ def test_models_that_exist_are_kept_unless_asked(tmp_path: Path, tiny_package: P
     assert not [path for path in tmp_path.iterdir() if path != repository]
 
 
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs a second file system")
+def test_a_repository_may_be_on_another_file_system_than_the_folder_of_its_link(
+    tmp_path: Path, tiny_package: Path
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        place, link = Path(elsewhere, "models"), tmp_path / "link"
+        place.mkdir()
+        link.symlink_to(place)
+        export(tiny_package, link)
+        export(tiny_package, link, "--overwrite", "--max-batch", "2")
+        assert read_config(place / "tiny64_encoder").max_batch_size == 2
+        assert [*Path(elsewhere).iterdir()] == [place]
+
+
 def engine(folder: Path, package: Package, graph: str, target: str, version: str = "10.3.0") -> Path:
     """Write what stands for an engine, with its record."""
     content = f"{graph} {target}".encode()
@@ -128,6 +144,12 @@ def test_engines_that_do_not_go_together_are_refused(tmp_path: Path, tiny_packag
     engine(engines, package, "generator", "A10 sm_86 72 SMs", version="10.9.0")
     paths[2].with_suffix(".json").unlink()
     with pytest.raises(EngineError, match="several versions"):
+        export(tiny_package, tmp_path / "models", "--engines", str(engines))
+    shutil.rmtree(engines)
+    for graph in REQUIRED:
+        for gpu in ("Orin sm_87 8 SMs", "Orin sm_87 16 SMs"):
+            engine(engines, package, graph, gpu)
+    with pytest.raises(EngineError, match=r"two engines of encoder for compute capability 8\.7"):
         export(tiny_package, tmp_path / "models", "--engines", str(engines))
     assert not (tmp_path / "models").exists()
 
