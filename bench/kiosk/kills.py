@@ -53,8 +53,10 @@ class Killing:
         killed.kills += 1
         with tempfile.TemporaryDirectory() as folder:
             server = self._server(Path(folder))
-            customers = self._in_state(server, killed.state)
-            server.kill()
+            try:
+                customers = self._in_state(server, killed.state)
+            finally:
+                server.kill()
             if beyond:
                 _let_time_pass(server.own / "kiosk.sqlite")
             if killed.state == "starting":

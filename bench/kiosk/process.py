@@ -44,9 +44,15 @@ class ServerProcess:
         command += ["--threads", str(threads)] if threads else []
         self._log = (folder / "log").open("w+")
         self._process = subprocess.Popen(command, stderr=self._log, text=True)
-        self.url = self._address(folder / "log") if wait else ""
-        if not wait:
-            self._wait_until_it_ends_cleanly()
+        self.url = ""
+        try:
+            if wait:
+                self.url = self._address(folder / "log")
+            else:
+                self._wait_until_it_ends_cleanly()
+        except BaseException:
+            self.kill()
+            raise
 
     def _wait_until_it_ends_cleanly(self) -> None:
         status = Path(f"/proc/{self._process.pid}/status")
@@ -90,7 +96,7 @@ class ServerProcess:
         return sorted(path.relative_to(self.own).as_posix() for path in below)
 
     def kill(self) -> None:
-        """Kill it without a warning."""
+        """Kill it without a warning, unless it has ended."""
         self._process.kill()
         self._process.wait()
         self._log.close()
@@ -98,9 +104,10 @@ class ServerProcess:
     def stop(self) -> int:
         """Ask it to end; return its exit status."""
         self._process.terminate()
-        status = self._process.wait(LONGEST)
-        self._log.close()
-        return status
+        try:
+            return self._process.wait(LONGEST)
+        finally:
+            self.kill()
 
 
 class Customer:
