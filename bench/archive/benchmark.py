@@ -6,6 +6,7 @@ The large archive is restored by actors that only sleep, on Ray's own scheduler;
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+from base.errors import SettingsError
 from base.setting import Range, option
 from bench.archive import simulation, throughput
 from bench.archive.simulation import ALLOWED_ERROR, ALLOWED_MEMORY, Simulated
@@ -20,7 +21,9 @@ class ArchiveSettings:
     """The sizes of the archives, and the number of actors."""
 
     restored: int = option(
-        174, "Number of photos that each of three programs restores; 0 skips this.", range=Range(0)
+        174,
+        f"Number of photos that each of three programs restores, more than {throughput.FEW}; 0 skips this.",
+        range=Range(0),
     )
     photos: int = option(4000, "Number of photos in the large archive.", range=Range(1))
     actors: int = option(8, "Number of simulated actors.", range=Range(1))
@@ -34,7 +37,9 @@ class ArchiveSettings:
 
 
 def steps(settings: ArchiveSettings) -> int:
-    """Return how many steps `measure` reports."""
+    """Return how many steps `measure` reports. Raises SettingsError."""
+    if 0 < settings.restored <= throughput.FEW:
+        raise SettingsError(f"--restored is {settings.restored}: give more than {throughput.FEW}, or 0")
     return simulation.STEPS + (throughput.STEPS if settings.restored else 0)
 
 

@@ -1,7 +1,11 @@
 """The benchmark of archives."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
+
+from base.errors import SettingsError
 from bench.archive import throughput
 
 
@@ -26,3 +30,12 @@ def test_the_rate_is_that_of_the_photos_between_a_short_run_and_a_whole_one(monk
     assert [run.files for run in (one, two, restore)] == [36] * 3
     assert (one.start, one.seconds) == (14, 22)
     assert [run[0] for run in runs] == ["archive"] * 4 + ["restore"] * 2
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'gpen-edge[archive]'")
+def test_too_few_photos_for_a_rate_are_refused():
+    from bench.archive.benchmark import ArchiveSettings, steps
+
+    assert steps(ArchiveSettings(restored=0)) < steps(ArchiveSettings(restored=throughput.FEW + 1))
+    with pytest.raises(SettingsError, match=f"more than {throughput.FEW}"):
+        steps(ArchiveSettings(restored=throughput.FEW))
