@@ -17,7 +17,7 @@ from typing import Protocol
 
 import msgspec
 
-from base.files import for_its_owner
+from base.files import for_its_owner, vanishing
 from base.text import cause_of
 from runtime.hotfolder.log import Log
 from runtime.serve.clock import seconds_since_boot
@@ -77,6 +77,8 @@ class Printer:
         self._waiting: deque[_Print] = deque()
         self._present: _Print | None = None
         self._changed = threading.Condition()
+        self._adding = threading.Lock()
+        """Held from the look at a visit's copies until they are counted."""
         self._kept: list[int] = []
         """Jobs that have ended, of which CUPS may still keep the picture."""
         self._stopped = False
@@ -119,6 +121,10 @@ class Printer:
 
     def add(self, visit: Visit, paper: str, copies: int) -> None:
         """Print the finished result of a visit. Raises KioskError."""
+        with self._adding:
+            self._add(visit, paper, copies)
+
+    def _add(self, visit: Visit, paper: str, copies: int) -> None:
         on, result = self.paper(paper), self._desk.result_file(visit)
         if visit.copies + copies > self._settings.copies:
             left = max(0, self._settings.copies - visit.copies)
@@ -129,17 +135,16 @@ class Printer:
         name = new_token()
         file = self._desk.folder.print_file(name)
         try:
-            with open(file, "xb", opener=for_its_owner) as paper_file:
+            with vanishing(file), open(file, "xb", opener=for_its_owner) as paper_file:
                 paper_file.write(encoded(on_paper(result, on)))
         except OSError as error:
-            file.unlink(missing_ok=True)
             raise KioskError(
                 "disk-full", f"the picture cannot be printed ({cause_of(error)}): ask the staff"
             ) from error
         about = PrintAbout(name, paper, copies, "waiting")
-        self._desk.set_prints(visit, (*visit.prints, about), visit.copies + copies)
         self._desk.stay(visit)
         with self._changed:
+            self._desk.set_prints(visit, (*visit.prints, about), visit.copies + copies)
             self._waiting.append(_Print(visit, about, on, file, self._clock()))
             self._changed.notify_all()
 
@@ -264,8 +269,7 @@ class Printer:
     def _end(self, each: _Print, state: PrintState) -> None:
         each.file.unlink(missing_ok=True)
         message = "the printer has refused this picture: ask the staff" if state == "failed" else ""
-        copies = each.visit.copies - (each.about.copies if state != "done" else 0)
-        self._tell(each, state, message, copies)
+        self._tell(each, state, message, returned=each.about.copies if state != "done" else 0)
         self._log("print", f"a print is {state}", state=state, copies=each.about.copies)
 
     def _purge(self) -> None:
@@ -277,12 +281,17 @@ class Printer:
             left = self._queue.left_over()
             self._kept = [job for job in self._kept if job in left]
 
-    def _tell(self, each: _Print, state: PrintState, message: str, copies: int | None = None) -> None:
+    def _tell(self, each: _Print, state: PrintState, message: str, *, returned: int = 0) -> None:
+        """Record the state of a print in its visit.
+
+        returned  copies that were not printed, and may be printed later
+        """
         if (state, message) == (each.about.state, each.about.message):
             return
-        each.about = msgspec.structs.replace(each.about, state=state, message=message)
-        prints = tuple(each.about if old.id == each.about.id else old for old in each.visit.prints)
-        self._desk.set_prints(each.visit, prints, copies)
+        each.about, visit = msgspec.structs.replace(each.about, state=state, message=message), each.visit
+        with self._changed:
+            prints = tuple(each.about if old.id == each.about.id else old for old in visit.prints)
+            self._desk.set_prints(visit, prints, visit.copies - returned)
 
     def _note(self, seen: QueueState, message: str) -> None:
         with self._changed:

@@ -6,9 +6,11 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -243,6 +245,30 @@ def test_printing_goes_on_whatever_the_queue_and_the_disk_have_done(
     printer.start()
     customer.wait(lambda status: status["prints"][0]["state"] == "done")
     printer.close()
+
+
+def test_whoever_presses_print_many_times_at_once_gets_no_more_copies_than_allowed(
+    server: Server, customer: Customer
+) -> None:
+    desk = server.kiosk.desk
+    customer.bring(plain_jpeg(140))
+    customer.choose()
+    visit = desk.visit(customer.visit)
+    printer = Printer(Moody(), Printing("booth", papers=(SMALL,), copies=2), desk, Log("text"))
+    together = threading.Barrier(6)
+
+    def press(_: int) -> str:
+        together.wait(LONGEST)
+        try:
+            printer.add(visit, "4x6", 1)
+        except KioskError as error:
+            return error.code
+        return "added"
+
+    with ThreadPoolExecutor(6) as fingers:
+        answers = sorted(fingers.map(press, range(6)))
+    assert answers == ["added"] * 2 + ["wrong-state"] * 4
+    assert (visit.copies, len(visit.prints), printer.about().waiting) == (2, 2, 2)
 
 
 @contextmanager
