@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from base.errors import GpenEdgeError
 from base.interruption import interruptible
 from base.malloc import share_freed_memory
-from base.text import cause_of, joined_lines
+from base.text import cause_of, joined_lines, one_line
 
 if TYPE_CHECKING:  # loaded by the commands that show something
     from rich.console import Console
@@ -25,6 +25,8 @@ INTERRUPTED = 130
 def run(command: Callable[[], int]) -> int:
     """Run a command and return its exit status: 2 after an error the user can correct, 130 when interrupted.
 
+    The system's errors about a named file count as such.
+
     SIGTERM and SIGHUP interrupt it as Ctrl-C does. The command also parses its arguments, so `--help` and
     usage errors are handled here too.
     """
@@ -34,11 +36,20 @@ def run(command: Callable[[], int]) -> int:
         with interruptible():
             return command()
     except GpenEdgeError as error:
-        print("error:", joined_lines(str(error)), file=sys.stderr)  # noqa: T201
-        return BAD_INPUT
+        return _refused(str(error))
+    except OSError as error:
+        # Even asking whether a file exists may fail: its name is too long, or its folder may not be read.
+        if not isinstance(error.filename, str | bytes):
+            raise
+        return _refused(f"{one_line(os.fsdecode(error.filename))}: {cause_of(error)}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
+
+
+def _refused(message: str) -> int:
+    print("error:", joined_lines(message), file=sys.stderr)  # noqa: T201
+    return BAD_INPUT
 
 
 def print_lines(*lines: object) -> None:

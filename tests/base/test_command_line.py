@@ -35,6 +35,16 @@ def test_an_error_does_not_control_the_terminal(capsys):
     assert capsys.readouterr().err == "error: no \\x1b[31mred.jpg\n"
 
 
+def test_what_the_system_says_of_a_file_is_one_line(capsys, tmp_path):
+    name = "a" * 300
+    assert run((tmp_path / name).stat) == BAD_INPUT
+    assert capsys.readouterr().err == f"error: {tmp_path / name}: File name too long\n"
+    assert run(Path(os.fsdecode(b"\xff\n")).read_bytes) == BAD_INPUT
+    assert capsys.readouterr().err == "error: \\udcff\\n: No such file or directory\n"
+    with pytest.raises(OSError, match="no file"):
+        run(failing(OSError("of no file")))
+
+
 PRINTING = (
     "import sys; from base.command_line import run, print_lines; sys.exit(run(lambda: print_lines('x') or 0))"
 )
