@@ -74,14 +74,23 @@ class Workbench:
         visit.changed()
 
     def preview(self, visit: Visit, choice: Choice, size: int) -> "bytes | Future[bytes]":
-        """Return a preview as JPEG: at once, or as soon as the restorer has time. Raises KioskError."""
+        """Return a preview as JPEG: at once, or as soon as the restorer has time. Raises KioskError.
+
+        The future may be cancelled until the preview is begun.
+        """
         if (shown := self._studio.shown(visit.id, choice, size)) is not None:
             return shown
         future: Future[bytes] = Future()
-        self.line.put(
-            Job(visit.id, lambda: self._preview(visit, choice, size, future), future.set_exception),
-            behind=True,
-        )
+
+        def draw() -> None:
+            if future.set_running_or_notify_cancel():
+                self._preview(visit, choice, size, future)
+
+        def drop(error: KioskError) -> None:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(error)
+
+        self.line.put(Job(visit.id, draw, drop), behind=True)
         return future
 
     def delete(self, visit_id: str) -> None:

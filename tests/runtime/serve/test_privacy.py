@@ -206,6 +206,33 @@ def test_nobody_stays_for_ever(box: Box, times: Times) -> None:
     pytest.fail("an hour has passed")
 
 
+def test_a_preview_that_nobody_waits_for_any_more_keeps_nothing_from_being_deleted(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(box.studio, "shown", lambda *_: None, raising=False)
+    monkeypatch.setattr(box.studio, "preview", lambda *_: b"shown", raising=False)
+    first, second = box.ready(), box.ready()
+
+    def asked(token: str) -> "Future[bytes]":
+        shown = box.desk.preview(box.desk.visit(token), Choice("standard"), 100)
+        assert isinstance(shown, Future)
+        return shown
+
+    box.studio.is_working.clear()
+    box.studio.may_go_on.clear()
+    busy, _ = box.desk.open()
+    box.bring(busy)
+    assert box.studio.is_working.wait(20)
+    for token in (first, second):
+        assert asked(token).cancel()  # as for requests that the server's end cuts short
+    box.desk.end(box.desk.visit(first))
+    assert len(box.files) == 4
+    box.studio.may_go_on.set()
+    assert asked(second).result(20) == b"shown"
+    box.desk.close()
+    assert box.files == []
+
+
 def test_a_visit_that_ends_while_its_photo_is_worked_on_leaves_nothing(box: Box) -> None:
     box.studio.may_go_on.clear()
     token, visit = box.desk.open()
