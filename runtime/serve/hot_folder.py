@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from base.command_line import needs_extra
-from base.errors import GpenEdgeError
 from base.text import cause_of, one_line
 from runtime.commands.options import RunOptions
 from runtime.hotfolder.folders import holding
@@ -59,7 +58,7 @@ def watching(config: KioskConfig, wanted: RunOptions, shared: SharedRestorer, lo
         while not ended.is_set():
             try:
                 watch()
-            except GpenEdgeError as error:
+            except Exception as error:  # whatever it is, the folder is tried again
                 if shared.lost:  # the server ends, and the next one goes on
                     return
                 log("hot-folder", f"the hot folder is tried again in {AGAIN:g} s: {cause_of(error)}")

@@ -13,9 +13,11 @@ import pytest
 from PIL import Image
 
 from base.command_line import BAD_INPUT
-from base.errors import SettingsError
+from base.errors import SettingsError, WatchError
 from runtime.commands.options import RunOptions
 from runtime.hotfolder.log import Log
+from runtime.hotfolder.watcher import Watcher
+from runtime.serve import hot_folder
 from runtime.serve.command import main
 from runtime.serve.http.app import API
 from runtime.serve.http.openapi import openapi
@@ -200,6 +202,25 @@ def test_the_operator_shares_a_hot_folder_and_deletes_everything(
         wait_for((tmp_path / "out" / "scan.jpg").exists)
         assert (tmp_path / "out" / "scan.jpg").read_bytes() == made
     assert (tmp_path / "out" / "done" / "scan.jpg").read_bytes() == portrait_jpeg
+
+
+def test_a_hot_folder_is_tried_again_whatever_has_ended_it(
+    wanted: RunOptions, tmp_path: Path, portrait_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "scan.jpg").write_bytes(portrait_jpeg)
+    errors, run = [WatchError("the folder is gone"), ValueError("a bug")], Watcher.run
+
+    def failing(watcher: Watcher) -> None:
+        if errors:
+            raise errors.pop()
+        run(watcher)
+
+    monkeypatch.setattr(hot_folder, "AGAIN", 0.01)
+    monkeypatch.setattr(Watcher, "run", failing)
+    settings = config(hot_folder=HotFolder(tmp_path / "in", tmp_path / "out", "film-scan"))
+    with opened_kiosk(tmp_path / "own", settings, wanted, Log("text")):
+        wait_for((tmp_path / "out" / "scan.jpg").exists)
 
 
 def basic(password: str) -> dict[str, str]:
