@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from base.errors import UsageError
 from base.near_names import near_or_all, nearest
 from base.text import one_line
+from base.version import installed_version
 
 SHOWN = 40
 """The most characters of a wrong argument that an error shows."""
@@ -108,7 +109,5 @@ class _ShowVersion(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help="Show the version.")
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from importlib.metadata import version  # takes long to import
-
-        print(f"gpen-edge {version('gpen-edge')}", file=sys.stdout)  # noqa: T201
+        print(f"gpen-edge {installed_version()}", file=sys.stdout)  # noqa: T201
         parser.exit()

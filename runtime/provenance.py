@@ -5,10 +5,10 @@ import re
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property, partial
-from importlib.metadata import version
 from typing import Any
 
 from base.files import sha256
+from base.version import installed_version
 from engines.package import MANIFEST, Package
 from runtime.content_credentials import MIME, SigningKey, manifest_of
 from runtime.photo.history import Event, with_history
@@ -44,7 +44,7 @@ class Provenance:
         if photo.content is not None:
             return photo
         parameters = self.parameters(result, resolved)
-        software, now = f"{SOFTWARE} {version(SOFTWARE)}", datetime.now(timezone.utc)
+        software, now = f"{SOFTWARE} {installed_version()}", datetime.now(timezone.utc)
         text = json.dumps(parameters, ensure_ascii=False, separators=(",", ":"))
         event = Event(software, now.isoformat(timespec="seconds"), text)
         xmp = with_history(photo.source.xmp, event)
@@ -69,7 +69,7 @@ class Provenance:
         source = original.source
         content = source.original.content() if source.original and not photo.source.stripped else None
         parent = (content, source.format) if content and source.format in MIME else None
-        manifest = manifest_of(SOFTWARE, version(SOFTWARE), parameters, parent=parent is not None)
+        manifest = manifest_of(SOFTWARE, installed_version(), parameters, parent=parent is not None)
         return partial(self.key.sign, manifest=manifest, parent=parent)
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from base.files import write_json
 from base.text import utf8
+from base.version import installed_version
 from runtime.commands.grouped_warnings import worth_a_look
 from runtime.face_warnings import FaceWarning
 from runtime.identity import Identity
@@ -59,10 +60,8 @@ def describe_run(restorer: Restorer, settings: dict[str, Any], **options: Any) -
     settings  `settings` of all faces, and `settings_by_face`
     options   other options that the results depend on
     """
-    from importlib.metadata import version  # here, because it is slow to import and most runs write no report
-
     header = {
-        "version": version("gpen-edge"),
+        "version": installed_version(),
         "folder": utf8(Path.cwd()),
         "package": {
             "folder": utf8(restorer.package.folder),

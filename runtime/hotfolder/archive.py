@@ -5,12 +5,12 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from base.files import draft_beside, json_bytes, sha256_within, sync_folder, vanishing, write_new
 from base.text import utf8
+from base.version import installed_version
 from runtime.hotfolder.disk import Disk
 from runtime.hotfolder.folders import Folders, Originals
 from runtime.hotfolder.journal import Entry, Journal
@@ -125,7 +125,7 @@ class Archive:
             "reason": entry.reason,
             "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "sha256": entry.sha256 or None,
-            "version": version("gpen-edge"),
+            "version": installed_version(),
         }
         draft = draft_beside(target, DRAFT)
         with write_new(draft) as file:

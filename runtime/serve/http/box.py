@@ -1,10 +1,9 @@
 """Routes of the box itself: what it offers, its media, its health, and the files of the page."""
 
-from importlib.metadata import PackageNotFoundError, version
-
 from starlette.requests import Request
 from starlette.responses import Response
 
+from base.version import installed_version
 from runtime.serve.errors import KioskError
 from runtime.serve.http.guard import json_response
 from runtime.serve.http.kiosk import Kiosk, kiosk_of
@@ -75,14 +74,6 @@ def page_response(kiosk: Kiosk, name: str) -> Response:
         raise KioskError("not-found", "the page has no such file")
     content, kind = found
     return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
-
-
-def installed_version() -> str:
-    """Return the version of gpen-edge; `0` in a clone that is not installed."""
-    try:
-        return version("gpen-edge")
-    except PackageNotFoundError:
-        return "0"
 
 
 def _about(kiosk: Kiosk) -> KioskAbout:

@@ -9,8 +9,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from base.version import installed_version
 from runtime.serve.errors import STATUS
-from runtime.serve.http.box import installed_version
 from runtime.serve.http.guard import json_response
 from runtime.serve.http.routes import Api, Handler
 from runtime.serve.wire import ErrorAnswer
