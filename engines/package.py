@@ -12,6 +12,7 @@ import msgspec
 
 from base.errors import PackageError
 from base.files import json_bytes, sha256
+from base.text import one_line
 
 SCHEMA = 2
 """Version of the manifest's format; raise it when a reader of the old format would misread a new manifest."""
@@ -256,10 +257,12 @@ def open_package(where: str | Path | None = None, *, kind: Kind | None = None) -
     where   the folder, or the name of a bundled package; None selects the bundled default
     kind    what it must restore; None accepts any
 
-    Raises PackageError if the folder, its manifest or a graph is missing, truncated, changed or foreign.
+    Raises PackageError if the folder, its manifest or a graph is missing, truncated, changed or foreign, or
+    the folder's path is not UTF-8.
     """
     try:
         folder = _find(where)
+        _check_name(folder)
         manifest = read_manifest(folder)
         if kind not in (None, manifest.kind):
             raise PackageError(_wrong_kind(folder, manifest))
@@ -395,6 +398,14 @@ def _find(where: str | Path | None) -> Path:
             f"no package {folder}: give a folder made by `python -m export`, or a bundled name ({names})"
         )
     return folder
+
+
+def _check_name(folder: Path) -> None:
+    """Raise PackageError unless the path is UTF-8, which the libraries that run networks expect."""
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise PackageError(f"package {one_line(folder)}: its path is not UTF-8, rename it") from None
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -237,6 +238,13 @@ def test_a_package_that_is_changed_keeps_its_loop(made):
 
 def test_a_path_that_the_system_refuses_is_refused():
     refused("x" * 5000, "cannot read the package")
+
+
+def test_a_path_that_libraries_could_not_open_is_refused(tmp_path, tiny_package):
+    folder = tmp_path / os.fsdecode(b"\xff")
+    shutil.copytree(tiny_package, folder)
+    with pytest.raises(PackageError, match=r"\\udcff: its path is not UTF-8"):
+        open_package(folder)
 
 
 def test_bundled_packages_are_found_by_name(tmp_path, monkeypatch):
