@@ -54,7 +54,7 @@ def read_weights(manifest: Path) -> Weights:
     Raises CheckpointError if the manifest or its files cannot be read or do not fit together.
     """
     try:
-        groups = json.loads(manifest.read_text())
+        groups = json.loads(manifest.read_bytes())
         weights: Weights = {}
         for group in groups:
             data = b"".join((manifest.parent / Path(path).name).read_bytes() for path in group["paths"])

@@ -195,7 +195,7 @@ def read_password(admin: Admin) -> str | None:
         return None
     name = one_line(file)
     try:
-        mode, password = file.stat().st_mode, file.read_text().rstrip("\r\n")
+        mode, password = file.stat().st_mode, file.read_text("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot read the admin password in {name}: {cause_of(error)}") from error
     if os.name == "posix" and mode & 0o007:

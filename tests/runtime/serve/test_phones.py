@@ -3,7 +3,10 @@
 import base64
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -27,6 +30,8 @@ from runtime.serve.qr import qr_svg
 from runtime.serve.server import phone_url
 from tests.runtime.serve.conftest import Customer, Server, config, plain_jpeg, serving
 from tests.runtime.serve.test_hostile import wait_for
+
+ROOT = Path(__file__).parents[3]
 
 
 def token_of(url: str) -> str:
@@ -279,6 +284,20 @@ def test_a_weak_admin_password_is_refused(tmp_path: Path, content: str, mode: in
     file.chmod(mode)
     with pytest.raises(SettingsError, match=message):
         read_password(Admin(password_file=file))
+
+
+def test_a_password_may_have_any_letters_whatever_the_locale(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("größer als acht\n", "utf-8")
+    file.chmod(0o600)
+    reading = (
+        "import pathlib, sys; from runtime.serve.kiosk_config import Admin, read_password; "
+        "print(ascii(read_password(Admin(password_file=pathlib.Path(sys.argv[1])))))"
+    )
+    command = [sys.executable, "-X", "utf8=0", "-c", reading, str(file)]
+    locale = os.environ | {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(command, env=locale, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{'größer als acht'!a}\n"
 
 
 def test_a_picture_with_alpha_and_one_in_grey_are_shown(customer: Customer) -> None:
