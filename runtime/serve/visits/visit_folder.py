@@ -153,9 +153,16 @@ def is_in_memory(folder: Path) -> bool:
     """Return whether a folder lies on a tmpfs."""
     here, best, kind = folder.resolve(), -1, ""
     with suppress(OSError):
-        for line in Path("/proc/self/mounts").read_text(errors="replace").splitlines():
-            _, place, filesystem, *_ = line.split(" ")
-            mount = Path(place.encode().decode("unicode_escape"))
+        for mount, filesystem in mounts_in(Path("/proc/self/mounts").read_bytes()):
             if here.is_relative_to(mount) and len(mount.parts) > best:
                 best, kind = len(mount.parts), filesystem
     return kind in _TMPFS
+
+
+def mounts_in(table: bytes) -> Iterator[tuple[Path, str]]:
+    """Yield the folders of mounted file systems with their types, from the form of /proc/mounts: spaces and
+    the like are octal numbers there, and all other bytes of names stand for themselves."""
+    for line in table.splitlines():
+        _, place, filesystem, *_ = line.split(b" ")
+        name = re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), place)
+        yield Path(os.fsdecode(name)), filesystem.decode(errors="replace")

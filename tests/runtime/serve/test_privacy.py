@@ -35,7 +35,7 @@ from runtime.serve.visits.store import Store, VisitRow
 from runtime.serve.visits.studio import Found, Made
 from runtime.serve.visits.tokens import digest, new_token
 from runtime.serve.visits.visit import Take, Visit
-from runtime.serve.visits.visit_folder import VisitFolder, holding_folder
+from runtime.serve.visits.visit_folder import VisitFolder, holding_folder, mounts_in
 from runtime.serve.wire import Choice, FaceWarnings
 from runtime.timing import Progress
 from tests.runtime.serve.conftest import LONGEST, Customer, config, plain_jpeg, serving
@@ -623,6 +623,11 @@ def test_a_second_server_is_refused(tmp_path: Path) -> None:
         holding_folder(tmp_path / "own"),
     ):
         pass
+
+
+def test_mounts_of_any_name_are_told_apart() -> None:
+    table = "/dev/sda1 / ext4 rw 0 0\nnone /mnt/\\134my\\040ф tmpfs rw 0 0\n".encode()
+    assert list(mounts_in(table)) == [(Path("/"), "ext4"), (Path("/mnt/\\my ф"), "tmpfs")]
 
 
 @pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="there is no tmpfs at /dev/shm")
