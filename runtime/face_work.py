@@ -84,14 +84,6 @@ class SeenFace:
         """Standard deviation of the photo's noise in each colour channel, 3, in units of full scale."""
         return face_noise(*self._measured, self.view.tone.gain)
 
-    @cached_property
-    def rounding(self) -> Level | None:
-        """The photo's rounding, if it limits the face's detail; None if noise hides it."""
-        if self.view.published:
-            return None
-        gain = np.asarray(np.broadcast_to(self.view.tone.gain, 3), np.float32)
-        return rounding_of(self.photo.dtype, self.noise, gain)
-
     def in_own_tone(self, made: Crop) -> Crop:
         """Return the network's output in the photo's own tone, without its errors in an undamaged face; in
         grey if the face is monochrome."""
@@ -220,6 +212,14 @@ class FaceWork:
     def _noise_alone(self) -> float:
         """The degree to which noise is the face's only damage."""
         return self.seen.evidence.noise_alone(self.restored)
+
+    @cached_property
+    def rounding(self) -> Level | None:
+        """The photo's rounding, if it limits the face's detail; None if noise hides it, or blur limits it."""
+        seen = self.seen
+        if seen.view.published:
+            return None
+        return rounding_of(seen.photo.dtype, seen.noise, seen.evidence.to_studio, self._noise_alone)
 
     @cached_property
     def made_out(self) -> float:

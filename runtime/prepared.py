@@ -403,7 +403,7 @@ class PreparedPhoto:
         roundings = {
             face_rectangle(placed[i], large.shape): rounding
             for i, work in works.items()
-            if (rounding := work.seen.rounding) is not None
+            if (rounding := work.rounding) is not None
         }
         faces = [(placed[i], work.restored) for i, work in works.items()]
         from_rest = from_rest and not any(back and back.grain is not None for back in hand_backs.values())

@@ -1,7 +1,8 @@
 """Undo changes that are no larger than the rounding of an 8-bit photo.
 
 In unusual light, a faint channel is amplified before the network sees it, and with it the steps of its
-rounding. The network takes these steps for noise, but cannot restore what was rounded away.
+rounding. The network takes these steps for noise, but cannot restore what was rounded away. In a blurred face
+it also sharpens, and most of that is no larger than a step; so there such changes are kept.
 """
 
 import numpy as np
@@ -20,17 +21,18 @@ BELIEVED = (1.0, 2.5)
 """Changes, in levels, that rounding explains, and changes that it does not explain."""
 
 
-def rounding_of(dtype: np.dtype[np.integer], noise: Level, gain: Level) -> Level | None:
-    """Return the level of rounding in each channel, 0 where noise hides it; None if it is hidden everywhere.
+def rounding_of(dtype: np.dtype[np.integer], noise: Level, gain: Level, trust: float = 1.0) -> Level | None:
+    """Return the level of rounding in each channel, 0 where noise hides it; None if it limits no detail.
 
     The network sees the rounding of the faintest channel, and uses it to judge all channels.
 
     dtype  of the photo: uint8 or uint16
     noise  standard deviation of the photo's noise in each channel, in units of full scale
     gain   factors that bring each channel to studio light
+    trust  the degree to which nothing but noise and rounding damages the face, 0 to 1
     """
     one = 1 / np.iinfo(dtype).max
-    coarse = ramp(255 * one * gain.max(), *COARSE)
+    coarse = trust * ramp(255 * one * gain.max(), *COARSE)
     if not coarse:
         return None
     level = one * gain.max() / gain

@@ -13,7 +13,7 @@ from runtime.faces.align import AlignedFace, align
 from runtime.faces.detect import open_detector
 from runtime.faces.face import Face
 from runtime.finish.noise import face_noise
-from runtime.finish.rounding import keep_rounding
+from runtime.finish.rounding import keep_rounding, rounding_of
 from runtime.network.loop import restore_crops
 from runtime.network.tone import LEVEL, RANGE, UNCHANGED, Tone, tone_of
 
@@ -195,6 +195,31 @@ def test_noise_beyond_the_rounding_of_8_bits_is_still_taken_out(
     restored = bundled.restore(given, preset("standard", budget=600), found=(face,)).photo
     before, after = (relative_error(x * np.uint16(257), truth, np.full(3, 0.2)) for x in (given, restored))
     assert after < before * 10**-0.1
+
+
+@pytest.mark.parametrize(("light", "faded"), [(STAGE[0], (1, 0)), (STAGE[3], (1, 0)), (STAGE[2], FADED[1])])
+def test_the_rounding_of_8_bits_does_not_keep_a_face_blurred(
+    bundled: Restorer, scene: tuple[Picture, Face], light: tuple[float, ...], faded: tuple[float, float]
+) -> None:
+    photo, face = scene
+    blurred = cv2.GaussianBlur(photo, (0, 0), 1.5)
+    errors = []
+    for lights in [((1.0, 1.0, 1.0), 1.0, 0.0), (light, *faded)]:
+        given, truth = np.rint(255 * lit(blurred, *lights)).astype(np.uint8), lit(photo, *lights)
+        restored = bundled.restore(given, preset("ai-generated", budget=600), found=(face,)).photo
+        errors.append(relative_error(restored * np.uint16(257), truth, np.array(lights[0]) * lights[1]))
+    neutral, strange = errors
+    assert strange < neutral * 10**0.07
+
+
+def test_the_rounding_limits_only_as_much_as_no_other_damage_does() -> None:
+    noise, gain = np.zeros(3, np.float32), np.array([1, 8, 8], np.float32)
+    whole = rounding_of(np.dtype(np.uint8), noise, gain)
+    half = rounding_of(np.dtype(np.uint8), noise, gain, 0.5)
+    assert whole == pytest.approx(np.array([8, 1, 1]) / 255)
+    assert half == pytest.approx(np.array([4, 0.5, 0.5]) / 255)
+    assert rounding_of(np.dtype(np.uint8), noise, gain, 0.0) is None
+    assert rounding_of(np.dtype(np.uint16), noise, gain) is None
 
 
 def test_only_changes_that_the_rounding_explains_are_taken_back() -> None:
