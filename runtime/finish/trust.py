@@ -55,6 +55,10 @@ have 0.96 and more, the same blurred by 0.8 photo pixels up to 0.7."""
 FINEST = 0.95
 """Quantile of the edges that counts as the finest."""
 
+CONTOUR = np.array([[0.26], [0.2], [0.09]], np.float32)
+"""Root mean square in each wavelet band of what rounding adds, in levels: white noise in the finest band,
+contours of smooth areas in the others."""
+
 FIRM_EDGE, FEWEST = 4.0, 50
 """Power of such an edge, relative to the noise's, at least; and the fewest pixels that can decide."""
 
@@ -166,8 +170,14 @@ class Evidence:
         if sharp < 1 and fineness(crop, WHOLE, scale, cover) > 0:  # noise only makes it finer
             small = len(crop) < len(restored)
             noise = noise_bands(self.own, self.to_studio) * self.to_studio if small else self.noise
-            sharp = max(sharp, fineness(crop, noise, scale, cover))
+            sharp = max(sharp, fineness(crop, np.maximum(noise, self._contours), scale, cover))
         return sharp
+
+    @property
+    def _contours(self) -> Bands:
+        """Return what the photo's rounding adds to each wavelet band and colour channel, in studio light."""
+        level = np.float32(1 / np.iinfo(self.photo.dtype).max) / np.float32(max(1.0, self.aligned.scale))
+        return np.asarray(CONTOUR * level * self.to_studio, np.float32)
 
     def trusted(self, restored: Picture) -> Picture:
         """Return the network's output with everything it removed that was not damage restored: S×S×3.

@@ -182,6 +182,15 @@ def test_a_crop_with_fine_edges_is_sharp_and_a_blurred_one_is_not_whatever_its_l
     assert fine(np.full_like(head(), 90), 8) == 0
 
 
+@pytest.mark.parametrize("gain", [1, 12, 20])
+def test_the_steps_of_rounding_do_not_make_a_blurred_face_sharp(gain: float) -> None:
+    faint = head() / gain
+    sharp, blurred = rounded(faint), rounded(cv2.GaussianBlur(faint, (0, 0), 3))
+    drawn = np.asarray((blurred + faint) / 2 / 255, np.float32)
+    assert Evidence(sharp, aligned(sharp), gain).noise_alone(faint / 255) == 1
+    assert Evidence(blurred, aligned(blurred), gain).noise_alone(drawn) == 0
+
+
 def test_the_soft_edge_of_a_shadow_is_no_blur(bundled: Restorer) -> None:
     photo = rounded(behind_a_blind(head()))
     result = bundled.restore(photo, preset("standard", budget=600)).photo
