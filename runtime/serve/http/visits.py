@@ -1,6 +1,7 @@
 """Routes of a visit: bring a photo, look at it, choose, take the result, leave."""
 
 import asyncio
+from concurrent.futures import Future
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -84,16 +85,16 @@ async def preview(request: Request) -> Response:
     """Show the result of a choice at a small size."""
     desk, visit = kiosk_of(request).desk, visit_of(request)
     shown = await run_in_threadpool(desk.preview, visit, _choice_in(request), size_of(request) or 1280)
-    if not isinstance(shown, bytes):
-        shown = await asyncio.wrap_future(shown)
-    return jpeg_response(shown)
+    return await _drawn(shown)
 
 
 async def face(request: Request) -> Response:
-    """Show the square around a face."""
+    """Show the square around a face, as it is or as a preset restores it."""
     desk, visit = kiosk_of(request).desk, visit_of(request)
     index, size = request.path_params["index"], size_of(request) or 160
-    return jpeg_response(await run_in_threadpool(desk.face, visit, index, size))
+    return await _drawn(
+        await run_in_threadpool(desk.face, visit, index, size, request.query_params.get("preset"))
+    )
 
 
 async def choose(request: Request) -> Response:
@@ -113,6 +114,10 @@ async def result_file(request: Request) -> Response:
     """Download the finished result."""
     file = kiosk_of(request).desk.result_file(visit_of(request))
     return download(file, file.suffix)
+
+
+async def _drawn(picture: bytes | Future[bytes]) -> Response:
+    return jpeg_response(picture if isinstance(picture, bytes) else await asyncio.wrap_future(picture))
 
 
 def _choice_in(request: Request) -> Choice:
@@ -157,7 +162,17 @@ VISITS = (
         query=("preset", "strength", "leave_out", "size"),
         errors=("wrong-state", "busy"),
     ),
-    Api("GET", f"{_V}/faces/{{index:int}}", "The square around a face", face, _PICTURE, query=("size",)),
+    Api(
+        *(
+            "GET",
+            f"{_V}/faces/{{index:int}}",
+            "The square around a face, restored if a preset is named",
+            face,
+        ),
+        _PICTURE,
+        query=("size", "preset"),
+        errors=("wrong-state", "busy", "not-found", "unavailable"),
+    ),
     Api(
         *("POST", f"{_V}/result", "Ask for the result at full size", choose, Status, 202, Choice),
         errors=("wrong-state", "busy", "bad-request"),

@@ -291,12 +291,17 @@ class Desk:
         visit.check_ready()
         return self._studio.photo(visit.id, self.folder.photo(visit.id), size)
 
-    def face(self, visit: Visit, index: int, size: int) -> bytes:
-        """Return the square around a face, as JPEG. Raises KioskError."""
+    def face(self, visit: Visit, index: int, size: int, preset: str | None = None) -> "bytes | Future[bytes]":
+        """Return the square around a face, as JPEG. Raises KioskError.
+
+        preset  show it as this preset restores it, as soon as the restorer has nothing else to do
+        """
         visit.check_ready()
         square = self._studio.face(visit.id, index, size)
         if square is None:
             raise KioskError("not-found", "the photo has no such face")
+        if preset is not None:
+            return self.work.face(visit, index, self.checked(visit, Choice(preset)).preset, size)
         return square
 
     # Prints

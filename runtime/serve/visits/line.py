@@ -4,11 +4,26 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 
 from runtime.serve.errors import KioskError
 
 SECONDS_EACH = 3
 """Rough time for one photo, from which customers are told when to try again."""
+
+
+class Rank(IntEnum):
+    """What is done first."""
+
+    PHOTO = 0
+    """Photos and results: a customer waits for them."""
+    PREVIEW = 1
+    FACE = 2
+    """Small pictures of what each preset does; they give way to everything else."""
+
+
+class GivesWayError(Exception):
+    """A job that runs is stopped for one that is done first, and begun again later."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,16 +32,13 @@ class Job:
 
     visit: str
     work: Callable[[], None]
-    """Called in the queue's thread; it handles its own errors."""
+    """Called in the queue's thread; it handles its own errors, except for GivesWayError."""
     drop: Callable[[KioskError], None] = lambda error: None
     """Called instead of `work` if the visit or the server ends first."""
 
 
 class Line:
-    """Jobs that wait, and the thread that does them.
-
-    Photos and results come first; previews are made when none of these wait.
-    """
+    """Jobs that wait, by rank, and the thread that does them."""
 
     def __init__(
         self,
@@ -36,13 +48,12 @@ class Line:
     ) -> None:
         """Create it without starting its thread.
 
-        capacity  the most jobs that wait in front
+        capacity  the most photos and results that wait; of other jobs twice as many may wait
         moved     called with each visit whose place may have changed
         failed    called with an error that a job has not dealt with; the line goes on
         """
         self._capacity, self._moved, self._failed = capacity, moved, failed
-        self._front: deque[Job] = deque()
-        self._behind: deque[Job] = deque()
+        self._waiting: dict[Rank, deque[Job]] = {rank: deque() for rank in Rank}
         self._changed = threading.Condition()
         self._stopped = False
         self._running: Job | None = None
@@ -61,31 +72,41 @@ class Line:
         """End after the present job; all others are dropped."""
         with self._changed:
             self._stopped = True
-            dropped = [*self._front, *self._behind]
-            self._front.clear()
-            self._behind.clear()
+            dropped = [job for waiting in self._waiting.values() for job in waiting]
+            for waiting in self._waiting.values():
+                waiting.clear()
             self._changed.notify_all()
         for job in dropped:
             job.drop(stopping())
         if self._thread.ident is not None:
             self._thread.join()
 
-    def put(self, job: Job, *, behind: bool = False, always: bool = False) -> None:
+    def put(self, job: Job, rank: Rank = Rank.PHOTO, *, always: bool = False) -> None:
         """Add a job. Raises KioskError (`busy`) if too many wait, unless it has to be taken `always`."""
         with self._changed:
-            waiting = self._behind if behind else self._front
+            waiting = self._waiting[rank]
             if self._stopped:
                 raise stopping()
-            if len(waiting) >= self._capacity * (2 if behind else 1) and not always:
+            if len(waiting) >= self._capacity * (1 if rank == Rank.PHOTO else 2) and not always:
                 raise self._busy()
             waiting.append(job)
             self._changed.notify_all()
+
+    def give_way(self, rank: Rank) -> None:
+        """Raise GivesWayError if a job waits that is done before those of this rank, or the line ends."""
+        with self._changed:
+            if self._stopped or any(self._waiting[first] for first in Rank if first < rank):
+                raise GivesWayError
 
     def check_room(self) -> None:
         """Raise KioskError (`busy`) if the queue is full, before a photo is uploaded in vain."""
         with self._changed:
             if len(self._front) >= self._capacity:
                 raise self._busy()
+
+    @property
+    def _front(self) -> deque[Job]:
+        return self._waiting[Rank.PHOTO]
 
     def _busy(self) -> KioskError:
         waiting = len(self._front)
@@ -111,9 +132,9 @@ class Line:
     def leave(self, visit: str) -> None:
         """Remove the jobs of a visit that wait."""
         with self._changed:
-            dropped = [job for job in (*self._front, *self._behind) if job.visit == visit]
-            self._front = deque(job for job in self._front if job.visit != visit)
-            self._behind = deque(job for job in self._behind if job.visit != visit)
+            dropped = [job for waiting in self._waiting.values() for job in waiting if job.visit == visit]
+            for rank, waiting in self._waiting.items():
+                self._waiting[rank] = deque(job for job in waiting if job.visit != visit)
             moved = [job.visit for job in self._front]
         for job in dropped:
             job.drop(KioskError("not-found", "this visit has ended: start again"))
@@ -123,21 +144,31 @@ class Line:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not (self._stopped or self._front or self._behind):
+                while not (self._stopped or any(self._waiting.values())):
                     self._changed.wait()
                 if self._stopped:
                     return
-                job = self._running = self._front.popleft() if self._front else self._behind.popleft()
+                rank = next(rank for rank in Rank if self._waiting[rank])
+                job = self._running = self._waiting[rank].popleft()
                 moved = [each.visit for each in self._front]
             try:
                 for each in moved:
                     self._moved(each)
                 job.work()
+            except GivesWayError:
+                self._resume_later(job, rank)
             except Exception as error:
                 self._failed(error)
             finally:
                 with self._changed:
                     self._running = None
+
+    def _resume_later(self, job: Job, rank: Rank) -> None:
+        with self._changed:
+            if not self._stopped:
+                self._waiting[rank].appendleft(job)
+                return
+        job.drop(stopping())
 
 
 def stopping() -> KioskError:

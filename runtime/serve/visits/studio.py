@@ -60,7 +60,8 @@ class _Ready:
 
 
 class Studio:
-    """Works for one visit at a time; only `shown`, `photo` and `face` may be called from other threads."""
+    """Works for one visit at a time; only `shown`, `photo`, `face` and `shown_face` may be called from other
+    threads."""
 
     def __init__(
         self,
@@ -147,6 +148,36 @@ class Studio:
         if look is None or not 0 <= index < len(look.faces):
             return None
         return jpeg(small(look.faces[index], None, size), look.source)
+
+    def shown_face(self, visit: str, index: int, preset: str, size: int) -> bytes | None:
+        """Return the square around a face as a preset restores it, as JPEG; None if it is not kept."""
+        look, square = self._pictures.get(visit, "look"), self._pictures.get(visit, (index, preset))
+        if look is None or square is None:
+            return None
+        return jpeg(small(square, None, size), look.source)
+
+    def restored_face(
+        self, visit: str, index: int, preset: str, size: int, progress: Progress
+    ) -> bytes | None:
+        """Return the same, restored now; None if the photo is not kept ready. Raises GpenEdgeError.
+
+        Only this face is restored, and nothing around it, so that it takes a fraction of a second.
+        """
+        if (shown := self.shown_face(visit, index, preset, size)) is not None:
+            return shown
+        with self._shared.turn() as restorer:
+            ready = self._ready.get(visit)
+            if ready is None or ready.restorer is not restorer:
+                return None  # to prepare it would take the place of another customer's photo
+            settings = replace(self._presets[preset], scope="faces", upscale=1)
+            others = dict.fromkeys(i for i in range(len(ready.prepared.faces)) if i != index)
+            result = ready.prepared.restore(settings, others, progress=progress)
+        (square,) = squares(replace(ready.photo, pixels=result.photo), [result.faces[index].box])
+        self._pictures.put(visit, (index, preset), square)
+        look = self._pictures.get(visit, "look")
+        if look is not None and not others and settings == self._presets[preset]:  # the preview is the same
+            self._pictures.put(visit, _key(Choice(preset)), _like(look, ready.photo, result))
+        return jpeg(small(square, None, size), ready.photo.source)
 
     def make(
         self, visit: str, file: Path, choice: Choice, result: Callable[[str], Path], progress: Progress

@@ -18,7 +18,7 @@ from base.text import cause_of
 from runtime.commands.failure_cause import cause_behind
 from runtime.hotfolder.log import Log
 from runtime.serve.errors import Code, KioskError
-from runtime.serve.visits.line import Job, Line, stopping
+from runtime.serve.visits.line import GivesWayError, Job, Line, Rank, stopping
 from runtime.serve.visits.records import Records
 from runtime.serve.visits.studio import Studio
 from runtime.serve.visits.visit import Visit
@@ -80,18 +80,37 @@ class Workbench:
         """
         if (shown := self._studio.shown(visit.id, choice, size)) is not None:
             return shown
-        future: Future[bytes] = Future()
+        file = self._folder.photo(visit.id)
 
-        def draw() -> None:
-            if future.set_running_or_notify_cancel():
-                self._preview(visit, choice, size, future)
+        def draw(progress: Progress) -> bytes:
+            shown = self._studio.shown(visit.id, choice, size)  # another request may have asked for it
+            return shown or self._studio.preview(visit.id, file, choice, size, progress)
 
-        def drop(error: KioskError) -> None:
-            if future.set_running_or_notify_cancel():
-                future.set_exception(error)
+        return self._drawn(visit, Rank.PREVIEW, visit.check_here, draw)
 
-        self.line.put(Job(visit.id, draw, drop), behind=True)
-        return future
+    def face(self, visit: Visit, index: int, preset: str, size: int) -> "bytes | Future[bytes]":
+        """Return the square around a face as a preset restores it, as JPEG: at once, or as soon as nothing
+        else is to be done. Raises KioskError.
+
+        It is given up once the customer has asked for a result or brought another photo.
+        """
+        if (shown := self._studio.shown_face(visit.id, index, preset, size)) is not None:
+            return shown
+        begun = visit.number, visit.results
+
+        def check() -> None:
+            visit.check_here()
+            if (visit.number, visit.results) != begun:
+                raise KioskError("wrong-state", "the customer has gone on: ask again")
+            self.line.give_way(Rank.FACE)
+
+        def draw(progress: Progress) -> bytes:
+            face = self._studio.restored_face(visit.id, index, preset, size, progress)
+            if face is None:
+                raise KioskError("unavailable", "the photo is not kept ready now: ask for a preview first")
+            return face
+
+        return self._drawn(visit, Rank.FACE, check, draw)
 
     def delete(self, visit_id: str) -> None:
         """Delete everything of a visit."""
@@ -163,27 +182,49 @@ class Workbench:
                 self.counts["results made"] += 1
             visit.changed()
 
-    def _preview(self, visit: Visit, choice: Choice, size: int, future: "Future[bytes]") -> None:
-        if visit.is_gone:
-            future.set_exception(KioskError("not-found", "this visit has ended: start again"))
+    def _drawn(
+        self, visit: Visit, rank: Rank, check: Callable[[], None], draw: Callable[[Progress], bytes]
+    ) -> "Future[bytes]":
+        """Queue a picture for the page. Raises KioskError (`busy`).
+
+        check  raises while it is drawn if it is no longer wanted, or gives way
+        """
+        future: Future[bytes] = Future()
+
+        def fail(error: KioskError) -> None:
+            if _is_awaited(future):
+                future.set_exception(error)
+
+        self.line.put(Job(visit.id, lambda: self._draw(visit, check, draw, future), fail), rank)
+        return future
+
+    def _draw(
+        self,
+        visit: Visit,
+        check: Callable[[], None],
+        draw: Callable[[Progress], bytes],
+        future: "Future[bytes]",
+    ) -> None:
+        if not _is_awaited(future):
             return
 
         def progress(stage: Stage, done: int, total: int) -> None:
-            visit.check_here()
+            check()
             self.moved = time.monotonic()
 
         with self._lock:
             self.moved = time.monotonic()
         try:
-            shown = self._studio.shown(visit.id, choice, size)  # another request may have asked for it
-            file = self._folder.photo(visit.id)
-            future.set_result(shown or self._studio.preview(visit.id, file, choice, size, progress))
+            check()
+            future.set_result(draw(progress))
+        except GivesWayError:
+            raise
         except Exception as error:
             future.set_exception(self._as_error(error))
         finally:
             self.moved = None
-        if visit.is_gone:
-            self._studio.forget(visit.id)
+            if visit.is_gone:
+                self._studio.forget(visit.id)
 
     def _begin(self, visit: Visit) -> None:
         """Count an attempt, so that a photo that crashes the program is not tried for ever."""
@@ -258,6 +299,11 @@ class Workbench:
                 "internal", "something went wrong with this photo: ask the staff, or try another"
             )
         return KioskError(code, cause_of(error))
+
+
+def _is_awaited(future: "Future[bytes]") -> bool:
+    """Return whether somebody still waits for a picture; then its request can no longer be cancelled."""
+    return future.running() or future.set_running_or_notify_cancel()
 
 
 def _is_of_disk(error: Exception) -> bool:

@@ -36,7 +36,7 @@ from runtime.serve.visits.studio import Found, Made
 from runtime.serve.visits.tokens import digest, new_token
 from runtime.serve.visits.visit import Take, Visit
 from runtime.serve.visits.visit_folder import VisitFolder, holding_folder, mounts_in
-from runtime.serve.wire import Choice, FaceWarnings
+from runtime.serve.wire import Choice, FaceAbout, FaceWarnings
 from runtime.timing import Progress
 from tests.runtime.serve.conftest import LONGEST, Customer, config, plain_jpeg, serving
 
@@ -281,6 +281,99 @@ def test_a_preview_for_a_customer_who_has_left_ends(box: Box, monkeypatch: pytes
     with pytest.raises(KioskError, match="has ended"):
         shown.result(30)
     assert finished == []
+
+
+class Faces:
+    """Shows faces only as far as a test lets it."""
+
+    def __init__(self, box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun, self.go_on = threading.Semaphore(0), threading.Semaphore(0)
+        for name, value in (
+            ("shown_face", None),
+            ("face", b"plain"),
+            ("shown", None),
+            ("preview", b"preview"),
+        ):
+            monkeypatch.setattr(box.studio, name, lambda *_, value=value: value, raising=False)
+        monkeypatch.setattr(box.studio, "restored_face", self._restored, raising=False)
+        self.box, self.visit = box, box.desk.visit(box.ready())
+        assert self.visit.found is not None
+        self.visit.found = replace(
+            self.visit.found, faces=(FaceAbout(0, (0, 0, 9, 9), (5, 5, 5), False, ()),)
+        )
+
+    def shown(self) -> "Future[bytes]":
+        """Ask for a face as a preset restores it, and wait until it is begun."""
+        face = self.box.desk.face(self.visit, 0, 160, "standard")
+        assert isinstance(face, Future)
+        assert self.begun.acquire(timeout=LONGEST)
+        return face
+
+    def _restored(self, visit: str, index: int, preset: str, size: int, progress: Progress) -> bytes:
+        self.begun.release()
+        assert self.go_on.acquire(timeout=LONGEST)
+        progress("network", 1, 2)
+        return b"restored"
+
+
+def test_a_face_gives_way_to_a_preview_and_is_shown_after_it(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces = Faces(box, monkeypatch)
+    face = faces.shown()
+    preview = box.desk.preview(faces.visit, Choice("standard"), 640)
+    assert isinstance(preview, Future)
+    faces.go_on.release()
+    assert preview.result(LONGEST) == b"preview"
+    assert not face.done()
+    faces.go_on.release()
+    assert face.result(LONGEST) == b"restored"
+
+
+def test_a_face_gives_way_to_a_chosen_result_and_is_given_up(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces = Faces(box, monkeypatch)
+    face = faces.shown()
+    box.desk.choose(faces.visit, Choice("standard"))
+    faces.go_on.release()
+    with pytest.raises(KioskError, match="gone on"):
+        face.result(LONGEST)
+    box.wait(lambda: faces.visit.result is not None and faces.visit.result.state == "done")
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_face_for_a_customer_who_leaves_or_brings_another_photo_is_given_up(
+    box: Box, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    faces = Faces(box, monkeypatch)
+    face = faces.shown()
+    if ends:
+        box.desk.end(faces.visit)
+    else:
+        draft = box.desk.draft(faces.visit)
+        draft.write_bytes(plain_jpeg(100))
+        box.desk.take_in(faces.visit, draft)
+    faces.go_on.release()
+    with pytest.raises(KioskError, match="has ended" if ends else "gone on"):
+        face.result(LONGEST)
+
+
+@pytest.mark.parametrize("is_begun", [True, False])
+def test_everything_is_deleted_although_the_request_for_a_picture_is_gone(
+    box: Box, monkeypatch: pytest.MonkeyPatch, is_begun: bool
+) -> None:
+    faces = Faces(box, monkeypatch)
+    first = faces.shown()
+    second = box.desk.face(faces.visit, 0, 160, "standard")
+    assert isinstance(second, Future)
+    assert second.cancel()  # as the web server does at its end
+    faces.go_on.release(9)
+    if is_begun:
+        first.result(LONGEST)
+    box.desk.close()
+    assert box.files == []
+    assert first.done()
 
 
 def test_a_photo_counts_as_stuck_once_it_makes_no_progress(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:

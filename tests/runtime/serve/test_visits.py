@@ -6,12 +6,18 @@ import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
+from runtime.photo.reader import Photo
+from runtime.photo.source import PhotoSource
+from runtime.prepared import PreparedPhoto
 from runtime.serve.kiosk_config import KioskConfig
+from runtime.serve.pictures import squares
 from tests.runtime.serve.conftest import Customer, Server, pixels_of, plain_jpeg
 
 PRESETS = KioskConfig().presets
@@ -76,6 +82,54 @@ def test_a_face_that_is_left_out_keeps_the_photo(ready: Customer) -> None:
     assert ready.status()["result"]["leave_out"] == [0]
     shown = pixels_of(ready.get("/result", size=512).content).astype(int)
     assert np.abs(shown - pixels_of(photo)).mean() < 1
+
+
+def test_each_preset_is_shown_on_a_face_before_it_is_chosen(customer: Customer, blurred_file: Path) -> None:
+    customer.bring(blurred_file.read_bytes())
+    plain = customer.get("/faces/0", size=320).content
+    shown = {preset: customer.get("/faces/0", preset=preset, size=320).content for preset in PRESETS}
+    assert len({plain, *shown.values()}) == len(PRESETS) + 1
+    with mock.patch.object(PreparedPhoto, "restore", side_effect=AssertionError):
+        for preset, face in shown.items():
+            assert customer.get("/faces/0", preset=preset, size=320).content == face  # it is kept
+            customer.get("/preview", preset=preset, size=512)  # of the only face: it is kept too
+    results = {preset: _result_of(customer, preset) for preset in PRESETS}
+    for preset, face in shown.items():
+        away = {each: np.abs(pixels_of(face).astype(int) - result).mean() for each, result in results.items()}
+        assert min(away, key=away.__getitem__) == preset
+        assert away[preset] < 2, "one of them is a JPEG"
+    assert pixels_of(customer.get("/faces/0", preset="standard", size=64).content).shape == (64, 64, 3)
+
+
+def _result_of(customer: Customer, preset: str) -> NDArray[np.uint8]:
+    """Return the square around the first face of a result."""
+    (face,) = customer.choose(preset)["faces"]
+    with Image.open(io.BytesIO(customer.get("/result/file").content)) as image:
+        (square,) = squares(Photo(np.asarray(image), None, PhotoSource()), [face["box"]])
+    return square
+
+
+@pytest.mark.parametrize(
+    ("path", "preset", "status"), [("/faces/0", "no-such", 400), ("/faces/9", "standard", 404)]
+)
+def test_a_preset_or_face_that_does_not_exist_is_not_shown(
+    ready: Customer, path: str, preset: str, status: int
+) -> None:
+    assert ready.get(path, preset=preset).status_code == status
+
+
+def test_showing_presets_takes_the_place_of_no_other_customers_photo(
+    server: Server, ready: Customer, portrait_jpeg: bytes
+) -> None:
+    others = [server.customer() for _ in range(KioskConfig().prepared)]
+    for other in others:
+        other.bring(portrait_jpeg)
+    refused = ready.get("/faces/0", preset="standard")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "unavailable")
+    ready.get("/preview", preset="film-scan", size=512)
+    assert ready.get("/faces/0", preset="standard").status_code == 200
+    for other in others:
+        server.client.delete(other.path)
 
 
 def test_a_photo_without_a_face_is_given_back_byte_for_byte(customer: Customer) -> None:

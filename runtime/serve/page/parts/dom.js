@@ -58,8 +58,7 @@ export function picture(source, description = "", look = "") {
 // it draws nothing: nobody waits for that.
 const DECODING = 2000;
 
-const arrived = async (source) => {
-  const image = new Image();
+const arrived = async (image, source) => {
   await new Promise((done, failed) => {
     image.addEventListener("load", done);
     image.addEventListener("error", failed);
@@ -76,7 +75,8 @@ export function exchange(image, source) {
   const pending = exchanges.get(image);
   if (pending?.source === source) return pending.outcome;
   const isWanted = () => exchanges.get(image)?.source === source;
-  const outcome = arrived(source).then(
+  const arriving = new Image();
+  const outcome = arrived(arriving, source).then(
     () => {
       if (!isWanted()) return "late";
       image.src = source;
@@ -89,8 +89,15 @@ export function exchange(image, source) {
       return "failed";
     },
   );
-  exchanges.set(image, { source, outcome });
+  exchanges.set(image, { source, outcome, arriving });
   return outcome;
+}
+
+// No longer wait for a picture: its request is cancelled.
+export function abandon(image) {
+  const pending = exchanges.get(image);
+  exchanges.delete(image);
+  if (pending) pending.arriving.src = "";
 }
 
 // The same, tried again a few times: the server may be busy, or start again.

@@ -69,7 +69,7 @@ export class Visit {
 
   photoUrl = (number, size) => `${this.path}/photo?${query({ size, n: number })}`;
   faceUrl = (number, index, size, preset) =>
-    `${this.path}/faces/${index}?${query({ size, ...(preset ? { preset, strength: 1 } : {}), n: number })}`;
+    `${this.path}/faces/${index}?${query({ size, ...(preset ? { preset } : {}), n: number })}`;
   previewUrl = (number, size, preset, leaveOut) =>
     `${this.path}/preview?${query({
       preset,

@@ -2,13 +2,14 @@
 // full restoration lie on top of each other, and its value is how opaque the upper one is. The server blends alike.
 
 import { around, laid } from "../parts/closeup.js";
-import { button, h, icon, insist, picture } from "../parts/dom.js";
+import { abandon, button, exchange, h, icon, insist, picture } from "../parts/dom.js";
 import { faceAt, faceButtons, rings, showLeftOut, warningLines } from "../parts/faces.js";
 import { page } from "../parts/page.js";
 import { has, say, sayCode } from "../parts/words.js";
 
 const STEP = 320; // the previews' sizes are multiples of this, so that a server can keep them
 const LARGEST = 1920;
+const FACE = 320; // of the small pictures of the presets
 const SMALL = 60; // pixels across, below which a ring has a small number
 
 const presetName = (preset) => (has(`preset.${preset.name}`) ? say(`preset.${preset.name}`) : preset.name);
@@ -38,6 +39,7 @@ export function adjust(app) {
     if (outcome === "late" || !alive) return;
     frame.classList.remove("busy");
     if (outcome === "failed") app.fail({ code: "unavailable" });
+    else showPresets();
   };
   // The photo is shown so close that its faces fill the place, unless the customer wants to see all of it.
   const lay = () => {
@@ -83,7 +85,6 @@ export function adjust(app) {
     if (face) toggle(face.index);
   });
 
-  const shownFace = wanted[0]?.index;
   const presets = h("div", { class: kiosk.presets.length % 3 === 1 || kiosk.presets.length < 3 ? "presets pairs" : "presets", role: "radiogroup", "aria-label": say("adjust.presets") });
   const choosePreset = (name) => {
     choice.preset = name;
@@ -139,16 +140,21 @@ export function adjust(app) {
       h("div", { class: "looking" }, stage, warnings, strip),
       h("div", { class: "controls" }, controls, go)));
 
-  // One after the other: the server has one network.
+  // What each preset does to the largest face; until the server has time to show it, the face as it is. One after the
+  // other, since the server has one network.
+  const face = wanted[0]?.index;
+  for (const one of wanted.length ? presets.children : []) {
+    exchange(one.querySelector("img"), visit.faceUrl(photo.number, face, FACE));
+  }
+  let showing = false;
   const showPresets = async () => {
+    if (showing || !wanted.length) return;
+    showing = true;
     for (const one of presets.children) {
       if (!alive) return;
-      const { preset } = one.dataset;
-      const source = shownFace === undefined
-        ? visit.previewUrl(photo.number, 240, preset, [])
-        : visit.faceUrl(photo.number, shownFace, 240, preset);
-      await insist(one.querySelector("img"), source);
+      await insist(one.querySelector("img"), visit.faceUrl(photo.number, face, FACE, one.dataset.preset));
     }
+    showing = false;
   };
 
   const watching = new ResizeObserver(lay);
@@ -161,11 +167,11 @@ export function adjust(app) {
       lay();
       watching.observe(stage);
       await refresh();
-      if (wanted.length) showPresets();
     },
     leave: () => {
       alive = false;
       watching.disconnect();
+      for (const image of presets.querySelectorAll("img")) abandon(image);
     },
   };
 }

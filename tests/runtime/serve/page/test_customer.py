@@ -1,5 +1,6 @@
 """The whole way of a customer, in a real browser and against the real server."""
 
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from runtime.serve.kiosk_config import KioskConfig
 from tests.runtime.serve.page.conftest import IDLE, Kiosk, Watched
 from tests.runtime.serve.page.fingers import Fingers, middle
 
@@ -292,6 +294,23 @@ def test_a_picture_that_does_not_arrive_is_asked_for_again(screen: Watched, phot
     page.tap("[data-way=print]")
     page.wait_for_selector(".paper-stage img.loaded")
     assert failed == ["preview", "result", "print-preview"]
+
+
+def test_a_preset_shows_the_face_as_it_is_until_the_restored_one_arrives(
+    screen: Watched, photo_of_three: Path
+) -> None:
+    page, waits = screen.page, list[Any]()
+    page.route(re.compile(r"/faces/0\?.*preset="), lambda route: waits.append(route))
+    _begin(page)
+    _bring(page, photo_of_three)
+    page.wait_for_selector(".preset:last-child img[src*='/faces/0?size=320&n=1']")
+    for preset in KioskConfig().presets:
+        while not waits:
+            page.wait_for_timeout(50)
+        assert page.locator(f"[data-preset={preset}] img[src*='preset=']").count() == 0
+        waits.pop().continue_()
+        page.wait_for_selector(f"[data-preset={preset}] img[src*='preset={preset}&']")
+    assert screen.errors == []
 
 
 def test_a_customer_who_walks_away_is_asked_and_then_deleted(
