@@ -1,1 +1,3 @@
 """The recipe that makes the bundled default weights."""
+
+import base  # noqa: F401  Ctrl-C ends a start at once

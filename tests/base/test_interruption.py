@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -33,6 +35,52 @@ def test_a_signal_that_ends_programs_is_an_interruption(capsys, number):
     assert run(command) == INTERRUPTED
     assert capsys.readouterr().err == "interrupted\n"
     assert signal.getsignal(number) == before
+
+
+def test_an_interruption_that_a_library_turns_into_an_error_stays_one(capsys):
+    def command():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            threading.Event().wait(60)
+        except KeyboardInterrupt:
+            raise ImportError("a module of C was initialised halfway") from None
+
+    assert run(command) == INTERRUPTED
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+START = """
+import signal, sys
+sys.orig_argv = ["python", *sys.argv[1:]]
+import base
+print(signal.getsignal(signal.SIGINT) == signal.SIG_DFL)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ends_at_once"),
+    [
+        (["-m", "runtime.restore", "-m"], True),
+        (["-X", "dev", "-m", "export"], True),
+        (["-m", "somebody.runtime"], False),
+        (["script.py", "-m"], False),
+        ([], False),
+    ],
+)
+def test_ctrl_c_ends_a_command_that_starts_at_once_and_no_other_program(arguments, ends_at_once):
+    started = subprocess.run([sys.executable, "-c", START, *arguments], capture_output=True, text=True)
+    assert started.stdout == f"{ends_at_once}\n", started.stderr
+
+
+def test_ctrl_c_while_a_command_is_imported_shows_no_traceback():
+    command = [sys.executable, "-X", "importtime", "-m", "runtime.restore", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        imported = iter(process.stderr.readline, "")
+        next(line for line in imported if line.rstrip().endswith(" base"))
+        process.send_signal(signal.SIGINT)
+        assert not [line for line in imported if "Traceback" in line]
+    assert process.returncode == -signal.SIGINT
 
 
 def test_a_second_signal_does_not_disturb_the_tidying_up(monkeypatch):
