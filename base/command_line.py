@@ -41,7 +41,7 @@ def run(command: Callable[[], int]) -> int:
         # Even asking whether a file exists may fail: its name is too long, or its folder may not be read.
         if not isinstance(error.filename, str | bytes):
             raise
-        return _refused(f"{one_line(os.fsdecode(error.filename))}: {cause_of(error)}")
+        return _refused(f"cannot use {one_line(os.fsdecode(error.filename))}: {cause_of(error)}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
