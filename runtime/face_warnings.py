@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import floor
 
 from runtime.faces.face import Face
 from runtime.faces.no_information import Cause, Missing
@@ -113,7 +114,7 @@ def face_warnings(
 
 def _tiny(face: Face) -> FaceWarning:
     sentence = (
-        f"the face is {face.width:.0f} pixels wide, under {TINY}, too few to restore: it was left alone"
+        f"the face is {floor(face.width)} pixels wide, under {TINY}, too few to restore: it was left alone"
     )
     return FaceWarning("tiny-face", sentence)
 

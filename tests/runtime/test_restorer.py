@@ -1,6 +1,7 @@
 """The whole path in Python: what the API promises."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from base.errors import SettingsError
 from runtime import Restorer, RestoreSettings, preset
+from runtime.face_warnings import face_warnings
 from runtime.finish.paste import face_rectangle
 
 Pixels = NDArray[np.uint8]
@@ -73,6 +75,8 @@ def test_tiny_faces_are_left_alone_and_reported(restorer: Restorer, portrait: Pi
     (face,) = result.faces
     assert face.face.width < 24
     assert [warning.code for warning in face.warnings] == ["tiny-face"]
+    almost = face_warnings(replace(face.face, box=(0.0, 0.0, 23.9, 30.0)), None, RestoreSettings())
+    assert almost[0].sentence.startswith("the face is 23 pixels wide, under 24")
     assert np.array_equal(result.photo, photo)
 
 
