@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from base.text import cause_of, one_line
 from runtime.commands.output_names import output_name
 from runtime.commands.same_file import folding_for
 from runtime.hotfolder.names import first_free, numbered
-from runtime.photo.reader import SUPPORTED_SUFFIXES
+from runtime.photo.reader import OTHER_PICTURES, SUPPORTED_SUFFIXES
 
 _LONGEST_NAME = 255
 """Bytes of a file's name."""
@@ -58,13 +58,13 @@ def plan(
     into_folder  `output` is a folder even if it does not exist
     earlier the results of the run to resume, by the absolute paths of their photos; they stay there
     resume       results and sheets that such a run has put among the photos are left out
-    show         called with a line about those
+    show         called with a line about those, and about pictures of kinds that cannot be read
 
     Raises PhotoError if a folder holds no photo or cannot be read.
     """
     if len(photos) == 1 and not photos[0].is_dir():
         return [_single(photos[0], output, sheet, into_folder)]
-    found = _without_repeats(_found(photos, output, sheet, recursive))
+    found = _without_repeats(_found(photos, output, sheet, recursive, show))
     if resume:
         found = _without_results(found, output, sheet, earlier or {}, show)
     found = _named_apart(found)
@@ -124,13 +124,22 @@ def _single(photo: Path, output: Path, sheet: Path | None, into_folder: bool) ->
     return Job(photo, output, sheet, photo.name)
 
 
-def _found(photos: list[Path], output: Path, sheet: Path | None, recursive: bool) -> Iterator[_Found]:
+def _found(
+    photos: list[Path], output: Path, sheet: Path | None, recursive: bool, show: Callable[[str], None]
+) -> Iterator[_Found]:
     ours = [folder for folder in (output, sheet) if folder and folder.is_dir()]
     for photo in photos:
         if not photo.is_dir():
             yield _Found(photo, Path(), photo.name)
             continue
-        paths = list(_in_tree(photo, ours)) if recursive else _in_folder(photo)
+        pictures = list(_in_tree(photo, ours)) if recursive else _in_folder(photo)
+        paths = [path for path in pictures if not _is_other(path)]
+        if others := [path for path in pictures if _is_other(path)]:
+            kinds = ", ".join(sorted({path.suffix.lower() for path in others}))
+            show(
+                f"{one_line(others[0].relative_to(photo))}{_and_more(others)}: left out, since such files "
+                f"({kinds}) cannot be read: save them as JPEG or PNG"
+            )
         if not paths:
             raise PhotoError(_empty(photo, recursive, ours))
         for path in paths:
@@ -166,9 +175,13 @@ def _without_results(
         is_result = _place(each.photo) in results and not _has_result(each, earlier)
         (left_out if is_result else kept).append(each)
     if left_out:
-        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        more = _and_more(left_out)
         show(f"{one_line(left_out[0].name)}{more}: results of an earlier run, which are not restored again")
     return kept
+
+
+def _and_more(several: Sized) -> str:
+    return f" and {len(several) - 1} more" if len(several) > 1 else ""
 
 
 def _has_result(found: _Found, earlier: Mapping[Path, Path]) -> bool:
@@ -234,20 +247,20 @@ def _first_free(path: Path, taken: set[str], key: Callable[[str], str]) -> Path:
 
 def _empty(folder: Path, recursive: bool, ours: list[Path]) -> str:
     sentence = f"the folder {one_line(folder)} holds no photo"
-    if not recursive and next(_in_tree(folder, ours), None):
+    if not recursive and not all(map(_is_other, _in_tree(folder, ours))):
         return f"{sentence}, but its subfolders do: add --recursive"
     return f"{sentence}: name another folder, or photos"
 
 
 def _in_folder(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if _is_photo(path))
+        return sorted(path for path in folder.iterdir() if _is_picture(path))
     except OSError as error:
         raise PhotoError(f"cannot read the folder {one_line(folder)}: {cause_of(error)}") from error
 
 
 def _in_tree(folder: Path, ours: list[Path]) -> Iterator[Path]:
-    """Yield the photos of a folder and its subfolders, but for hidden ones, links, and folders of results."""
+    """Yield the pictures in a folder and its subfolders, except hidden ones, links and folders of results."""
 
     def refuse(error: OSError) -> None:
         raise PhotoError(f"cannot read the folder {one_line(error.filename)}: {cause_of(error)}") from error
@@ -257,7 +270,7 @@ def _in_tree(folder: Path, ours: list[Path]) -> Iterator[Path]:
         names[:] = sorted(
             name for name in names if not name.startswith(".") and not _is_any(here / name, ours)
         )
-        yield from (here / name for name in sorted(files) if _is_photo(here / name))
+        yield from (here / name for name in sorted(files) if _is_picture(here / name))
 
 
 def _is_any(folder: Path, ours: list[Path]) -> bool:
@@ -271,6 +284,11 @@ def _is_same(path: Path, other: Path) -> bool:
         return False
 
 
-def _is_photo(path: Path) -> bool:
+def _is_picture(path: Path) -> bool:
     # Hidden files are other systems' notes about photos, such as ._portrait.jpg.
-    return path.suffix.lower() in SUPPORTED_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    is_named_so = path.suffix.lower() in SUPPORTED_SUFFIXES | OTHER_PICTURES
+    return is_named_so and not path.name.startswith(".") and path.is_file()
+
+
+def _is_other(path: Path) -> bool:
+    return path.suffix.lower() in OTHER_PICTURES

@@ -9,24 +9,7 @@ from pathlib import Path
 from runtime.hotfolder.clock import Clock
 from runtime.hotfolder.folders import RESERVED
 from runtime.hotfolder.signature import Signature, signature_in
-from runtime.photo.reader import SUPPORTED_SUFFIXES
-
-OTHER_PICTURES = frozenset(
-    {
-        ".arw",
-        ".avif",
-        ".cr2",
-        ".cr3",
-        ".dng",
-        ".jp2",
-        ".jxl",
-        ".nef",
-        ".orf",
-        ".psd",
-        ".rw2",
-    }
-)
-"""Suffixes of pictures that cannot be read. They are taken too, to be put into failed/ with a reason."""
+from runtime.photo.reader import OTHER_PICTURES, SUPPORTED_SUFFIXES
 
 _EMPTY = 10
 """Empty files must be unchanged for this many times longer, since some programs create a file long before
@@ -181,6 +164,7 @@ def is_photo(path: Path) -> bool:
     parts = path.parts
     hidden = any(part.startswith(".") for part in parts)
     reserved = len(parts) > 1 and parts[0].lower() in RESERVED
+    # Those that cannot be read are taken too, to be put into failed/ with a reason.
     return not hidden and not reserved and path.suffix.lower() in SUPPORTED_SUFFIXES | OTHER_PICTURES
 
 

@@ -32,6 +32,10 @@ SUPPORTED_SUFFIXES = frozenset(
     | {".heic", ".heif", ".hif"}
 )
 """Lower-case suffixes by which photos are found in a folder. The content decides how a file is read."""
+OTHER_PICTURES = frozenset(
+    {".arw", ".avif", ".cr2", ".cr3", ".dng", ".jp2", ".jxl", ".nef", ".orf", ".psd", ".rw2"}
+)
+"""Suffixes of pictures that cannot be read, but that nobody expects to be passed over in silence."""
 
 # Recognised by signature. Pillow's classes are called directly, because `Image.open` enforces one global size
 # limit; the caller's limit replaces it here. A phone's MPO is read as its first JPEG.

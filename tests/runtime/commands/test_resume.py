@@ -365,6 +365,28 @@ def test_photos_in_folders_of_a_folder_are_hinted_at(restore: Restore, album: Pa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("recursive", [True, False])
+def test_pictures_that_cannot_be_read_are_not_passed_over_in_silence(
+    restore: Restore, album: Path, tmp_path: Path, recursive: bool
+) -> None:
+    for name in ("raw.CR2", "scene.avif", ".hidden.avif", "notes.txt"):
+        (album / name).write_bytes(b"?")
+    options = ["--recursive"] if recursive else []
+    _, said = restore(album, "-o", tmp_path / "out", *options)
+    assert "raw.CR2 and 1 more: left out, since such files (.avif, .cr2) cannot be read" in said
+    assert not list((tmp_path / "out").glob("**/*.avif"))
+
+
+def test_a_folder_of_pictures_that_cannot_be_read_holds_no_photo(restore: Restore, tmp_path: Path) -> None:
+    (tmp_path / "in" / "deeper").mkdir(parents=True)
+    for name in ("scene.avif", "deeper/scene.avif"):
+        (tmp_path / "in" / name).write_bytes(b"?")
+    status, said = restore(tmp_path / "in", "-o", tmp_path / "out")
+    assert status == 2
+    assert "scene.avif: left out" in said
+    assert "holds no photo: name another folder" in said
+
+
 def test_a_sheet_does_not_stay_without_its_result(restore: Restore, tmp_path: Path) -> None:
     wide = tmp_path / "wide.png"
     Image.new("RGB", (16400, 2)).save(wide)  # wider than a WebP can be
