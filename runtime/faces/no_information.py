@@ -30,15 +30,15 @@ FEATURES = ("eye", "brow", "nose", "lip")
 SMOOTH = 1.0  # σ in grid pixels: evens out the noise of a scan before flatness is judged
 WHITE = 250.0  # lowest level of all channels at which film or sensor is blown out
 NEARLY_WHITE = 225.0  # lowest level of all channels at the soft edge of a blown-out area
-LEAST_COVER = 0.015  # smallest share of the face: a pupil or nostril is below 0.005
 LEAST_WHITE = 0.03  # a flash's highlight on a forehead is below this
 LEAST_GLARE = 0.045  # of eyes and brows: glare fills a spectacle lens
 USUAL = 180.0  # levels from dark to light in a usual portrait
 FAINTEST = (
     0.2  # lowest share of that range; in a fainter face contrast is no larger than the rounding to levels
 )
-SURE = 0.7  # probability of being covered in the core of a cover,
-LIKELY = 0.65  # on average in its inner part,
+SURE = 0.8  # probability of being covered in the core of a cover,
+LEAST_COVER = 0.003  # which takes at least this share of the face,
+LIKELY = 0.65  # probability on average in its inner part,
 HALF = 0.5  # which has at least this,
 POSSIBLE = 0.1  # and at its edge
 GAP = 4  # half the width in grid pixels of a gap in a cover that is closed

@@ -395,6 +395,20 @@ def test_what_is_covered_by_a_pattern_keeps_its_pixels(
     assert changed.max() > 1
 
 
+@pytest.mark.parametrize("sigma", [5, 20])
+def test_a_small_thing_in_noise_keeps_its_pixels_bit_for_bit(
+    default: Restorer, portrait: Pixels, sigma: float
+) -> None:
+    ball = cv2.circle(np.zeros((512, 512), np.float32), (223, 160), 6, 1, -1, cv2.LINE_AA)
+    foam = 90 - 4 * np.hypot(X - 217, Y - 155)[..., None] + 25 * (X % 3 < 1)[..., None]
+    noise = np.random.default_rng(0).normal(0, sigma, portrait.shape)
+    photo = np.clip(np.rint(laid(portrait, ball, foam) + noise), 0, 255).astype(np.uint8)
+    result = default.restore(photo, PATIENT, found=default.detect(portrait))
+    assert "missing-information" in [warning.code for warning in result.faces[0].warnings]
+    assert np.array_equal(result.photo[ball > 0], photo[ball > 0])
+    assert not np.array_equal(result.photo, photo)
+
+
 def test_a_striped_scarf_does_not_turn_the_face_above_it_to_wax(default: Restorer, portrait: Pixels) -> None:
     outline = np.array([(172, 136), (223, 128), (274, 136), (282, 215), (164, 215)])
     scarf = cv2.GaussianBlur(cv2.fillPoly(np.zeros((512, 512), np.float32), [outline], 1), (0, 0), 0.7)
