@@ -14,9 +14,8 @@ GRACE = 5.0
 _ENDING = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
 ]
-
-
-_COMMANDS = ("base", "bench", "calibration", "engines", "export", "portraits", "runtime", "training")
+_COMMANDS = ("bench", "calibration", "engines", "export", "runtime", "training")
+"""Packages with modules that `python -m` runs."""
 
 
 def let_a_start_be_interrupted() -> None:
