@@ -149,15 +149,22 @@ class _Batch:
         self,
         i: int,
         pictures: Crops,
+        first: Crops | None,
         passes: int,
         steps: int,
         changes: Sequence[NDArray[np.float32]],
         *,
         over_budget: bool = False,
     ) -> LoopResult:
-        """Return the result of the crop with that index."""
-        picture, change = np.clip(pictures[i], 0, 1), tuple(float(change[i]) for change in changes)
-        return LoopResult(picture, passes, steps, change, self.backend.renews, over_budget)
+        """Return the result of the crop with that index.
+
+        first  what the first pass made of the crops, the result where later ones led astray; None if later
+               ones always count
+        """
+        picture, change = pictures[i], tuple(float(change[i]) for change in changes)
+        if first is not None and passes > 1 and _astray(self.start[i], first[i], picture):
+            picture, passes, change = first[i], 1, ()
+        return LoopResult(np.clip(picture, 0, 1), passes, steps, change, self.backend.renews, over_budget)
 
 
 def _make_passes(batch: _Batch, deadline: float, settled: float) -> list[LoopResult]:
@@ -179,20 +186,14 @@ def _make_passes(batch: _Batch, deadline: float, settled: float) -> list[LoopRes
             break
         if now and backend.renews:  # in a batch, a crop stops where it would stop alone
             pictures, steps = _ahead(batch, passes, sum(stretches[:passes])), sum(stretches)
-            arrived |= {i: batch.result(i, pictures, passes, steps, changes) for i in now}
+            arrived |= {i: batch.result(i, pictures, first, passes, steps, changes) for i in now}
         backend.generate(batch.state)
         passes += 1
         pass_seconds = time.perf_counter() - start
     steps = sum(stretches)
     pictures = _final(batch, passes, steps, stretches[len(changes) :])
-    if first is not None and passes > 1:  # what later passes spoiled stays as the first one made it
-        arrived |= {
-            i: batch.result(i, first, 1, steps, [], over_budget=over_budget)
-            for i in range(len(batch.start))
-            if i not in arrived and _astray(batch.start[i], first[i], pictures[i])
-        }
     return [
-        arrived.get(i) or batch.result(i, pictures, passes, steps, changes, over_budget=over_budget)
+        arrived.get(i) or batch.result(i, pictures, first, passes, steps, changes, over_budget=over_budget)
         for i in range(len(batch.start))
     ]
 

@@ -386,3 +386,20 @@ def test_what_later_passes_would_spoil_stays_as_the_first_one_made_it(crop: Arra
     assert (spoiled.passes, spoiled.steps, kept.passes) == (1, 30, 5)
     np.testing.assert_allclose(spoiled.restored, 0.5 + 0.9 * (crop - 0.5), atol=1e-5)
     np.testing.assert_allclose(kept.restored, 0.5 + 0.9 * (crop - 0.5), atol=0.02)
+
+
+def test_a_crop_that_settles_spoiled_is_the_first_pass_in_a_batch_as_it_is_alone(crop: Array) -> None:
+    class Settling(Fading):
+        def step(self, state: dict[str, Any], move: int) -> Array:
+            changes = super().step(state, move)
+            changes[0] = 0 if state["passes"] == 3 else 1
+            return changes
+
+    spoiled, kept = (0.1, 0.4, 0.5, 0.5, 0.5), (0.1,) * 5
+    alone, together = (
+        restore_crops(cast(Backend, Settling(*each)), crops, even(crops), PATIENT)
+        for each in ((spoiled,), (spoiled, kept))
+        for crops in [np.stack([crop] * len(each))]
+    )
+    assert [result.passes for result in (*alone, *together)] == [1, 1, 5]
+    np.testing.assert_allclose(together[0].restored, alone[0].restored, atol=1e-5)
