@@ -1,7 +1,7 @@
 """The photos of an archive, and the names of their results."""
 
-import hashlib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -14,6 +14,7 @@ from runtime.photo.writer import OUTPUT_SUFFIXES
 
 OWN = "gpen-edge-run"
 """Name of the folder in a sink for the run's own files."""
+_ADDED = re.compile(r"(\.jpg|\.png)+$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,6 @@ class Listed:
 def list_photos(source: Place, sink: Place) -> list[Listed]:
     """Return the photos in a folder and its subfolders by name, except hidden files and results.
 
-    The name of a result follows from the photo's own: the same, or with the suffix of a format that can be
-    written added, `scan.heic.jpg`. If another photo has that name, a few letters derived from the path are
-    added.
-
     Raises PhotoError if the source cannot be listed or holds no photo.
     """
     inside = name_within(source, sink)
@@ -50,21 +47,19 @@ def list_photos(source: Place, sink: Place) -> list[Listed]:
     }
     if not sizes:
         raise PhotoError(f"{one_line(source.uri)} holds no photo: name another folder")
-    return [Listed(name, output_of(name, sizes), sizes[name]) for name in sorted(sizes)]
+    return [Listed(name, output_of(name), sizes[name]) for name in sorted(sizes)]
 
 
-def output_of(name: str, others: Iterable[str] = ()) -> str:
-    """Return the name of a photo's result.
+def output_of(name: str) -> str:
+    """Return the name of a photo's result: its own, or with the suffix of a format that can be written added.
 
-    others  names that it may not have
+    `scan.heic` becomes `scan.heic.jpg`. A photo of that name gets a further suffix, so that no two results
+    have the same name, whatever photos arrive later.
     """
-    suffix = PurePosixPath(name).suffix.lower()
-    if suffix in OUTPUT_SUFFIXES:
+    suffix = PurePosixPath(_ADDED.sub("", name)).suffix.lower()
+    if suffix not in SUPPORTED_SUFFIXES - OUTPUT_SUFFIXES:
         return name
-    added = ".jpg" if suffix in FROM_PHONES else ".png"
-    if f"{name}{added}" in others:
-        return f"{name}.{hashlib.sha256(name.encode()).hexdigest()[:8]}{added}"
-    return f"{name}{added}"
+    return name + (".jpg" if suffix in FROM_PHONES else ".png")
 
 
 def sample_of(photos: Sequence[Listed], count: int) -> list[Listed]:

@@ -1,13 +1,13 @@
 """Restore photos of an archive, one after the other, with a restorer that stays open."""
 
 import hashlib
-import os
 import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Protocol
 
 import cv2
@@ -183,8 +183,8 @@ class Worker:
                 photo = read_photo(
                     content, max_megapixels=work.max_megapixels, accept_damaged=work.accept_damaged
                 )
-                suffix = os.path.splitext(listed.path)[1].lower()  # noqa: PTH122
-                photo = replace(photo, source=replace(photo.source, original=OriginalBytes(content, suffix)))
+                original = OriginalBytes(content, _suffix(listed.path))
+                photo = replace(photo, source=replace(photo.source, original=original))
             check_size(photo, work.options.resolved.settings.upscale, work.max_megapixels)
         except Exception as error:
             raise _StageError("read") from error
@@ -209,7 +209,8 @@ class Worker:
 
     def _write(self, listed: Listed, restored: _Restored) -> Row:
         read, result, timings = restored.read, restored.result, dict[str, float]()
-        output = listed.path if keeps_name(restored.photo) else listed.output
+        is_copy = keeps_name(restored.photo) and _suffix(listed.path) != _suffix(listed.output)
+        output = listed.path if is_copy else listed.output
         try:
             with timed(timings, "write"):
                 content = encode_as(restored.photo, output)
@@ -235,6 +236,10 @@ class Worker:
             "look_at": described["look_at"],
             **in_columns(described["milliseconds"]),
         }
+
+
+def _suffix(path: str) -> str:
+    return PurePosixPath(path).suffix.lower()
 
 
 def _again(read: Callable[[], bytes]) -> bytes:
