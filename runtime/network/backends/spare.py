@@ -34,7 +34,7 @@ class SparedBackend:
 
         open_spare  opens the other one, given the reason
         """
-        self._open_spare, self._turn = open_spare, threading.Lock()
+        self._open_spare, self._turn, self._closed = open_spare, threading.Lock(), False
         self._use(first)
 
     @property
@@ -75,7 +75,8 @@ class SparedBackend:
     def close(self) -> None:
         """Free all memory."""
         with self._turn:
-            self._backend.close()
+            self._closed = True
+        self._backend.close()
 
     def open_tiles(self, package: Package) -> tuple[Callable[[Batch], Batch], str]:
         """Open a photo package, if the backend in use can; what runs a tile raises BatchLostError once this
@@ -98,9 +99,11 @@ class SparedBackend:
         try:
             yield
         except DeviceLostError as error:
+            backend.close()  # first of all, since others may wait for the end of this thread's batch
             with self._turn:
+                if self._closed:
+                    raise
                 if backend is self._backend:  # otherwise another thread has already opened the spare
-                    backend.close()
                     self._use(self._opened_spare(error))
             raise BatchLostError(f"{error}; {self.name} on {self.device} is used instead") from error
 
