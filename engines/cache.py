@@ -9,12 +9,14 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import filelock
 import platformdirs
 
 from base.errors import EngineError
+from base.files import sha256
 from engines.engine_files import (
     DRAFT,
     ENGINE,
@@ -83,7 +85,7 @@ class EngineCache:
         record = read_record(path)
         if record is None or record.key != key:
             return None
-        return self._checked(path, record)
+        return _checked(path, record)
 
     def read(self, path: Path) -> CachedEngine:
         """Read an engine file, from this folder or another.
@@ -97,7 +99,7 @@ class EngineCache:
             raise EngineError(
                 f"engine {path} has no record {path.with_suffix(RECORD).name} that can be read beside it"
             )
-        engine = self._checked(path, record, used=False)
+        engine = _checked(path, record, used=False)
         if engine is None:
             raise EngineError(f"engine {path} does not match its record: truncated or changed")
         return engine
@@ -113,7 +115,7 @@ class EngineCache:
             if _likeness(entry.record.key) == _likeness(key) and covers(entry.record.key.target, gpu)
         ]
         for entry in sorted(fitting, key=lambda entry: entry.record.key.target.endswith("+")):
-            if (engine := self._checked(entry.path, entry.record)) is not None:
+            if (engine := _checked(entry.path, entry.record)) is not None:
                 return engine
         return None
 
@@ -143,13 +145,7 @@ class EngineCache:
             if not rebuild and path.exists() and path.with_suffix(RECORD).exists():
                 notice(f"the engine {path.name} is damaged or foreign: rebuilding it")
             self._sweep()
-            draft = self.folder / f"{secrets.token_hex(8)}{DRAFT}"
-            try:
-                record = build(draft)
-                self._put(path, draft, record)
-            finally:
-                draft.unlink(missing_ok=True)
-            self._shrink(keep=path)
+            self._add(path, build)
         built = self.find(key)
         if built is None:
             raise EngineError(f"the engine {path} changed while it was being written: check the disk")
@@ -190,56 +186,39 @@ class EngineCache:
         """
         if not folder.is_dir():
             raise EngineError(f"no folder {folder}: give one made by `python -m engines build --output`")
-        other = EngineCache(folder, limit_mib=0)
-        engines = []
-        for path in sorted(folder.glob(f"*{ENGINE}")):
-            record = read_record(path)
-            engine = other._checked(path, record, used=False) if record is not None else None
-            if engine is None or path.stem != engine.record.key.stem:
-                raise EngineError(f"engine {path} or its record is damaged: copy it again")
-            engines.append(engine)
-        if not engines:
+        paths = sorted(folder.glob(f"*{ENGINE}"))
+        if not paths:
             raise EngineError(
                 f"no engines in {folder}: give a folder made by `python -m engines build --output`"
             )
+        for path in paths:
+            _arrived(path)
         with self._writing():
             self._sweep()
-            for engine in engines:
-                draft = self.folder / f"{secrets.token_hex(8)}{DRAFT}"
-                try:
-                    draft.write_bytes(engine.plan)
-                    self._put(self.folder / engine.path.name, draft, engine.record)
-                finally:
-                    draft.unlink(missing_ok=True)
-                self._shrink(keep=self.folder / engine.path.name)
-        return [engine.record for engine in engines]
+            return [self._add(self.folder / path.name, partial(_copy, path)) for path in paths]
 
     def timing_file(self, name: str) -> Path:
         """Return the file of TensorRT's timing measurements for a GPU."""
         return self.folder / f"{name}.timing"
 
-    def _checked(self, path: Path, record: EngineRecord, *, used: bool = True) -> CachedEngine | None:
-        try:
-            plan = path.read_bytes()
-        except OSError:
-            return None
-        if len(plan) != record.size or hashlib.sha256(plan).hexdigest() != record.sha256:
-            return None
-        if used:
-            with suppress(OSError):  # the folder may be read-only
-                os.utime(path.with_suffix(RECORD))
-        return CachedEngine(path, record, plan)
+    def _add(self, path: Path, write: Callable[[Path], EngineRecord]) -> EngineRecord:
+        """Write an engine and its record; return the record. Call it with the write lock held.
 
-    def _put(self, path: Path, draft: Path, record: EngineRecord) -> None:
-        """Move a finished engine to its name, then write its record."""
-        plan = draft.read_bytes()
-        complete = replace(record, sha256=hashlib.sha256(plan).hexdigest(), size=len(plan))
-        path.with_suffix(RECORD).unlink(missing_ok=True)
-        path.with_suffix(KERNELS).unlink(missing_ok=True)
-        with draft.open("rb+") as file:
-            os.fsync(file.fileno())
-        draft.replace(path)
-        write_whole(path.with_suffix(RECORD), encode_record(complete))
+        write  writes the engine to the given file and returns its record; hash and size are filled in here
+        """
+        draft = self.folder / f"{secrets.token_hex(8)}{DRAFT}"
+        try:
+            record = replace(write(draft), sha256=sha256(draft), size=draft.stat().st_size)
+            path.with_suffix(RECORD).unlink(missing_ok=True)
+            path.with_suffix(KERNELS).unlink(missing_ok=True)
+            with draft.open("rb+") as file:
+                os.fsync(file.fileno())
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+        write_whole(path.with_suffix(RECORD), encode_record(record))
+        self._shrink(keep=path)
+        return record
 
     @contextmanager
     def _writing(self, notice: Notice = lambda sentence: None) -> Iterator[None]:
@@ -299,3 +278,31 @@ def _limit_of_environment() -> int:
 
 def _likeness(key: EngineKey) -> EngineKey:
     return replace(key, target="", max_batch=0)
+
+
+def _checked(path: Path, record: EngineRecord, *, used: bool = True) -> CachedEngine | None:
+    try:
+        plan = path.read_bytes()
+    except OSError:
+        return None
+    if len(plan) != record.size or hashlib.sha256(plan).hexdigest() != record.sha256:
+        return None
+    if used:
+        with suppress(OSError):  # the folder may be read-only
+            os.utime(path.with_suffix(RECORD))
+    return CachedEngine(path, record, plan)
+
+
+def _arrived(path: Path) -> CachedEngine:
+    """Return an engine of another folder. Raises EngineError if it or its record is damaged."""
+    record = read_record(path)
+    engine = _checked(path, record, used=False) if record is not None else None
+    if engine is None or path.stem != engine.record.key.stem:
+        raise EngineError(f"engine {path} or its record is damaged: copy it again")
+    return engine
+
+
+def _copy(path: Path, draft: Path) -> EngineRecord:
+    engine = _arrived(path)
+    draft.write_bytes(engine.plan)
+    return engine.record
