@@ -26,7 +26,7 @@ from runtime.archive.estimate import Estimate, estimate
 from runtime.archive.listing import OWN, Listed, list_photos, sample_of
 from runtime.archive.place import place_of
 from runtime.archive.progress import progress
-from runtime.archive.record import check_record, record_of, write_record
+from runtime.archive.record import alone_in, check_record, record_of, write_record
 from runtime.archive.summary import PAGE, write_summary
 from runtime.archive.worker import Work, Worker
 from runtime.commands.batch import show
@@ -68,8 +68,9 @@ def archive(options: argparse.Namespace, open_worker: OpenWorker = Worker) -> in
         left = len(photos) - (count_rows(work.sink) if continues else 0)
         doing = f"{left} are left in" if continues else "results go to"
         show(f"{len(photos)} photos; {doing} {one_line(work.sink.uri)}", *lines(wanted.resolved))
-        write_record(work, record)
-        return _restore(photos, max(0, left), work, actors, open_worker)
+        with alone_in(work.sink):
+            write_record(work, record)
+            return _restore(photos, max(0, left), work, actors, open_worker)
 
 
 def measured(

@@ -1,7 +1,11 @@
-"""A record of a run's options in its sink, so that only a run with the same options can continue it."""
+"""A record of a run's options in its sink, so that only a run with the same options can continue it, and
+only one at a time."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import filelock
 import msgspec
 
 from base.errors import PhotoError, SettingsError
@@ -9,6 +13,7 @@ from base.files import json_bytes
 from base.text import one_line
 from engines.package import Package
 from runtime.archive.listing import OWN
+from runtime.archive.place import Place
 from runtime.archive.worker import Work
 from runtime.settings.resolved import as_json, written
 
@@ -57,6 +62,31 @@ def check_record(work: Work, record: dict[str, Any]) -> bool:
 def write_record(work: Work, record: dict[str, Any]) -> None:
     """Write the record into the sink. Raises PhotoError."""
     work.sink.write(RECORD, json_bytes(record))
+
+
+@contextmanager
+def alone_in(sink: Place) -> Iterator[None]:
+    """Keep other runs out of a sink on this machine or a network drive; object stores have no locks.
+
+    Raises PhotoError if it has a run already, which would otherwise restore every photo a second time.
+    """
+    if sink.local is None:
+        yield
+        return
+    folder = sink.local / OWN
+    lock = filelock.FileLock(folder / "lock", timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except filelock.Timeout:
+        where = one_line(sink.uri)
+        raise PhotoError(f"another run writes to {where}: wait for its end, or stop it") from None
+    except (OSError, NotImplementedError):  # a drive without locks, or that cannot be written
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _change(name: str, before: Any, now: Any) -> str:

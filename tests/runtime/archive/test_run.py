@@ -49,6 +49,7 @@ def test_an_archive_survives_killed_actors_a_full_disk_and_repeats(
     from runtime.archive.cluster import rows_of
     from runtime.archive.command import archive
     from runtime.archive.place import place_of
+    from runtime.archive.record import alone_in
 
     source, sink = album(*NAMES), tmp_path / "out"
 
@@ -69,6 +70,8 @@ def test_an_archive_survives_killed_actors_a_full_disk_and_repeats(
     with pytest.raises(PhotoError, match=r"cut\.parquet.*move it away"):
         run(sink, Interrupted)
     cut.unlink()
+    with alone_in(place_of(str(sink))), pytest.raises(PhotoError, match="another run writes to"):
+        run(sink, Worker)
     # The same command again does the rest: one row and one whole file for each photo.
     assert run(sink, Interrupted) == 3
     rows = rows_of(place_of(str(sink))).to_pylist()
