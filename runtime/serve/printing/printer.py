@@ -9,7 +9,7 @@ waiting → printing → done | failed | cancelled
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,11 +158,7 @@ class Printer:
         about = self._about(visit, name)
         if about.state in _ENDED:
             raise KioskError("wrong-state", f"this print is {about.state} already")
-        with self._changed:
-            for each in (*self._waiting, *([self._present] if self._present else [])):
-                if each.about.id == name:
-                    each.is_unwanted = True
-            self._changed.notify_all()
+        self._cancel({name})
 
     def resume(self) -> None:
         """Start a queue that CUPS has stopped, at once."""
@@ -172,9 +168,13 @@ class Printer:
 
     def cancel_all(self) -> None:
         """Cancel all prints."""
+        self._cancel(None)
+
+    def _cancel(self, names: Collection[str] | None) -> None:
+        """Cancel some prints; None stands for all."""
         with self._changed:
-            for each in (*self._waiting, *([self._present] if self._present else [])):
-                each.is_unwanted = True
+            for each in (*self._waiting, *filter(None, [self._present])):
+                each.is_unwanted |= names is None or each.about.id in names
             self._changed.notify_all()
 
     def _about(self, visit: Visit, name: str) -> PrintAbout:
@@ -186,11 +186,13 @@ class Printer:
     def _run(self) -> None:
         is_swept = False
         while not self._stopped:
+            with self._changed:
+                resumes, self._wants_resume = self._wants_resume, False
             try:
                 if not is_swept:
                     self._kept, is_swept = self._queue.left_over(), True
                 self._purge()
-                self._look()
+                self._look(resumes=resumes)
             except KioskError as error:
                 self._note(QueueState("offline", False), str(error))
             except Exception as error:  # whatever CUPS or the disk do: printing goes on once they can
@@ -213,10 +215,10 @@ class Printer:
         except Exception as error:
             self._log("printer", cause_of(error))
 
-    def _look(self) -> None:
+    def _look(self, *, resumes: bool) -> None:
         """Take one step: check the printer, resume it, and continue the current print."""
         self._note(self._queue.state(), "")
-        self._resume_if_stopped()
+        self._resume_if_stopped(resumes=resumes)
         with self._changed:
             gone = [each for each in self._waiting if self._is_over(each)]
             self._waiting = deque(each for each in self._waiting if each not in gone)
@@ -233,11 +235,11 @@ class Printer:
         is_late = self._clock() - each.began > self._desk.config.minutes * 60
         return each.is_unwanted or each.visit.is_deleted or (each.visit.is_gone and is_late)
 
-    def _resume_if_stopped(self) -> None:
+    def _resume_if_stopped(self, *, resumes: bool) -> None:
         every, now = self._settings.resume_seconds, self._clock()
         due = every > 0 and self._present is not None and now - self._resumed >= every
-        if self._wants_resume or (self._seen.is_stopped and due):
-            self._wants_resume, self._resumed = False, now
+        if resumes or (self._seen.is_stopped and due):
+            self._resumed = now
             self._queue.resume()
             self._log("printer", "the printer's queue was started again")
 

@@ -271,6 +271,25 @@ def test_whoever_presses_print_many_times_at_once_gets_no_more_copies_than_allow
     assert (visit.copies, len(visit.prints), printer.about().waiting) == (2, 2, 2)
 
 
+def test_a_printer_that_is_gone_is_asked_no_more_often_because_somebody_wants_to_resume_it(
+    server: Server,
+) -> None:
+    asked = []
+
+    class Gone(Moody):
+        def state(self) -> QueueState:
+            asked.append(time.monotonic())
+            raise KioskError("printer", "the printer does not answer")
+
+    printer = Printer(Gone(), Printing("booth", papers=(SMALL,)), server.kiosk.desk, Log("text"))
+    printer.start()
+    _wait(lambda: bool(asked))
+    printer.resume()
+    time.sleep(0.5)
+    printer.close()
+    assert len(asked) <= 3
+
+
 @contextmanager
 def _running_cups(folder: Path) -> Iterator[RealCups]:
     """Start a bus, Avahi, a printer that is a program, and cupsd; all in one folder, and end them."""
