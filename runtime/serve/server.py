@@ -4,7 +4,8 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from base.text import cause_of, one_line
+from runtime.hotfolder.log import Log
 from runtime.serve.errors import ServeError
 from runtime.serve.http.app import kiosk_app, phone_app
 from runtime.serve.http.guard import ANY_ADDRESS, is_loopback
@@ -112,8 +114,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        with nullcontext():
-            yield
+        yield
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -179,32 +180,54 @@ class KioskServer:
             server.should_exit = True
 
     async def _run(self) -> None:
-        clock = asyncio.create_task(_tick(self._kiosk, self.stop))
+        clocks = [asyncio.create_task(each) for each in (_tick(self._kiosk, self.stop), _tidy(self._kiosk))]
         notify("READY=1")
         try:
             pairs = zip(self._servers, self._listeners, strict=True)
             await asyncio.gather(*(server.serve(sockets=[listener]) for server, listener in pairs))
         finally:
             notify("STOPPING=1")
-            clock.cancel()
+            for clock in clocks:
+                clock.cancel()
 
 
 async def _tick(kiosk: Kiosk, stop: Callable[[], None]) -> None:
     """Delete what has expired, signal to systemd that the server is alive, and stop it if the GPU is lost."""
-    every, last = watchdog_seconds(), 0.0
+    every, last, delete = watchdog_seconds(), 0.0, logging_failure(kiosk.desk.tick, kiosk.log)
     loop = asyncio.get_running_loop()
     while True:
         if kiosk.desk.lost:
             stop()
-        try:
-            await asyncio.to_thread(kiosk.desk.tick)
-            await asyncio.to_thread(kiosk.media.tidy, kiosk.config.minutes * 60)
-        except Exception as error:  # a full disk, for example: the next second tries again
-            kiosk.log("not-deleted", f"customers' files could not be deleted: {cause_of(error)}")
+        await asyncio.to_thread(delete)
         if every and loop.time() - last >= every and kiosk.health().state == "ok":
             notify("WATCHDOG=1")
             last = loop.time()
         await asyncio.sleep(_TICK if every is None else min(_TICK, every))
+
+
+async def _tidy(kiosk: Kiosk) -> None:
+    """Look for scans and delete old ones. A folder on a network drive may block this, but nothing else."""
+    delete = logging_failure(partial(kiosk.media.tidy, kiosk.config.minutes * 60), kiosk.log)
+    while True:
+        await asyncio.to_thread(delete)
+        await asyncio.sleep(_TICK)
+
+
+def logging_failure(delete: Callable[[], None], log: Log) -> Callable[[], None]:
+    """Return a function that deletes files, and logs a failure when it begins: it is called every second."""
+    failure = ""
+
+    def deleted() -> None:
+        nonlocal failure
+        before, failure = failure, ""
+        try:
+            delete()
+        except Exception as error:  # a full disk, for example
+            failure = cause_of(error)
+            if failure != before:
+                log("not-deleted", f"customers' files could not be deleted: {failure}: trying again")
+
+    return deleted
 
 
 def _config(app: ASGIApp) -> uvicorn.Config:
