@@ -2,30 +2,12 @@
 
 from engines.package import Package
 
-COMMERCIAL = frozenset(
-    (
-        *(
-            "0BSD",
-            "Apache-2.0",
-            "BSD-2-Clause",
-            "BSD-3-Clause",
-            "BSL-1.0",
-            "CC0-1.0",
-            "CC-BY-3.0",
-            "CC-BY-4.0",
-        ),
-        *("CC-BY-SA-3.0", "CC-BY-SA-4.0", "GPL-2.0-only", "GPL-2.0-or-later", "GPL-3.0-only"),
-        *(
-            "GPL-3.0-or-later",
-            "ISC",
-            "LGPL-2.1-only",
-            "LGPL-2.1-or-later",
-            "LGPL-3.0-only",
-            "LGPL-3.0-or-later",
-        ),
-        *("MIT", "MIT-0", "MPL-2.0", "PDDL-1.0", "Unlicense", "Zlib"),
-    )
-)
+COMMERCIAL = frozenset({
+    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "CC-BY-3.0", "CC-BY-4.0",
+    "CC-BY-SA-3.0", "CC-BY-SA-4.0", "GPL-2.0-only", "GPL-2.0-or-later", "GPL-3.0-only", "GPL-3.0-or-later",
+    "ISC", "LGPL-2.1-only", "LGPL-2.1-or-later", "LGPL-3.0-only", "LGPL-3.0-or-later", "MIT", "MIT-0",
+    "MPL-2.0", "PDDL-1.0", "Unlicense", "Zlib",
+})  # fmt: skip
 """Identifiers (spdx.org/licenses) of licences that grant commercial use, some under conditions."""
 
 

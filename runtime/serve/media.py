@@ -21,7 +21,7 @@ from base.text import cause_of, one_line
 from runtime.photo.reader import SUPPORTED_SUFFIXES
 from runtime.serve import kiosk_config
 from runtime.serve.clock import seconds_since_boot
-from runtime.serve.errors import KioskError
+from runtime.serve.errors import KioskError, disk_error
 from runtime.serve.pictures import thumbnail
 from runtime.serve.wire import FoundPhoto, FoundPhotos, MediaAbout, MediumAbout
 
@@ -125,8 +125,7 @@ class Media:
                 file.write(content)
         except OSError as error:
             draft.unlink(missing_ok=True)
-            message = f"the photo cannot be kept here ({cause_of(error)}): ask the staff"
-            raise KioskError("disk-full", message) from error
+            raise disk_error(error) from error
 
     def thumbnail(self, photo_id: str, size: int) -> bytes:
         """Return a photo at a small size, as JPEG. Raises KioskError and PhotoError."""

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
 
-from base.files import for_its_owner
-from base.text import cause_of
-from runtime.serve.errors import KioskError
+from base.files import for_its_owner, vanishing
+from runtime.serve.errors import KioskError, disk_error
 from runtime.serve.visits.visit import Visit
 
 SILENCE = 20.0
@@ -32,29 +31,24 @@ async def receive(request: Request, draft: Path, max_megabytes: float, visit: Vi
     most = round(max_megabytes * 1e6)
     _check_announced(request, most)
     try:
-        with open(draft, "xb", opener=for_its_owner) as file:
-            length = 0
-            async for chunk in body_of(request):
-                visit.check_here()
-                length += len(chunk)
-                if length > most:
-                    raise _too_large(max_megabytes)
-                file.write(chunk)
-        announced = request.headers.get("content-length")
-        if length == 0:
-            raise KioskError("not-a-photo", "the file is empty: choose another one")
-        if announced is not None and int(announced) != length:
-            raise KioskError("bad-request", "the upload was cut off: send it again")
+        with vanishing(draft):
+            with open(draft, "xb", opener=for_its_owner) as file:
+                length = 0
+                async for chunk in body_of(request):
+                    visit.check_here()
+                    length += len(chunk)
+                    if length > most:
+                        raise _too_large(max_megabytes)
+                    file.write(chunk)
+            announced = request.headers.get("content-length")
+            if length == 0:
+                raise KioskError("not-a-photo", "the file is empty: choose another one")
+            if announced is not None and int(announced) != length:
+                raise ClientDisconnect
     except ClientDisconnect:
-        draft.unlink(missing_ok=True)
         raise KioskError("bad-request", "the upload was cut off: send it again") from None
     except OSError as error:
-        draft.unlink(missing_ok=True)
-        message = f"the photo cannot be kept here ({cause_of(error)}): ask the staff"
-        raise KioskError("disk-full", message) from error
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+        raise disk_error(error) from error
 
 
 async def drain(request: Request) -> None:

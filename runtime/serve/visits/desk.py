@@ -17,7 +17,6 @@ from concurrent.futures import Future
 from contextlib import suppress
 from math import inf
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -36,14 +35,7 @@ from runtime.serve.visits.tokens import digest, new_token
 from runtime.serve.visits.visit import Visit
 from runtime.serve.visits.visit_folder import VisitFolder
 from runtime.serve.visits.workbench import Workbench
-from runtime.serve.wire import (
-    Choice,
-    PhotoAbout,
-    PrintAbout,
-    Status,
-)
-
-Done = TypeVar("Done")
+from runtime.serve.wire import Choice, PhotoAbout, PrintAbout, Status
 
 
 class Desk:
@@ -203,11 +195,6 @@ class Desk:
         """How many customers are here."""
         with self._lock:
             return len(self._visits)
-
-    def everybody(self) -> list[Visit]:
-        """Return all visits."""
-        with self._lock:
-            return list(self._visits.values())
 
     # Photos
 

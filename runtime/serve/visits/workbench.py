@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -125,9 +126,9 @@ class Workbench:
                 return
             visit.state = "working"
             self._begin(visit)
+        file = self._folder.photo(visit.id)
         found, error = self._attempt(
-            lambda progress: self._studio.prepare(visit.id, self._folder.photo(visit.id), progress),
-            *(visit, number),
+            visit, number, lambda progress: self._studio.prepare(visit.id, file, progress)
         )
         with self._lock:
             if not self._finish(visit, number):
@@ -151,15 +152,9 @@ class Workbench:
                 return
             visit.result = msgspec.structs.replace(visit.result, state="working")
             self._begin(visit)
+        file, result = self._folder.photo(visit.id), partial(self._folder.result, visit.id)
         made, error = self._attempt(
-            lambda progress: self._studio.make(
-                visit.id,
-                self._folder.photo(visit.id),
-                choice,
-                lambda suffix: self._folder.result(visit.id, suffix),
-                progress,
-            ),
-            *(visit, number),
+            visit, number, lambda progress: self._studio.make(visit.id, file, choice, result, progress)
         )
         with self._lock:
             if not self._finish(visit, number) or visit.result is None:
@@ -234,7 +229,7 @@ class Workbench:
         visit.changed()
 
     def _attempt(
-        self, work: Callable[[Progress], Done], visit: Visit, number: int
+        self, visit: Visit, number: int, work: Callable[[Progress], Done]
     ) -> tuple[Done | None, ErrorAbout | None]:
         """Do some work; return its result or its error, or neither if the visit has ended."""
 
