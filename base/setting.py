@@ -10,7 +10,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from base.errors import SettingsError
-from base.text import one_line
+from base.text import listed, one_line
 
 if TYPE_CHECKING:
     import argparse
@@ -243,5 +243,4 @@ def _shown(value: Any) -> str:
 def _listed(choices: tuple[Any, ...]) -> str:
     if all(isinstance(choice, str) for choice in choices):
         return f"one of {', '.join(choices)}"
-    *first, last = map(str, choices)
-    return f"{', '.join(first)} or {last}"
+    return listed(choices, "or")

@@ -1,6 +1,7 @@
 """Text for messages: made safe if it comes from outside, and numbers rounded."""
 
 import unicodedata
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,6 +18,12 @@ def joined_lines(message: str, most: int | None = None) -> str:
     """Return a message of several lines as one line, cut after `most` characters."""
     line = one_line(" ".join(message.split()))
     return line if most is None or len(line) <= most else f"{line[:most]} …"
+
+
+def listed(words: Iterable[object], before_last: str = "and") -> str:
+    """Return `a`, `a and b`, or `a, b and c`."""
+    *first, last = map(str, words)
+    return f"{', '.join(first)} {before_last} {last}" if first else last
 
 
 def folded(name: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import floor
 
+from base.text import listed
 from runtime.faces.face import Face
 from runtime.faces.no_information import Cause, Missing
 from runtime.faces.recognise import ANOTHER
@@ -78,13 +79,13 @@ def face_warnings(
 
     loop     None for a face that was left alone
     missing  its areas without information, if any
-    covered what lies in front of it, if anything
+    covered  what lies in front of it, if anything
     yaw      degrees by which it is turned
     above    its detail above the crop's resolution, if the photo is finer
     far      whether the network's colours are far from the photo's
-    made_out how much of the face can be made out
-    identity whether it is still the same person, if that was measured
-    most_passes the largest number of passes
+    made_out  how much of the face can be made out
+    identity  whether it is still the same person, if that was measured
+    most_passes  the largest number of passes
     """
     if loop is None:
         return (_tiny(face),) if is_tiny(face) else ()
@@ -194,8 +195,7 @@ def _turned(yaw: float) -> FaceWarning:
 
 
 def _where(regions: tuple[str, ...]) -> str:
-    names = [NAMES[region] for region in regions]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return listed(NAMES[region] for region in regions)
 
 
 def _percent(share: float) -> str:

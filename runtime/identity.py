@@ -88,7 +88,10 @@ def know(recogniser: Recogniser, photo: Pixels, face: Face) -> KnownFace:
 def share_map(aligned: AlignedFace, share: float) -> Map:
     """Return the share of its restoration that each pixel of a crop gets, S×S in [0, 1], if the face stops
     early."""
-    around = np.clip(region_weights(aligned, AROUND), 0, 1)
+    return _shares(share, np.clip(region_weights(aligned, AROUND), 0, 1))
+
+
+def _shares(share: float, around: Map) -> Map:
     return np.asarray(share + (min(1.0, AHEAD * share) - share) * around, np.float32)
 
 
@@ -151,8 +154,7 @@ def _stop(
     for _ in range(LOOKS):
         straight = low + caution * (high - low) * (NEAR * limit - distance_at_low) / (far - distance_at_low)
         share = float(np.clip(straight, low + 0.01 * (high - low), high - 0.1 * (high - low)))
-        ahead = min(1.0, AHEAD * share)
-        mixed = known.close_up + (share + (ahead - share) * around) * (full - known.close_up)
+        mixed = known.close_up + _shares(share, around) * (full - known.close_up)
         reached = distance(recogniser.describe([mixed])[0], known.descriptor)
         if reached > limit:  # distances rise steeply at first: each miss makes the next step bolder
             high, far, caution = share, reached, caution / 2

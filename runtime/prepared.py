@@ -53,7 +53,7 @@ MOST_ANSWERS = 6
 """Number of outputs that are cached for each face, so that moving a slider does not fill the memory."""
 
 Done = TypeVar("Done")
-RunOptions = Mapping[int, RestoreSettings]
+_Wanted = Mapping[int, RestoreSettings]
 """The faces to restore, by index, each with its settings."""
 _Works = tuple[dict[int, FaceWork], Mapping[int, str]]
 
@@ -113,10 +113,9 @@ class PreparedPhoto:
         measured = {i: work for i, work in works.items() if identify or work.settings.same_person is not None}
         if measured:
             with clock.stage("identity", len(measured)):
-                pasted, identities = within_bounds(
-                    *(self._restorer.recogniser, measured, self._know(measured), pasted),
-                    lambda shares: self._pasted(works, settings, clock, shares),
-                )
+                paste = partial(self._pasted, works, settings, clock)
+                known, recogniser = self._know(measured), self._restorer.recogniser
+                pasted, identities = within_bounds(recogniser, measured, known, pasted, paste)
         assert self._found is not None
         if settings.restore_tones:
             pasted = with_restored_tones(pasted, self._photo, self._found)
@@ -182,7 +181,7 @@ class PreparedPhoto:
         return self._found
 
     def _cut(
-        self, found: tuple[Face, ...], wanted: RunOptions, template: Template, clock: StageClock
+        self, found: tuple[Face, ...], wanted: _Wanted, template: Template, clock: StageClock
     ) -> dict[int, CutFace]:
         """Return the faces cut out of the photo, with their meshes, and parsed."""
         size, parser = self._restorer.package.manifest.size, self._restorer.parser
@@ -219,7 +218,7 @@ class PreparedPhoto:
         return replace(aligned, mesh=mesh.moved(inverted(aligned.to_photo))) if mesh else aligned
 
     def _see(
-        self, cuts: dict[int, CutFace], wanted: RunOptions, template: Template, clock: StageClock
+        self, cuts: dict[int, CutFace], wanted: _Wanted, template: Template, clock: StageClock
     ) -> dict[int, SeenFace]:
         """Return the faces as the network should see them."""
         photo, toned = self._in_grey(cuts, template)
@@ -242,7 +241,7 @@ class PreparedPhoto:
         photo: Pixels,
         key: Hashable,
         cuts: Mapping[int, CutFace],
-        wanted: RunOptions,
+        wanted: _Wanted,
         clock: StageClock,
     ) -> dict[int, Cleaning]:
         """Return the cleanings of the crops, if the network may begin with cleaned crops."""
@@ -271,7 +270,7 @@ class PreparedPhoto:
         self,
         seen: Mapping[int, SeenFace],
         rho: Mapping[int, Map],
-        wanted: RunOptions,
+        wanted: _Wanted,
         done: Callable[[int], None],
     ) -> dict[int, LoopResult]:
         """Return the network's output for each face; it is run for those whose output is not cached."""
@@ -282,11 +281,8 @@ class PreparedPhoto:
         for group in in_common_batches(new, most):
             crops = np.stack([seen[i].view.shown for i in group])
             weights = np.stack([rho[i] for i in group])
-            results = restore_crops(
-                *(backend, crops, weights, wanted[group[0]]),
-                most=most[group[0]],
-                done=done,
-            )
+            first = group[0]
+            results = restore_crops(backend, crops, weights, wanted[first], most=most[first], done=done)
             loops |= zip(group, results, strict=True)
         self._answers |= {keys[i]: loops[i] for i in wanted if not loops[i].over_budget}
         _forget_oldest(self._answers, MOST_ANSWERS * len(self._found or ()))

@@ -117,11 +117,11 @@ def _show_choices(options: argparse.Namespace, wanted: RunOptions, restorer: Res
     if options.compare_packages and shown:
         resolved = for_comparison(wanted.resolved, shown)
         packages = with_progress(options.packages, "comparing", len(options.packages))
-        write_packages_sheet(
-            options.compare_packages,
-            lambda package: open_restorer(replace(wanted, config=Config(), package=package)),
-            *(photo, found, resolved, packages),
-        )
+
+        def opened(package: str) -> Restorer:
+            return open_restorer(replace(wanted, config=Config(), package=package))
+
+        write_packages_sheet(options.compare_packages, opened, photo, found, resolved, packages)
 
 
 if __name__ == "__main__":

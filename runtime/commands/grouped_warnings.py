@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from base.text import listed
 from runtime.face_warnings import TINY, FaceWarning
 from runtime.result import FaceResult
 
@@ -64,4 +65,4 @@ def _faces(faces: tuple[int, ...]) -> str:
         return f"face {faces[0]}"
     if len(faces) > 2 and faces == tuple(range(faces[0], faces[-1] + 1)):
         return f"faces {faces[0]} to {faces[-1]}"
-    return f"faces {', '.join(map(str, faces[:-1]))} and {faces[-1]}"
+    return f"faces {listed(faces)}"

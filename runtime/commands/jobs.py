@@ -56,7 +56,7 @@ def plan(
     that is given twice is restored once.
 
     into_folder  `output` is a folder even if it does not exist
-    earlier the results of the run to resume, by the absolute paths of their photos; they stay there
+    earlier      the results of the run to resume, by the absolute paths of their photos; they stay there
     resume       results and sheets that such a run has put among the photos are left out
     show         called with a line about those, and about pictures of kinds that cannot be read
 
@@ -148,9 +148,9 @@ def _found(
 
 
 def _without_repeats(found: Iterable[_Found]) -> list[_Found]:
-    first: dict[str, _Found] = {}
+    first: dict[Path, _Found] = {}
     for each in found:
-        first.setdefault(os.path.abspath(each.photo), each)  # noqa: PTH100
+        first.setdefault(_absolute(each.photo), each)
     return list(first.values())
 
 
@@ -165,14 +165,14 @@ def _without_results(
     results = set()
     for each in found:
         wanted = output / each.inside / output_name(each.photo)
-        result = _place(earlier.get(Path(os.path.abspath(each.photo)), wanted))  # noqa: PTH100
+        result = _place(earlier.get(_absolute(each.photo), wanted))
         results |= {result} - {_place(each.photo)}
         if sheet:
             results.add(_place(sheet / each.inside / _sheet_name(each.photo)))
     left_out: list[_Found] = []
     kept: list[_Found] = []
     for each in found:
-        is_result = _place(each.photo) in results and not _has_result(each, earlier)
+        is_result = _place(each.photo) in results and _absolute(each.photo) not in earlier
         (left_out if is_result else kept).append(each)
     if left_out:
         more = _and_more(left_out)
@@ -184,8 +184,8 @@ def _and_more(several: Sized) -> str:
     return f" and {len(several) - 1} more" if len(several) > 1 else ""
 
 
-def _has_result(found: _Found, earlier: Mapping[Path, Path]) -> bool:
-    return Path(os.path.abspath(found.photo)) in earlier  # noqa: PTH100
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def _place(path: Path) -> Path:
@@ -211,8 +211,8 @@ def _outputs(found: list[_Found], folder: Path, earlier: Mapping[Path, Path]) ->
             taken.add(key(str(path)))
 
     for i, each in enumerate(found):
-        before = earlier.get(Path(os.path.abspath(each.photo)))  # noqa: PTH100
-        if before and before.parent == Path(os.path.abspath(wanted[i].parent)):  # noqa: PTH100
+        before = earlier.get(_absolute(each.photo))
+        if before and before.parent == _absolute(wanted[i].parent):
             claim(i, wanted[i].with_name(before.with_suffix(wanted[i].suffix).name))  # `before` may be a copy
     for i, each in enumerate(found):
         if wanted[i].name == each.photo.name:

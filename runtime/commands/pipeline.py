@@ -40,14 +40,10 @@ def pipelined(
             read_ahead()
             while reads:
                 going.append(_worked(*reads.popleft(), read_ahead, work, write, writer))
-                while len(going) > BEHIND or (going and going[0][1].done()):
+                while going and (not reads or len(going) > BEHIND or going[0][1].done()):
                     item, writing = going.popleft()
                     outcome = _outcome(writing)
                     yield item, outcome
-            while going:
-                item, writing = going.popleft()
-                outcome = _outcome(writing)
-                yield item, outcome
         finally:
             reader.shutdown(cancel_futures=True)
 

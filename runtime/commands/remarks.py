@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from base.text import listed
 from runtime.commands.grouped_warnings import shared_warnings
 from runtime.photo.reader import Photo
 from runtime.photo.writer import is_copied, left_out
@@ -43,13 +44,8 @@ def file_remarks(written: Photo, output: Path) -> Iterable[str]:
         if "an animation" in source.parts:
             yield "the file is an animation; only its first frame was restored and written"
         elif source.parts:
-            yield f"the file also holds {_listed(source.parts)}, which the result does not have"
+            yield f"the file also holds {listed(source.parts)}, which the result does not have"
     if left := left_out(written, output):
-        yield f"{output.suffix[1:].upper()} has no place for {_listed(left)}: left out"
+        yield f"{output.suffix[1:].upper()} has no place for {listed(left)}: left out"
     if not copied and source.colours and source.colours.cicp and output.suffix.lower() != ".png":
         yield "the photo is HDR; the result's colour profile compresses its highlights to what a screen shows"
-
-
-def _listed(words: Iterable[str]) -> str:
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last

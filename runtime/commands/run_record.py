@@ -139,7 +139,7 @@ def _merged(jobs: Sequence[Job], done: Sequence[Job], header: Header, earlier: E
         entry = earlier.entries.get(key)
         entries[key] = entry if entry and "output" in entry else describe_earlier(job.photo, job.result)
     named = {key_of(job.photo) for job in jobs}
-    left = {key_of(job.photo) for job in jobs} - set(entries)
+    left = named - set(entries)
     for key, entry in earlier.entries.items():
         if (key in left and "error" in entry) or (key not in named and BEGUN not in entry):
             entries[key] = entry

@@ -9,7 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import msgspec
 
 from base.errors import SettingsError
-from base.text import cause_of, one_line
+from base.text import cause_of, listed, one_line
 
 LARGEST_FILE = 1 << 16
 LONGEST_LINE = 1000
@@ -107,19 +107,14 @@ def in_words(hint: Any) -> str:
     """Describe the values of a type for a user: `1, 2 or 4`, `a table of numbers`."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Literal:
-        return _listed([repr(choice) for choice in inner])
+        return listed(map(repr, inner), "or")
     if origin in (Union, types.UnionType):
-        return _listed([in_words(choice) for choice in inner if choice is not type(None)])
+        return listed([in_words(choice) for choice in inner if choice is not type(None)], "or")
     if origin in (tuple, list):
         return f"a list of {in_words(inner[0]).removeprefix('a ')}s"
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return f"a table of {in_words(inner[1]).removeprefix('a ')}s"
     return _WORDS.get(hint, "another value")
-
-
-def _listed(choices: list[str]) -> str:
-    *first, last = choices
-    return f"{', '.join(first)} or {last}" if first else last
 
 
 def in_short(value: Any) -> str:
