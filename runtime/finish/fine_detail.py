@@ -22,6 +22,7 @@ from runtime.finish.noise import (
     SUPPORT,
     TEXTURE,
     around_middle,
+    enlarged_white_noise,
     middle_of,
     unclipped,
     wavelet,
@@ -205,8 +206,5 @@ def _tint(colours: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
 
 @lru_cache(maxsize=4)
 def _enlarged_units(upscale: int) -> tuple[float, ...]:
-    """Return the σ in each wavelet band of white noise of σ = 1 that was enlarged by a factor as photos
-    are."""
-    noise = np.random.default_rng(0).normal(0, 1, (128, 128, 3)).astype(np.float32)
-    larger = cv2.resize(noise, None, fx=upscale, fy=upscale, interpolation=cv2.INTER_LANCZOS4)
-    return tuple(float(band.std()) for band in wavelet(np.asarray(larger, np.float32))[:-1])
+    """Return the σ of enlarged white noise in each wavelet band."""
+    return tuple(float(band.std()) for band in wavelet(enlarged_white_noise(upscale))[:-1])

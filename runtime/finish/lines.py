@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from runtime.finish.compose import in_colours
 from runtime.finish.fine_detail import LEAST, QUIETEST
 from runtime.finish.grain import middle
+from runtime.finish.noise import enlarged_white_noise
 from runtime.pixels import Map, Picture, ramp
 
 REACH = 5
@@ -96,11 +97,6 @@ def _kernels() -> tuple[NDArray[np.float32], ...]:
 
 @lru_cache(maxsize=4)
 def _averaged(upscale: int) -> float:
-    """Return σ after averaging along a line, of white noise of σ = 1 that was enlarged by a factor as photos
-    are."""
-    noise = np.random.default_rng(0).normal(0, 1, (128, 128, 3)).astype(np.float32)
-    if upscale > 1:
-        noise = np.asarray(
-            cv2.resize(noise, None, fx=upscale, fy=upscale, interpolation=cv2.INTER_LANCZOS4), np.float32
-        )
+    """Return the σ of enlarged white noise after averaging along a line."""
+    noise = enlarged_white_noise(upscale)
     return float(np.mean([cv2.filter2D(noise, -1, kernel).std() for kernel in _kernels()]))

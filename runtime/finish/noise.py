@@ -124,6 +124,15 @@ def black_where(cover: Map, photo: Pixels, aligned: AlignedFace) -> tuple[Pixels
     return part, within
 
 
+def enlarged_white_noise(upscale: int) -> Picture:
+    """Return white noise of σ = 1, enlarged by a factor as photos are."""
+    noise = np.random.default_rng(0).normal(0, 1, (128, 128, 3)).astype(np.float32)
+    if upscale == 1:
+        return noise
+    larger = cv2.resize(noise, None, fx=upscale, fy=upscale, interpolation=cv2.INTER_LANCZOS4)
+    return np.asarray(larger, np.float32)
+
+
 def noise_sigma(picture: Picture) -> float:
     """Return the σ of a picture's noise over all channels, in units of full scale; 0 if it has none."""
     return _deviation(_noisy_coefficients(picture).ravel())

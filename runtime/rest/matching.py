@@ -125,10 +125,8 @@ def _beside(face: AlignedFace, shape: tuple[int, ...]) -> Iterator[Rectangle]:
     x0, y0, x1, _ = face_rectangle(face, shape)
     corner, side = max(1, round(CORNER * (x1 - x0))), max(1, round(NEAR * (x1 - x0)))
     middle = (x0 + x1 - side) // 2
-    for left, top, edge in (
-        *((x0, y0, corner), (x1 - corner, y0, corner)),
-        *((x0 - side, y0, side), (x1, y0, side), (middle, y0 - side, side)),
-    ):
+    corners = [(x0, y0, corner), (x1 - corner, y0, corner)]
+    for left, top, edge in [*corners, (x0 - side, y0, side), (x1, y0, side), (middle, y0 - side, side)]:
         x, y = max(0, left), max(0, top)
         right, bottom = min(shape[1], left + edge), min(shape[0], top + edge)
         if right - x >= edge // 2 and bottom - y >= edge // 2:
@@ -199,6 +197,6 @@ def _weight(cell: Rectangle, share: float, heads: list[Head], *, inside: bool) -
     return weight
 
 
-def _middle(photo: Pixels, part: Rectangle, side: int = 512) -> Pixels:
-    x, y = (part[0] + part[2]) // 2, (part[1] + part[3]) // 2
-    return photo[max(0, y - side // 2) : y + side // 2, max(0, x - side // 2) : x + side // 2]
+def _middle(photo: Pixels, part: Rectangle) -> Pixels:
+    x, y, half = (part[0] + part[2]) // 2, (part[1] + part[3]) // 2, 256
+    return photo[max(0, y - half) : y + half, max(0, x - half) : x + half]

@@ -8,6 +8,7 @@ therefore left alone. Faces have their own search and are left out here.
 
 import math
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import cv2
 import numpy as np
@@ -63,10 +64,8 @@ def find_photo_scratches(photo: Pixels, faces: Iterable[Face] = ()) -> Map:
     found = np.zeros((height, width), np.float32)
     for bright in (True, False):
         lines = _reduced(photo, size, bright=bright)
-        scratches, least = straight_scratches(
-            *(lines, small, outside, min(size), LENGTH, THIN),
-            lambda segment, bright=bright: _crosses(segment, grey, factor, bright=bright),  # type: ignore[misc]
-        )
+        crosses = partial(_crosses, grey=grey, factor=factor, bright=bright)
+        scratches, least = straight_scratches(lines, small, outside, min(size), LENGTH, THIN, crosses)
         if scratches:
             ways = _ways(scratches, factor, (height, width))
             for rows, strength in _bands(photo, bright=bright):
