@@ -63,6 +63,6 @@ class ServeError(GpenEdgeError):
     """The server cannot start: its folder, port or configuration cannot be used."""
 
 
-def disk_error(error: OSError) -> KioskError:
-    """Return the error for a photo that cannot be written."""
+def disk_error(error: BaseException) -> KioskError:
+    """Return the error for a photo that cannot be written; it names no path."""
     return KioskError("disk-full", f"the photo cannot be kept here ({cause_of(error)}): ask the staff")

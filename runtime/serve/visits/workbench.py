@@ -18,7 +18,7 @@ from base.errors import PhotoError
 from base.text import cause_of
 from runtime.commands.failure_cause import cause_behind
 from runtime.hotfolder.log import Log
-from runtime.serve.errors import Code, KioskError
+from runtime.serve.errors import Code, KioskError, disk_error
 from runtime.serve.visits.line import GivesWayError, Job, Line, Rank, stopping
 from runtime.serve.visits.records import Records
 from runtime.serve.visits.studio import Studio
@@ -293,7 +293,9 @@ class Workbench:
             return KioskError(
                 "internal", "something went wrong with this photo: ask the staff, or try another"
             )
-        return KioskError(code, cause_of(error))
+        return (
+            disk_error(error.__cause__ or error) if code == "disk-full" else KioskError(code, cause_of(error))
+        )
 
 
 def _is_awaited(future: "Future[bytes]") -> bool:

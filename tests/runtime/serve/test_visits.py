@@ -1,5 +1,6 @@
 """The way of a customer, from the photo to its deletion."""
 
+import errno
 import io
 import json
 import re
@@ -13,11 +14,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from base.errors import PhotoError
 from runtime.photo.reader import Photo
 from runtime.photo.source import PhotoSource
 from runtime.prepared import PreparedPhoto
 from runtime.serve.kiosk_config import KioskConfig
 from runtime.serve.pictures import squares
+from runtime.serve.visits import studio
 from tests.runtime.serve.conftest import Customer, Server, pixels_of, plain_jpeg
 
 PRESETS = KioskConfig().presets
@@ -258,3 +261,18 @@ def test_a_wrong_choice_is_refused(ready: Customer, body: bytes) -> None:
 def test_a_wrong_preview_is_refused(ready: Customer, query: str) -> None:
     answer = ready.client.get(f"{ready.path}/preview?{query}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad-request")
+
+
+def test_a_full_disk_is_reported_without_the_path_of_the_file(
+    customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, photo: Photo, *, overwrite: bool) -> None:
+        raise PhotoError(f"cannot write {path}: No space left") from OSError(errno.ENOSPC, "No space left")
+
+    monkeypatch.setattr(studio, "write_photo", full)
+    customer.bring(plain_jpeg(140))
+    error = customer.choose()["result"]["error"]
+    assert error == {
+        "code": "disk-full",
+        "message": "the photo cannot be kept here (No space left): ask the staff",
+    }
