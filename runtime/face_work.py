@@ -243,7 +243,7 @@ class FaceWork:
         """Whether the network's colours are far from the photo's."""
         return colours_are_far(self.seen.view.shown, self.loop.restored, crop_landmarks(self.seen.aligned))
 
-    def hand_back(self, share: Map | None = None) -> HandBack | None:
+    def hand_back(self, share: Map | None) -> HandBack | None:
         """Return how much of the photo is handed back; None for nothing, as after one full-strength pass.
 
         share  the share of the restoration at which each pixel of the crop stops, S×S; None is all of it

@@ -1,7 +1,6 @@
 """A photo file's properties and metadata, corrected so that they stay true of the restored photo."""
 
 import io
-import struct
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import BinaryIO
@@ -21,6 +20,7 @@ from runtime.photo.captions import (
     png_captions,
     tagged_captions,
 )
+from runtime.photo.chunks import riff_chunks
 from runtime.photo.colour_tags import as_png_chunks, of_exif, of_heif, of_png, of_tiff, png_colours
 from runtime.photo.colours import Colours, icc_profile
 from runtime.photo.jpeg_segments import APP1, Data, segments
@@ -126,7 +126,7 @@ def source_of(image: ImageFile, file: BinaryIO, *, grey: bool) -> PhotoSource:
             parts=(*sorted(parts), *_further_pictures(image)),
             dpi=_dpi_of(image),
             jpeg=_jpeg_coding_of(image),
-            lossless=image.format == "WEBP" and _is_lossless_webp(file),
+            lossless=image.format == "WEBP" and _is_lossless_webp(data),
             compressed=image.info.get("compression") != "raw",
             orientation=orientation,
         )
@@ -272,11 +272,6 @@ def _jpeg_coding_of(image: ImageFile) -> JpegCoding | None:
     return JpegCoding(tables, max(0, get_sampling(image)), "progressive" in image.info)
 
 
-def _is_lossless_webp(file: BinaryIO) -> bool:
-    file.seek(12)  # skip RIFF, size, WEBP
-    while len(header := file.read(8)) == 8:
-        name, size = struct.unpack("<4sI", header)
-        if name in (b"VP8L", b"VP8 ", b"ANMF"):
-            return bool(name == b"VP8L")
-        file.seek(size + size % 2, io.SEEK_CUR)
-    return False
+def _is_lossless_webp(data: Data) -> bool:
+    names = (chunk.name for chunk in riff_chunks(data, 12, len(data)))
+    return next((name for name in names if name in (b"VP8L", b"VP8 ", b"ANMF")), None) == b"VP8L"

@@ -54,20 +54,19 @@ _PNG_EFFORT = 3
 _WEBP_EFFORT = 2
 
 
-def check_output(path: Path, *, source: Path | None = None, overwrite: bool = False) -> None:
+def check_output(path: Path, *, overwrite: bool = False) -> None:
     """Raise PhotoError if a photo cannot be written to `path`; call it before the work starts.
 
-    source     the photo that is read; it may be the output only with `overwrite`
     overwrite  whether an existing file may be replaced
     """
     if path.suffix.lower() not in _WRITERS and not path.is_dir():
         raise PhotoError(
             f"the output {one_line(path)} has no known suffix: end it in one of {' '.join(sorted(_WRITERS))}"
         )
-    check_place(path, source=source, overwrite=overwrite)
+    check_place(path, overwrite=overwrite)
 
 
-def check_place(path: Path, *, source: Path | None = None, overwrite: bool = False) -> None:
+def check_place(path: Path, *, overwrite: bool) -> None:
     """Raise PhotoError if no file can be written to `path`, whatever its suffix; see `check_output`."""
     name, folder = one_line(path), path.parent
     if path.is_dir():
@@ -80,13 +79,8 @@ def check_place(path: Path, *, source: Path | None = None, overwrite: bool = Fal
         return
     if not path.is_file():
         raise PhotoError(f"the output {name} is a pipe or a device: give a file")
-    if overwrite:
-        return
-    if source is not None and source.exists() and path.samefile(source):
-        raise PhotoError(
-            f"the output {name} is the photo itself: name another file, or allow it with --overwrite"
-        )
-    raise PhotoError(f"the output {name} exists: name another file, or allow it with --overwrite")
+    if not overwrite:
+        raise PhotoError(f"the output {name} exists: name another file, or allow it with --overwrite")
 
 
 def write_photo(path: str | Path, photo: Photo, *, overwrite: bool = False) -> None:

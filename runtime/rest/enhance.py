@@ -188,7 +188,7 @@ def restores_rest(settings: RestoreSettings) -> bool:
     return settings.scope == "photo" and settings.strength > 0
 
 
-def handed_back(photo: Pixels, settings: RestoreSettings, scale: int = 1) -> HandedBack:
+def handed_back(photo: Pixels, settings: RestoreSettings, scale: int) -> HandedBack:
     """Return what the settings hand back to the rest of a photo."""
     weights = settings.face_mask_weights
     rho = weights.get("other", weights.get("face", 1.0))

@@ -23,7 +23,11 @@ from runtime.pixels import Pixels, eight_bit
 
 SCREEN = 1600
 """The longest side, in pixels, of pictures that are kept for the page."""
+_SQUARE = 320
+"""The longest side, in pixels, of the square around a face."""
 _QUALITY = 88
+_MOST_BYTES = 256_000_000
+"""Of pictures that are kept so that moving a slider is instant."""
 
 Small = NDArray[np.uint8]
 """H×W×3 RGB."""
@@ -70,7 +74,7 @@ def between(photo: Small, restored: Small, strength: float) -> Small:
     return np.asarray(cv2.addWeighted(photo, 1 - strength, restored, strength, 0), np.uint8)
 
 
-def squares(photo: Photo, boxes: list[tuple[float, float, float, float]], side: int = 320) -> list[Small]:
+def squares(photo: Photo, boxes: list[tuple[float, float, float, float]]) -> list[Small]:
     """Return a square around each face of a photo."""
     height, width = photo.pixels.shape[:2]
     found = []
@@ -80,15 +84,15 @@ def squares(photo: Photo, boxes: list[tuple[float, float, float, float]], side: 
         top, bottom = (int(np.clip((y0 + y1) / 2 + way * reach, 0, height - 1)) for way in (-1, 1))
         part = np.s_[top : bottom + 1, left : right + 1]
         alpha = None if photo.alpha is None else photo.alpha[part]
-        found.append(small(photo.pixels[part], alpha, side))
+        found.append(small(photo.pixels[part], alpha, _SQUARE))
     return found
 
 
-def jpeg(picture: Small, source: PhotoSource, quality: int = _QUALITY) -> bytes:
+def jpeg(picture: Small, source: PhotoSource) -> bytes:
     """Return a picture as JPEG with the colour profile of the photo that it shows."""
     image = Image.fromarray(picture[..., 0] if source.grey else picture)
     file = io.BytesIO()
-    image.save(file, "JPEG", quality=quality, icc_profile=profile_of(source))
+    image.save(file, "JPEG", quality=_QUALITY, icc_profile=profile_of(source))
     return file.getvalue()
 
 
@@ -115,11 +119,9 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 class Pictures:
-    """Pictures that were shown recently, so that moving a slider is instant; beyond a size the oldest are
-    dropped."""
+    """Pictures that were shown recently; beyond _MOST_BYTES the oldest are dropped."""
 
-    def __init__(self, most_bytes: int = 256_000_000) -> None:
-        self._most = most_bytes
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[str, Hashable], Any] = OrderedDict()
 
@@ -135,7 +137,7 @@ class Pictures:
         """Keep something for a visit."""
         with self._lock:
             self._kept[visit, key] = value
-            while len(self._kept) > 1 and sum(map(_bytes_of, self._kept.values())) > self._most:
+            while len(self._kept) > 1 and sum(map(_bytes_of, self._kept.values())) > _MOST_BYTES:
                 self._kept.popitem(last=False)
 
     def forget(self, visit: str) -> None:

@@ -20,7 +20,6 @@ from engines.builder import (
     open_engine,
     resolve,
 )
-from engines.cache import EngineCache
 from engines.engine_files import write_whole
 from engines.gpu import find_gpu
 from engines.package import GraphName, Package
@@ -44,13 +43,12 @@ class GpuEngines:
         self,
         name: Literal["tensorrt", "tensorrt-rtx"],
         index: int,
-        cache: EngineCache | None,
         watch: Watch | None,
     ) -> None:
         """Find the runtime and the GPU. Raises BackendError or EngineError if one is missing."""
         self.device = f"cuda:{index}"
         check_not_lost(self.device)
-        self._index, self._cache, self._watch = index, cache, watch or Watch()
+        self._index, self._watch = index, watch or Watch()
         gpu = find_gpu(index)
         if gpu is None:
             raise BackendError(
@@ -92,7 +90,7 @@ class GpuEngines:
         if graph in self._packages:
             raise BackendError(f"an engine for {graph}.onnx is open on {self.device} already")
         # Building takes minutes, in which others may use the GPU.
-        engine_for(package, graph, self._resolved, cache=self._cache, watch=self._watch)
+        engine_for(package, graph, self._resolved, watch=self._watch)
 
         def too_small() -> BackendError:
             return BackendError(f"the memory of {self.device} is too small for the engine of {graph}.onnx")
@@ -196,7 +194,7 @@ class GpuEngines:
             raise
 
     def _open_engine(self, package: Package, graph: GraphName) -> None:
-        opened = open_engine(package, graph, self._resolved, cache=self._cache, watch=self._watch)
+        opened = open_engine(package, graph, self._resolved, watch=self._watch)
         kernels = b""
         with suppress(OSError):
             kernels = opened.cached.kernels.read_bytes()

@@ -13,7 +13,6 @@ from base.errors import BackendError, EngineError, GpenEdgeError
 from base.text import cause_of
 from engines import tensorrt_api
 from engines.builder import MOST_BATCH, Watch
-from engines.cache import EngineCache
 from engines.package import REQUIRED, GraphName, Package
 from runtime.network.backends import Batch, BatchLostError, Move
 from runtime.network.backends.batch_memory import CROP, BatchMemory, Tensors, same
@@ -59,7 +58,6 @@ class TensorRtBackend:
         *,
         name: Literal["tensorrt", "tensorrt-rtx"],
         index: int = 0,
-        cache: EngineCache | None = None,
         watch: Watch | None = None,
     ) -> None:
         """Open a package's engines, building those that the cache lacks.
@@ -76,7 +74,7 @@ class TensorRtBackend:
                 "export its checkpoint with --loop renewed, or add --backend onnxruntime"
             )
         self._package = package
-        self._engines = GpuEngines(name, index, cache, watch)
+        self._engines = GpuEngines(name, index, watch)
         self.device, self.why = self._engines.device, self._engines.why
         self._tensors = Tensors.of(package.manifest.graphs, REQUIRED)
         self._state: State | None = None

@@ -25,10 +25,10 @@ def on_paper(result: Path, paper: Paper, dpi: float = DPI) -> Image.Image:
     return ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
 
 
-def encoded(picture: Image.Image, dpi: int = DPI) -> bytes:
+def encoded(picture: Image.Image) -> bytes:
     """Return a picture as JPEG for a printer, or for the screen."""
     file = io.BytesIO()
-    picture.save(file, "JPEG", quality=_QUALITY, dpi=(dpi, dpi))
+    picture.save(file, "JPEG", quality=_QUALITY, dpi=(DPI, DPI))
     return file.getvalue()
 
 

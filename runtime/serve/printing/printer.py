@@ -9,7 +9,7 @@ waiting → printing → done | failed | cancelled
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,16 +63,8 @@ class _Print:
 class Printer:
     """A printer and the thread that watches it. Its methods may be called from any thread."""
 
-    def __init__(
-        self,
-        queue: Queue,
-        settings: Printing,
-        desk: Desk,
-        log: Log,
-        *,
-        clock: Callable[[], float] = seconds_since_boot,
-    ) -> None:
-        self._queue, self._settings, self._desk, self._log, self._clock = queue, settings, desk, log, clock
+    def __init__(self, queue: Queue, settings: Printing, desk: Desk, log: Log) -> None:
+        self._queue, self._settings, self._desk, self._log = queue, settings, desk, log
         self._papers = {paper.name: paper for paper in settings.papers}
         self._waiting: deque[_Print] = deque()
         self._present: _Print | None = None
@@ -145,7 +137,7 @@ class Printer:
         self._desk.stay(visit)
         with self._changed:
             self._desk.set_prints(visit, (*visit.prints, about), visit.copies + copies)
-            self._waiting.append(_Print(visit, about, on, file, self._clock()))
+            self._waiting.append(_Print(visit, about, on, file, seconds_since_boot()))
             self._changed.notify_all()
 
     def again(self, visit: Visit, name: str) -> None:
@@ -206,10 +198,10 @@ class Printer:
     def _purge_at_the_end(self) -> None:
         if self._present and self._present.job is not None:
             self._kept.append(self._present.job)
-        ends = self._clock() + _ENDING
+        ends = seconds_since_boot() + _ENDING
         try:
             self._purge()
-            while self._kept and self._clock() < ends:
+            while self._kept and seconds_since_boot() < ends:
                 time.sleep(0.2)
                 self._purge()
         except Exception as error:
@@ -232,11 +224,11 @@ class Printer:
 
     def _is_over(self, each: _Print) -> bool:
         """Return whether a print is to be cancelled, by the customer or because its time is up."""
-        is_late = self._clock() - each.began > self._desk.config.minutes * 60
+        is_late = seconds_since_boot() - each.began > self._desk.config.minutes * 60
         return each.is_unwanted or each.visit.is_deleted or (each.visit.is_gone and is_late)
 
     def _resume_if_stopped(self, *, resumes: bool) -> None:
-        every, now = self._settings.resume_seconds, self._clock()
+        every, now = self._settings.resume_seconds, seconds_since_boot()
         due = every > 0 and self._present is not None and now - self._resumed >= every
         if resumes or (self._seen.is_stopped and due):
             self._resumed = now

@@ -48,7 +48,7 @@ class Desk:
         studio: Studio,
         config: KioskConfig,
         log: Log,
-        clocks: Clocks = Clocks(),  # noqa: B008  frozen
+        clocks: Clocks,
     ) -> None:
         self.folder, self.config = folder, config
         self._store, self._studio, self._log = store, studio, log
@@ -293,15 +293,13 @@ class Desk:
 
     # Prints
 
-    def set_prints(self, visit: Visit, prints: tuple[PrintAbout, ...], copies: int | None = None) -> None:
+    def set_prints(self, visit: Visit, prints: tuple[PrintAbout, ...], copies: int) -> None:
         """Record the state of a visit's prints, and how many copies it has used."""
         with self._lock:
             if visit.is_gone:
                 return
-            visit.prints = prints
-            if copies is not None:
-                visit.copies = copies
-                self._records.note(visit, copies=copies)
+            visit.prints, visit.copies = prints, copies
+            self._records.note(visit, copies=copies)
             visit.changed()
 
     # Watching
