@@ -107,9 +107,8 @@ def _cause(status: int, noise: IO[bytes]) -> str:
 
 def main() -> int:
     """Answer one request from standard input; TensorRT's own output goes to standard error."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # an interrupt is for the parent, which then ends this process
+    # An interrupt is for the parent, which then ends this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     request = msgspec.json.decode(sys.stdin.buffer.readline(), type=BuildRequest)

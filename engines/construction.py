@@ -123,9 +123,8 @@ def construct(
 
 
 def _inspected(api: TensorRt, plan: bytes, log: object) -> tuple[EngineLayer, ...]:
-    with suppress(
-        EngineError, RuntimeError
-    ):  # the layers are only information; the engine works without them
+    # The layers are only information; the engine works without them.
+    with suppress(EngineError, RuntimeError):
         runtime, engine = tensorrt_api.deserialize(api, plan, log)
         if engine is not None:
             layers = layers_of_json(tensorrt_api.describe(api, engine))

@@ -78,10 +78,11 @@ def _read(path: Path) -> Any:
             return safetensors.torch.load_file(path)
         if reason := _no_weights(start) or _no_tensors(path):
             raise CheckpointError(reason)
+        # Opened here: given as a path, the file would be judged by its suffix.
         with (
             path.open("rb") as file,
             warnings.catch_warnings(),
-        ):  # given as a path, the file would be judged by its suffix
+        ):
             warnings.simplefilter("ignore")  # about old pickles: the content is checked afterwards
             return torch.load(file, map_location="cpu", weights_only=True)
     except CheckpointError:

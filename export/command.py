@@ -103,9 +103,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _export(options: argparse.Namespace) -> int:
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with progress_of(*columns) as bar:
-        task = bar.add_task(
-            "", total=step_count(fused=options.fused), completed=-1
-        )  # called at the start of each step
+        # Progress is reported at the start of each step, hence −1.
+        task = bar.add_task("", total=step_count(fused=options.fused), completed=-1)
         package, parities = export_package(
             options.checkpoint,
             options.output,

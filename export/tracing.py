@@ -74,9 +74,8 @@ def to_onnx(graph: TracedGraph, opset: int, batch: int | None = None) -> ModelPr
     names = [*graph.inputs, *graph.outputs]
     buffer = io.BytesIO()
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # the tracer's warnings about constants: parity is measured afterwards
+        # The tracer warns about constants; parity is measured afterwards.
+        warnings.simplefilter("ignore")
         torch.onnx.export(
             module,
             tuple(graph.inputs.values()),

@@ -48,9 +48,8 @@ class Steps:
         verb = statement.split(" ", 1)[0]
         if verb in ("INSERT", "UPDATE", "DELETE"):
             if self._seconds and verb == "INSERT":
-                signal.setitimer(
-                    signal.ITIMER_REAL, self._seconds
-                )  # unhandled, it ends the process like SIGKILL
+                # Unhandled, the alarm ends the process like SIGKILL.
+                signal.setitimer(signal.ITIMER_REAL, self._seconds)
                 self._seconds = 0
             self.step(f"journal {verb}")
 

@@ -260,9 +260,8 @@ def surroundings(to_photo: Matrix, size: int, shape: tuple[int, ...]) -> tuple[i
     """Return x0, y0, x1, y1 of the photo pixels that a crop depends on, or of the nearest one outside."""
     height, width = shape[:2]
     x0, y0, x1, y1 = bounds(to_photo, size)
-    margin = 3 + 3 * math.ceil(
-        np.hypot(*to_photo[:, 0])
-    )  # the interpolation also reads pixels beyond the edge
+    # The interpolation also reads pixels beyond the edge.
+    margin = 3 + 3 * math.ceil(np.hypot(*to_photo[:, 0]))
     x0, y0 = (min(max(0, low - margin), side - 1) for low, side in ((x0, width), (y0, height)))
     x1, y1 = (
         max(min(side, high + margin), low + 1) for high, side, low in ((x1, width, x0), (y1, height, y0))

@@ -150,9 +150,8 @@ def exif_with(exif: bytes | None, texts: tuple[Text, ...], iptc: bytes = b"") ->
     if joined:
         has_room = not bytes(details.get(Base.UserComment) or b"")[8:].strip(b"\0 ")
         if has_room:
-            details[Base.UserComment] = b"UNICODE\0" + joined.encode(
-                "utf-16-be"
-            )  # the order that readers expect
+            # Big-endian: the order that readers expect.
+            details[Base.UserComment] = b"UNICODE\0" + joined.encode("utf-16-be")
     if iptc:
         block[IPTC_TAG] = iptc
     return block.tobytes(), has_room

@@ -48,10 +48,8 @@ def blur(picture: Picture, amount: Blur) -> Picture:
 
 def _kernel(amount: Blur) -> NDArray[np.float32]:
     """Return the kernel of a directional blur, with sum 1: a Gaussian, averaged along the movement."""
-    along, across = (
-        max(amount.along, 0.35),
-        max(amount.across, 0.35),
-    )  # narrower ones would fall between the pixels
+    # Narrower ones would fall between the pixels.
+    along, across = max(amount.along, 0.35), max(amount.across, 0.35)
     radius = max(1, math.ceil(REACH * max(along, across) + amount.length / 2))
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1].astype(np.float32)
     u = math.cos(amount.angle) * x + math.sin(amount.angle) * y

@@ -334,9 +334,8 @@ def test_layers_are_most_of_the_arithmetic_and_found_again_in_the_step(tiny_pack
         name: onnx.load(str(tiny_package / f"{name}.onnx")) for name in ("encoder", "generator", "step")
     }
     layers = [layer for name in ("encoder", "generator") for layer in layers_of(name, models[name])]  # type: ignore[arg-type]
-    assert (
-        len({layer.name for layer in layers}) == len(layers) == 4 + 9
-    )  # without the first, which reads the picture
+    # All but the first, which reads the picture.
+    assert len({layer.name for layer in layers}) == len(layers) == 4 + 9
     share = sum(layer.macs for layer in layers) / sum(all_macs(models[n]) for n in ("encoder", "generator"))
     assert 0.9 < share < 1
     encoder = [layer for layer in layers if layer.graph == "encoder"]

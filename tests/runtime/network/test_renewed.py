@@ -214,9 +214,8 @@ def test_a_budget_that_runs_out_on_the_way_gives_what_the_steps_done_give(
 ) -> None:
     (fewer,) = restore_crops(backend, crop[None], even(crop[None]), replace(PATIENT, iterations=7), settled=0)
     seconds = itertools.count()
-    monkeypatch.setattr(
-        "runtime.network.loop.time.perf_counter", lambda: float(next(seconds))
-    )  # one each time
+    # Each call of the clock is a second later.
+    monkeypatch.setattr("runtime.network.loop.time.perf_counter", lambda: float(next(seconds)))
     settings = replace(PATIENT, budget=3.5)
     (result,) = restore_crops(backend, crop[None], even(crop[None]), settings, settled=0)
     assert (result.passes, result.steps, result.over_budget) == (2, 7, True)

@@ -806,9 +806,8 @@ def test_a_lost_gpu_ends_the_server_and_the_next_one_has_every_photo(
         lost.setattr("runtime.serve.visits.studio.read_photo", lose)
         with pytest.raises(DeviceLostError, match="cuda:0 was lost"):
             run(customers=2)
-        lost.setattr(
-            "runtime.serve.opening.open_restorer", refuse
-        )  # and it cannot be opened at the next start
+        # At the next start the device cannot be opened either.
+        lost.setattr("runtime.serve.opening.open_restorer", refuse)
         with pytest.raises(BackendError, match="cannot be used"):
             run(customers=0)
     with opened_kiosk(folder, config(), wanted, Log("text")) as kiosk:
