@@ -4,6 +4,7 @@ A medium and its photos are known outside by random identifiers, which are looke
 followed, so a hostile stick shows nothing but itself.
 """
 
+import math
 import os
 import secrets
 import stat
@@ -47,6 +48,8 @@ class _Scan:
     identity: tuple[int, int]
     came: float
     """By `clock`, when it was seen first."""
+    is_anyones: bool
+    """Whether it lay in its folder when that appeared, so that nobody knows whose it is."""
 
 
 @dataclass(eq=False)
@@ -84,7 +87,8 @@ class Media:
         self._ids: dict[Path, str] = {}
         self._paths: dict[str, tuple[Path, _Medium]] = {}
         self._scans: dict[Path, _Scan] = {}
-        self._look(is_first=True)
+        self._scan_folders: dict[Path, tuple[int, int] | None] = {}
+        self._look()
 
     def about(self) -> MediaAbout:
         """Return the media that are present now."""
@@ -138,30 +142,49 @@ class Media:
 
     def tidy(self, seconds: float) -> None:
         """Look for scans; delete those older than this many seconds, if the operator has set a limit."""
+        failures = []
         with self._scans_lock:
-            self._look()
-            for path, scan in list(self._scans.items()):
-                if self._config.delete_scans and scan.came <= self._clock() - seconds:
-                    path.unlink(missing_ok=True)
+            here, oldest = self._look(), self._clock() - seconds
+            for path in here if self._config.delete_scans else ():
+                if self._scans[path].came <= oldest:
+                    try:
+                        path.unlink(missing_ok=True)
+                        del self._scans[path]
+                    except OSError as error:
+                        failures.append(error)
+        if failures:
+            raise failures[0]
 
-    def _look(self, *, is_first: bool = False) -> None:
-        """Note the existing scans and when they arrived, by a clock that nobody can set.
+    def _look(self) -> set[Path]:
+        """Note the existing scans and when they arrived, by a clock that nobody can set; return them.
 
-        Only the age of those that were there before the server is taken from the time of day.
+        A folder appears at the start, and when its network drive is there again. Only the age of the scans
+        that it has then is taken from the time of day. Scans that are gone stay known: the drive may be back.
         """
-        now, wall, found = self._clock(), time.time(), dict[Path, _Scan]()
-        for photo in (photo for folder in self._config.scans for photo in _photos_in(folder)):
-            known = self._scans.get(photo.path)
-            if known is None or known.identity != photo.identity:
-                age = max(0.0, wall - photo.modified) if is_first else 0.0
-                known = _Scan(photo.identity, now - age)
-            found[photo.path] = known
-        self._scans = found
+        now, wall, here = self._clock(), time.time(), set[Path]()
+        for folder in self._config.scans:
+            before = _readable(folder)
+            photos = list(_photos_in(folder, math.inf, math.inf))
+            place = before if before == _readable(folder) else None
+            has_appeared = place is None or place != self._scan_folders.get(folder)
+            self._scan_folders[folder] = place
+            for photo in photos:
+                known = self._scans.get(photo.path)
+                if known is None or known.identity != photo.identity:
+                    age = max(0.0, wall - photo.modified) if has_appeared else 0.0
+                    self._scans[photo.path] = _Scan(photo.identity, now - age, has_appeared)
+            here |= {photo.path for photo in photos}
+        return here
 
     def _is_own(self, path: Path, identity: tuple[int, int]) -> bool:
         """Return whether a scan arrived during the current visit."""
         scan = self._scans.get(path)
-        return scan is not None and scan.identity == identity and scan.came > self._since()
+        return (
+            scan is not None
+            and scan.identity == identity
+            and not scan.is_anyones
+            and scan.came > self._since()
+        )
 
     def _shown(self, medium: _Medium) -> tuple[_Photo, ...]:
         """Return the photos of a medium that the current customer may see."""
@@ -238,15 +261,24 @@ def _identity(about: os.stat_result) -> tuple[int, int]:
     return about.st_ino, about.st_mtime_ns
 
 
+def _readable(folder: Path) -> tuple[int, int] | None:
+    """Return what identifies a folder, something else once a drive is mounted; None if it cannot be read."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        next(entries, None)
+        about = folder.stat()
+        return about.st_dev, about.st_ino
+    return None
+
+
 def _folders(path: Path) -> list[Path]:
     with suppress(OSError), os.scandir(path) as entries:
         return sorted(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
     return []
 
 
-def _photos_in(top: Path) -> Iterator[_Photo]:
-    """Yield the photos of a medium, as many as can be found in a short time."""
-    ends, count, deepest = time.monotonic() + _MOST_SECONDS, 0, len(top.parts) + _DEEPEST
+def _photos_in(top: Path, most: float = _MOST_PHOTOS, seconds: float = _MOST_SECONDS) -> Iterator[_Photo]:
+    """Yield the photos of a medium, at most so many, and those that are found in this time."""
+    ends, count, deepest = time.monotonic() + seconds, 0, len(top.parts) + _DEEPEST
     for place, folders, names in os.walk(top):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if len(Path(place).parts) >= deepest:
@@ -259,5 +291,5 @@ def _photos_in(top: Path) -> Iterator[_Photo]:
                 if stat.S_ISREG(about.st_mode):
                     count += 1
                     yield _Photo(Path(place, name), about.st_mtime, _identity(about))
-            if count >= _MOST_PHOTOS or time.monotonic() > ends:
+            if count >= most or time.monotonic() > ends:
                 return

@@ -1,6 +1,7 @@
 """Hostile uploads, requests and sticks: one clear answer each, and nothing written anywhere else."""
 
 import asyncio
+import errno
 import io
 import os
 import random
@@ -27,7 +28,7 @@ from runtime.serve.http import uploads
 from runtime.serve.http.app import kiosk_app
 from runtime.serve.http.guard import HEADERS
 from runtime.serve.http.limits import NEW_VISITS, PHONE, WRONG_TOKEN, Limits, Rate
-from runtime.serve.media import Media
+from runtime.serve.media import _FRESH, Media
 from runtime.serve.server import are_too_many, names_of
 from tests.fuzz.mutations import MUTATIONS
 from tests.fuzz.pictures import pictures
@@ -347,6 +348,57 @@ def test_a_customer_sees_the_own_scans_only_whatever_the_clock_says(tmp_path: Pa
     now = 1150.0
     media.tidy(100)
     assert [path.name for path in tmp_path.iterdir()] == ["own.jpg"]
+
+
+def test_scans_on_a_drive_that_was_away_are_shown_to_nobody(tmp_path: Path) -> None:
+    drive, away, now, began = tmp_path / "drive", tmp_path / "away", 1000.0, float("inf")
+    drive.mkdir()
+    (drive / "earlier.jpg").write_bytes(plain_jpeg(1))
+    media = Media(
+        kiosk_config.Media(sticks=(), scans=(drive,), delete_scans=True),
+        max_megabytes=1,
+        max_megapixels=1,
+        since=lambda: began,
+        clock=lambda: now,
+    )
+    began = now = 1010.0
+    drive.rename(away)
+    media.tidy(100)
+    (away / "meanwhile.jpg").write_bytes(plain_jpeg(2))
+    now = 1020.0
+    away.rename(drive)
+    media.tidy(100)
+    (medium,) = media.about().media
+    assert medium.photos == 0
+    (drive / "own.jpg").write_bytes(plain_jpeg(3))
+    media.tidy(100)
+    time.sleep(_FRESH)
+    (medium,) = media.about().media
+    assert medium.photos == 1
+    now = 1120.0
+    media.tidy(100)
+    assert list(drive.iterdir()) == []
+
+
+def test_a_scan_that_cannot_be_deleted_does_not_keep_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = (tmp_path / "a", tmp_path / "b")
+    for folder in folders:
+        folder.mkdir()
+        (folder / "scan.jpg").write_bytes(plain_jpeg(1))
+    config = kiosk_config.Media(sticks=(), scans=folders, delete_scans=True)
+    media, unlink = Media(config, max_megabytes=1, max_megapixels=1), Path.unlink
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        if path.parent == folders[0]:
+            raise OSError(errno.EROFS, "Read-only file system")
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    with pytest.raises(OSError, match="Read-only"):
+        media.tidy(-1)
+    assert [len(list(folder.iterdir())) for folder in folders] == [1, 0]
 
 
 def head(method: str, path: str, headers: str = "", host: str = "127.0.0.1") -> bytes:
