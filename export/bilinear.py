@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from export.layers import blurred
+from export.layers import blurred, interleaved
 
 ROW = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
 """Weights that fill the inserted zeros along an axis."""
@@ -58,9 +58,7 @@ class BilinearDoubling:
         around = F.pad(x, (1, 1, 1, 1), mode="replicate")
         oo, oe, eo, ee = (F.conv2d(around, weight) for weight in self.phases)
         oe, eo, ee = F.pad(oe, (0, 1)), F.pad(eo, (0, 0, 0, 1)), F.pad(ee, (0, 1, 0, 1))
-        _, channels, height, width = oo.shape
-        rows = torch.stack((torch.stack((oo, oe), 4), torch.stack((eo, ee), 4)), 3)
-        out = blurred(rows.reshape(-1, channels, 2 * height, 2 * width), self.blur, pad=(0, 0))
+        out = blurred(interleaved(oo, oe, eo, ee), self.blur, pad=(0, 0))
         # The first and last line along each axis depend on pixels beyond the edge; one extra line follows.
         left, right = _column(x[..., :1], self.edges.left), _column(x[..., -1:], self.edges.right)
         out = _corrected(out, 3, 2 * x.shape[3], left, right)

@@ -79,9 +79,7 @@ class Doubling:
             F.conv2d(F.pad(x, pad), weight) for pad, weight in zip(pads, self.phases, strict=True)
         )
         oo = F.pad(oo, (0, 1, 0, 1))
-        _, channels, height, width = ee.shape
-        rows = torch.stack((torch.stack((ee, eo), 4), torch.stack((oe, oo), 4)), 3)
-        return blurred(rows.reshape(-1, channels, 2 * height, 2 * width), self.blur, pad=(1, 0))
+        return blurred(interleaved(ee, eo, oe, oo), self.blur, pad=(1, 0))
 
 
 class RgbLayer(Protocol):
@@ -120,6 +118,13 @@ def modulated(x: list[Tensor], style: Tensor) -> list[Tensor]:
     """Scale parts as if concatenated, each B×C×H×W, by a style as wide as all of them, B×ΣC."""
     scales = torch.split(style[:, :, None, None], [part.shape[1] for part in x], 1)
     return [part * s for part, s in zip(x, scales, strict=True)]
+
+
+def interleaved(ee: Tensor, eo: Tensor, oe: Tensor, oo: Tensor) -> Tensor:
+    """Return B×C×2H×2W of its pixels in even rows and even columns, even and odd, odd and even, both odd."""
+    _, channels, height, width = ee.shape
+    rows = torch.stack((torch.stack((ee, eo), 4), torch.stack((oe, oo), 4)), 3)
+    return rows.reshape(-1, channels, 2 * height, 2 * width)
 
 
 def blurred(x: Tensor, kernel: tuple[Tensor, Tensor], *, pad: tuple[int, int]) -> Tensor:

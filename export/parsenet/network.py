@@ -18,9 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from export.layers import LEAK, interleaved
 from export.parsenet.layout import CLASSES, ParsingLayout
-
-LEAK = 0.2
 
 
 class Conv(nn.Module):
@@ -72,7 +71,6 @@ class ParseNet(nn.Module):
         widths = layout.widths
         down = itertools.pairwise(widths)
         up = itertools.pairwise(widths[::-1])
-        self.layout = layout
         self.encoder = nn.Sequential(
             Conv(3, widths[0]), *(Block(above, below, halved=True) for above, below in down)
         )
@@ -128,9 +126,7 @@ class Doubling:
             F.conv2d(F.pad(x, pad, mode="replicate"), weight, self.bias)
             for pad, weight in zip(pads, self.phases, strict=True)
         )
-        _, channels, height, width = ee.shape
-        rows = torch.stack((torch.stack((ee, eo), 4), torch.stack((oe, oo), 4)), 3)
-        return rows.reshape(-1, channels, 2 * height, 2 * width)
+        return interleaved(ee, eo, oe, oo)
 
 
 @dataclass(frozen=True)
@@ -151,7 +147,6 @@ class FoldedBlock:
 class FoldedParseNet:
     """The constants of a ParseNet."""
 
-    size: int
     start: Folded
     encoder: tuple[FoldedBlock, ...]
     body: tuple[FoldedBlock, ...]
@@ -177,7 +172,6 @@ def fold(network: ParseNet) -> FoldedParseNet:
     """Return the constants of a network."""
     start, *encoder = network.encoder
     return FoldedParseNet(
-        size=network.layout.size,
         start=_folded(start),
         encoder=tuple(map(_folded_block, encoder)),
         body=tuple(map(_folded_block, network.body)),
