@@ -89,7 +89,7 @@ class Latents:
     passes), at the damage level with the smallest gain.
     """
     held: bool = False
-    """Whether updating the latent costs too much quality (`calibration.moving`); see `Manifest.loop_kind`."""
+    """Whether updating the latent costs too much (`calibration.latents`); see `Manifest.loop_kind`."""
 
 
 @dataclass(frozen=True)

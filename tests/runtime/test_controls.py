@@ -12,6 +12,7 @@ from base.errors import SettingsError
 from runtime import Restorer, RestoreSettings, preset
 from runtime.faces.regions import region_masks_of
 from runtime.finish.paste import face_rectangle
+from runtime.result import FaceResult
 from runtime.settings.presets import PRESETS
 from runtime.settings.settings import Upscale
 
@@ -127,18 +128,22 @@ def test_progress_says_how_far_it_went(restorer: Restorer, portrait: Pixels) -> 
     assert face.progress == pytest.approx(1 - 0.95**10)
 
 
+def inside_lips(face: FaceResult) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the photo's pixels well inside the lips, so that no neighbour outside has a part in them."""
+    assert face.aligned is not None
+    lip = region_masks_of(face.aligned)["lip"] > 0.999
+    rows, columns = np.nonzero(cv2.erode(lip.astype(np.uint8), np.ones((3, 3))))
+    places = np.stack([columns, rows, np.ones_like(rows)]).T @ face.aligned.to_photo.T
+    x, y = np.rint(places).astype(int).T
+    assert len(x) > 3
+    return y, x
+
+
 def test_a_region_of_weight_zero_keeps_its_pixels_bit_for_bit(restorer: Restorer, blurred: Pixels) -> None:
     for grain in (False, True):
         result = restorer.restore(blurred, replace(PATIENT, face_mask_weights={"lip": 0}, grain=grain))
-        (face,) = result.faces
-        assert face.aligned is not None
-        # The photo's pixels that lie well inside the lips, so that no neighbour outside has a part in them.
-        lip = region_masks_of(face.aligned)["lip"] > 0.999
-        rows, columns = np.nonzero(cv2.erode(lip.astype(np.uint8), np.ones((3, 3))))
-        places = np.stack([columns, rows, np.ones_like(rows)]).T @ face.aligned.to_photo.T
-        x, y = np.rint(places).astype(int).T
-        assert len(x) > 3
-        assert np.array_equal(result.photo[y, x], blurred[y, x])
+        lips = inside_lips(result.faces[0])
+        assert np.array_equal(result.photo[lips], blurred[lips])
         assert not np.array_equal(result.photo, blurred)
 
 
@@ -251,14 +256,8 @@ def test_a_region_of_weight_zero_stays_bit_identical_under_all_repairs(
     cv2.line(photo, (205, 20), (222, 230), (235, 225, 170), 1, cv2.LINE_AA)
     settings = replace(REPAIRED, face_mask_weights={"lip": 0})
     result = restorer.restore(photo, settings)
-    face = result.faces[0]
-    assert face.aligned is not None
-    lip = region_masks_of(face.aligned)["lip"] > 0.999
-    rows, columns = np.nonzero(cv2.erode(lip.astype(np.uint8), np.ones((3, 3))))
-    places = np.stack([columns, rows, np.ones_like(rows)]).T @ face.aligned.to_photo.T
-    x, y = np.rint(places).astype(int).T
-    assert len(x) > 3
-    assert np.array_equal(result.photo[y, x], photo[y, x])
+    lips = inside_lips(result.faces[0])
+    assert np.array_equal(result.photo[lips], photo[lips])
     assert not np.array_equal(result.photo, photo)
     nothing = restorer.restore(photo, replace(REPAIRED, face_mask_weights={"face": 0}))
     assert np.array_equal(nothing.photo, photo)
