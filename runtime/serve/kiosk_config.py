@@ -98,7 +98,7 @@ class KioskConfig(Table, frozen=True):
 
     name: str = "gpen-edge"
     language: str = "en"
-    """The language of the attract screen."""
+    """The language of the first screen."""
     languages: tuple[str, ...] = ()
     """Languages that are offered; empty: all."""
     presets: tuple[str, ...] = ("standard", "early-digital", "film-scan", "low-light")
@@ -129,16 +129,21 @@ class KioskConfig(Table, frozen=True):
     admin: Admin = Admin()
 
 
-_LIMITS = {
-    "minutes": Range(0.01, 24 * 60),
-    "most_minutes": Range(0.01, 24 * 60),
-    "idle_seconds": Range(5, 3600),
-    "take_home_minutes": Range(0.01, 24 * 60),
-    "queue": Range(1, 1000),
-    "visits": Range(1, 10_000),
-    "prepared": Range(1, 50),
-    "max_megabytes": Range(0.01, 2000),
-    "max_megapixels": Range(0.01, 1000),
+_LIMITS: dict[type, dict[str, Range]] = {
+    KioskConfig: {
+        "minutes": Range(0.01, 24 * 60),
+        "most_minutes": Range(0.01, 24 * 60),
+        "idle_seconds": Range(5, 3600),
+        "take_home_minutes": Range(0.01, 24 * 60),
+        "queue": Range(1, 1000),
+        "visits": Range(1, 10_000),
+        "prepared": Range(1, 50),
+        "max_megabytes": Range(0.01, 2000),
+        "max_megapixels": Range(0.01, 1000),
+    },
+    Phones: {"minutes": Range(0.01, 24 * 60)},
+    Printing: {"copies": Range(1, 1000), "resume_seconds": Range(0, 24 * 3600)},
+    Paper: {"width_mm": Range(10, 2000), "height_mm": Range(10, 2000)},
 }
 
 
@@ -167,21 +172,26 @@ def check_kiosk_config(config: KioskConfig, name: str, presets: Any = PRESETS) -
     name     of the file, for the error
     presets  names of all presets there are
     """
-    for key, allowed in _LIMITS.items():
-        value = getattr(config, key)
-        if value not in allowed:
-            raise SettingsError(f"{name}: {key} is {value:g}: give {allowed}")
+    papers = config.printing.papers if config.printing else ()
+    tables = [("", config), ("phones.", config.phones), ("printing.", config.printing)]
+    for where, table in (*tables, *(("printing.papers.", paper) for paper in papers)):
+        for key, allowed in _LIMITS.get(type(table), {}).items():
+            value = getattr(table, key)
+            if value not in allowed:
+                raise SettingsError(f"{name}: {where}{key} is {value:g}: give {allowed}")
     if not config.presets:
         raise SettingsError(f"{name}: presets is empty: name at least one")
-    if config.phones and not re.fullmatch(r".+:\d{1,5}", config.phones.listen):
+    if config.phones and not (
+        re.fullmatch(r".+:\d{1,5}", config.phones.listen) and config.phones.address[1] < 2**16
+    ):
         raise SettingsError(
             f"{name}: phones.listen is {one_line(config.phones.listen)}: give address:port, "
             "such as 0.0.0.0:8081"
         )
     if config.phones and not re.fullmatch(r"(https?://[^\s/]+/?)?", config.phones.url):
         raise SettingsError(f"{name}: phones.url must be an address such as http://192.168.4.1:8081")
-    if config.printing and not (config.printing.papers and config.printing.copies > 0):
-        raise SettingsError(f"{name}: printing needs at least one paper, and copies of 1 or more")
+    if config.printing and not papers:
+        raise SettingsError(f"{name}: printing needs at least one paper")
     wanted = [*config.presets, *([config.hot_folder.preset] if config.hot_folder else [])]
     for preset in wanted:
         if preset not in presets:
