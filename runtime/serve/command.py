@@ -3,6 +3,7 @@
 import argparse
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import get_args
 
 from platformdirs import user_state_path
 
@@ -17,7 +18,7 @@ from runtime.commands.options import (
     add_recogniser,
     run_options,
 )
-from runtime.hotfolder.log import Log
+from runtime.hotfolder.log import Log, LogFormat
 from runtime.serve.ending import Ending
 from runtime.serve.kiosk_config import KioskConfig, check_kiosk_config, read_kiosk_config
 
@@ -64,7 +65,7 @@ def parser() -> CommandParser:
     )
     add(
         "--log-format",
-        choices=("text", "json"),
+        choices=get_args(LogFormat),
         default="text",
         metavar="text|json",
         help="The form of log lines on stderr.",

@@ -181,9 +181,7 @@ def check_kiosk_config(config: KioskConfig, name: str, presets: Any = PRESETS) -
                 raise SettingsError(f"{name}: {where}{key} is {value:g}: give {allowed}")
     if not config.presets:
         raise SettingsError(f"{name}: presets is empty: name at least one")
-    if config.phones and not (
-        re.fullmatch(r".+:\d{1,5}", config.phones.listen) and config.phones.address[1] < 2**16
-    ):
+    if config.phones and not re.fullmatch(r".+:\d{1,5}", config.phones.listen):
         raise SettingsError(
             f"{name}: phones.listen is {one_line(config.phones.listen)}: give address:port, "
             "such as 0.0.0.0:8081"

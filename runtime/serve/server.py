@@ -123,9 +123,8 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
-        raise ServeError(
-            f"cannot listen on {one_line(host)}, port {port}: {cause_of(error)}; give another --port"
-        ) from error
+        where = f"{one_line(host)}, port {port}"
+        raise ServeError(f"cannot listen on {where}: {cause_of(error)}; give another port") from error
 
 
 def address_of(listener: socket.socket) -> str:

@@ -243,7 +243,6 @@ def basic(password: str) -> dict[str, str]:
         ("presets = []", "presets is empty"),
         ("minutes = 'ten'", "minutes"),
         ("[phones]\nlisten = 'everywhere'", "phones.listen is everywhere: give address:port"),
-        ("[phones]\nlisten = '0.0.0.0:65536'", "phones.listen is 0.0.0.0:65536: give address:port"),
         ("[phones]\nminutes = -1", "phones.minutes is -1: give 0.01 to 1440"),
         ("[phones]\nurl = 'ftp://x'", "phones.url must be an address"),
         ("[printing]\ncopies = 3", "printer"),
