@@ -79,7 +79,7 @@ def sha256_within(path: Path, most: float) -> str | None:
     return digest.hexdigest()
 
 
-def draft_beside(path: Path, prefix: str = "") -> Path:
+def draft_beside(path: Path, prefix: str) -> Path:
     """Return an unused hidden name in the folder of `path`, for the file that will become `path`."""
     return path.with_name(f".{prefix}{secrets.token_hex(8)}.tmp")
 

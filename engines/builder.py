@@ -218,7 +218,6 @@ def open_engine(
     graph: GraphName,
     resolved: ResolvedOptions,
     *,
-    cache: EngineCache | None = None,
     watch: Watch | None = None,
 ) -> OpenEngine:
     """Return the engine for a graph, opened on the current GPU.
@@ -227,7 +226,7 @@ def open_engine(
     the old file stays until the new one is complete. Raises EngineError if there is no GPU, its memory is
     full, CUDA fails, or the runtime refuses the new engine too.
     """
-    cache = cache or EngineCache()
+    cache = EngineCache()
     if resolved.gpu is None:
         raise EngineError(
             "engines need an NVIDIA GPU, and this machine has no working one: use another backend"

@@ -90,7 +90,7 @@ def srgb() -> Colours:
     return of_primaries(_PRIMARIES[1])
 
 
-def of_tables(tables: Sequence[NDArray[Any]], primaries: tuple[XY, XY, XY, XY] | None = None) -> Colours:
+def of_tables(tables: Sequence[NDArray[Any]], primaries: tuple[XY, XY, XY, XY] | None) -> Colours:
     """Return colours whose tone curves are one or three tables of values from 0 to 65535."""
     steps = np.linspace(0, 1, _TABLE)
     curves = []

@@ -138,7 +138,7 @@ def encode_whole(photo: Photo) -> tuple[bytes, str]:
     return encode_photo(photo, suffix), suffix
 
 
-def write_draft(path: Path, photo: Photo, *, prefix: str = "") -> Path:
+def write_draft(path: Path, photo: Photo, *, prefix: str) -> Path:
     """Write a temporary file beside `path`, as `write_photo` would write `path`; return the file.
 
     It is complete and flushed to disk; renaming it delivers the photo. Its name begins with a dot and the
