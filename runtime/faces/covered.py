@@ -1,8 +1,8 @@
 """Find the parts of a face that are hidden by something worn or held, or made unrecognisable on purpose.
 
-A small network looks at the middle of the crop. It was trained (`training/covered/`) on portraits over which
-masks, lenses, bars, mosaics, blurred areas, hands and other things had been drawn, and on beards, spectacles,
-fringes, hats, shadows and damage, which hide nothing.
+A small network looks at the middle of the crop twice. It was trained (`training/covered/`) on portraits over
+which masks, lenses, bars, mosaics, blurred areas, hands and other things had been drawn, and on beards,
+spectacles, fringes, hats, shadows and damage, which hide nothing.
 """
 
 from functools import lru_cache
@@ -11,10 +11,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from runtime.onnx_session import open_network, run_network
-from runtime.pixels import Crop, Map
+from runtime.pixels import Crop, Map, Picture
 
 BUNDLED = Path(__file__).parents[1] / "data" / "covered.onnx"
 
@@ -23,32 +22,59 @@ WHAT = "the network for covered faces"
 INPUT = 128
 """Side of the network's input; its output has half of it."""
 
-WINDOW = ((0.12, 0.88), (0.17, 0.93))
-"""What the network sees: start and end along x and y, as shares of the crop's side."""
+Window = tuple[tuple[float, float], tuple[float, float]]
+"""Start and end along x and y, as shares of a picture's side."""
+
+WINDOW: Window = ((0.12, 0.88), (0.17, 0.93))
+"""What the network sees of a crop,"""
+NEARER: Window = ((0.18, 0.82), (0.25, 0.89))
+"""and what it sees in the mirror image."""
+
+BRIGHT, USUAL = 0.98, 0.8
+"""Quantile of a window's values that tells how bright it is, and its least value in usual light."""
 
 
 def covered_map(crop: Crop, grid: int) -> Map:
     """Return the probability that each pixel is hidden, grid×grid in [0, 1]; 0 outside the network's window.
 
-    It is the mean over the crop and its mirror image: what the network sees in only one of them is seldom
-    there.
+    It is the mean over the crop and its mirror image, which is seen from nearer and in usual light: what the
+    network finds in only one of them is seldom there. From nearer, it finds small covers that it misses from
+    afar, and seldom takes shaded eyes for lenses. But in a dark photo it would miss lenses too.
 
     crop  S×S×3 in [0, 1], in the photo's own colours
 
     Raises BackendError if ONNX Runtime is missing or fails.
     """
-    (x0, x1), (y0, y1) = (tuple(round(share * len(crop)) for share in ends) for ends in WINDOW)
-    seen = cv2.resize(crop[y0:y1, x0:x1], (INPUT, INPUT), interpolation=cv2.INTER_AREA)
-    sure = (_found(seen) + _found(seen[:, ::-1])[:, ::-1]) / np.float32(2)
-    (x0, x1), (y0, y1) = (tuple(round(share * grid) for share in ends) for ends in WINDOW)
     found = np.zeros((grid, grid), np.float32)
-    found[y0:y1, x0:x1] = cv2.resize(sure, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
+    whole, middle = (found[_window(window, grid)] for window in (WINDOW, NEARER))
+    whole[:] = _found(_seen(crop, WINDOW), whole.shape)
+    mirrored = _in_usual_light(_seen(crop, NEARER)[:, ::-1])
+    middle[:] = (middle + _found(mirrored, middle.shape)[:, ::-1]) / 2
     return found
 
 
-def _found(window: NDArray[Any]) -> NDArray[np.float32]:
-    batch = np.ascontiguousarray(window.transpose(2, 0, 1)[None], np.float32)
-    return np.asarray(run_network(_network(), ["covered"], {"window": batch}, WHAT)[0][0, 0], np.float32)
+def _window(window: Window, side: int) -> tuple[slice, slice]:
+    """Return the rows and columns of a window in a picture of a side."""
+    columns, rows = (slice(*(round(share * side) for share in ends)) for ends in window)
+    return rows, columns
+
+
+def _seen(crop: Crop, window: Window) -> Picture:
+    seen = cv2.resize(crop[_window(window, len(crop))], (INPUT, INPUT), interpolation=cv2.INTER_AREA)
+    return np.asarray(seen, np.float32)
+
+
+def _in_usual_light(seen: Picture) -> Picture:
+    """Return what is seen of a dark crop brighter."""
+    brightness = max(float(np.quantile(seen, BRIGHT)), 1 / 255)
+    return seen if brightness >= USUAL else np.minimum(seen * np.float32(USUAL / brightness), 1)
+
+
+def _found(seen: Picture, shape: tuple[int, ...]) -> Map:
+    """Return what the network finds, as a map of a shape."""
+    batch = np.ascontiguousarray(seen.transpose(2, 0, 1)[None], np.float32)
+    sure = run_network(_network(), ["covered"], {"window": batch}, WHAT)[0][0, 0]
+    return np.asarray(cv2.resize(sure, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 @lru_cache(maxsize=1)

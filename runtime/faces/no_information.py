@@ -36,9 +36,9 @@ USUAL = 180.0  # levels from dark to light in a usual portrait
 FAINTEST = (
     0.2  # lowest share of that range; in a fainter face contrast is no larger than the rounding to levels
 )
-SURE = 0.8  # probability of being covered in the core of a cover,
+SURE = 0.75  # probability of being covered in the core of a cover,
 LEAST_COVER = 0.003  # which takes at least this share of the face,
-LIKELY = 0.65  # probability on average in its inner part,
+LIKELY = 0.7  # probability on average in its inner part,
 HALF = 0.5  # which has at least this,
 POSSIBLE = 0.1  # and at its edge
 GAP = 4  # half the width in grid pixels of a gap in a cover that is closed

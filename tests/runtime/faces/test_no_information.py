@@ -353,6 +353,14 @@ def half_in_shadow(photo: Pixels) -> Pixels:
     return laid(photo, (X > 215).astype(np.float32), 0.35 * photo)
 
 
+def hollow_eyed(photo: Pixels) -> Pixels:
+    """Light from above leaves the eyes in deep shadow."""
+    sockets = np.zeros((512, 512), np.float32)
+    for middle in ((200, 98), (247, 100)):
+        cv2.ellipse(sockets, middle, (20, 14), 0, 0, 360, 1, -1)
+    return laid(photo, cv2.GaussianBlur(sockets, (0, 0), 1.5), 0.3 * photo)
+
+
 def fringed(photo: Pixels) -> Pixels:
     """Hair over the forehead as far as the brows."""
     grown, random = photo.copy(), np.random.default_rng(0)
@@ -363,7 +371,9 @@ def fringed(photo: Pixels) -> Pixels:
     return grown
 
 
-@pytest.mark.parametrize("change", [bearded, open_mouthed, moustached, spectacled, half_in_shadow, fringed])
+@pytest.mark.parametrize(
+    "change", [bearded, open_mouthed, moustached, spectacled, half_in_shadow, hollow_eyed, fringed]
+)
 @pytest.mark.parametrize("soft", [0, 1.5, 4])
 def test_hair_spectacles_smiles_and_shadows_are_no_covers(
     portrait: Pixels, aligned: AlignedFace, change: Callable[[Pixels], Pixels], soft: float
