@@ -84,13 +84,22 @@ class SeenFace:
         """Standard deviation of the photo's noise in each colour channel, 3, in units of full scale."""
         return face_noise(*self._measured, self.view.tone.gain)
 
-    def in_own_tone(self, made: Crop) -> Crop:
-        """Return the network's output in the photo's own tone, without its errors in an undamaged face; in
-        grey if the face is monochrome."""
+    def in_own_tone(self, made: Crop) -> tuple[Crop, Crop, float]:
+        """Return the network's output in the photo's own tone, in grey if the face is monochrome: without its
+        errors in an undamaged face, and also made to agree with the photo; and the degree to which noise is
+        the face's only damage.
+
+        How sharp the face is, is measured once, on the network's own output: each correction changes the
+        measure.
+        """
         own = self.view.restored(made)
         if self._cover is not None:
             own = own + self._cover[..., None] * (self.aligned.crop - own)  # a cover keeps its pixels
-        return self.evidence.trusted(own)
+        evidence = self.evidence
+        sharp = evidence.sharp(own)
+        noise_alone = evidence.noise_alone(sharp)
+        drawn = evidence.trusted(own, noise_alone)
+        return drawn, evidence.agreeing(drawn, sharp, noise_alone), noise_alone
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -168,6 +177,8 @@ class FaceWork:
     """The network's output in the photo's own tone; in grey if the face is monochrome."""
     restored: Crop
     """The same, made to agree with the photo."""
+    noise_alone: float
+    """The degree to which noise is the face's only damage."""
 
     @property
     def result(self) -> LoopResult:
@@ -196,7 +207,7 @@ class FaceWork:
         seen, published = self.seen, self.seen.view.published
         if self.settings.grain or (published and not seen.above):
             return None
-        trust = 1.0 if published else self._noise_alone
+        trust = 1.0 if published else self.noise_alone
         return slight_noise(seen.noise, seen.view.tone.gain, trust, self.settings.upscale, above=published)
 
     @cached_property
@@ -206,12 +217,7 @@ class FaceWork:
         if self.settings.grain or seen.view.published or not seen.noise.any():
             return None
         removed = seen.evidence.removed(self.restored)
-        return find_lines(removed, seen.noise, self._noise_alone, self.settings.upscale)
-
-    @cached_property
-    def _noise_alone(self) -> float:
-        """The degree to which noise is the face's only damage."""
-        return self.seen.evidence.noise_alone(self.restored)
+        return find_lines(removed, seen.noise, self.noise_alone, self.settings.upscale)
 
     @cached_property
     def rounding(self) -> Level | None:
@@ -219,7 +225,7 @@ class FaceWork:
         seen = self.seen
         if seen.view.published:
             return None
-        return rounding_of(seen.photo.dtype, seen.noise, seen.evidence.to_studio, self._noise_alone)
+        return rounding_of(seen.photo.dtype, seen.noise, seen.evidence.to_studio, self.noise_alone)
 
     @cached_property
     def made_out(self) -> float:

@@ -88,7 +88,7 @@ class PreparedPhoto:
         self._damage: Explained | None = None
         self._seen: dict[Hashable, SeenFace] = {}
         self._answers: dict[Hashable, LoopResult] = {}
-        self._restored: dict[Hashable, tuple[SeenFace, Crop, tuple[Crop, Crop]]] = {}
+        self._restored: dict[Hashable, tuple[SeenFace, Crop, tuple[Crop, Crop, float]]] = {}
         self._known: dict[int, KnownFace] = {}
 
     @property
@@ -293,19 +293,18 @@ class PreparedPhoto:
 
     def _in_own_tone(
         self, seen: Mapping[int, SeenFace], loops: Mapping[int, LoopResult]
-    ) -> dict[int, tuple[Crop, Crop]]:
-        """Return the network's outputs in the photo's own tone, and made to agree with the photo.
+    ) -> dict[int, tuple[Crop, Crop, float]]:
+        """Return the result of `in_own_tone` for each face.
 
-        Each is cached with its source, so that no other object can get the source's identity.
+        It is cached with its source, so that no other object can get the source's identity.
         """
 
-        def made(i: int) -> tuple[SeenFace, Crop, tuple[Crop, Crop]]:
-            drawn = seen[i].in_own_tone(loops[i].restored)
-            return seen[i], loops[i].restored, (drawn, seen[i].evidence.agreeing(drawn))
+        def made(i: int) -> tuple[SeenFace, Crop, tuple[Crop, Crop, float]]:
+            return seen[i], loops[i].restored, seen[i].in_own_tone(loops[i].restored)
 
         kept = _kept(self._restored, {i: (id(seen[i]), id(loops[i].restored)) for i in seen}, made)
         _forget_oldest(self._restored, MOST_ANSWERS * len(self._found or ()))
-        return {i: pictures for i, (_, _, pictures) in kept.items()}
+        return {i: own for i, (_, _, own) in kept.items()}
 
     def _question(
         self, shown: NDArray[np.float32], rho: Map, settings: RestoreSettings, most: int

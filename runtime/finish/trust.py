@@ -146,22 +146,11 @@ class Evidence:
         """Return σ of the crop's noise and grain by wavelet band and colour channel, in studio light."""
         return damage(self.own, self.aligned, self.to_studio) * self.to_studio
 
-    def noise_alone(self, restored: Picture) -> float:
-        """Return the degree to which noise is the face's only damage: 0 if it is blurred or shows JPEG
-        blocks.
+    def sharp(self, restored: Picture) -> float:
+        """Return the degree to which the face is sharp, whatever else damages it: 0 to 1.
 
         restored  S×S×3 in [0, 1], the network's output
         """
-        return self._without_blocks(self._sharp(restored))
-
-    def _without_blocks(self, sharp: float) -> float:
-        """Return the degree to which a face that is sharp to a degree shows no JPEG blocks either."""
-        if sharp == 0 or self.free_of_blocks:
-            return sharp
-        return sharp * (1 - blocks(self.own * self.to_studio))
-
-    def _sharp(self, restored: Picture) -> float:
-        """Return the degree to which the face is sharp, whatever else damages it: 0 to 1."""
         if not self.own.size:
             return 0.0
         crop, drawn, cover = self._at_own_resolution(restored)
@@ -173,19 +162,29 @@ class Evidence:
             sharp = max(sharp, fineness(crop, np.maximum(noise, self._contours), scale, cover))
         return sharp
 
+    def noise_alone(self, sharp: float) -> float:
+        """Return the degree to which noise is the face's only damage: 0 if it is blurred or shows JPEG
+        blocks.
+
+        sharp  the degree to which it is sharp
+        """
+        if sharp == 0 or self.free_of_blocks:
+            return sharp
+        return sharp * (1 - blocks(self.own * self.to_studio))
+
     @property
     def _contours(self) -> Bands:
         """Return what the photo's rounding adds to each wavelet band and colour channel, in studio light."""
         level = np.float32(1 / np.iinfo(self.photo.dtype).max) / np.float32(max(1.0, self.aligned.scale))
         return np.asarray(CONTOUR * level * self.to_studio, np.float32)
 
-    def trusted(self, restored: Picture) -> Picture:
+    def trusted(self, restored: Picture, noise_alone: float) -> Picture:
         """Return the network's output with everything it removed that was not damage restored: S×S×3.
 
-        restored  S×S×3 in [0, 1], the network's output
+        restored     S×S×3 in [0, 1], the network's output
+        noise_alone  the degree to which noise is the face's only damage
         """
-        share = self.noise_alone(restored)
-        if share == 0:
+        if noise_alone == 0:
             return restored
         change = wavelet(self.crop - restored)
         # What is left below the bands holds less noise than the last of them.
@@ -193,15 +192,16 @@ class Evidence:
             in_colours(local_gain(band * self.to_studio, sigma, AROUND)) * band
             for band, sigma in zip(change, (*self.noise, self.noise[-1]), strict=True)
         )
-        return np.asarray(restored + np.float32(share) * kept, np.float32)
+        return np.asarray(restored + np.float32(noise_alone) * kept, np.float32)
 
-    def agreeing(self, restored: Picture) -> Picture:
+    def agreeing(self, restored: Picture, sharp: float, noise_alone: float) -> Picture:
         """Return a restored face that agrees with its photo as far as more than noise damages it: S×S×3.
 
-        restored  S×S×3 in [0, 1], in the photo's own tone
+        restored     S×S×3 in [0, 1], in the photo's own tone
+        sharp        the degree to which the face is sharp
+        noise_alone  the degree to which noise is its only damage
         """
-        sharp = self._sharp(restored)
-        share = 1 - self._without_blocks(sharp)
+        share = 1 - noise_alone
         if share == 0 or not self.own.size:
             return restored
         change = agreement(*self._at_own_resolution(restored), sharp=sharp) / self.to_studio

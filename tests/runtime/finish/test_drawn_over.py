@@ -11,6 +11,7 @@ from runtime.faces.face import Face
 from runtime.faces.mesh import LEFT_EYE, RIGHT_EYE, FaceMesh
 from runtime.faces.mesh_network import MeshNetwork
 from runtime.finish.drawn_over import closed_lids, find_covered
+from runtime.pixels import Crop
 from runtime.restorer import Restorer
 from runtime.settings.settings import RestoreSettings
 
@@ -149,9 +150,12 @@ def test_a_microphone_stays_in_the_photo_and_is_reported_like_the_turn_of_the_he
     to_photo, size = bare.to_photo, photo.shape[1::-1]
     mask, paint = (cv2.warpAffine(picture, to_photo, size) for picture in (cover, colour))
     before = np.rint(photo * (1 - mask[..., None]) + 255 * paint).astype(np.uint8)
-    monkeypatch.setattr(
-        SeenFace, "in_own_tone", lambda self, made: cut_out(photo, self.aligned.to_photo, len(made))
-    )
+
+    def bare_face(seen: SeenFace, made: Crop) -> tuple[Crop, Crop, float]:
+        own = cut_out(photo, seen.aligned.to_photo, len(made))
+        return own, own, 0.0
+
+    monkeypatch.setattr(SeenFace, "in_own_tone", bare_face)
     monkeypatch.setattr("runtime.face_work.find_missing", lambda *_: None)  # it may see the thing itself
     monkeypatch.setattr(FaceMesh, "yaw", property(lambda self: -50.0))
     with Restorer.open(threads=1) as restorer:

@@ -101,20 +101,27 @@ def test_a_damaged_face_is_still_restored(bundled: Restorer, name: str) -> None:
         assert error(restored, truth) < 0.9 * error(photo, truth)
 
 
+def noise_alone(evidence: Evidence, drawn: Picture) -> float:
+    return evidence.noise_alone(evidence.sharp(drawn))
+
+
+def trusted(photo: Pixels, drawn: Picture) -> Picture:
+    evidence = Evidence(photo, aligned(photo))
+    return evidence.trusted(drawn, noise_alone(evidence, drawn))
+
+
 def test_what_the_network_sharpens_is_the_networks() -> None:
     restored = head() / 255
     photo = rounded(cv2.GaussianBlur(head(), (0, 0), 1.5))
-    assert np.array_equal(Evidence(photo, aligned(photo)).trusted(restored), restored)
+    assert np.array_equal(trusted(photo, restored), restored)
 
 
 def test_what_the_network_takes_away_returns_unless_it_is_noise() -> None:
     photo = rounded(head())
     smeared = cv2.GaussianBlur(head(), (0, 0), 0.6) / 255
-    assert error(Evidence(photo, aligned(photo)).trusted(smeared) * 255, photo) < 0.1 * error(
-        smeared * 255, photo
-    )
+    assert error(trusted(photo, smeared) * 255, photo) < 0.1 * error(smeared * 255, photo)
     noisy = rounded(head() + grain(0, 10, 3))
-    kept = Evidence(noisy, aligned(noisy)).trusted(np.asarray(head() / 255))
+    kept = trusted(noisy, np.asarray(head() / 255))
     assert error(kept * 255, head()) < 0.05 * error(noisy, head())
 
 
@@ -140,9 +147,9 @@ def test_a_face_smaller_than_the_crop_is_as_sharp_as_its_pixels_allow() -> None:
 def test_a_small_face_is_as_sharp_as_its_photo() -> None:
     photo = rounded(cv2.resize(head(), (96, 96), interpolation=cv2.INTER_AREA))
     drawn = np.asarray(head() / 255)
-    assert Evidence(photo, aligned(photo)).noise_alone(drawn) > 0.9
+    assert noise_alone(Evidence(photo, aligned(photo)), drawn) > 0.9
     blurred = rounded(cv2.GaussianBlur(photo, (0, 0), 1.2))
-    assert Evidence(blurred, aligned(blurred)).noise_alone(drawn) == 0
+    assert noise_alone(Evidence(blurred, aligned(blurred)), drawn) == 0
 
 
 def test_a_cover_does_not_make_a_blurred_face_sharp() -> None:
@@ -187,8 +194,8 @@ def test_the_steps_of_rounding_do_not_make_a_blurred_face_sharp(gain: float) -> 
     faint = head() / gain
     sharp, blurred = rounded(faint), rounded(cv2.GaussianBlur(faint, (0, 0), 3))
     drawn = np.asarray((blurred + faint) / 2 / 255, np.float32)
-    assert Evidence(sharp, aligned(sharp), gain).noise_alone(faint / 255) == 1
-    assert Evidence(blurred, aligned(blurred), gain).noise_alone(drawn) == 0
+    assert noise_alone(Evidence(sharp, aligned(sharp), gain), faint / 255) == 1
+    assert noise_alone(Evidence(blurred, aligned(blurred), gain), drawn) == 0
 
 
 def test_the_soft_edge_of_a_shadow_is_no_blur(bundled: Restorer) -> None:
