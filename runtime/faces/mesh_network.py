@@ -2,8 +2,9 @@
 
 Y. Kartynnik et al., "Real-time facial surface geometry from monocular video on mobile GPUs", 2019, arXiv
 1907.06724; the weights are those of MediaPipe 0.10.21 (Apache-2.0). The network sees the face upright, in a
-square that leaves room around it. If the detector placed the face badly, the mesh shows that, and the network
-runs again on the face turned upright by its own mesh.
+square that leaves room around it, and in ordinary light, since in green light it sees no face. If the
+detector placed the face badly, the mesh shows that, and the network runs again on the face turned upright by
+its own mesh.
 """
 
 import math
@@ -19,6 +20,7 @@ from base.errors import PhotoError
 from runtime.faces.align import crop_matrix, cut_quickly, inverted, joined, resizing, shift
 from runtime.faces.face import Face
 from runtime.faces.mesh import FaceMesh
+from runtime.network.tone import Tone, tone_of_crop
 from runtime.onnx_session import open_network, run_network
 from runtime.pixels import Pixels
 
@@ -75,8 +77,12 @@ class MeshNetwork:
         Raises BackendError if the network fails.
         """
         detected = expected = np.asarray(landmarks, np.float64)
+        try:
+            tone = _tone(photo, detected)
+        except PhotoError:
+            return None
         for _ in range(LOOKS):
-            mesh = self._look(photo, expected)
+            mesh = self._look(photo, expected, tone)
             if mesh is None or _apart(mesh.landmarks, detected) > APART:
                 return None
             if misplaced(expected, mesh.landmarks) <= MISPLACED:
@@ -84,14 +90,14 @@ class MeshNetwork:
             expected = mesh.landmarks
         return None
 
-    def _look(self, photo: Pixels, landmarks: NDArray[np.float64]) -> FaceMesh | None:
+    def _look(self, photo: Pixels, landmarks: NDArray[np.float64], tone: Tone) -> FaceMesh | None:
         """Return the mesh of a face expected at these landmarks; None if the network sees no face."""
         try:
             to_view = joined(_TO_VIEW, crop_matrix(landmarks, SIDE))
         except PhotoError:
             return None
         to_photo = inverted(to_view)
-        view = cut_quickly(photo, to_photo, SIDE, border=cv2.BORDER_CONSTANT)
+        view = tone.standard(cut_quickly(photo, to_photo, SIDE, border=cv2.BORDER_CONSTANT))
         batch = np.ascontiguousarray(view.transpose(2, 0, 1)[None])
         points, score = run_network(
             self._session, ["mesh", "presence"], {"crop": batch}, "the face-landmark network"
@@ -101,6 +107,13 @@ class MeshNetwork:
             return None
         found[:, :2] -= 0.5  # the network counts from the corner of the first pixel
         return FaceMesh(found).moved(to_photo)
+
+
+def _tone(photo: Pixels, landmarks: NDArray[np.float64]) -> Tone:
+    """Return what brings a face to ordinary light. Raises PhotoError if its landmarks coincide."""
+    to_crop = crop_matrix(landmarks, SIDE)
+    crop = cut_quickly(photo, inverted(to_crop), SIDE)
+    return tone_of_crop(crop, landmarks @ to_crop[:, :2].T + to_crop[:, 2])
 
 
 def misplaced(expected: NDArray[np.float64], landmarks: NDArray[np.float64]) -> float:

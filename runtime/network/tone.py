@@ -93,8 +93,13 @@ def tone_of(aligned: AlignedFace, *, grey: bool = False) -> Tone:
 
     grey  the crop is grey, and so is its target
     """
+    return tone_of_crop(aligned.crop, crop_landmarks(aligned), grey=grey)
+
+
+def tone_of_crop(crop: Crop, landmarks: NDArray[np.floating], *, grey: bool = False) -> Tone:
+    """Return the same for a face with these landmarks in its crop, 5×2, (x, y)."""
     usual = GREY_MEDIAN if grey else MEDIAN
-    measured = _measured(aligned)
+    measured = _measured(crop, landmarks)
     share = _share(measured, usual)
     if share == 0:
         return UNCHANGED
@@ -117,10 +122,10 @@ MEDIAN = _Measured(LEVEL, RANGE)
 GREY_MEDIAN = _Measured(np.full(3, LEVEL @ LUMA), np.full(3, RANGE @ LUMA))
 
 
-def _measured(aligned: AlignedFace) -> _Measured:
-    size = len(aligned.crop)
-    small = cv2.resize(aligned.crop, (GRID, GRID), interpolation=cv2.INTER_AREA).astype(np.float64)
-    masks = region_masks((crop_landmarks(aligned) + 0.5) * (GRID / size) - 0.5, GRID)
+def _measured(crop: Crop, landmarks: NDArray[np.floating]) -> _Measured:
+    size = len(crop)
+    small = cv2.resize(crop, (GRID, GRID), interpolation=cv2.INTER_AREA).astype(np.float64)
+    masks = region_masks((landmarks + 0.5) * (GRID / size) - 0.5, GRID)
     face = small[np.sum([masks[region] for region in FACE], axis=0) > 0.5]
     head = small[masks["other"] < 0.5]
     if not len(face):

@@ -149,6 +149,18 @@ def test_a_well_placed_face_keeps_the_detectors_landmarks(network, photo):
     assert placed(face, None) is face
 
 
+@pytest.mark.parametrize(
+    "light", [(0.12, 1, 1), (0.2, 1, 0.2), (1, 0.12, 0.12), (0.12, 0.2, 1), (0.12, 0.12, 0.12)]
+)
+def test_a_mesh_is_found_in_any_light_where_it_is_in_daylight(network, photo, light):
+    there = moved(LANDMARKS, SHIFT)
+    daylight = network.find(photo, there).points
+    noise = np.random.default_rng(0).normal(0, 1, photo.shape)
+    lit = np.rint(np.clip(photo * np.array(light) + noise, 0, 255)).astype(np.uint8)
+    away = np.hypot(*(network.find(lit, there).points - daylight)[:, :2].T)
+    assert away.mean() < 0.03 * np.hypot(*(there[0] - there[4]))
+
+
 def test_no_mesh_is_found_where_there_is_no_face(network, photo):
     plain = np.full_like(photo, 120)
     assert network.find(plain, moved(LANDMARKS, SHIFT)) is None
