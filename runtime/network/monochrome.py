@@ -54,9 +54,11 @@ LARGEST = 1024
 """Size in pixels per side at which the curve is measured, at most."""
 LEVELS = 256
 """Points of the curve."""
+WIDTH = 0.8
+"""σ in levels of the Gaussian that weights the pixels near a grey."""
 SEEN = 0.1
-"""Pixels, after smoothing, from which a grey's own colours count; other greys are as far off the polynomial
-as the nearest that have them."""
+"""Pixels, so weighted, from which a grey's own colours count; other greys are as far off the polynomial as
+the nearest that have them."""
 MEASURED = 256
 """Size in pixels per side at which a whole photo is compared with a curve."""
 MOST_LINES = 0.4
@@ -262,23 +264,36 @@ def toning_of(picture: Colours) -> Toning:
     near = far <= np.where(_lines(picture).ravel(), NEARLY_GREY, 2 * stray)  # scratches would bend it
     # The lightest and darkest colours pass for scratches, but are all that is known of the curve's ends.
     near |= (far <= stray) & ((grey < grey[near].min()) | (grey > grey[near].max()))
-    level = np.rint(grey[near] * (LEVELS - 1)).astype(int)
-    points = np.linspace(0, 1, LEVELS)
-    count = _spread(np.bincount(level, minlength=LEVELS))
-    curve = np.empty((LEVELS, 3), np.float32)
-    seen = np.flatnonzero(count > SEEN)
-    for c in range(3):
-        sums = _spread(np.bincount(level, off[near, c], minlength=LEVELS))
-        beside = np.interp(np.arange(LEVELS), seen, sums[seen] / count[seen])  # greys that no pixel has
-        curve[:, c] = np.clip(np.polyval(fit[c], points) + beside, 0, 1)
-    ends = int(level.min()), int(level.max())
-    curve[: ends[0]], curve[ends[1] :] = curve[ends[0]], curve[ends[1]]
-    return Toning(weights.astype(np.float32), offset, curve, stray)
+    places = np.clip(np.linspace(0, 1, LEVELS), grey[near].min(), grey[near].max())
+    beside = _local_means(grey[near], off[near], places)
+    curve = np.column_stack([np.polyval(c, places) for c in fit]) + beside
+    return Toning(weights.astype(np.float32), offset, np.clip(curve, 0, 1).astype(np.float32), stray)
 
 
-def _spread(values: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
-    blurred = cv2.GaussianBlur(values[None].astype(np.float64), (9, 1), 0.8)
-    return np.asarray(blurred.reshape(-1), np.float64)
+def _local_means(
+    grey: NDArray[np.float64], values: NDArray[np.float64], places: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the mean of values, N×3, at LEVELS greys, from lines fitted to the pixels near each.
+
+    The darkest and the lightest greys have neighbours on one side only, whose plain mean would be off.
+    """
+    level = np.rint(grey * (LEVELS - 1)).astype(int)
+    count = np.bincount(level)
+    sums = np.column_stack([np.bincount(level, column) for column in (grey, *values.T)])
+    level, count = np.flatnonzero(count), count[count > 0]
+    grey, values = np.split(sums[level] / count[:, None], [1], axis=1)
+
+    away = (LEVELS - 1) * (grey.ravel() - places[:, None])
+    weight = count * np.exp(-0.5 * (away / WIDTH) ** 2)
+    seen = np.flatnonzero(weight.sum(axis=1) > SEEN)
+    away, weight = away[seen], weight[seen]
+    share = weight / weight.sum(axis=1, keepdims=True)
+    aside = (share * away).sum(axis=1, keepdims=True)
+    away -= aside
+    spread = (share * away**2).sum(axis=1, keepdims=True) + 1 / weight.sum(axis=1, keepdims=True)
+    lines = share @ values - aside / spread * ((share * away) @ values)  # level where pixels are few
+    greys = np.arange(LEVELS)
+    return np.column_stack([np.interp(greys, seen, line) for line in lines.T])
 
 
 def _off_curve(picture: Colours, face: AlignedFace | None = None) -> tuple[float, float]:

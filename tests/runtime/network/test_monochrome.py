@@ -40,6 +40,11 @@ def steep(g: Grey) -> list[Grey]:
     return [248 * (g / 255) ** 1.9, 20 + 235 * (g / 255) ** 1.15, 60 + 195 * (g / 255) ** 0.75]
 
 
+def bent(g: Grey) -> list[Grey]:
+    """A sepia whose black is steep in one channel and flat in another."""
+    return [5 + 250 * (g / 255) ** 0.8, 4 + 0.9 * g, 191 * (g / 255) ** 1.25]
+
+
 DIM = 0.9
 """Factor on the greys of photos that are toned: where a channel clips, those of the others are unknown."""
 
@@ -290,6 +295,25 @@ def test_a_grey_portrait_beside_one_in_colour_stays_grey(
 
 def test_the_curve_of_a_grey_picture_is_grey(grey: Grey, face: Face) -> None:
     assert toning(as_photo([grey] * 3), face) is GREY
+
+
+ENDS: dict[str, Callable[[Grey], Grey]] = {
+    "clipped": lambda g: 1.6 * cv2.GaussianBlur(g, (0, 0), 1.5) - 77,
+    "noisy": lambda g: cv2.GaussianBlur(g, (0, 0), 2) + np.random.default_rng(0).normal(0, 15, g.shape),
+    "blurred": lambda g: cv2.GaussianBlur(g, (0, 0), 4),
+    "dark": lambda g: 0.7 * g - 15,
+}
+
+
+@pytest.mark.parametrize("greys", ENDS)
+@pytest.mark.parametrize("tone", [*TONED.values(), steep, bent], ids=[*TONED, "steep", "bent"])
+def test_the_darkest_and_lightest_colours_lie_on_the_curve(
+    portrait: NDArray[np.uint8], tone: Curve, greys: str
+) -> None:
+    grey = np.clip(ENDS[greys](portrait.mean(axis=2)), 0, 255)
+    found = toning_of(np.asarray(as_photo(tone(grey)) / 255, np.float32))
+    all_greys = np.linspace(0, 1, 2041, dtype=np.float32)[None]
+    assert off_curve(as_photo(255 * found.coloured(all_greys)), tone) <= 1
 
 
 def test_greys_that_no_pixel_has_lie_on_the_curve() -> None:
