@@ -15,8 +15,6 @@ class View:
     """The network's input for a face."""
 
     shown: Crop
-    crop: Crop
-    """The face before its conversion to standard tone, without `around`."""
     begun: Crop
     """The face with which the network begins, in its own tone, cleaned of noise and JPEG damage."""
     tone: Tone
@@ -29,8 +27,10 @@ class View:
 
     def restored(self, shown: Crop) -> Crop:
         """Return the network's output for the face in the crop's own tone; in grey if it is monochrome."""
-        own = self.tone.original(shown, self.crop)
-        own = own if self.around is None else own + self.around
+        if self.around is None:
+            own = self.tone.original(shown, self.begun)
+        else:
+            own = self.tone.original(shown, self.begun - self.around) + self.around
         return self.toning.grey(own) if self.toning else own
 
     @property
@@ -55,14 +55,14 @@ def view_of(
     """
     toning = GREY if grey else None
     if settings.latent_step_decay == 1:
-        return View(face.crop, face.crop, face.crop, UNCHANGED, toning, published=True)
+        return View(face.crop, face.crop, UNCHANGED, toning, published=True)
     tone = tone_of(face, grey=grey)
     begun = face.crop if cleaned is None else cleaned
     around = texture_around(face, cover)
-    crop, shown = (face.crop, begun) if around is None else (face.crop - around, begun - around)
-    return View(tone.standard(shown), crop, begun, tone, toning, published=False, around=around)
+    shown = tone.standard(begun if around is None else begun - around)
+    return View(shown, begun, tone, toning, published=False, around=around)
 
 
 def published_view(crop: Crop, toning: Toning) -> View:
     """Return the published pass's input for a toned face: the crop in its colours."""
-    return View(crop, crop, crop, UNCHANGED, toning, published=True)
+    return View(crop, crop, UNCHANGED, toning, published=True)

@@ -16,6 +16,7 @@ from runtime.finish.noise import face_noise
 from runtime.finish.rounding import keep_rounding, rounding_of
 from runtime.network.loop import restore_crops
 from runtime.network.tone import LEVEL, RANGE, UNCHANGED, Tone, tone_of
+from runtime.network.view import view_of
 
 Picture = NDArray[np.float64]
 
@@ -88,6 +89,16 @@ def test_the_way_back_is_exact_also_for_what_leaves_the_range() -> None:
     assert tone.original(changed, crop) == pytest.approx(
         np.clip(crop + (changed - shown) / tone.gain, 0, 1), abs=1e-5
     )
+
+
+def test_noise_that_leaves_the_range_does_not_come_back(scene: tuple[Picture, Face]) -> None:
+    photo, face = scene
+    dark = aligned(lit(photo, (0.12, 0.12, 0.12)), face)
+    noise = np.random.default_rng(0).normal(0, 8 / 255, dark.crop.shape).astype(np.float32)
+    noisy = replace(dark, crop=np.clip(dark.crop + noise, 0, 1))
+    view = view_of(noisy, preset("standard"), grey=False, cleaned=dark.crop)
+    assert (view.tone.standard(noisy.crop) == 1).mean() > 0.05
+    assert view.restored(view.shown) == pytest.approx(dark.crop, abs=1e-5)
 
 
 def test_the_correction_sets_in_without_a_jump(scene: tuple[Picture, Face]) -> None:
