@@ -15,7 +15,7 @@ from base.parallel import parallel
 from runtime.network.backends import Backend, Batch, BatchLostError, Move, RestoresSideBySide
 from runtime.network.degrade import degrade
 from runtime.network.schedule import EPSILON, PassSchedule, gain, kappa, pass_schedule, progress
-from runtime.pixels import Crop, Crops, Map
+from runtime.pixels import Crop, Crops, Map, ramp
 from runtime.settings.settings import RestoreSettings
 
 SETTLED = 1e-3
@@ -23,6 +23,14 @@ SETTLED = 1e-3
 
 So has a renewed estimate whose RMS change is below this share of the pixel range, a quarter of an 8-bit
 level: the next pass would get the same picture.
+"""
+
+AT_REST, DRAWING = 0.004, 0.006
+"""RMS of the last change of a renewed estimate, as a share of the pixel range. Up to the first, the face has
+nearly arrived, and the last picture is the result: it is sharper than r̄, which holds some of the first
+pass's, an average, and in portraits with slight damage up to 0.1 dB closer to the truth. From the second on,
+passes go on drawing, as in portraits with moderate blur, or strong noise; there the last picture alone loses
+up to 0.3 dB.
 """
 
 CELLS = 16
@@ -43,7 +51,8 @@ class LoopResult:
     """The result for one crop."""
 
     restored: NDArray[np.float32]
-    """S×S×3 in [0, 1]: r of the last pass; in the renewed loop the weighted mean r̄ of all passes."""
+    """S×S×3 in [0, 1]: r of the last pass; in the renewed loop the weighted mean r̄ of all passes, unless the
+    estimate has nearly arrived."""
     passes: int
     """Number of network passes."""
     steps: int
@@ -185,27 +194,65 @@ def _make_passes(batch: _Batch, deadline: float, settled: float) -> list[LoopRes
         if len(arrived) + len(now) == len(changes[-1]):
             break
         if now and backend.renews:  # in a batch, a crop stops where it would stop alone
-            pictures, steps = _ahead(batch, passes, sum(stretches[:passes])), sum(stretches)
+            pictures, steps = (
+                _ahead(batch, first, passes, sum(stretches[:passes]), changes[-1]),
+                sum(stretches),
+            )
             arrived |= {i: batch.result(i, pictures, first, passes, steps, changes) for i in now}
         backend.generate(batch.state)
         passes += 1
         pass_seconds = time.perf_counter() - start
     steps = sum(stretches)
-    pictures = _final(batch, passes, steps, stretches[len(changes) :])
+    pictures = _final(batch, first, passes, steps, stretches[len(changes) :], changes)
     return [
         arrived.get(i) or batch.result(i, pictures, first, passes, steps, changes, over_budget=over_budget)
         for i in range(len(batch.start))
     ]
 
 
-def _final(batch: _Batch, passes: int, steps: int, rest: Sequence[int]) -> Crops:
-    """Return r, or r̄ in the renewed loop, with all remaining steps made towards the last r."""
-    if not batch.backend.renews or passes == 1:
-        return _from_network(batch.backend.restored(batch.state))
+def _final(
+    batch: _Batch,
+    first: Crops | None,
+    passes: int,
+    steps: int,
+    rest: Sequence[int],
+    changes: Sequence[NDArray[np.float32]],
+) -> Crops:
+    """Return r, or what the renewed loop ends with, with all remaining steps made towards the last r.
+
+    first  what the first pass made of the crops, if the loop is a renewed one of several passes
+    """
+    restored = _from_network(batch.backend.restored(batch.state))
+    if first is None or passes == 1:
+        return restored
+    if passes == 2:
+        return _ended(restored, _of_two(batch, first, restored, steps), changes[-1])
     for k in rest:
         batch.move(k)
     estimate = _from_network(batch.backend.estimate(batch.state))
-    return own_part(estimate, batch.start, batch.kappa(steps))
+    return _ended(restored, own_part(estimate, batch.start, batch.kappa(steps)), changes[-1])
+
+
+def _of_two(batch: _Batch, first: Crops, second: Crops, steps: int) -> Crops:
+    """Return the mean of the pictures of two passes, each weighted by the share of the way that it begins.
+
+    Steps forget the first picture, which is the average of what the face may be. After many passes that
+    gives sharpness; the second alone is little sharper, and in badly damaged portraits up to 0.2 dB farther
+    from the truth.
+    """
+    seen, left = batch.kappa(batch.stretches[0]), batch.kappa(steps)
+    estimate = left * batch.start + (1 - seen) * first + (seen - left) * second
+    return own_part(estimate, batch.start, left)
+
+
+def _ended(restored: Crops, own: Crops, change: NDArray[np.float32]) -> Crops:
+    """Return the last pictures of crops that have nearly arrived, r̄ of the others.
+
+    restored, own  r of the last pass and r̄, B×S×S×3
+    change         the last change of each estimate, B
+    """
+    arrived = 1 - ramp(np.asarray(change, np.float32), AT_REST, DRAWING)[:, None, None, None]
+    return np.asarray(own + arrived * (restored - own), np.float32)
 
 
 def _astray(crop: Crop, first: Crop, last: Crop) -> bool:
@@ -224,14 +271,18 @@ def _shapes_apart(a: Crop, b: Crop) -> float:
     return math.sqrt(np.square(cv2.GaussianBlur(means, (0, 0), 0.5)[INNER]).mean())
 
 
-def _ahead(batch: _Batch, passes: int, done: int) -> Crops:
-    """Return the estimate as if all remaining steps led towards the current r, without making them."""
+def _ahead(batch: _Batch, first: Crops | None, passes: int, done: int, change: NDArray[np.float32]) -> Crops:
+    """Return what the loop would end with if all remaining steps led towards the current r, without making
+    them."""
     restored, steps = _from_network(batch.backend.restored(batch.state)), sum(batch.stretches)
-    if passes == 1:
+    if first is None or passes == 1:
         return restored
+    if passes == 2:
+        return _ended(restored, _of_two(batch, first, restored, steps), change)
     estimate = _from_network(batch.backend.estimate(batch.state))
     left = 1 - gain(batch.eta * batch.rho, steps - done)[..., None]
-    return own_part(restored + left * (estimate - restored), batch.start, batch.kappa(steps))
+    own = own_part(restored + left * (estimate - restored), batch.start, batch.kappa(steps))
+    return _ended(restored, own, change)
 
 
 def own_part(estimate: Crops, start: Crops, kappa: Map) -> Crops:

@@ -27,7 +27,7 @@ from runtime.faces.detect import open_detector
 from runtime.faces.regions import region_weights
 from runtime.network.backends import Backend, Move, open_backend
 from runtime.network.degrade import degrade
-from runtime.network.loop import LEAST, LoopResult, own_part, restore_crops
+from runtime.network.loop import AT_REST, DRAWING, LEAST, LoopResult, own_part, restore_crops
 from runtime.network.schedule import gain, kappa, pass_schedule
 
 GOLDEN = Path(__file__).parents[2] / "data" / "tiny64.npz"
@@ -377,6 +377,38 @@ class Fading:
 
     def release(self, state: dict[str, Any]) -> None:
         state.clear()
+
+
+def test_of_two_passes_each_picture_counts_for_the_share_of_the_way_that_it_begins(crop: Array) -> None:
+    backend, rho = cast(Backend, Fading((0.1, 0.12))), np.linspace(0, 2, S * S, dtype=np.float32)
+    (result,) = restore_crops(backend, crop[None], rho.reshape(1, S, S), PATIENT, most=2)
+    after_three, at_the_end = kappa(0.1, rho.reshape(S, S, 1), 3), kappa(0.1, rho.reshape(S, S, 1), 30)
+    share = (1 - after_three) / np.maximum(1 - at_the_end, LEAST)
+    expected = 0.5 + (0.88 + 0.02 * share) * (crop - 0.5)
+    assert result.passes == 2
+    np.testing.assert_allclose(
+        result.restored[rho.reshape(S, S) > 0.1], expected[rho.reshape(S, S) > 0.1], atol=1e-5
+    )
+    assert np.array_equal(result.restored[0, 0], crop[0, 0])
+
+
+def test_a_face_that_has_nearly_arrived_ends_with_the_last_picture(crop: Array) -> None:
+    class Slowing(Fading):
+        def step(self, state: dict[str, Any], move: int) -> Array:
+            super().step(state, move)
+            return np.array([AT_REST, (AT_REST + DRAWING) / 2, DRAWING], np.float32)
+
+    shares = (0.1, 0.11, 0.12, 0.13, 0.14)
+    crops = np.stack([crop] * 3)
+    results = restore_crops(cast(Backend, Slowing(*[shares] * 3)), crops, even(crops), PATIENT)
+    arrived, between, drawing = (result.restored for result in results)
+    np.testing.assert_allclose(arrived, 0.5 + 0.86 * (crop - 0.5), atol=1e-5)
+    np.testing.assert_allclose(between, (arrived + drawing) / 2, atol=1e-5)
+    u, left = np.zeros(1), 1.0
+    for share, k in zip(shares, pass_schedule(0.1, 30).steps, strict=True):
+        u = share + 0.9**k * (u - share)
+        left *= 0.9**k
+    np.testing.assert_allclose(drawing, 0.5 + (1 - u / (1 - left)) * (crop - 0.5), atol=1e-5)
 
 
 def test_what_later_passes_would_spoil_stays_as_the_first_one_made_it(crop: Array) -> None:
