@@ -1,6 +1,9 @@
 """Detect small files whose decoding would take unbounded work, before a decoder sees them."""
 
+import io
+import os
 from itertools import islice
+from pathlib import Path
 from typing import BinaryIO
 
 from runtime.photo.jpeg_segments import START_OF_SCAN, segments
@@ -8,6 +11,22 @@ from runtime.photo.mapped import mapped
 
 MOST_SCANS = 100
 """Of a progressive JPEG. Encoders write about ten; each costs the decoder a pass over the image."""
+
+
+class WithinFile(io.BufferedReader):
+    """A file on disk that is never asked for more bytes than it has left.
+
+    Decoders ask for as many as a damaged file claims, and Python allocates them before it reads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._length = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read up to so many bytes; all that are left for None or a negative number."""
+        left = max(0, self._length - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
 
 
 def has_endless_scans(file: BinaryIO) -> bool:

@@ -21,7 +21,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from base.errors import PhotoError
 from base.text import cause_of, one_line, rounded
-from runtime.photo.bombs import MOST_SCANS, has_endless_scans, webp_size
+from runtime.photo.bombs import MOST_SCANS, WithinFile, has_endless_scans, webp_size
 from runtime.photo.damaged import accepting_damage, has_its_end, with_its_end
 from runtime.photo.original import Original, OriginalBytes, signature_of
 from runtime.photo.samples import Samples, decode_samples, turn_upright
@@ -148,7 +148,7 @@ def _errors_of(name: str) -> Iterator[None]:
 
 def _read_path(path: Path, name: str, max_megapixels: float, accept_damaged: bool) -> Photo:
     _check_is_file(path, name, max_megapixels)
-    with path.open("rb") as file:
+    with WithinFile(path) as file:
         original = Original(path, signature_of(file))
         photo = _read_as_far_as_allowed(file, name, max_megapixels, accept_damaged)
     return replace(photo, source=replace(photo.source, original=original))

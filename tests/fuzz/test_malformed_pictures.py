@@ -17,7 +17,7 @@ from PIL import Image
 from base import command_line
 from base.errors import PhotoError
 from runtime import restore
-from runtime.photo.bombs import MOST_SCANS
+from runtime.photo.bombs import MOST_SCANS, WithinFile
 from runtime.photo.reader import read_photo
 from runtime.photo.writer import write_photo
 from tests.fuzz.mutations import MUTATIONS
@@ -155,6 +155,16 @@ def test_malformed_pictures_leave_whole_outputs_or_none(
     assert min(whole, len(told)) >= 3
     assert (output / "whole.png").exists()
     assert not list(output.rglob(".*"))
+
+
+def test_a_length_beyond_the_file_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    whole = PICTURES["png-alpha"]
+    at = whole.index(b"IDAT") - 4
+    path.write_bytes(whole[:at] + struct.pack(">I", 2**31 - 1) + whole[at + 4 :])
+    assert read_photo(path).alpha is not None  # every pixel is there
+    with WithinFile(path) as file:
+        assert file.read(1 << 60) == path.read_bytes()
 
 
 def endless_jpeg(scans: int) -> bytes:
