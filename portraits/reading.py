@@ -12,7 +12,8 @@ from portraits.damage import Portrait
 from runtime.face_warnings import is_tiny
 from runtime.faces.align import align
 from runtime.faces.detect import Detector
-from runtime.photo.reader import SUPPORTED_SUFFIXES, read_photo
+from runtime.photo.reader import read_photo
+from runtime.photo.suffixes import SUPPORTED_SUFFIXES
 from runtime.pixels import Crop, Pixels, as_float, eight_bit
 
 LEAST = 8

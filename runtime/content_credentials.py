@@ -22,7 +22,7 @@ LARGEST_KEY = 1 << 16
 _TYPES = dict.fromkeys((".jfif", ".jpe", ".jpeg", ".jpg"), "image/jpeg")
 _TYPES |= {".png": "image/png", ".webp": "image/webp", ".tif": "image/tiff", ".tiff": "image/tiff"}
 MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "TIFF": "image/tiff"}
-MIME |= {"GIF": "image/gif", "HEIF": "image/heif"}
+MIME |= {"GIF": "image/gif", "HEIF": "image/heif", "AVIF": "image/avif"}
 """By Pillow's name, the formats of photos that a manifest can refer to."""
 _SETTINGS = {"builder": {"thumbnail": {"enabled": False}}}  # they would show faces again, and 100 KB more
 

@@ -8,8 +8,7 @@ from pathlib import PurePosixPath
 from base.errors import PhotoError
 from base.text import one_line
 from runtime.archive.place import Place, name_within
-from runtime.commands.output_names import FROM_PHONES
-from runtime.photo.reader import SUPPORTED_SUFFIXES
+from runtime.photo.suffixes import SUPPORTED_SUFFIXES, suffix_written
 from runtime.photo.writer import OUTPUT_SUFFIXES
 
 OWN = "gpen-edge-run"
@@ -59,7 +58,7 @@ def output_of(name: str) -> str:
     suffix = PurePosixPath(_ADDED.sub("", name)).suffix.lower()
     if suffix not in SUPPORTED_SUFFIXES - OUTPUT_SUFFIXES:
         return name
-    return name + (".jpg" if suffix in FROM_PHONES else ".png")
+    return name + suffix_written(suffix)
 
 
 def sample_of(photos: Sequence[Listed], count: int) -> list[Listed]:

@@ -11,7 +11,7 @@ from base.text import cause_of, one_line
 from runtime.commands.output_names import output_name
 from runtime.commands.same_file import folding_for
 from runtime.hotfolder.names import first_free, numbered
-from runtime.photo.reader import OTHER_PICTURES, SUPPORTED_SUFFIXES
+from runtime.photo.suffixes import OTHER_PICTURES, SUPPORTED_SUFFIXES
 
 _LONGEST_NAME = 255
 """Bytes of a file's name."""

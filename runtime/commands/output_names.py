@@ -3,10 +3,8 @@
 from pathlib import Path
 
 from runtime.photo.reader import Photo
+from runtime.photo.suffixes import LOSSY_READ_ONLY, suffix_written
 from runtime.photo.writer import OUTPUT_SUFFIXES
-
-FROM_PHONES = (".heic", ".heif", ".hif")
-"""Suffixes of lossy photos that can be read but not written."""
 
 
 def output_name(photo: Path) -> str:
@@ -17,7 +15,7 @@ def output_name(photo: Path) -> str:
     suffix = photo.suffix.lower()
     if suffix in OUTPUT_SUFFIXES:
         return photo.name
-    return photo.stem + (".jpg" if suffix in FROM_PHONES else ".png")
+    return photo.stem + suffix_written(suffix)
 
 
 def keeps_name(written: Photo) -> bool:
@@ -27,7 +25,9 @@ def keeps_name(written: Photo) -> bool:
 
     written  as `restored` returns it
     """
-    return written.content is not None and (written.source.format == "HEIF" or bool(written.source.parts))
+    return written.content is not None and (
+        written.source.format in LOSSY_READ_ONLY or bool(written.source.parts)
+    )
 
 
 def result_name(photo: Path, written: Photo) -> str:

@@ -9,7 +9,7 @@ from runtime.commands.jobs import Job, make_folders
 from runtime.commands.options import RunOptions
 from runtime.commands.overwriting import Source, Target, check_targets
 from runtime.commands.restoring import is_photo_itself
-from runtime.photo.reader import SUPPORTED_SUFFIXES
+from runtime.photo.suffixes import SUPPORTED_SUFFIXES
 from runtime.photo.writer import check_output, check_place
 from runtime.settings.face_rules import read_rules
 

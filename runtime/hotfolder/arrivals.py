@@ -9,7 +9,7 @@ from pathlib import Path
 from runtime.hotfolder.clock import Clock
 from runtime.hotfolder.folders import RESERVED
 from runtime.hotfolder.signature import Signature, signature_in
-from runtime.photo.reader import OTHER_PICTURES, SUPPORTED_SUFFIXES
+from runtime.photo.suffixes import OTHER_PICTURES, SUPPORTED_SUFFIXES
 
 _EMPTY = 10
 """Empty files must be unchanged for this many times longer, since some programs create a file long before

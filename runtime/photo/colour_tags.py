@@ -1,4 +1,4 @@
-"""Colour descriptions in files other than ICC profiles: PNG chunks, HEIF's nclx, EXIF and TIFF tags."""
+"""Colour descriptions in files other than ICC profiles: PNG chunks, HEIF's nclx box, EXIF and TIFF tags."""
 
 import struct
 from typing import Any
@@ -8,6 +8,7 @@ from PIL import Image
 from PIL.ExifTags import IFD, Base
 from PIL.ImageFile import ImageFile
 
+from runtime.photo.boxes import colour_codes
 from runtime.photo.chunks import png_chunk, png_chunks
 from runtime.photo.colours import Colours, adobe_rgb, of_codes, of_gamma, of_primaries, of_tables, srgb
 from runtime.photo.jpeg_segments import Data
@@ -63,13 +64,17 @@ def as_png_chunks(chunks: dict[bytes, bytes]) -> bytes:
     return b"".join(png_chunk(name, chunks[name]) for name in _PNG_COLOURS if name in chunks)
 
 
-def of_heif(image: ImageFile) -> tuple[Colours | None, dict[bytes, bytes]]:
-    """Return the colours that a HEIF's nclx box describes, also as a PNG cICP chunk."""
-    nclx = image.info.get("nclx_profile") or {}
+def of_nclx(image: ImageFile, data: Data) -> tuple[Colours | None, dict[bytes, bytes]]:
+    """Return the colours that a HEIF's or AVIF's nclx box describes, also as a PNG cICP chunk."""
+    nclx = image.info.get("nclx_profile")
     try:
-        primaries, transfer = int(nclx["color_primaries"]), int(nclx["transfer_characteristics"])
+        codes = (int(nclx["color_primaries"]), int(nclx["transfer_characteristics"])) if nclx else None
     except (KeyError, TypeError, ValueError):
         return None, {}
+    codes = codes or colour_codes(data)  # Pillow does not tell an AVIF's
+    if codes is None or max(codes) > 255:
+        return None, {}
+    primaries, transfer = codes
     colours = of_codes(primaries, transfer)  # the decoder has expanded a limited range
     return colours, {b"cICP": bytes([primaries, transfer, 0, 1])} if colours else {}
 

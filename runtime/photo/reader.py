@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 import numpy as np
+from PIL import features
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
@@ -27,16 +28,6 @@ from runtime.photo.original import Original, OriginalBytes, signature_of
 from runtime.photo.samples import Samples, decode_samples, turn_upright
 from runtime.photo.source import PhotoSource, source_of
 
-SUPPORTED_SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"}
-    | {".heic", ".heif", ".hif"}
-)
-"""Lower-case suffixes by which photos are found in a folder. The content decides how a file is read."""
-OTHER_PICTURES = frozenset(
-    {".arw", ".avif", ".cr2", ".cr3", ".dng", ".jp2", ".jxl", ".nef", ".orf", ".psd", ".rw2"}
-)
-"""Suffixes of pictures that cannot be read, but that nobody expects to be passed over in silence."""
-
 # Recognised by signature. Pillow's classes are called directly, because `Image.open` enforces one global size
 # limit; the caller's limit replaces it here. A phone's MPO is read as its first JPEG.
 _FORMATS: tuple[tuple[bytes, Callable[[BinaryIO], ImageFile]], ...] = (
@@ -52,6 +43,7 @@ _FORMATS: tuple[tuple[bytes, Callable[[BinaryIO], ImageFile]], ...] = (
 )
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
 """Brands of HEVC images and sequences, single and layered (ISO/IEC 23008-12, annex B)."""
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIF_BRANDS = frozenset({b"mif1", b"msf1", b"mif2"})
 """Brands of the container; its coding may be another one, which the decoder refuses."""
 _PARTLY_READABLE = (JpegImageFile, PngImageFile, TiffImageFile, BmpImageFile, GifImageFile)
@@ -102,7 +94,7 @@ class Photo:
 def read_photo(
     photo: str | Path | bytes | BinaryIO, *, max_megapixels: float = 100, accept_damaged: bool = False
 ) -> Photo:
-    """Read the first image of a JPEG (or MPO), PNG, WebP, TIFF, BMP, GIF or, with pillow-heif, HEIC file.
+    """Read the first image of a JPEG (or MPO), PNG, WebP, TIFF, BMP, GIF, AVIF or (with pillow-heif) HEIC.
 
     photo           a path, the bytes of a file, or a file that is open for reading bytes
     max_megapixels  limit for all pages together
@@ -110,8 +102,10 @@ def read_photo(
 
     Further pages of a TIFF are in `pages`. A JPEG that lacks only its end marker counts as complete.
 
-    16-bit grey and RGB keep their 16 bits; HEIC is read with 8. CMYK and Lab are converted to sRGB; other
-    colour spaces are kept with their ICC profile. Metadata that is too broken to be written back is dropped.
+    16-bit grey and RGB keep their 16 bits; HEIC and AVIF are read with 8. CMYK and Lab are converted to
+    sRGB; other colour spaces are kept with their ICC profile. Metadata that is too broken to be written back
+    is dropped.
+
     Raises PhotoError for anything that is not a complete photo of at most `max_megapixels`: oversized files
     are refused unopened, and dimensions are checked before decoding. Uses at most `allowed_bytes` of memory.
     (Pillow itself refuses WebP above 178 megapixels, whatever the limit here.)
@@ -317,20 +311,24 @@ def _open_header(file: BinaryIO, name: str) -> ImageFile:
     for signature, plugin in _FORMATS:
         if start.startswith(signature):
             return plugin(file)
-    if _is_heif(start):
-        return _open_heif(file, name)
+    if (container := _container(start)) is not None:
+        return container(file, name)
     raise PhotoError(
-        f"{name} is not a JPEG, PNG, WebP, TIFF, BMP, GIF or HEIC picture: save it as one of these"
+        f"{name} is not a JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC or AVIF picture: save it as one of these"
     )
 
 
-def _is_heif(start: bytes) -> bool:
-    """Return whether a file's first box identifies it as HEIC, by its main brand or a compatible one."""
+def _container(start: bytes) -> Callable[[BinaryIO, str], ImageFile] | None:
+    """Return what opens a HEIC or AVIF, as its main brand says, or the compatible ones in its first box."""
     if start[4:8] != b"ftyp":
-        return False
+        return None
     size = min(int.from_bytes(start[:4], "big"), len(start))
     major, compatible = start[8:12], {start[at : at + 4] for at in range(16, size - 3, 4)}
-    return major in _HEIC_BRANDS | _HEIF_BRANDS or (bool(compatible & _HEIC_BRANDS) and major[:3] != b"avi")
+    for brands in ({major}, compatible):
+        for own, opened in ((_HEIC_BRANDS, _open_heif), (_AVIF_BRANDS, _open_avif)):
+            if brands & own:
+                return opened
+    return _open_heif if major in _HEIF_BRANDS else None
 
 
 def _open_heif(file: BinaryIO, name: str) -> ImageFile:
@@ -341,6 +339,18 @@ def _open_heif(file: BinaryIO, name: str) -> ImageFile:
         raise PhotoError(f"{name} is a HEIC picture: pip install pillow-heif, or save it as JPEG") from error
     image: ImageFile = HeifImageFile(file)  # type: ignore[no-untyped-call]
     return image
+
+
+def _open_avif(file: BinaryIO, name: str) -> ImageFile:
+    """Open an AVIF; the decoder gives the turn that its boxes ask for as EXIF orientation."""
+    if not features.check("avif"):
+        raise PhotoError(
+            f"{name} is an AVIF picture, which this Pillow cannot read: pip install --upgrade pillow, "
+            "or save it as JPEG"
+        )
+    from PIL.AvifImagePlugin import AvifImageFile
+
+    return AvifImageFile(file)
 
 
 def _split_alpha(samples: Samples) -> tuple[Samples, Samples | None]:

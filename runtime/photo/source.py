@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from PIL import ImageCms
+from PIL import Image, ImageCms
 from PIL.ExifTags import IFD, Base
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
@@ -21,11 +21,12 @@ from runtime.photo.captions import (
     tagged_captions,
 )
 from runtime.photo.chunks import riff_chunks
-from runtime.photo.colour_tags import as_png_chunks, of_exif, of_heif, of_png, of_tiff, png_colours
+from runtime.photo.colour_tags import as_png_chunks, of_exif, of_nclx, of_png, of_tiff, png_colours
 from runtime.photo.colours import Colours, icc_profile
 from runtime.photo.jpeg_segments import APP1, Data, segments
 from runtime.photo.mapped import mapped
 from runtime.photo.original import Original, OriginalBytes
+from runtime.photo.suffixes import LOSSY_READ_ONLY
 from runtime.photo.xmp import VIDEO, orientation_in, upright, without_parts
 
 
@@ -45,7 +46,7 @@ class PhotoSource:
     """What is kept of a photo's file; the default is a colour photo that comes from no file."""
 
     format: str | None = None
-    """Pillow's name: JPEG, PNG, WEBP, TIFF, BMP, GIF, HEIF."""
+    """Pillow's name: JPEG, PNG, WEBP, TIFF, BMP, GIF, HEIF, AVIF."""
     grey: bool = False
     """The three channels were one, and are written as one."""
     icc: bytes | None = None
@@ -152,11 +153,15 @@ def orientation_of(image: ImageFile) -> int:
     """Return the EXIF orientation (1…8) that a loaded image still needs; 1 if the file gives none."""
     if image.format in _TURNED_BY_DECODER:  # TIFF has a tag; for HEIF only its own boxes count
         return 1
+    is_avif = image.format == "AVIF"  # Pillow puts the turn of its boxes into the EXIF block; XMP turns none
     try:
-        orientation = image.getexif().get(Base.Orientation)
+        exif = Image.Exif() if is_avif else image.getexif()
+        if is_avif:
+            exif.load(image.info.get("exif", b""))
+        orientation = exif.get(Base.Orientation)
     except Exception:  # broken EXIF
         orientation = None
-    if orientation is None:
+    if orientation is None and not is_avif:
         orientation = orientation_in(_xmp_of(image) or b"")
     return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
@@ -168,8 +173,8 @@ def _colours_of(image: ImageFile, data: Data, *, has_profile: bool) -> tuple[Col
         return of_png(chunks, has_profile=has_profile), as_png_chunks(chunks)
     if has_profile or image.mode in ("CMYK", "LAB"):
         return None, b""
-    if image.format == "HEIF":
-        colours, chunks = of_heif(image)
+    if image.format in LOSSY_READ_ONLY:
+        colours, chunks = of_nclx(image, data)
         return colours, as_png_chunks(chunks)
     if isinstance(image, TiffImageFile):
         return of_tiff(image.tag_v2), b""
@@ -205,7 +210,7 @@ def _has_video(data: Data) -> bool:
 
 
 def _further_pictures(image: ImageFile) -> tuple[str, ...]:
-    if image.format in ("GIF", "PNG", "WEBP"):
+    if image.format in ("GIF", "PNG", "WEBP", "AVIF"):
         return ("an animation",) if getattr(image, "is_animated", False) else ()
     if image.format == "HEIF":
         return ("further pictures",) if getattr(image, "n_frames", 1) > 1 else ()

@@ -41,6 +41,7 @@ from runtime.photo.jpeg_segments import APP1, LONGEST_BODY, segment
 from runtime.photo.reader import Photo
 from runtime.photo.samples import Samples
 from runtime.photo.source import PhotoSource, profile_of
+from runtime.photo.suffixes import LOSSY_READ_ONLY
 from runtime.photo.tiff import Page, write_tiff
 from runtime.photo.xmp import without_parts
 from runtime.pixels import eight_bit
@@ -134,7 +135,7 @@ def encode_whole(photo: Photo) -> tuple[bytes, str]:
     own = photo.source.format or ""
     if photo.content is not None:
         return photo.content, _COPIED.get(own, _SUFFIXES.get(own, ""))
-    suffix = _SUFFIXES.get(own) or (".jpg" if own == "HEIF" else ".png")
+    suffix = _SUFFIXES.get(own) or (".jpg" if own in LOSSY_READ_ONLY else ".png")
     return encode_photo(photo, suffix), suffix
 
 
@@ -372,7 +373,7 @@ _FORMATS = dict.fromkeys((".jfif", ".jpe", ".jpeg", ".jpg"), "JPEG")
 _FORMATS |= {".bmp": "BMP", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}
 
 _SUFFIXES = {"BMP": ".bmp", "JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "WEBP": ".webp"}
-_COPIED = {"GIF": ".gif", "HEIF": ".heic"}
+_COPIED = {"GIF": ".gif"} | {name: suffixes[0] for name, suffixes in LOSSY_READ_ONLY.items()}
 
 OUTPUT_SUFFIXES = frozenset(_WRITERS)
 """Lower-case suffixes that a photo can be written with."""

@@ -19,7 +19,7 @@ from typing import Literal
 
 from base.files import for_its_owner
 from base.text import cause_of, one_line
-from runtime.photo.reader import SUPPORTED_SUFFIXES
+from runtime.photo.suffixes import SUPPORTED_SUFFIXES
 from runtime.serve import kiosk_config
 from runtime.serve.clock import seconds_since_boot
 from runtime.serve.errors import KioskError, disk_error

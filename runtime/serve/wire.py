@@ -191,6 +191,8 @@ class KioskAbout(Answer, frozen=True):
     max_megabytes: float
     files: bool
     """Customers may open a file dialog on this machine."""
+    suffixes: tuple[str, ...]
+    """Of the photos that can be read, for that dialog."""
     phones: bool
     wifi: str | None
     """The network that phones must join first."""

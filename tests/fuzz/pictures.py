@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pillow_heif
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, features
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 WIDTH, HEIGHT = 14, 11
@@ -43,6 +43,17 @@ def pictures() -> dict[str, bytes]:
         "gif-palette": _saved(colour.convert("P"), "GIF", transparency=0),
         "gif-moving": _saved(colour, "GIF", save_all=True, append_images=[colour.rotate(180)]),
         "heif-turned": _heif(colour.resize((32, 24)), exif=exif.tobytes(), xmp=_XMP, icc_profile=profile),
+    }
+
+
+def avif_pictures() -> dict[str, bytes]:
+    """Return AVIFs by name, if Pillow can write them; the corpus of `make fuzz` does without them."""
+    if not features.check("avif"):
+        return {}
+    colour = Image.fromarray(np.random.default_rng(5).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8))
+    return {
+        "avif-turned": _saved(colour, "AVIF", exif=_exif(), xmp=_XMP),
+        "avif-moving": _saved(colour, "AVIF", save_all=True, append_images=[colour.rotate(180)]),
     }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from base import command_line
 from base.errors import PhotoError
@@ -21,11 +21,11 @@ from runtime.photo.bombs import MOST_SCANS, WithinFile
 from runtime.photo.reader import read_photo
 from runtime.photo.writer import write_photo
 from tests.fuzz.mutations import MUTATIONS
-from tests.fuzz.pictures import HEIGHT, WIDTH, pictures, png_chunk
+from tests.fuzz.pictures import HEIGHT, WIDTH, avif_pictures, pictures, png_chunk
 from tests.fuzz.trial import MEGAPIXELS
 
 ROOT = Path(__file__).parents[2]
-PICTURES = pictures()
+PICTURES = pictures() | avif_pictures()
 SUFFIXES = {
     "jpeg": ".jpg",
     "gif": ".gif",
@@ -34,7 +34,7 @@ SUFFIXES = {
     "png": ".png",
     "tiff": ".tif",
     "webp": ".webp",
-}
+} | ({"avif": ".avif"} if features.check("avif") else {})
 SEEDS = 4
 SIDE = int((MEGAPIXELS * 1e6) ** 0.5)
 

@@ -46,8 +46,8 @@ def main() -> None:
     """Answer for every file of a folder."""
     warnings.simplefilter("ignore")
     paths = sorted(Path(sys.argv[1]).iterdir())
-    for path in paths[:3]:
-        _answer(path)  # what is imported and kept only now is not the picture's
+    for path in {path.name.partition("-")[0]: path for path in paths}.values():
+        _answer(path)  # what a format's decoder imports, starts and keeps is not the picture's
     gc.collect()
     resource.setrlimit(resource.RLIMIT_AS, (_taken() + allowed_bytes(MEGAPIXELS),) * 2)
     for path in paths:

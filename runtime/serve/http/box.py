@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from base.version import installed_version
+from runtime.photo.suffixes import SUPPORTED_SUFFIXES
 from runtime.serve.errors import KioskError
 from runtime.serve.http.guard import json_response
 from runtime.serve.http.kiosk import Kiosk, kiosk_of
@@ -90,6 +91,7 @@ def _about(kiosk: Kiosk) -> KioskAbout:
         idle_seconds=config.idle_seconds,
         max_megabytes=config.max_megabytes,
         files=config.files,
+        suffixes=tuple(sorted(SUPPORTED_SUFFIXES)),
         phones=config.phones is not None,
         wifi=(config.phones.wifi or None) if config.phones else None,
         take_home=config.phones is not None,

@@ -41,6 +41,7 @@ def test_results_have_names_of_their_own_whatever_photos_arrive_later() -> None:
         "s.jpg": "s.jpg",
         "t.mpo": "t.mpo.png",
         "u.HEIC": "u.HEIC.jpg",
+        "v.avif": "v.avif.jpg",
     }
     assert {name: output_of(name) for name in outputs} == outputs
 

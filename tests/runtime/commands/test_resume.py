@@ -369,21 +369,21 @@ def test_photos_in_folders_of_a_folder_are_hinted_at(restore: Restore, album: Pa
 def test_pictures_that_cannot_be_read_are_not_passed_over_in_silence(
     restore: Restore, album: Path, tmp_path: Path, recursive: bool
 ) -> None:
-    for name in ("raw.CR2", "scene.avif", ".hidden.avif", "notes.txt"):
+    for name in ("raw.CR2", "scene.jxl", ".hidden.jxl", "DSCF0001.RAF", "notes.txt"):
         (album / name).write_bytes(b"?")
     options = ["--recursive"] if recursive else []
     _, said = restore(album, "-o", tmp_path / "out", *options)
-    assert "raw.CR2 and 1 more: left out, since such files (.avif, .cr2) cannot be read" in said
-    assert not list((tmp_path / "out").glob("**/*.avif"))
+    assert "DSCF0001.RAF and 2 more: left out, since such files (.cr2, .jxl, .raf) cannot be read" in said
+    assert not list((tmp_path / "out").glob("**/*.jxl"))
 
 
 def test_a_folder_of_pictures_that_cannot_be_read_holds_no_photo(restore: Restore, tmp_path: Path) -> None:
     (tmp_path / "in" / "deeper").mkdir(parents=True)
-    for name in ("scene.avif", "deeper/scene.avif"):
+    for name in ("scene.jxl", "deeper/scene.jxl"):
         (tmp_path / "in" / name).write_bytes(b"?")
     status, said = restore(tmp_path / "in", "-o", tmp_path / "out")
     assert status == 2
-    assert "scene.avif: left out" in said
+    assert "scene.jxl: left out" in said
     assert "holds no photo: name another folder" in said
 
 

@@ -203,6 +203,7 @@ def test_a_folder_that_is_gone_is_told_and_one_in_it_is_passed_over(
         ("a.jpg", True),
         ("A.JPEG", True),
         ("phone.heic", True),
+        ("web.avif", True),
         ("raw.NEF", True),  # it cannot be read, and fails with a reason
         ("deep/er/a.png", True),
         ("notes.txt", False),

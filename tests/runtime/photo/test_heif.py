@@ -14,7 +14,8 @@ from PIL import Image, ImageCms
 
 from base.errors import PhotoError
 from runtime.commands.output_names import output_name
-from runtime.photo.reader import SUPPORTED_SUFFIXES, read_photo
+from runtime.photo.reader import read_photo
+from runtime.photo.suffixes import SUPPORTED_SUFFIXES
 from runtime.photo.writer import write_photo
 
 RNG = np.random.default_rng(3)

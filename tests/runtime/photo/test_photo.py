@@ -15,8 +15,9 @@ from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from base.errors import PhotoError
-from runtime.photo.reader import SUPPORTED_SUFFIXES, Photo, read_photo
+from runtime.photo.reader import Photo, read_photo
 from runtime.photo.source import PhotoSource
+from runtime.photo.suffixes import SUPPORTED_SUFFIXES
 from runtime.photo.writer import write_photo
 
 RNG = np.random.default_rng(7)

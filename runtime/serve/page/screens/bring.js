@@ -50,7 +50,7 @@ export function bring(app, trouble = null) {
     }
   }
 
-  const file = h("input", { type: "file", accept: "image/*,.heic,.heif,.tif,.tiff,.dng", class: "hidden-input", tabindex: "-1", "aria-hidden": "true" });
+  const file = h("input", { type: "file", accept: ["image/*", ...kiosk.suffixes].join(), class: "hidden-input", tabindex: "-1", "aria-hidden": "true" });
   file.addEventListener("change", () => {
     const [chosen] = file.files;
     file.value = "";
