@@ -11,6 +11,7 @@ from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 from PIL.TiffImagePlugin import TiffImageFile
 
+from runtime.photo.boxes import boxes
 from runtime.photo.captions import (
     IPTC_TAG,
     RESOURCES_TAG,
@@ -23,7 +24,8 @@ from runtime.photo.captions import (
 from runtime.photo.chunks import riff_chunks
 from runtime.photo.colour_tags import as_png_chunks, of_exif, of_nclx, of_png, of_tiff, png_colours
 from runtime.photo.colours import Colours, icc_profile
-from runtime.photo.jpeg_segments import APP1, Data, segments
+from runtime.photo.extended_xmp import extended_xmp, second_part_cleaned
+from runtime.photo.jpeg_segments import Data, segments
 from runtime.photo.mapped import mapped
 from runtime.photo.original import Original, OriginalBytes
 from runtime.photo.suffixes import LOSSY_READ_ONLY
@@ -91,7 +93,9 @@ _STORAGE_TAGS = frozenset(
     | {Base.XMLPacket, IPTC_TAG, RESOURCES_TAG, Base.InterColorProfile, 37724, *range(50706, 51200)}
 )
 _MPO_ENTRIES = 0xB002
-_EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+_MOTION = b"mpvd"
+"""The box of a motion photo's video beside a HEIC (Motion Photo format 1.0)."""
+_JPEG_START = b"\xff\xd8\xff"
 _TURNED_BY_DECODER = ("TIFF", "HEIF")
 _PREVIEWS = (
     "Baseline MP Primary Image",
@@ -107,11 +111,13 @@ def source_of(image: ImageFile, file: BinaryIO, *, grey: bool) -> PhotoSource:
     with mapped(file) as data:
         colours, png = _colours_of(image, data, has_profile=icc is not None)
         texts, captions = _captions_of(image, data)
-        extended = _extended_xmp_of(data) if image.format == "JPEG" else ()
+        extended = extended_xmp(data) if image.format == "JPEG" else ()
         xmp, parts = _xmp_of(image), frozenset[str]()
         if xmp:
-            xmp, parts = without_parts(upright(xmp), extended=bool(extended))
-        if image.format == "JPEG" and _has_video(data):
+            xmp, extended, in_second = second_part_cleaned(upright(xmp), extended)
+            xmp, parts = without_parts(xmp, extended=bool(extended))
+            parts |= in_second
+        if _has_video(image, data):
             parts |= {VIDEO}
         return PhotoSource(
             format=image.format,
@@ -197,13 +203,12 @@ def _captions_of(image: ImageFile, data: Data) -> tuple[tuple[Text, ...], bytes]
     return texts, captions
 
 
-def _extended_xmp_of(data: Data) -> tuple[bytes, ...]:
-    bodies = (data[each.body : each.end] for each in segments(data) if each.marker == APP1)
-    return tuple(body for body in bodies if body.startswith(_EXTENDED_XMP))
-
-
-def _has_video(data: Data) -> bool:
-    """Return whether a video follows a JPEG's first image; not every motion photo's XMP mentions it."""
+def _has_video(image: ImageFile, data: Data) -> bool:
+    """Return whether a video follows the picture; not every motion photo's XMP mentions it."""
+    if image.format in LOSSY_READ_ONLY:
+        return any(box.name == _MOTION for box in boxes(data, 0, len(data)))
+    if image.format != "JPEG":
+        return False
     end = max((each.end for each in segments(data)), default=0)
     start = data[end : end + 256]
     return start[4:8] == b"ftyp" or b"MotionPhoto_Data" in start
@@ -240,12 +245,20 @@ def _exif_of(image: ImageFile) -> bytes | None:
         details = exif.get_ifd(IFD.Exif)
         for tag in (Base.ExifImageWidth, Base.ExifImageHeight, IFD.Interop):
             details.pop(tag, None)  # the size becomes wrong when turned or enlarged; the third is an offset
+        for block in (exif, details):
+            for tag in [tag for tag, value in block.items() if _is_picture(value)]:
+                del block[tag]
         if Base.Orientation in exif:
             exif[Base.Orientation] = 1
         exif.bigtiff = False
         return exif.tobytes() if len(exif) else None  # the thumbnail's directory is not written
     except Exception:  # Pillow may raise anything on broken EXIF
         return None
+
+
+def _is_picture(value: object) -> bool:
+    """Return whether a value holds a picture, as makers' notes may: it shows the unrestored face."""
+    return isinstance(value, bytes) and _JPEG_START in value
 
 
 def _xmp_of(image: ImageFile) -> bytes | None:

@@ -20,6 +20,7 @@ _PARTS = {
     "http://ns.google.com/photos/dd/1.0/container/": _FURTHER,
     "http://ns.google.com/photos/dd/1.0/item/": _FURTHER,
     "http://ns.google.com/photos/dd/1.0/device/": _FURTHER,
+    "http://ns.google.com/photos/1.0/image/": "the picture before it was edited",
     "http://ns.adobe.com/hdr-gain-map/1.0/": "a gain map",
     "http://ns.apple.com/HDRGainMap/1.0/": "a gain map",
     "http://ns.apple.com/pixeldatainfo/1.0/": _FURTHER,
@@ -28,6 +29,7 @@ _PARTS = {
 _USUAL = {
     "Container": "http://ns.google.com/photos/1.0/container/",
     "GContainer": "http://ns.google.com/photos/1.0/container/",
+    "GImage": "http://ns.google.com/photos/1.0/image/",
     "Item": "http://ns.google.com/photos/1.0/container/item/",
     "hdrgm": "http://ns.adobe.com/hdr-gain-map/1.0/",
     "HDRGainMap": "http://ns.apple.com/HDRGainMap/1.0/",
@@ -38,8 +40,11 @@ _USUAL = {
 _DECLARATIONS = "http://www.w3.org/2000/xmlns/"
 _ABOUT_VIDEO = re.compile(r"(MotionPhoto|MicroVideo)")
 _MENTIONED = re.compile(
-    rb"MotionPhoto|MicroVideo|Container:|hdrgm:|photos/(?:dd/)?1\.0/|hdr-gain-map|HDRGainMap|pixeldatainfo|ns\.oppo\.com|Thumbnails"
+    rb"MotionPhoto|MicroVideo|Container:|hdrgm:|photos/(?:dd/)?1\.0/|hdr-gain-map|HDRGainMap|pixeldatainfo|ns\.oppo\.com|Thumbnails|GImage:|/9j/"
 )
+_DEPTH = "http://ns.google.com/photos/1.0/depthmap/"
+_JPEG = "/9j/"
+"""How a JPEG begins in base64."""
 _LONGEST = 1 << 24
 """Largest packet that is examined, in bytes."""
 _DEEPEST = 100
@@ -144,8 +149,18 @@ def _drop_declarations(node: Parent, used: set[str]) -> None:
         _drop_declarations(child, used)
 
 
+def _is_picture(node: minidom.Element | minidom.Attr) -> bool:
+    """Return whether a value is a JPEG, whatever its name, that shows the unrestored face; no depth map."""
+    if node.namespaceURI == _DEPTH:
+        return False
+    texts = [node] if isinstance(node, minidom.Attr) else node.childNodes
+    return any((each.nodeValue or "").lstrip()[: len(_JPEG)] == _JPEG for each in texts)
+
+
 def _part(node: minidom.Element | minidom.Attr, extended: bool) -> str | None:
     """Return the part that an element or attribute refers to: "" for a thumbnail, None for no part."""
+    if _is_picture(node):
+        return ""
     prefix, _, after = node.nodeName.partition(":")
     namespace, name = node.namespaceURI or _USUAL.get(prefix), node.localName or after
     if _ABOUT_VIDEO.match(name):
