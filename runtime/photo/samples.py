@@ -13,6 +13,9 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import (
     BITSPERSAMPLE,
     EXTRASAMPLES,
+    II,
+    MM,
+    OPEN_INFO,
     PHOTOMETRIC_INTERPRETATION,
     PLANAR_CONFIGURATION,
     TiffImageFile,
@@ -23,11 +26,17 @@ from runtime.photo.row_bands import row_bands
 Samples: TypeAlias = npt.NDArray[Any]
 """Always uint8 or uint16."""
 
+_NATIVE = "L" if sys.byteorder == "little" else "B"
 _GREY = {"1", "L", "LA"}
 _WIDE_GREY = {"I;16", "I;16B", "I", "F"}
 _WHITE_IS_ZERO = 0
 _SEPARATE_PLANES = 2
-_PREMULTIPLIED = (1,)
+_PREMULTIPLIED, _UNMULTIPLIED = (1,), (2,)
+
+# Pillow opens 16-bit grey with alpha from PNG, not from TIFF: grey, unsigned, fill order, bits, alpha.
+for _extra in (_PREMULTIPLIED, _UNMULTIPLIED):
+    OPEN_INFO.setdefault((II, 1, (1,), 1, (16, 16), _extra), ("RGBA", "LA;16L"))
+    OPEN_INFO.setdefault((MM, 1, (1,), 1, (16, 16), _extra), ("RGBA", "LA;16B"))
 
 
 def decode_samples(image: ImageFile, reopen: Callable[[], ImageFile]) -> Samples:
@@ -114,13 +123,15 @@ def _sixteen_bit_layout(image: ImageFile) -> str:
 def _sixteen_bit_colour(image: ImageFile, reopen: Callable[[], ImageFile], layout: str) -> Samples:
     # Pillow keeps the high byte of each sample; with the byte order swapped it keeps the low one.
     channels, order = layout.split(";16")
+    order = _NATIVE if order == "N" else order
     if channels == "LA":  # four bytes per pixel: one decoding keeps them all
         pairs = _decoded_as("RGBA", image)
-        return _joined(pairs[..., ::2], pairs[..., 1::2])
-    channels = channels.upper()  # for premultiplied RGBa, Pillow would divide each byte separately
-    other_order = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}[order]
-    high = _decoded_as(f"{channels};16{order}", image)
-    samples = _joined(high, _decoded_as(f"{channels};16{other_order}", reopen()))
+        first, second = pairs[..., ::2], pairs[..., 1::2]
+        samples = _joined(first, second) if order == "B" else _joined(second, first)
+    else:
+        channels = channels.upper()  # for premultiplied RGBa, Pillow would divide each byte separately
+        high = _decoded_as(f"{channels};16{order}", image)
+        samples = _joined(high, _decoded_as(f"{channels};16{'L' if order == 'B' else 'B'}", reopen()))
     if isinstance(image, TiffImageFile) and image.tag_v2.get(EXTRASAMPLES) == _PREMULTIPLIED:
         _divide_by_alpha(samples)
     return _with_transparent_colour(samples, image)
@@ -145,8 +156,8 @@ def _joined(high: npt.NDArray[np.uint8], low: npt.NDArray[np.uint8]) -> Samples:
 def _divide_by_alpha(samples: Samples) -> None:
     for rows in row_bands(*samples.shape[:2]):
         band = samples[rows].astype(np.uint32)
-        colours, alpha = band[..., :3], band[..., 3:]
-        samples[rows, :, :3] = np.minimum((colours * 65535 + alpha // 2) // np.maximum(alpha, 1), 65535)
+        colours, alpha = band[..., :-1], band[..., -1:]
+        samples[rows, :, :-1] = np.minimum((colours * 65535 + alpha // 2) // np.maximum(alpha, 1), 65535)
 
 
 def _with_transparent_colour(samples: Samples, image: ImageFile) -> Samples:

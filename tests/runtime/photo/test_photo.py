@@ -274,7 +274,7 @@ def test_sixteen_bit_png_keeps_its_transparent_colour(
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("deflate", [False, True])
-@pytest.mark.parametrize(("channels", "extra"), [(1, None), (3, None), (4, 0), (4, 2)])
+@pytest.mark.parametrize(("channels", "extra"), [(1, None), (2, 2), (3, None), (4, 0), (4, 2)])
 def test_sixteen_bit_tiff_keeps_sixteen_bits(
     tmp_path: Path, order: str, deflate: bool, channels: int, extra: int | None
 ) -> None:
@@ -284,21 +284,27 @@ def test_sixteen_bit_tiff_keeps_sixteen_bits(
         samples,
         order=order,
         deflate=deflate,
-        photometric=2 if channels > 1 else 1,
+        photometric=2 if channels > 2 else 1,
         extra=extra,
     )
     photo = read_photo(path)
-    np.testing.assert_array_equal(photo.pixels, np.broadcast_to(samples[..., :3], (22, 31, 3)))
+    colours = samples[..., : 1 if channels < 3 else 3]
+    np.testing.assert_array_equal(photo.pixels, np.broadcast_to(colours, (22, 31, 3)))
     assert photo.pixels.dtype == np.uint16
     assert (photo.alpha is not None) == (extra == 2)
+    if photo.alpha is not None:
+        np.testing.assert_array_equal(photo.alpha, samples[..., -1])
 
 
-def test_premultiplied_sixteen_bit_tiff_is_divided_by_alpha(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("colours", "photometric"), [(3, 2), (1, 1)])
+def test_premultiplied_sixteen_bit_tiff_is_divided_by_alpha(
+    tmp_path: Path, colours: int, photometric: int
+) -> None:
     alpha = DEEP[..., 3:] | 0x8000
-    multiplied = np.rint(DEEP[..., :3] * (alpha / 65535)).astype(np.uint16)
-    path = deep_tiff(tmp_path / "deep.tif", np.concatenate([multiplied, alpha], axis=2), extra=1)
-    photo = read_photo(path)
-    assert np.abs(photo.pixels.astype(int) - DEEP[..., :3]).max() <= 1
+    multiplied = np.rint(DEEP[..., :colours] * (alpha / 65535)).astype(np.uint16)
+    samples = np.concatenate([multiplied, alpha], axis=2)
+    photo = read_photo(deep_tiff(tmp_path / "deep.tif", samples, extra=1, photometric=photometric))
+    assert np.abs(photo.pixels.astype(int) - DEEP[..., :colours]).max() <= 1
     np.testing.assert_array_equal(photo.alpha, alpha[..., 0])
 
 
