@@ -19,5 +19,5 @@ OTHER_PICTURES = frozenset(f".{name}" for name in f"{_RAW} {_OTHERS}".split())
 
 def suffix_written(suffix: str) -> str:
     """Return the suffix of a result, for a photo whose own suffix is read but not written."""
-    lossy = any(suffix in suffixes for suffixes in LOSSY_READ_ONLY.values())
+    lossy = suffix == ".mpo" or any(suffix in suffixes for suffixes in LOSSY_READ_ONLY.values())
     return ".jpg" if lossy else ".png"

@@ -39,7 +39,7 @@ def test_results_have_names_of_their_own_whatever_photos_arrive_later() -> None:
         "s.gif.png": "s.gif.png.png",
         "s.png": "s.png",
         "s.jpg": "s.jpg",
-        "t.mpo": "t.mpo.png",
+        "t.mpo": "t.mpo.jpg",
         "u.HEIC": "u.HEIC.jpg",
         "v.avif": "v.avif.jpg",
     }
