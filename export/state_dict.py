@@ -11,8 +11,11 @@ from torch import Tensor
 
 from base.errors import CheckpointError
 
-WRAPPERS = frozenset({"module", "_orig_mod"})
-"""Parts of names that `DataParallel`, `AveragedModel` and `torch.compile` insert where they wrap a module."""
+WRAPPERS = frozenset(
+    {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"}
+)
+"""Parts of names that `DataParallel`, `AveragedModel`, `torch.compile`, FSDP, activation checkpointing and
+Lightning Fabric insert where they wrap a module."""
 
 _AVERAGED = re.compile(r"(?i)(?<![a-z])(ema|averaged)(?![a-z])")
 """Names of weights that were averaged over the training: `g_ema`, `params_ema`."""

@@ -3,6 +3,7 @@
 import collections
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -118,6 +119,9 @@ def test_modules_that_were_wrapped_before_saving_are_read(tmp_path: Path) -> Non
         f"compiled {name}": {f"_orig_mod.{key}": value for key, value in states[name].items()}
         for name in states
     }
+    sharded = re.compile(r"(?<=generator\.)|^")  # FSDP wraps inner modules as well
+    for part in ("_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"):
+        states[part] = {sharded.sub(f"{part}.", key): value for key, value in loaded.state.items()}
     for name, state in states.items():
         torch.save(state, tmp_path / name)
         assert same(load_checkpoint(tmp_path / name).state, loaded.state), name
