@@ -169,10 +169,10 @@ def left_out(photo: Photo, path: Path) -> list[str]:
         return []
     source, suffix = photo.source, path.suffix.lower()
     _, texts = apart(source.texts)
-    out = []
+    out = ["transparency"] * (_is_over_white(photo) and _FORMATS[suffix] in ("JPEG", "BMP"))
     if suffix == ".bmp":
         named = {"EXIF": source.exif, "XMP": source.xmp, "captions": source.captions or source.texts}
-        out = ["the colour profile"] * bool(profile_of(source)) + [name for name in named if named[name]]
+        out += ["the colour profile"] * bool(profile_of(source)) + [name for name in named if named[name]]
     elif _FORMATS[suffix] == "JPEG":
         out += ["EXIF"] * (len(_jpeg_exif(source) or b"") > _JPEG_BLOCK)
         out += ["XMP"] * (len(source.xmp or b"") > _JPEG_BLOCK)
@@ -184,6 +184,11 @@ def left_out(photo: Photo, path: Path) -> list[str]:
     if photo.pages and _FORMATS[suffix] != "TIFF":
         out += [f"pages 2 to {1 + len(photo.pages)}"]
     return out
+
+
+def _is_over_white(photo: Photo) -> bool:
+    alpha = photo.alpha
+    return alpha is not None and bool((alpha < np.iinfo(alpha.dtype).max).any())
 
 
 def _encode(file: BinaryIO, photo: Photo, path: Path) -> None:

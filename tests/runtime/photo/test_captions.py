@@ -212,6 +212,10 @@ def test_what_a_format_has_no_place_for_is_named(tmp_path: Path) -> None:
     assert left_out(photo, tmp_path / "a.webp") == ["comments and texts"]
     assert left_out(photo, tmp_path / "a.bmp") == ["EXIF", "XMP", "captions"]
     assert left_out(photo, tmp_path / "a.png") == []
+    opaque, clear = (Photo(RGB, np.full(RGB.shape[:2], alpha, np.uint8), PhotoSource()) for alpha in (255, 9))
+    assert [left_out(opaque, tmp_path / f"a.{kind}") for kind in ("jpg", "bmp", "png")] == [[], [], []]
+    assert [left_out(clear, tmp_path / f"a.{kind}") for kind in ("jpg", "bmp")] == [["transparency"]] * 2
+    assert [left_out(clear, tmp_path / f"a.{kind}") for kind in ("png", "webp", "tif")] == [[], [], []]
     assert list(file_remarks(photo, tmp_path / "a.jpg")) == ["JPG has no place for EXIF and XMP: left out"]
 
 
