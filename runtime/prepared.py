@@ -320,7 +320,8 @@ class PreparedPhoto:
         own = self._restorer.most_passes
         if self._restorer.package.manifest.loop_kind != "renewed":
             return own
-        return min(own, most_passes(cut.aligned, recognised=cut.recognised))
+        cover = cut.missing.cover if cut.missing else None
+        return min(own, most_passes(cut.aligned, recognised=cut.recognised, cover=cover))
 
     def choose(self, settings: RestoreSettings | None = None, by_face: ByFace | None = None) -> ChosenFaces:
         """Return which faces would be restored, and with which settings, without restoring them."""

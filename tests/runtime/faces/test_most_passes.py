@@ -46,6 +46,13 @@ def test_only_large_faces_seen_from_the_front_take_all_passes(
     assert most_passes(aligned, recognised=recognised) == passes
 
 
+@pytest.mark.parametrize(("rows", "passes"), [(30, MOST), (90, 1)])
+def test_a_face_of_which_much_is_covered_takes_a_single_pass(rows: int, passes: int) -> None:
+    cover = np.zeros((256, 256), np.float32)
+    cover[-rows:] = 1
+    assert most_passes(face_of(1.0), recognised=True, cover=cover) == passes
+
+
 def test_a_small_face_in_a_photo_takes_two_passes(blurred: NDArray[np.uint8]) -> None:
     wide, small = (
         cv2.resize(blurred, None, fx=size, fy=size, interpolation=cv2.INTER_AREA) for size in (1.4, 0.8)
