@@ -321,7 +321,12 @@ class PreparedPhoto:
         if self._restorer.package.manifest.loop_kind != "renewed":
             return own
         cover = cut.missing.cover if cut.missing else None
-        return min(own, most_passes(cut.aligned, recognised=cut.recognised, cover=cover))
+        return min(
+            own,
+            most_passes(
+                cut.aligned, recognised=cut.recognised, monochrome=cut.toning is not None, cover=cover
+            ),
+        )
 
     def choose(self, settings: RestoreSettings | None = None, by_face: ByFace | None = None) -> ChosenFaces:
         """Return which faces would be restored, and with which settings, without restoring them."""
