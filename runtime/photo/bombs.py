@@ -20,7 +20,7 @@ class WithinFile(io.BufferedReader):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(io.FileIO(path))
+        super().__init__(path.open("rb", buffering=0))
         self._length = os.fstat(self.fileno()).st_size
 
     def read(self, size: int | None = -1, /) -> bytes:
