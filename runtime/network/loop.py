@@ -121,9 +121,7 @@ def _restore_batch(
     eta = settings.latent_step_decay
     deadline = time.perf_counter() + budget * len(crops)
     degraded = np.stack([degrade(crop, settings.degradation_scale) for crop in crops])
-    lengths = sorted(set(schedule.steps if backend.renews else schedule.steps[:-1]))
-    if len(schedule.times) == 1:
-        lengths = []  # a single pass moves nothing
+    lengths = sorted(set(schedule.steps[:-1]))  # after the last pass nothing is moved
     moves = [Move(gain(eta * rho, k)[:, None], progress(eta, k)) for k in lengths]
     state = backend.encode(_to_network(degraded), moves)
     try:
@@ -194,64 +192,45 @@ def _make_passes(batch: _Batch, deadline: float, settled: float) -> list[LoopRes
         if len(arrived) + len(now) == len(changes[-1]):
             break
         if now and backend.renews:  # in a batch, a crop stops where it would stop alone
-            pictures, steps = (
-                _ahead(batch, first, passes, sum(stretches[:passes]), changes[-1]),
-                sum(stretches),
-            )
+            steps = sum(stretches)
+            pictures = _end(batch, first, passes, changes, steps)
             arrived |= {i: batch.result(i, pictures, first, passes, steps, changes) for i in now}
         backend.generate(batch.state)
         passes += 1
         pass_seconds = time.perf_counter() - start
     steps = sum(stretches)
-    pictures = _final(batch, first, passes, steps, stretches[len(changes) :], changes)
+    pictures = _end(batch, first, passes, changes, steps)
     return [
         arrived.get(i) or batch.result(i, pictures, first, passes, steps, changes, over_budget=over_budget)
         for i in range(len(batch.start))
     ]
 
 
-def _final(
-    batch: _Batch,
-    first: Crops | None,
-    passes: int,
-    steps: int,
-    rest: Sequence[int],
-    changes: Sequence[NDArray[np.float32]],
+def _end(
+    batch: _Batch, first: Crops | None, passes: int, changes: Sequence[NDArray[np.float32]], steps: int
 ) -> Crops:
-    """Return r, or what the renewed loop ends with, with all remaining steps made towards the last r.
+    """Return r, or what the renewed loop ends with when all further steps lead towards the last r.
 
-    first  what the first pass made of the crops, if the loop is a renewed one of several passes
+    first    what the first pass made of the crops, if the loop is a renewed one of several passes
+    changes  of each move of the estimate, B each
+    steps    the number of steps in all
     """
     restored = _from_network(batch.backend.restored(batch.state))
     if first is None or passes == 1:
         return restored
+    left = batch.kappa(steps)
     if passes == 2:
-        return _ended(restored, _of_two(batch, first, restored, steps), changes[-1])
-    for k in rest:
-        batch.move(k)
-    estimate = _from_network(batch.backend.estimate(batch.state))
-    return _ended(restored, own_part(estimate, batch.start, batch.kappa(steps)), changes[-1])
-
-
-def _of_two(batch: _Batch, first: Crops, second: Crops, steps: int) -> Crops:
-    """Return the mean of the pictures of two passes, each weighted by the share of the way that it begins.
-
-    Steps forget the first picture, which is the average of what the face may be. After many passes that
-    gives sharpness; the second alone is little sharper, and in badly damaged portraits up to 0.2 dB farther
-    from the truth.
-    """
-    seen, left = batch.kappa(batch.stretches[0]), batch.kappa(steps)
-    estimate = left * batch.start + (1 - seen) * first + (seen - left) * second
-    return own_part(estimate, batch.start, left)
-
-
-def _ended(restored: Crops, own: Crops, change: NDArray[np.float32]) -> Crops:
-    """Return the last pictures of crops that have nearly arrived, r̄ of the others.
-
-    restored, own  r of the last pass and r̄, B×S×S×3
-    change         the last change of each estimate, B
-    """
-    arrived = 1 - ramp(np.asarray(change, np.float32), AT_REST, DRAWING)[:, None, None, None]
+        # Each picture counts for the share of the way that it begins. Steps forget the first, which is the
+        # average of what the face may be. After many passes that gives sharpness; the second alone is little
+        # sharper, and in badly damaged portraits up to 0.2 dB farther from the truth.
+        seen = batch.kappa(batch.stretches[0])
+        estimate = left * batch.start + (1 - seen) * first + (seen - left) * restored
+    else:
+        to_go = steps - sum(batch.stretches[: len(changes)])
+        moved = _from_network(batch.backend.estimate(batch.state))
+        estimate = restored + (1 - gain(batch.eta * batch.rho, to_go)[..., None]) * (moved - restored)
+    own = own_part(estimate, batch.start, left)
+    arrived = 1 - ramp(np.asarray(changes[-1], np.float32), AT_REST, DRAWING)[:, None, None, None]
     return np.asarray(own + arrived * (restored - own), np.float32)
 
 
@@ -269,20 +248,6 @@ def _shapes_apart(a: Crop, b: Crop) -> float:
     """Return the RMS difference of two faces' broad shapes."""
     means = cv2.resize(b - a, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
     return math.sqrt(np.square(cv2.GaussianBlur(means, (0, 0), 0.5)[INNER]).mean())
-
-
-def _ahead(batch: _Batch, first: Crops | None, passes: int, done: int, change: NDArray[np.float32]) -> Crops:
-    """Return what the loop would end with if all remaining steps led towards the current r, without making
-    them."""
-    restored, steps = _from_network(batch.backend.restored(batch.state)), sum(batch.stretches)
-    if first is None or passes == 1:
-        return restored
-    if passes == 2:
-        return _ended(restored, _of_two(batch, first, restored, steps), change)
-    estimate = _from_network(batch.backend.estimate(batch.state))
-    left = 1 - gain(batch.eta * batch.rho, steps - done)[..., None]
-    own = own_part(restored + left * (estimate - restored), batch.start, batch.kappa(steps))
-    return _ended(restored, own, change)
 
 
 def own_part(estimate: Crops, start: Crops, kappa: Map) -> Crops:
