@@ -52,13 +52,14 @@ def list_photos(source: Place, sink: Place) -> list[Listed]:
 def output_of(name: str) -> str:
     """Return the name of a photo's result: its own, or with the suffix of a format that can be written added.
 
-    `scan.heic` becomes `scan.heic.jpg`. A photo of that name gets a further suffix, so that no two results
-    have the same name, whatever photos arrive later.
+    `scan.heic` becomes `scan.heic.jpg`. A photo of that name gets its suffix once more, so that no two
+    results have the same name, whatever photos arrive later.
     """
-    suffix = PurePosixPath(_ADDED.sub("", name)).suffix.lower()
-    if suffix not in SUPPORTED_SUFFIXES - OUTPUT_SUFFIXES:
+    first = PurePosixPath(_ADDED.sub("", name)).suffix.lower()
+    if first not in SUPPORTED_SUFFIXES - OUTPUT_SUFFIXES:
         return name
-    return name + suffix_written(suffix)
+    own = PurePosixPath(name).suffix
+    return name + (own if own.lower() in OUTPUT_SUFFIXES else suffix_written(first))
 
 
 def sample_of(photos: Sequence[Listed], count: int) -> list[Listed]:

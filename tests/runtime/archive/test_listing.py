@@ -34,7 +34,7 @@ def test_results_have_names_of_their_own_whatever_photos_arrive_later() -> None:
         "s.heic": "s.heic.jpg",
         "s.heic.jpg": "s.heic.jpg.jpg",
         "s.heic.jpg.jpg": "s.heic.jpg.jpg.jpg",
-        "s.heic.PNG": "s.heic.PNG.jpg",
+        "s.heic.PNG": "s.heic.PNG.PNG",
         "s.gif": "s.gif.png",
         "s.gif.png": "s.gif.png.png",
         "s.png": "s.png",
