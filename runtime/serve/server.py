@@ -205,11 +205,17 @@ async def _tick(kiosk: Kiosk, stop: Callable[[], None]) -> None:
 
 
 async def _tidy(kiosk: Kiosk) -> None:
-    """Look for scans and delete old ones. A folder on a network drive may block this, but nothing else."""
+    """Look for scans and delete old ones, for half of the time at most.
+
+    A folder on a network drive may block this, and new visits, which look for scans too; but not the deletion
+    of customers' files.
+    """
     delete = logging_failure(partial(kiosk.media.tidy, kiosk.config.minutes * 60), kiosk.log)
+    loop = asyncio.get_running_loop()
     while True:
+        begin = loop.time()
         await asyncio.to_thread(delete)
-        await asyncio.sleep(_TICK)
+        await asyncio.sleep(max(_TICK, loop.time() - begin))
 
 
 def logging_failure(delete: Callable[[], None], log: Log) -> Callable[[], None]:

@@ -176,15 +176,16 @@ class Printer:
         return about
 
     def _run(self) -> None:
-        is_swept = False
+        is_swept = resumes = False
         while not self._stopped:
             with self._changed:
-                resumes, self._wants_resume = self._wants_resume, False
+                resumes, self._wants_resume = resumes or self._wants_resume, False
             try:
                 if not is_swept:
                     self._kept, is_swept = self._queue.left_over(), True
                 self._purge()
                 self._look(resumes=resumes)
+                resumes = False  # a wish is kept while the printer does not answer
             except KioskError as error:
                 self._note(QueueState("offline", False), str(error))
             except Exception as error:  # whatever CUPS or the disk do: printing goes on once they can

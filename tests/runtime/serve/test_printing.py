@@ -290,6 +290,26 @@ def test_a_printer_that_is_gone_is_asked_no_more_often_because_somebody_wants_to
     assert len(asked) <= 3
 
 
+def test_a_wish_to_resume_is_kept_until_the_printer_answers(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Away(Moody):
+        resumed = 0
+
+        def resume(self) -> None:
+            self.resumed += 1
+
+    monkeypatch.setattr(printer_module, "_LOOK", 0.05)
+    queue = Away()
+    queue.fails = 5
+    printer = Printer(queue, Printing("booth", papers=(SMALL,)), server.kiosk.desk, Log("text"))
+    printer.resume()
+    printer.start()
+    _wait(lambda: queue.fails < -2)
+    printer.close()
+    assert queue.resumed == 1
+
+
 @contextmanager
 def _running_cups(folder: Path) -> Iterator[RealCups]:
     """Start a bus, Avahi, a printer that is a program, and cupsd; all in one folder, and end them."""
