@@ -26,9 +26,9 @@ Window = tuple[tuple[float, float], tuple[float, float]]
 """Start and end along x and y, as shares of a picture's side."""
 
 WINDOW: Window = ((0.12, 0.88), (0.17, 0.93))
-"""What the network sees of a crop,"""
+"""What the network sees of a crop."""
 NEARER: Window = ((0.18, 0.82), (0.25, 0.89))
-"""and what it sees in the mirror image."""
+"""What it sees of the mirror image."""
 
 BRIGHT, USUAL = 0.98, 0.8
 """Quantile of a window's values that tells how bright it is, and its least value in usual light."""

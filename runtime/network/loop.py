@@ -220,9 +220,10 @@ def _end(
         return restored
     left = batch.kappa(steps)
     if passes == 2:
-        # Each picture counts for the share of the way that it begins. Steps forget the first, which is the
-        # average of what the face may be. After many passes that gives sharpness; the second alone is little
-        # sharper, and in badly damaged portraits up to 0.2 dB farther from the truth.
+        # Each picture counts for the share of the way that it begins. Further steps would leave nearly
+        # nothing of the first, the average of what the face may be. After many passes that gives sharpness;
+        # the second alone is little sharper, and in badly damaged portraits up to 0.2 dB farther from the
+        # truth.
         seen = batch.kappa(batch.stretches[0])
         estimate = left * batch.start + (1 - seen) * first + (seen - left) * restored
     else:
