@@ -13,9 +13,9 @@ from bench.report import Measure, Report, counted, table
 from bench.rest_damage import Damage
 from portraits.damage import Portrait
 from runtime import Restorer, preset
-from runtime.faces.align import AlignedFace
-from runtime.finish.head import head_shape
-from runtime.finish.paste import face_rectangle, warp_to_photo
+from runtime.faces.align import AlignedFace, face_rectangle
+from runtime.faces.head import head_shape
+from runtime.finish.paste import warp_to_photo
 from runtime.pixels import eight_bit
 from runtime.rest.matching import Noise, noise_around
 

@@ -12,9 +12,9 @@ import numpy as np
 from base.errors import SettingsError
 from runtime.face_warnings import is_tiny
 from runtime.faces.face import Face
+from runtime.faces.noise import TEXTURE, noise_sigma
 from runtime.faces.recognise import ANOTHER, Descriptor, distance
 from runtime.faces.sharpness import face_sharpness
-from runtime.finish.noise import TEXTURE, noise_sigma
 from runtime.pixels import Pixels, as_float, ramp
 from runtime.settings.face_rules import FaceRules, read_rules
 from runtime.settings.per_face import ByFace

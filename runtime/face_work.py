@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace, scaled
 from runtime.faces.face import Face
+from runtime.faces.grain import face_grain
 from runtime.faces.no_information import Missing, fill_missing, find_missing, keep_missing, left_alone
+from runtime.faces.noise import black_where, face_noise
 from runtime.faces.regions import crop_landmarks
 from runtime.finish.drawn_over import Covered, find_covered
 from runtime.finish.fine_detail import WHOLE, Above, Bands, enlarged_noise, find_above
-from runtime.finish.grain import face_grain
 from runtime.finish.hand_back import HandBack
 from runtime.finish.legible import WITHOUT_MESH, share_made_out
 from runtime.finish.lines import Lines, find_lines
-from runtime.finish.noise import black_where, face_noise
 from runtime.finish.patch import Patch
 from runtime.finish.rounding import Level, rounding_of
 from runtime.finish.slight_noise import SlightNoise, slight_noise

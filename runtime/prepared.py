@@ -17,20 +17,20 @@ from engines.package import Template
 from runtime.chosen_faces import ChosenFaces, Judge, choose_faces
 from runtime.face_warnings import face_warnings, not_parsed
 from runtime.face_work import CutFace, FaceWork, SeenFace, see
-from runtime.faces.align import AlignedFace, align, inverted
+from runtime.faces.align import AlignedFace, align, face_rectangle, inverted
 from runtime.faces.face import Face
 from runtime.faces.mesh import FaceMesh
 from runtime.faces.mesh_network import placed
-from runtime.faces.most_passes import most_passes
 from runtime.faces.regions import region_weights
 from runtime.finish.canvas import enlarged
-from runtime.finish.paste import face_rectangle, paste_all
+from runtime.finish.paste import paste_all
 from runtime.finish.patch import Patch
 from runtime.finish.rounding import keep_rounding
 from runtime.finish.scratches import mended_face
 from runtime.identity import Identity, KnownFace, know, share_map, within_bounds
 from runtime.network.loop import LoopResult, restore_crops
 from runtime.network.monochrome import all_in_grey, colour, find_tonings, in_grey, put_back, toning_of_photo
+from runtime.network.most_passes import most_passes
 from runtime.network.schedule import pass_schedule, progress
 from runtime.photo.array_check import check_pixels
 from runtime.pixels import Crop, Map, Pixels, eight_bit

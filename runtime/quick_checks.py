@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace
 from runtime.faces.areas import disc
+from runtime.faces.noise import noise_sigma
 from runtime.faces.regions import crop_landmarks, region_masks_of
-from runtime.finish.noise import noise_sigma
 from runtime.pixels import Crop, Map
 
 Points = NDArray[np.float64]

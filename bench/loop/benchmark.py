@@ -20,8 +20,8 @@ from portraits.degradations import degrade, named
 from portraits.likeness import psnr
 from portraits.reading import load_portraits, pictures_in
 from runtime.faces.align import align
+from runtime.faces.noise import face_noise
 from runtime.finish.compose import compose
-from runtime.finish.noise import face_noise
 from runtime.network.backends import Backend, open_backend
 from runtime.network.loop import SETTLED, restore_crops
 from runtime.network.schedule import EPSILON, kappa

@@ -13,7 +13,7 @@ from engines.package import Template
 from runtime.faces.face import Face
 from runtime.faces.mesh import FaceMesh
 from runtime.faces.parsed import ParsedFace
-from runtime.pixels import Matrix, Pixels, as_float
+from runtime.pixels import Matrix, Pixels, Rectangle, as_float
 
 Level = TypeVar("Level", bound=np.integer | np.floating)
 
@@ -267,3 +267,13 @@ def surroundings(to_photo: Matrix, size: int, shape: tuple[int, ...]) -> tuple[i
         max(min(side, high + margin), low + 1) for high, side, low in ((x1, width, x0), (y1, height, y0))
     )
     return x0, y0, x1, y1
+
+
+def face_rectangle(aligned: AlignedFace, photo_shape: tuple[int, ...]) -> Rectangle:
+    """Return the part of the photo that a crop covers; x1 ≤ x0 or y1 ≤ y0 if the face lies outside."""
+    return shared(bounds(aligned.to_photo, len(aligned.crop)), (0, 0, photo_shape[1], photo_shape[0]))
+
+
+def shared(one: Rectangle, other: Rectangle) -> Rectangle:
+    """Return what two rectangles have in common; x1 ≤ x0 or y1 ≤ y0 if that is nothing."""
+    return max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])

@@ -20,7 +20,7 @@ from base.errors import PhotoError
 from runtime.faces.align import crop_matrix, cut_quickly, inverted, joined, resizing, shift
 from runtime.faces.face import Face
 from runtime.faces.mesh import FaceMesh
-from runtime.network.tone import Tone, tone_of_crop
+from runtime.faces.tone import Tone, tone_of_crop
 from runtime.onnx_session import open_network, run_network
 from runtime.pixels import Pixels
 

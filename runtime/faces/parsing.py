@@ -24,9 +24,9 @@ from base.errors import PackageError
 from engines.package import Package
 from runtime.faces.align import AlignedFace
 from runtime.faces.ellipsoids import Pose, head_pose
+from runtime.faces.noise import B3_SPLINE
 from runtime.faces.parsed import ParsedFace
 from runtime.faces.regions import GRID, REGIONS, crop_landmarks, enlarged, region_masks
-from runtime.finish.noise import B3_SPLINE
 from runtime.onnx_session import open_network, run_network
 from runtime.pixels import Map, smoothstep
 

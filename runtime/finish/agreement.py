@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.faces.grain import middle
+from runtime.faces.noise import FLAT, MEDIAN, finest, wavelet
 from runtime.finish.compose import in_colours
 from runtime.finish.edges import power_around, strongest
 from runtime.finish.fine_detail import local_gain
-from runtime.finish.grain import middle
-from runtime.finish.noise import FLAT, MEDIAN, finest, wavelet
 from runtime.pixels import LUMA, Map, Picture
 
 BLURS = (0.0, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)

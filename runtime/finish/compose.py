@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.finish.noise import BAND_NOISE, wavelet
+from runtime.faces.noise import BAND_NOISE, wavelet
 from runtime.pixels import Picture, smoothstep
 
 Sigma: TypeAlias = float | NDArray[np.float32]

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace, joined, shift, warp
-from runtime.finish.compose import in_colours
-from runtime.finish.noise import (
+from runtime.faces.noise import (
     BAND_NOISE,
     FLAT,
     MEDIAN,
@@ -27,6 +26,7 @@ from runtime.finish.noise import (
     unclipped,
     wavelet,
 )
+from runtime.finish.compose import in_colours
 from runtime.pixels import Picture, Pixels
 
 Bands: TypeAlias = NDArray[np.float32]

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.faces.grain import middle
+from runtime.faces.noise import enlarged_white_noise
 from runtime.finish.compose import in_colours
 from runtime.finish.fine_detail import LEAST, QUIETEST
-from runtime.finish.grain import middle
-from runtime.finish.noise import enlarged_white_noise
 from runtime.pixels import Map, Picture, ramp
 
 REACH = 5

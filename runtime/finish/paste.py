@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.parallel import parallel
-from runtime.faces.align import AlignedFace, bounds, cut_out, joined, shift, warp
+from runtime.faces.align import AlignedFace, cut_out, face_rectangle, joined, shared, shift, warp
+from runtime.faces.head import head_shape
+from runtime.faces.noise import SUPPORT
 from runtime.finish.blend import coarse_blend, narrow_mask
 from runtime.finish.compose import compose, in_colours, repair_share
 from runtime.finish.fine_detail import REACH, above_crop
 from runtime.finish.grain import grain_of
 from runtime.finish.hand_back import HandBack
-from runtime.finish.head import head_shape
 from runtime.finish.lines import REACH as LINE_REACH
-from runtime.finish.noise import SUPPORT
 from runtime.finish.surroundings import Surroundings
 from runtime.pixels import Crop, Pixels, Rectangle, as_float, smoothstep
 
@@ -66,11 +66,6 @@ def paste_all(
         waiting.append(blended)
     for blended in waiting:
         _write(canvas, blended)
-
-
-def face_rectangle(aligned: AlignedFace, photo_shape: tuple[int, ...]) -> Rectangle:
-    """Return the part of the photo that a crop covers; x1 ≤ x0 or y1 ≤ y0 if the face lies outside."""
-    return _shared(bounds(aligned.to_photo, len(aligned.crop)), (0, 0, photo_shape[1], photo_shape[0]))
 
 
 def warp_to_photo(
@@ -154,7 +149,7 @@ class _Blended:
 def _blend(
     canvas: Pixels, photo: Pixels, better: Pixels | None, cell: Rectangle, layers: Iterable[_Layer]
 ) -> _Blended:
-    here = [(layer, part) for layer in layers if _area(part := _shared(layer.rectangle, cell))]
+    here = [(layer, part) for layer in layers if _area(part := shared(layer.rectangle, cell))]
     x0, y0 = (min(part[axis] for _, part in here) for axis in (0, 1))
     x1, y1 = (max(part[axis] for _, part in here) for axis in (2, 3))
     claims = np.zeros((y1 - y0, x1 - x0), np.float32)
@@ -239,7 +234,7 @@ def _composed(photo: Pixels, better: Pixels | None, layer: _Layer, part: Rectang
 def _around(photo: Pixels, part: Rectangle, margin: int) -> tuple[Rectangle, tuple[slice, slice]]:
     """Return a part of the photo with a margin, as far as the photo extends, and where the part lies in
     it."""
-    around = _shared(_grown(part, margin), (0, 0, photo.shape[1], photo.shape[0]))
+    around = shared(_grown(part, margin), (0, 0, photo.shape[1], photo.shape[0]))
     x0, y0 = around[:2]
     return around, np.s_[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0]
 
@@ -274,10 +269,6 @@ def _cells(rectangle: Rectangle) -> Iterable[Rectangle]:
 def _grown(rectangle: Rectangle, margin: int) -> Rectangle:
     x0, y0, x1, y1 = rectangle
     return x0 - margin, y0 - margin, x1 + margin, y1 + margin
-
-
-def _shared(one: Rectangle, other: Rectangle) -> Rectangle:
-    return max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])
 
 
 def _area(rectangle: Rectangle) -> int:

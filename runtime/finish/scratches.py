@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace, cut_out, joined, shift, surroundings
+from runtime.faces.fine_lines import CONTRAST, fine_lines, thickest
 from runtime.faces.regions import region_weights
+from runtime.faces.tone import UNCHANGED, Tone, tone_of
 from runtime.finish.patch import Patch
-from runtime.network.tone import UNCHANGED, Tone, tone_of
 from runtime.pixels import Map, Pixels, as_float, eight_bit
 
 Segment = tuple[int, int, int, int]
@@ -29,17 +30,12 @@ LARGEST = 1024
 """Crops covering more photo pixels than this are searched at reduced size, since scratches are wider."""
 
 # Lengths in crops, which are twice as wide as a face.
-THICKEST = 1 / 64
-SMALLEST_SQUARE = 5  # pixels: in a smaller one, no line is seen after smoothing
-THIN = np.ones((3, 3), np.uint8)
-THICK = 0.6  # share of a line's strength that so large a square keeps if the line is as thick
 BRIGHT_LENGTH = 0.22
 DARK_LENGTH = 0.28  # longer than the line of the mouth, lids, and most wrinkles
 GAP = 0.03  # that a scratch may have
 EYES_BAND = 0.1  # above and below the line of the eyes
 EYES_ANGLE = 25  # degrees to it
 
-CONTRAST = 16 / 255  # to what lies beside it, at least
 OVER_TEXTURE = 2.0  # and how much more than the face's fine lines have on average
 ISOLATED = 2.0  # how much more than what lies right beside it: hair lies beside hair
 SUPPORTED = 0.85  # share of its length on which it is seen
@@ -118,34 +114,6 @@ def find_scratches(
     if factor < 1:
         found = np.asarray(cv2.resize(found, shape, interpolation=cv2.INTER_LINEAR), np.float32)
     return found
-
-
-def fine_lines(piece: Pixels, width: float) -> tuple[Map, Map]:
-    """Return how much brighter, and how much darker, each pixel is than the sides of its line, of full
-    scale."""
-    smooth = cv2.GaussianBlur(eight_bit(piece), (3, 3), 0)
-    square = np.ones((thickest(width), thickest(width)), np.uint8)
-    bright = cv2.morphologyEx(smooth, cv2.MORPH_TOPHAT, square)
-    dark = cv2.morphologyEx(smooth, cv2.MORPH_BLACKHAT, square)
-    if THICKEST * width < SMALLEST_SQUARE - 2:  # a band of 3 pixels is no scratch on a face this small
-        bright, dark = _thin(bright), _thin(dark)
-    # A line in one channel suffices: a yellow line on light skin differs only in blue.
-    return _strongest(bright), _strongest(dark)
-
-
-def _thin(lines: NDArray[Any]) -> NDArray[Any]:
-    """Return fine lines without those that are three pixels thick, or thicker."""
-    thick = cv2.morphologyEx(lines, cv2.MORPH_OPEN, THIN)
-    return np.where(thick < THICK * cv2.dilate(lines, THIN), lines, 0)
-
-
-def _strongest(channels: NDArray[Any]) -> Map:
-    return np.asarray(channels.max(axis=2) / 255, np.float32)
-
-
-def thickest(width: float) -> int:
-    """Return how many pixels thick a scratch is at most, an odd number, in a crop of this width."""
-    return max(SMALLEST_SQUARE, 2 * round(THICKEST * width / 2) + 1)
 
 
 def scratches_among(

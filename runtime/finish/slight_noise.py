@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.faces.noise import BAND_NOISE
 from runtime.finish.fine_detail import Bands, enlarged_noise
 from runtime.finish.grain import grain_of
-from runtime.finish.noise import BAND_NOISE
 from runtime.pixels import Picture
 
 ERROR = np.array([[2.2], [1.0], [0.6]], np.float32) / 255

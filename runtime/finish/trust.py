@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace, cut_out, joined, shift, warp
+from runtime.faces.grain import PLAIN, grain_sigmas, middle
+from runtime.faces.noise import BAND_NOISE, MEDIAN, around_middle, finest, middle_of, wavelet
 from runtime.finish.agreement import agreement
 from runtime.finish.compose import in_colours
 from runtime.finish.edges import power_around, strongest
 from runtime.finish.fine_detail import LEAST, WHOLE, Bands, local_gain, noise_bands
-from runtime.finish.grain import PLAIN, grain_sigmas, middle
-from runtime.finish.noise import BAND_NOISE, MEDIAN, around_middle, finest, middle_of, wavelet
 from runtime.pixels import Map, Picture, Pixels, greatest_channel, least_channel, ramp, sum_of_channels
 
 SOFT, SHARP = 0.78, 0.84

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from runtime.faces.align import AlignedFace
-from runtime.finish.grain import grain_sigmas, middle
-from runtime.finish.head import head_shape
-from runtime.finish.noise import wavelet
+from runtime.faces.grain import grain_sigmas, middle
+from runtime.faces.head import head_shape
+from runtime.faces.noise import wavelet
 from runtime.pixels import Crop, Map, ramp, sum_of_channels
 
 ROUGHER = (1.4, 1.7)

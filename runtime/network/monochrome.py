@@ -15,10 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.faces.align import AlignedFace, surroundings
+from runtime.faces.align import AlignedFace, face_rectangle, surroundings
+from runtime.faces.fine_lines import CONTRAST, fine_lines
 from runtime.faces.regions import crop_landmarks, region_masks
-from runtime.finish.paste import face_rectangle
-from runtime.finish.scratches import CONTRAST, fine_lines
 from runtime.pixels import LUMA, Pixels, Rectangle, as_float, smoothstep
 
 Colours = NDArray[np.float32]

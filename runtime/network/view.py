@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from runtime.faces.align import AlignedFace
+from runtime.faces.tone import UNCHANGED, Tone, tone_of
 from runtime.network.busy_surroundings import texture_around
 from runtime.network.monochrome import GREY, Toning
-from runtime.network.tone import UNCHANGED, Tone, tone_of
 from runtime.pixels import Crop, Map
 from runtime.settings.settings import RestoreSettings
 

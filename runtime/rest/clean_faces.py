@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from base.parallel import for_each
 from runtime.faces.align import AlignedFace, inverted, joined, pixels_around, warp
-from runtime.faces.most_passes import SMALL
+from runtime.faces.grain import middle
 from runtime.finish.compose import in_colours
-from runtime.finish.grain import middle
 from runtime.network.monochrome import is_grey
+from runtime.network.most_passes import SMALL
 from runtime.pixels import Crop, Matrix, Picture, Pixels, as_float
 from runtime.rest.explained import Explained, explained_by
 from runtime.rest.measured import SQUARE

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.parallel import parallel
+from runtime.faces.noise import SUPPORT
 from runtime.finish.canvas import enlarged
 from runtime.finish.compose import in_colours, noise_of
 from runtime.finish.grain import grain_of
-from runtime.finish.noise import SUPPORT
 from runtime.network.monochrome import is_grey
 from runtime.pixels import Picture, Pixels
 from runtime.rest.coarser import smooth_coarse_noise

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from base.parallel import parallel
-from runtime.faces.align import AlignedFace
+from runtime.faces.align import AlignedFace, face_rectangle
+from runtime.faces.grain import grain_sigmas
+from runtime.faces.head import head_shape
+from runtime.faces.noise import SUPPORT, noise_sigma
 from runtime.finish.compose import in_colours
-from runtime.finish.grain import grain_of, grain_sigmas
+from runtime.finish.grain import grain_of
 from runtime.finish.hand_back import HandBack
-from runtime.finish.head import head_shape
-from runtime.finish.noise import SUPPORT, noise_sigma
-from runtime.finish.paste import face_rectangle, warp_to_photo
+from runtime.finish.paste import warp_to_photo
 from runtime.pixels import Map, Pixels, Rectangle, as_float
 from runtime.rest.explained import LESS
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.finish.grain import grain_sigmas
-from runtime.finish.noise import TEXTURE, noise_sigmas
+from runtime.faces.grain import grain_sigmas
+from runtime.faces.noise import TEXTURE, noise_sigmas
 from runtime.pixels import Picture, Pixels, as_float
 
 SQUARE = 256

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.faces.face import Face
-from runtime.finish.scratches import Segment, fine_lines, soften, straight_scratches, thickest
+from runtime.faces.fine_lines import fine_lines, thickest
+from runtime.finish.scratches import Segment, soften, straight_scratches
 from runtime.pixels import Map, Pixels, as_float, eight_bit
 
 LARGEST = 1024

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from base.errors import SettingsError
 from runtime import Restorer, RestoreSettings, preset
+from runtime.faces.align import face_rectangle
 from runtime.faces.regions import region_masks_of
-from runtime.finish.paste import face_rectangle
 from runtime.result import FaceResult
 from runtime.settings.presets import PRESETS
 from runtime.settings.settings import Upscale

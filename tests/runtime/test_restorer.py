@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from base.errors import SettingsError
 from runtime import Restorer, RestoreSettings, preset
 from runtime.face_warnings import face_warnings
-from runtime.finish.paste import face_rectangle
+from runtime.faces.align import face_rectangle
 
 Pixels = NDArray[np.uint8]
 

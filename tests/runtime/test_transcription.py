@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from engines.package import open_package
 from portraits.aligned import AlignedPortraits
 from runtime import Restorer, RestoreSettings
+from runtime.faces.head import head_shape
 from runtime.faces.regions import region_weights
 from runtime.finish.compose import compose
 from runtime.finish.hand_back import HandBack
-from runtime.finish.head import head_shape
 from runtime.finish.paste import FEATHER, paste_all
 from runtime.network.backends import Backend, open_backend
 from runtime.network.degrade import degrade

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace, align, inverted, joined
 from runtime.faces.face import Face
+from runtime.faces.head import head_shape
 from runtime.faces.iris import IrisNetwork
 from runtime.faces.mesh import CLOSED, FaceMesh
 from runtime.faces.mesh_network import MeshNetwork, misplaced, placed
 from runtime.faces.regions import region_masks_of, region_weights
-from runtime.finish.head import head_shape
 from runtime.pixels import Matrix
 
 LANDMARKS = np.array([(203.2, 101.7), (247.0, 104.5), (223.3, 125.1), (203.4, 142.3), (241.3, 144.4)])

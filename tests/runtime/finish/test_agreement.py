@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import skimage.data
 
+from runtime.faces.grain import middle
 from runtime.finish.agreement import agreement, blur_of
-from runtime.finish.grain import middle
 from runtime.pixels import Picture
 
 TRUTH = np.asarray(

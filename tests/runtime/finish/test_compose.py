@@ -8,8 +8,8 @@ from hypothesis.extra.numpy import arrays
 
 from runtime.faces.align import align
 from runtime.faces.face import Face
+from runtime.faces.noise import BAND_NOISE, SUPPORT, face_noise, noise_sigma, wavelet
 from runtime.finish.compose import compose, noise_of, wiener_gain
-from runtime.finish.noise import BAND_NOISE, SUPPORT, face_noise, noise_sigma, wavelet
 
 pictures = arrays(
     np.float32,

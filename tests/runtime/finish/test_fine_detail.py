@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from portraits.aligned import AlignedPortraits
 from runtime import Restorer, preset
 from runtime.faces.align import TEMPLATES, AlignedFace, align, warp
+from runtime.faces.noise import BAND_NOISE, wavelet
 from runtime.faces.regions import region_masks
 from runtime.finish.fine_detail import REACH, WHOLE, above_crop, enlarged_noise, find_above, noise_bands
-from runtime.finish.noise import BAND_NOISE, wavelet
 
 Pixels = NDArray[np.uint8]
 FACE = ("eye", "brow", "nose", "lip", "cheek", "forehead")

@@ -5,8 +5,9 @@ import skimage.data
 
 from runtime.faces.align import align
 from runtime.faces.face import Face
-from runtime.finish.grain import face_grain, grain_of, grain_sigmas
-from runtime.finish.noise import wavelet
+from runtime.faces.grain import face_grain, grain_sigmas
+from runtime.faces.noise import wavelet
+from runtime.finish.grain import grain_of
 
 SIGMA = 8 / 255
 

@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import runtime.finish.paste
-from runtime.faces.align import TEMPLATES, align, scaled
+from runtime.faces.align import TEMPLATES, align, face_rectangle, scaled
 from runtime.faces.face import Face
+from runtime.faces.noise import face_noise
 from runtime.finish.fine_detail import WHOLE
 from runtime.finish.fringes import without_fringes
 from runtime.finish.hand_back import HandBack
-from runtime.finish.noise import face_noise
-from runtime.finish.paste import face_rectangle, paste_all, warp_to_photo
+from runtime.finish.paste import paste_all, warp_to_photo
 from runtime.finish.ringing import without_ringing
 from runtime.finish.steps import Step
 from runtime.settings.presets import preset

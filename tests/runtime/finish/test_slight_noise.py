@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from runtime.finish.noise import BAND_NOISE, wavelet
+from runtime.faces.noise import BAND_NOISE, wavelet
 from runtime.finish.slight_noise import ERROR, slight_noise
 
 SIDE = 96

@@ -13,7 +13,7 @@ from portraits.aligned import AlignedPortraits
 from portraits.damage import compressed
 from runtime import Restorer, preset
 from runtime.faces.align import AlignedFace, align
-from runtime.finish.noise import BAND_NOISE
+from runtime.faces.noise import BAND_NOISE
 from runtime.finish.trust import Evidence, blocks, damage, fineness, grain_like, reduced, sharpness
 from runtime.settings.presets import PRESETS
 

@@ -13,7 +13,7 @@ from portraits.likeness import psnr
 from runtime import Restorer, preset
 from runtime.faces.align import AlignedFace, align
 from runtime.faces.face import Face
-from runtime.finish.noise import finest
+from runtime.faces.noise import finest
 from runtime.pixels import as_float
 from runtime.rest.clean_faces import cleaned, damage_of
 from runtime.rest.network import PhotoNetwork

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from runtime import Restorer, RestoreSettings, preset
+from runtime.faces.align import face_rectangle
 from runtime.faces.face import Face
-from runtime.finish.paste import face_rectangle
 from runtime.rest.network import PhotoNetwork, Tile
 from runtime.rest.scratches import find_photo_scratches, without_scratches
 

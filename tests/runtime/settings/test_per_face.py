@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from base.errors import SettingsError
 from runtime import Restorer, RestoreResult, RestoreSettings, preset
+from runtime.faces.align import face_rectangle
 from runtime.faces.face import Face
-from runtime.finish.paste import face_rectangle
 from runtime.settings.per_face import WHOLE_PHOTO, in_common_batches
 
 Pixels = NDArray[np.uint8]

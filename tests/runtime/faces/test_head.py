@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from runtime.faces.align import TEMPLATES, AlignedFace, align, scaled
 from runtime.faces.face import Face
+from runtime.faces.head import head_shape
 from runtime.faces.regions import region_masks
-from runtime.finish.head import head_shape
 from runtime.finish.paste import paste_all
 
 S = 128

@@ -11,7 +11,7 @@ from runtime import Restorer
 from runtime.faces.align import AlignedFace, align
 from runtime.faces.face import Face
 from runtime.faces.mesh import FaceMesh
-from runtime.faces.most_passes import FEW, most_passes
+from runtime.network.most_passes import FEW, most_passes
 from runtime.network.schedule import MOST
 from runtime.settings.presets import preset
 

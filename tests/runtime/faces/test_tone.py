@@ -12,10 +12,10 @@ from runtime import Restorer, preset
 from runtime.faces.align import AlignedFace, align
 from runtime.faces.detect import open_detector
 from runtime.faces.face import Face
-from runtime.finish.noise import face_noise
+from runtime.faces.noise import face_noise
+from runtime.faces.tone import LEVEL, RANGE, UNCHANGED, Tone, tone_of
 from runtime.finish.rounding import keep_rounding, rounding_of
 from runtime.network.loop import restore_crops
-from runtime.network.tone import LEVEL, RANGE, UNCHANGED, Tone, tone_of
 from runtime.network.view import view_of
 
 Picture = NDArray[np.float64]
