@@ -14,6 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from base.text import cause_of, one_line
 from runtime.hotfolder.log import Log
+from runtime.serve.drive_thread import in_own_thread
 from runtime.serve.errors import ServeError
 from runtime.serve.http.app import kiosk_app, phone_app
 from runtime.serve.http.guard import ANY_ADDRESS, is_loopback
@@ -205,16 +206,12 @@ async def _tick(kiosk: Kiosk, stop: Callable[[], None]) -> None:
 
 
 async def _tidy(kiosk: Kiosk) -> None:
-    """Look for scans and delete old ones, for half of the time at most.
-
-    A folder on a network drive may block this, and new visits, which look for scans too; but not the deletion
-    of customers' files.
-    """
+    """Look for scans and delete old ones, for half of the time at most, since a network drive may be slow."""
     delete = logging_failure(partial(kiosk.media.tidy, kiosk.config.minutes * 60), kiosk.log)
     loop = asyncio.get_running_loop()
     while True:
         begin = loop.time()
-        await asyncio.to_thread(delete)
+        await asyncio.wrap_future(in_own_thread(delete))
         await asyncio.sleep(max(_TICK, loop.time() - begin))
 
 

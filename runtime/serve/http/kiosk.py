@@ -1,13 +1,16 @@
 """What the routes work with."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar, cast
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter
 from starlette.requests import Request
 
 from runtime.hotfolder.log import Log
+from runtime.serve.drive_thread import in_own_thread
 from runtime.serve.health import HealthCheck
 from runtime.serve.http.limits import Limits
 from runtime.serve.http.page_files import PageFiles
@@ -41,7 +44,8 @@ class Kiosk:
 
     async def on_media(self, work: Callable[..., Found], *arguments: object) -> Found:
         """Call a method of `media` that reads a stick or a card."""
-        return await to_thread.run_sync(work, *arguments, limiter=self.media_threads)
+        async with self.media_threads:
+            return await asyncio.wrap_future(in_own_thread(partial(work, *arguments)))
 
 
 def kiosk_of(request: Request) -> Kiosk:

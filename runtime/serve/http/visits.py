@@ -7,6 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from runtime.serve.drive_thread import in_own_thread
 from runtime.serve.errors import KioskError
 from runtime.serve.http.events import events_of
 from runtime.serve.http.guard import json_response
@@ -23,7 +24,7 @@ async def begin(request: Request) -> Response:
     """Begin a visit."""
     kiosk = kiosk_of(request)
     kiosk.limits.spend(NEW_VISITS)
-    await run_in_threadpool(kiosk.media.look)
+    await asyncio.wrap_future(in_own_thread(kiosk.media.look))
     token, visit = kiosk.desk.open()
     return json_response(Opened(token, kiosk.desk.status(visit)), 201)
 

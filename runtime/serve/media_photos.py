@@ -1,0 +1,67 @@
+"""The photos on a medium."""
+
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+
+from runtime.photo.suffixes import SUPPORTED_SUFFIXES
+
+Identity = tuple[int, int]
+
+_DEEPEST = 6
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo on a medium."""
+
+    path: Path
+    modified: float
+    identity: Identity
+    """Identifies a version of the file: it changes when the file is written again."""
+
+
+def identity_of(about: os.stat_result) -> Identity:
+    """Return what identifies a version of a file."""
+    return about.st_ino, about.st_mtime_ns
+
+
+def photos_in(
+    top: Path,
+    most: float = inf,
+    seconds: float = inf,
+    failed: Callable[[OSError], None] = lambda error: None,
+) -> Iterator[Photo]:
+    """Yield the photos in a folder and its subfolders; links are not followed.
+
+    most     photos at most
+    seconds  time for the search
+    failed   called for each folder and file that exists, but cannot be examined
+    """
+
+    def report(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            failed(error)
+
+    ends, count, deepest = time.monotonic() + seconds, 0, len(top.parts) + _DEEPEST
+    for place, folders, names in os.walk(top, onerror=report):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if len(Path(place).parts) >= deepest:
+            folders.clear()
+        for name in names:
+            if name.startswith(".") or Path(name).suffix.lower() not in SUPPORTED_SUFFIXES:
+                continue
+            try:
+                about = Path(place, name).lstat()
+            except OSError as error:
+                report(error)
+            else:
+                if stat.S_ISREG(about.st_mode):
+                    count += 1
+                    yield Photo(Path(place, name), about.st_mtime, identity_of(about))
+            if count >= most or time.monotonic() > ends:
+                return

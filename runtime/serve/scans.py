@@ -1,0 +1,200 @@
+"""Whose the scans are in folders that a scanner fills, and how old.
+
+A scan belongs to the visit during which it arrived. When it arrived is known by a clock that nobody can set,
+since scanners' own clocks are often wrong. What was missed, because a drive was away or did not answer,
+belongs to nobody.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from base.text import one_line
+from runtime.serve.drive_thread import DriveThread, NoAnswerError
+from runtime.serve.media_photos import Identity, Photo, photos_in
+
+ANSWER = 5.0
+"""Seconds for which anybody waits for the list of a folder."""
+_MOST_GONE = 10_000
+"""Scans that are gone and still known, since their drive may come back."""
+
+
+@dataclass(frozen=True)
+class _Scan:
+    identity: Identity
+    came: float
+    """By `clock`, when it was seen first."""
+    is_anyones: bool
+    """Whether nobody knows when it arrived, so that nobody knows whose it is."""
+
+
+@dataclass(eq=False)
+class _Folder:
+    path: Path
+    drive: DriveThread = field(default_factory=DriveThread)
+    photos: tuple[Photo, ...] = ()
+    """As it was last listed."""
+    place: Identity | None = None
+    """Identifies the folder: something else once a drive is mounted; None if it could not be read."""
+    parent: Identity | None = None
+    """Identifies the folder above, if the folder itself did not exist."""
+    failed: frozenset[str] = frozenset()
+    """What in it could not be read."""
+    was_here: bool = False
+    was_missed: bool = True
+    """Whether a visit has begun while it did not answer."""
+
+
+class Scans:
+    """The scans in some folders. Its methods may be called from any thread."""
+
+    def __init__(
+        self, folders: Sequence[Path], since: Callable[[], float], clock: Callable[[], float]
+    ) -> None:
+        """Create it, and note which scans exist; arguments are those of `Media`."""
+        self._since, self._clock = since, clock
+        self._lock = threading.Lock()  # never held while a drive is waited for
+        self._folders = {path: _Folder(path) for path in folders}
+        self._scans: dict[Path, _Scan] = {}
+        self.look()
+
+    def look(self) -> None:
+        """Note which scans exist, so that they are not shown to a customer who comes now."""
+        for folder in self._folders.values():
+            try:
+                folder.drive.do(lambda each=folder: self._look(each), ANSWER)  # type: ignore[misc]
+            except NoAnswerError:
+                folder.was_missed = True
+
+    def photos(self, path: Path) -> tuple[Photo, ...] | None:
+        """Return the scans in a folder; None if it is not there.
+
+        Raises NoAnswerError if it does not answer.
+        """
+        folder = self._folders[path]
+        folder.drive.do(lambda: self._look(folder), ANSWER)
+        return folder.photos if folder.place else None
+
+    def is_here(self, path: Path) -> bool:
+        """Return whether a folder was there when it was last looked at."""
+        return self._folders[path].place is not None
+
+    def is_own(self, path: Path, identity: Identity) -> bool:
+        """Return whether a scan arrived during the current visit."""
+        with self._lock:
+            scan = self._scans.get(path)
+        return (
+            scan is not None
+            and scan.identity == identity
+            and not scan.is_anyones
+            and scan.came > self._since()
+        )
+
+    def tidy(self, oldest: float | None) -> None:
+        """Look for scans; delete those that arrived before this time by `clock`, unless it is None.
+
+        Raises OSError if some cannot be deleted.
+        """
+        failures: list[OSError] = []
+        for folder in self._folders.values():
+            try:
+                folder.drive.do(lambda each=folder: self._tidy(each, oldest, failures), ANSWER)  # type: ignore[misc]
+            except NoAnswerError as error:
+                if oldest is not None:
+                    failures.append(NoAnswerError(f"{one_line(folder.path)}: {error}"))
+        if failures:
+            raise failures[0]
+
+    def _tidy(self, folder: _Folder, oldest: float | None, failures: list[OSError]) -> None:
+        self._look(folder)
+        for photo in folder.photos if oldest is not None else ():
+            with self._lock:
+                scan = self._scans.get(photo.path)
+            if scan is not None and oldest is not None and scan.came <= oldest:
+                try:
+                    photo.path.unlink(missing_ok=True)
+                except OSError as error:
+                    failures.append(error)
+                    continue
+                with self._lock:
+                    self._scans.pop(photo.path, None)
+
+    def _look(self, folder: _Folder) -> None:
+        """Note the scans in a folder and when they arrived.
+
+        A folder appears at the start, and when its network drive is there again. Only the age of the scans
+        that it has then is taken from the time of day. Scans that are gone stay known: the drive may be back.
+        """
+        now, wall = self._clock(), time.time()
+        was_missed, folder.was_missed = folder.was_missed, False
+        failed: set[str] = set()
+        before = _readable(folder.path)
+        photos = tuple(photos_in(folder.path, failed=lambda error: failed.add(str(error.filename))))
+        place = before if before == _readable(folder.path) else None
+        parent = _parent(folder.path) if place is None and _is_missing(folder.path) else None
+        has_appeared = was_missed or bool(folder.failed - failed) or not _is_the_same(folder, place)
+        with self._lock:
+            for photo in photos:
+                known = self._scans.get(photo.path)
+                if known is None or known.identity != photo.identity:
+                    age = max(0.0, wall - photo.modified) if has_appeared else 0.0
+                    self._scans[photo.path] = _Scan(photo.identity, now - age, has_appeared)
+            folder.photos, folder.place, folder.failed = photos, place, frozenset(failed)
+            folder.was_here |= place is not None
+            folder.parent = parent
+            self._forget_gone()
+
+    def _forget_gone(self) -> None:
+        here = sum(len(folder.photos) for folder in self._folders.values())
+        if (surplus := len(self._scans) - here - _MOST_GONE) > 0:
+            present = {photo.path for folder in self._folders.values() for photo in folder.photos}
+            gone = sorted(self._scans.keys() - present, key=lambda path: self._scans[path].came)
+            for path in gone[:surplus]:
+                del self._scans[path]
+
+
+def _is_the_same(folder: _Folder, place: Identity | None) -> bool:
+    """Return whether all that is new in a folder has arrived since it was last looked at.
+
+    So it is in a folder that has been made since. A drive would lie on another file system than the folder
+    above, or that would be another one too.
+    """
+    if place is None:
+        return False
+    if folder.parent is None or folder.was_here:
+        return place == folder.place
+    return folder.parent == _parent(folder.path) and folder.parent[0] == place[0]
+
+
+def _readable(folder: Path) -> Identity | None:
+    """Return what identifies a folder; None if it cannot be read."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        next(entries, None)
+        return _identity(folder)
+    return None
+
+
+def _is_missing(folder: Path) -> bool:
+    try:
+        folder.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _parent(folder: Path) -> Identity | None:
+    """Return what identifies the folder above one that links may lead to; None if it cannot be read."""
+    with suppress(OSError, RuntimeError):
+        return _readable(folder.resolve().parent)
+    return None
+
+
+def _identity(folder: Path) -> Identity:
+    about = folder.stat()
+    return about.st_dev, about.st_ino

@@ -1,0 +1,207 @@
+"""Drives that do not answer, scan folders that come and go, and whose the scans in them are."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import runtime.serve.scans
+from runtime.commands.options import RunOptions
+from runtime.hotfolder.log import Log
+from runtime.serve import kiosk_config
+from runtime.serve.media import _FRESH, Media
+from runtime.serve.opening import opened_kiosk
+from tests.runtime.serve.conftest import LONGEST, config, plain_jpeg, serving
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], threading.Event]]:
+    """Let listings of a folder hang until an event is set."""
+    events: list[threading.Event] = []
+    scandir = os.scandir
+
+    def hang(folder: Path) -> threading.Event:
+        answers = threading.Event()
+        events.append(answers)
+
+        def asked(path: Any = ".") -> Any:
+            if path in (folder, str(folder)):
+                answers.wait(LONGEST)
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", asked)
+        monkeypatch.setattr(runtime.serve.scans, "ANSWER", 0.3)
+        return answers
+
+    yield hang
+    for each in events:
+        each.set()
+
+
+class Scanner:
+    """Scan folders, and what the customer sees who came last."""
+
+    def __init__(self, *folders: Path) -> None:
+        self.now = 1000.0
+        self.began = float("inf")
+        self.folder = folders[0]
+        self.media = Media(
+            kiosk_config.Media(sticks=(), scans=folders, delete_scans=True),
+            max_megabytes=1,
+            max_megapixels=1,
+            since=lambda: self.began,
+            clock=lambda: self.now,
+        )
+
+    def customer(self) -> None:
+        """Let a customer come."""
+        self.now += 10
+        self.media.look()
+        self.began = self.now
+        self.now += 10
+
+    def scan(self, name: str) -> None:
+        (self.folder / name).write_bytes(plain_jpeg(len(name)))
+        self.now += 10
+
+    def seen(self) -> list[str]:
+        self.media.look()
+        media = self.media.about().media
+        for medium in self.media._media.values():
+            medium.searched = float("-inf")
+        if not media:
+            return []
+        self.media.photos(media[0].id, 0)
+        return sorted(
+            photo.path.name for each in self.media._media.values() for photo in self.media._shown(each)
+        )
+
+
+def test_a_scan_folder_that_hangs_blocks_neither_visits_nor_deletion_nor_the_end(
+    wanted: RunOptions, tmp_path: Path, hanging: Callable[[Path], threading.Event]
+) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    settings = config(media=kiosk_config.Media(sticks=(), scans=(scans,), delete_scans=True))
+    with opened_kiosk(tmp_path / "own", settings, wanted, Log("text")) as kiosk:
+        with serving(kiosk) as server:
+            answers = hanging(scans)
+            time.sleep(2)  # until the server itself looks for scans
+            first, second = server.customer(), server.customer()
+            assert first.bring(plain_jpeg(90))["state"] == "ready"
+            assert len(server.client.get("/api/media").json()["media"]) == 1
+            for each in (first, second):
+                assert each.client.delete(each.path).status_code == 204
+            assert server.files == []
+        assert not answers.is_set()
+        assert not [each for each in threading.enumerate() if "AnyIO" in each.name or "asyncio" in each.name]
+
+
+def test_a_drive_that_never_answers_does_not_keep_a_process_from_ending() -> None:
+    script = (
+        "import time; from runtime.serve.drive_thread import *; drive = DriveThread()\n"
+        "for seconds in (0.1, 3600):\n"
+        "    try: drive.do(lambda: time.sleep(3600), seconds)\n"
+        "    except NoAnswerError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=LONGEST)
+    assert (done.returncode, done.stdout) == (0, "the drive does not answer\n" * 2), done.stderr
+
+
+def test_scans_that_came_while_a_drive_did_not_answer_are_shown_to_nobody(
+    tmp_path: Path, hanging: Callable[[Path], threading.Event]
+) -> None:
+    scanner = Scanner(tmp_path)
+    scanner.customer()
+    answers = hanging(tmp_path)
+    scanner.scan("earlier.jpg")
+    scanner.customer()
+    answers.set()
+    assert not wait_for(lambda: scanner.media._scans._folders[tmp_path].drive._late)
+    assert scanner.seen() == []
+    scanner.scan("own.jpg")
+    assert scanner.seen() == ["own.jpg"]
+
+
+def test_the_first_scan_in_a_folder_that_the_scanner_makes_is_shown(tmp_path: Path) -> None:
+    scanner = Scanner(tmp_path / "scans")
+    scanner.customer()
+    scanner.folder.mkdir()
+    scanner.scan("first.jpg")
+    assert scanner.seen() == ["first.jpg"]
+
+
+def test_a_folder_below_a_drive_that_was_not_mounted_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    drive, mounted = tmp_path / "drive", tmp_path / "mounted"
+    drive.mkdir()
+    (mounted / "scans").mkdir(parents=True)
+    scanner = Scanner(drive / "scans")
+    (mounted / "scans" / "earlier.jpg").write_bytes(plain_jpeg(1))
+    scanner.customer()
+    drive.rmdir()
+    mounted.rename(drive)
+    assert scanner.seen() == []
+    scanner.scan("own.jpg")
+    assert scanner.seen() == ["own.jpg"]
+
+
+def test_scans_in_a_part_that_could_not_be_read_are_shown_to_nobody(tmp_path: Path) -> None:
+    part = tmp_path / "part"
+    part.mkdir()
+    (part / "earlier.jpg").write_bytes(plain_jpeg(1))
+    with unreadable(part):
+        scanner = Scanner(tmp_path)
+        scanner.customer()
+        scanner.scan("own.jpg")
+        assert scanner.seen() == ["own.jpg"]
+    assert scanner.seen() == ["own.jpg"]
+    scanner.scan("second.jpg")
+    assert scanner.seen() == ["own.jpg", "second.jpg"]
+
+
+def test_scans_that_are_gone_are_not_remembered_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime.serve.scans, "_MOST_GONE", 3)
+    scanner = Scanner(tmp_path)
+    for i in range(10):
+        scanner.customer()
+        scanner.scan(f"{i}.jpg")
+        assert scanner.seen() == [f"{i}.jpg"]
+        (tmp_path / f"{i}.jpg").unlink()
+        scanner.media.look()
+    assert len(scanner.media._scans._scans) == 3
+    time.sleep(_FRESH)
+    scanner.media.about()
+    assert not scanner.media._ids
+    assert not scanner.media._paths
+
+
+@contextmanager
+def unreadable(folder: Path) -> Iterator[None]:
+    """Let a folder be unreadable, also for a superuser."""
+    scandir = os.scandir
+
+    def refused(path: Any = ".") -> Any:
+        if path in (folder, str(folder)):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "scandir", refused)
+        yield
+
+
+def wait_for(over: Callable[[], Any]) -> Any:
+    """Wait until a value is false; return it."""
+    ends = time.monotonic() + LONGEST
+    while (value := over()) and time.monotonic() < ends:
+        time.sleep(0.01)
+    return value
