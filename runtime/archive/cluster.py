@@ -198,7 +198,7 @@ def count_rows(sink: Place) -> int:
     Files that a power cut has left incomplete do not count.
     """
     status, count = sink.within(STATUS), 0
-    for name, _ in status.files() if not status.is_empty() else ():
+    for name, _ in status.files() if status.names() else ():
         with suppress(pa.ArrowException):
             count += pq.read_metadata(status.path(name), filesystem=status.filesystem).num_rows
     return count

@@ -69,6 +69,7 @@ def archive(options: argparse.Namespace, open_worker: OpenWorker = Worker) -> in
         doing = f"{left} are left in" if continues else "results go to"
         show(f"{len(photos)} photos; {doing} {one_line(work.sink.uri)}", *lines(wanted.resolved))
         with alone_in(work.sink):
+            check_record(work, record)  # again, since another run may have begun at the same moment
             write_record(work, record)
             return _restore(photos, max(0, left), work, actors, open_worker)
 

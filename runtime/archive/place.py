@@ -119,14 +119,15 @@ class Place:
             if each.type == fs.FileType.File:
                 yield each.path.removeprefix(root).lstrip("/"), each.size
 
-    def is_empty(self) -> bool:
-        """Return whether there is nothing at this place. Raises PhotoError."""
+    def names(self) -> list[str]:
+        """Return the names of everything directly in the folder; none if there is none. Raises PhotoError."""
         from pyarrow import fs
 
         try:
-            return not self.filesystem.get_file_info(fs.FileSelector(self.path(), allow_not_found=True))
+            found = self.filesystem.get_file_info(fs.FileSelector(self.path(), allow_not_found=True))
         except OSError as error:
             raise PhotoError(f"cannot write to {one_line(self.uri)}: {cause_of(error)}") from error
+        return [each.base_name for each in found]
 
     def exists(self, name: str) -> bool:
         """Return whether there is a file of that name. Raises PhotoError."""

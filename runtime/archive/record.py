@@ -17,6 +17,7 @@ from runtime.archive.place import Place
 from runtime.archive.worker import Work
 from runtime.settings.resolved import as_json, written
 
+_LOCK = "lock"
 RECORD = f"{OWN}/run.json"
 
 
@@ -43,12 +44,18 @@ def check_record(work: Work, record: dict[str, Any]) -> bool:
     another one, and PhotoError if the sink holds anything else.
     """
     if not work.sink.exists(RECORD):
-        if not work.sink.is_empty():
+        if not _is_new(work.sink):
             raise PhotoError(
                 f"{one_line(work.sink.uri)} is not empty, and no run of this command: name a new folder"
             )
         return False
-    before = msgspec.json.decode(work.sink.read(RECORD), type=dict[str, Any])
+    try:
+        before = msgspec.json.decode(work.sink.read(RECORD), type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise PhotoError(
+            f"{one_line(RECORD)} in {one_line(work.sink.uri)} is damaged: name a new folder, or copy it "
+            "back from a backup"
+        ) from error
     differing = [name for name, value in record.items() if before.get(name) != value]
     if differing:
         changes = ", ".join(_change(name, before.get(name), record[name]) for name in differing)
@@ -64,6 +71,14 @@ def write_record(work: Work, record: dict[str, Any]) -> None:
     work.sink.write(RECORD, json_bytes(record))
 
 
+def _is_new(sink: Place) -> bool:
+    """Return whether a sink holds nothing, or only what a run writes before its record: a lock, and hidden
+    drafts that it left when it was killed."""
+    if set(sink.names()) - {OWN}:
+        return False
+    return all(name == _LOCK or name.startswith(".") for name in sink.within(OWN).names())
+
+
 @contextmanager
 def alone_in(sink: Place) -> Iterator[None]:
     """Keep other runs out of a sink on this machine or a network drive; object stores have no locks.
@@ -74,7 +89,7 @@ def alone_in(sink: Place) -> Iterator[None]:
         yield
         return
     folder = sink.local / OWN
-    lock = filelock.FileLock(folder / "lock", timeout=0)
+    lock = filelock.FileLock(folder / _LOCK, timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
