@@ -19,6 +19,10 @@ from runtime.settings.resolved import resolve_settings
 AGAIN = 30.0
 """Seconds after which a hot folder that could not be used is tried again."""
 
+_ENDING = 10.0
+"""Seconds that the hot folder has to finish its present photo before customers' files are deleted: with a
+drive that does not answer it never would."""
+
 
 @contextmanager
 def watching(config: KioskConfig, wanted: RunOptions, shared: SharedRestorer, log: Log) -> Iterator[None]:
@@ -73,4 +77,6 @@ def watching(config: KioskConfig, wanted: RunOptions, shared: SharedRestorer, lo
         ended.set()
         for watcher in present:
             watcher.stop()
-        thread.join()
+        thread.join(_ENDING)
+        if thread.is_alive():
+            log("hot-folder", f"the hot folder did not end within {_ENDING:g} s: its photo is restored again")

@@ -84,12 +84,14 @@ class Printer:
         self._thread.start()
 
     def close(self) -> None:
-        """Cancel everything, and delete what CUPS keeps."""
+        """Cancel everything, and delete what CUPS keeps; if it does not answer, the next start does that."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(2 * _ENDING)
+            if self._thread.is_alive():
+                self._log("printer", "CUPS does not answer: what it keeps is deleted at the next start")
 
     def about(self) -> PrinterAbout:
         """Return the state of the printer."""

@@ -14,8 +14,9 @@ import pytest
 
 import runtime.serve.scans
 from runtime.commands.options import RunOptions
+from runtime.hotfolder.arrivals import Arrivals
 from runtime.hotfolder.log import Log
-from runtime.serve import kiosk_config
+from runtime.serve import hot_folder, kiosk_config
 from runtime.serve.media import _FRESH, Media
 from runtime.serve.opening import opened_kiosk
 from tests.runtime.serve.conftest import LONGEST, config, plain_jpeg, serving
@@ -102,6 +103,30 @@ def test_a_scan_folder_that_hangs_blocks_neither_visits_nor_deletion_nor_the_end
             assert server.files == []
         assert not answers.is_set()
         assert not [each for each in threading.enumerate() if "AnyIO" in each.name or "asyncio" in each.name]
+
+
+def test_a_hot_folder_that_hangs_keeps_customers_files_from_deletion_for_a_moment_only(
+    wanted: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers, hangs = threading.Event(), threading.Event()
+
+    def look(arrivals: Arrivals) -> None:
+        hangs.set()
+        answers.wait(LONGEST)
+
+    monkeypatch.setattr(Arrivals, "look", look)
+    monkeypatch.setattr(hot_folder, "_ENDING", 0.1)
+    (tmp_path / "in").mkdir()
+    settings = config(hot_folder=kiosk_config.HotFolder(tmp_path / "in", tmp_path / "out", "film-scan"))
+    try:
+        with opened_kiosk(tmp_path / "own", settings, wanted, Log("text")) as kiosk, serving(kiosk) as server:
+            assert hangs.wait(LONGEST)
+            server.customer().bring(plain_jpeg(90))
+            assert server.files
+        assert not server.files
+    finally:
+        answers.set()
+    assert "did not end within" in capsys.readouterr().err
 
 
 def test_a_drive_that_never_answers_does_not_keep_a_process_from_ending() -> None:

@@ -290,6 +290,29 @@ def test_a_printer_that_is_gone_is_asked_no_more_often_because_somebody_wants_to
     assert len(asked) <= 3
 
 
+def test_a_print_server_that_hangs_does_not_keep_the_kiosk_from_ending(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers, hangs = threading.Event(), threading.Event()
+
+    class Hanging(Moody):
+        def state(self) -> QueueState:
+            hangs.set()
+            answers.wait(LONGEST)
+            return super().state()
+
+    monkeypatch.setattr(printer_module, "_ENDING", 0.05)
+    printer = Printer(Hanging(), Printing("booth", papers=(SMALL,)), server.kiosk.desk, Log("text"))
+    printer.start()
+    assert hangs.wait(LONGEST)
+    try:
+        printer.close()
+        assert not answers.is_set()
+    finally:
+        answers.set()
+    assert "CUPS does not answer" in capsys.readouterr().err
+
+
 def test_a_wish_to_resume_is_kept_until_the_printer_answers(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
