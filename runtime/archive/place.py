@@ -126,8 +126,15 @@ class Place:
         try:
             found = self.filesystem.get_file_info(fs.FileSelector(self.path(), allow_not_found=True))
         except OSError as error:
-            raise PhotoError(f"cannot write to {one_line(self.uri)}: {cause_of(error)}") from error
+            raise PhotoError(f"cannot list {one_line(self.uri)}: {cause_of(error)}") from error
         return [each.base_name for each in found]
+
+    def check_writable(self, folder: str) -> None:
+        """Write a small file into a folder and delete it. Raises PhotoError."""
+        name = f"{folder}/.{secrets.token_hex(8)}"
+        self.write(name, b"")
+        with _explained(name):
+            self.filesystem.delete_file(self.path(name))
 
     def exists(self, name: str) -> bool:
         """Return whether there is a file of that name. Raises PhotoError."""

@@ -14,7 +14,7 @@ import cv2
 
 from base.errors import DeviceLostError, PhotoError
 from base.text import cause_of, one_line, rounded
-from runtime.archive.listing import Listed
+from runtime.archive.listing import OWN, Listed
 from runtime.archive.place import Place
 from runtime.archive.status import Row, in_columns
 from runtime.commands.failure_cause import Cause, cause_behind, lost_device
@@ -124,8 +124,8 @@ class Worker:
         """Restore photos and return a row for each, in order.
 
         Raises an error instead if all further photos would fail too: PhotoError if the sink's disk is full,
-        and DeviceLostError if only a new process can use the GPU. That is also raised if the CPU went on with
-        the last photos: a new process is faster.
+        or the archive or the sink is gone, and DeviceLostError if only a new process can use the GPU. That is
+        also raised if the CPU went on with the last photos: a new process is faster.
         """
         if self._device != self._first_device:
             raise DeviceLostError(f"{self._first_device} was lost")
@@ -136,7 +136,7 @@ class Worker:
         for photo, outcome in self._outcomes(left, alone=bool(crashes)):
             if isinstance(outcome, Exception) and (lost := lost_device(outcome)):
                 raise lost
-            row = outcome if isinstance(outcome, dict) else _failed(photo, outcome)
+            row = outcome if isinstance(outcome, dict) else self._failed(photo, outcome)
             self._tally.end(row)
             rows[photo.path] = row
         seconds = (time.perf_counter() - start) / max(1, len(photos))
@@ -237,6 +237,26 @@ class Worker:
             **in_columns(described["milliseconds"]),
         }
 
+    def _failed(self, listed: Listed, error: Exception) -> Row:
+        """Return the row of a photo that failed. Raises PhotoError if all others would fail too."""
+        stage: FailedStage = error.stage if isinstance(error, _StageError) else "restore"
+        read = error.read if isinstance(error, _StageError) else None
+        cause = error.__cause__ if isinstance(error, _StageError) and error.__cause__ else error
+        kind = cause_behind(cause, stage)
+        if kind == "disk-full":
+            raise PhotoError(
+                f"{cause_of(cause)}: free some space, then run the same command again"
+            ) from error
+        try:
+            if kind in ("gone", "unreadable") and not self._work.source.names():
+                raise PhotoError(f"{one_line(self._work.source.uri)} is gone or empty")
+            if kind == "output":
+                self._work.sink.check_writable(OWN)
+        except PhotoError as gone:
+            raise PhotoError(f"{cause_of(gone)}: when it is back, run the same command again") from error
+        known = {"sha256": read.sha256, "bytes": read.size} if read else {}
+        return {**_row_of_failure(listed, kind, f"{one_line(listed.path)}: {cause_of(cause)}"), **known}
+
 
 def _suffix(path: str) -> str:
     return PurePosixPath(path).suffix.lower()
@@ -248,22 +268,10 @@ def _again(read: Callable[[], bytes]) -> bytes:
         try:
             return read()
         except PhotoError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
+            if isinstance(error.__cause__, FileNotFoundError | PermissionError):
                 raise
             time.sleep(seconds)
     return read()
-
-
-def _failed(listed: Listed, error: Exception) -> Row:
-    """Return the row of a photo that failed. Raises PhotoError if the disk of the sink is full."""
-    stage: FailedStage = error.stage if isinstance(error, _StageError) else "restore"
-    read = error.read if isinstance(error, _StageError) else None
-    cause = error.__cause__ if isinstance(error, _StageError) and error.__cause__ else error
-    kind = cause_behind(cause, stage)
-    if kind == "disk-full":
-        raise PhotoError(f"{cause_of(cause)}: free some space, then run the same command again") from error
-    known = {"sha256": read.sha256, "bytes": read.size} if read else {}
-    return {**_row_of_failure(listed, kind, f"{one_line(listed.path)}: {cause_of(cause)}"), **known}
 
 
 def _given_up(listed: Listed) -> Row:

@@ -14,7 +14,7 @@ import pytest
 from base.errors import BackendError, DeviceLostError, PhotoError
 from runtime.archive.listing import list_photos
 from runtime.archive.options import parser
-from runtime.archive.place import place_of
+from runtime.archive.place import Place, place_of
 from runtime.archive.worker import MOST_CRASHES, NoTally, Work, Worker
 from runtime.commands.options import run_options
 from runtime.restore import main as restore
@@ -115,16 +115,37 @@ def test_a_full_disk_ends_the_run_and_another_error_is_a_row(
 ) -> None:
     work = work_of(album("a.jpg", "b.jpg"), tiny_package)
     worker, photos = Worker(work), list_photos(work.source, work.sink)
-    numbers = [errno.EACCES]
+    numbers, refused, write = [errno.EACCES], [".jpg"], Place.write
 
-    def refuse(*_: Any) -> None:
+    def refuse(place: Place, name: str, content: bytes) -> None:
         number = numbers[0]
+        if not name.endswith(refused[0]):
+            return write(place, name, content)
         raise PhotoError(os.strerror(number)) from OSError(number, os.strerror(number))
 
     monkeypatch.setattr("runtime.archive.place.Place.write", refuse)
     rows = worker.rows(photos)
     assert [(row["outcome"], row["cause"]) for row in rows] == [("failed", "output")] * 2
     assert rows[0]["sha256"]
+    refused[0] = ""  # nothing can be written any more: the share is gone
+    with pytest.raises(PhotoError, match="Permission denied: when it is back, run the same command again"):
+        worker.rows(photos)
     numbers[0] = errno.ENOSPC
     with pytest.raises(PhotoError, match="free some space"):
+        worker.rows(photos)
+
+
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_an_archive_that_is_gone_ends_the_run_and_a_photo_that_is_gone_is_a_row(
+    album: Album, tiny_package: Path, is_empty: bool
+) -> None:
+    work = work_of(album("a.jpg", "b.jpg"), tiny_package)
+    worker, photos = Worker(work), list_photos(work.source, work.sink)
+    source = Path(work.source.uri)
+    (source / "b.jpg").unlink()
+    assert [row["outcome"] for row in worker.rows(photos)] == ["restored", "failed"]
+    source.rename(source.with_name("away"))
+    if is_empty:  # as the place of a drive that is not mounted
+        source.mkdir()
+    with pytest.raises(PhotoError, match="is gone or empty: when it is back, run the same command again"):
         worker.rows(photos)
