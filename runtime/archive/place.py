@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from base.errors import PhotoError
 from base.files import write_atomically
@@ -27,9 +28,7 @@ class Place:
     @cached_property
     def local(self) -> Path | None:
         """Return the folder's path if it is on this machine."""
-        if "://" not in self.uri:
-            return Path(self.uri)
-        return Path(self.uri.removeprefix("file://")) if self.uri.startswith("file://") else None
+        return None if "://" in self.uri else Path(self.uri)
 
     @cached_property
     def _opened(self) -> tuple[Any, str]:
@@ -76,7 +75,7 @@ class Place:
 
     def write(self, name: str, content: bytes) -> None:
         """Write or replace a file; it appears whole or not at all. Raises PhotoError."""
-        with _explained(name):
+        with self._explained(name):
             if self.local is not None:
                 place = self.local / name
                 place.parent.mkdir(parents=True, exist_ok=True)
@@ -124,6 +123,8 @@ class Place:
         from pyarrow import fs
 
         try:
+            if self.local is not None:
+                return [path.name for path in self.local.iterdir()] if os.path.lexists(self.local) else []
             found = self.filesystem.get_file_info(fs.FileSelector(self.path(), allow_not_found=True))
         except OSError as error:
             raise PhotoError(f"cannot list {one_line(self.uri)}: {cause_of(error)}") from error
@@ -133,19 +134,36 @@ class Place:
         """Write a small file into a folder and delete it. Raises PhotoError."""
         name = f"{folder}/.{secrets.token_hex(8)}"
         self.write(name, b"")
-        with _explained(name):
+        with self._explained(name):
             self.filesystem.delete_file(self.path(name))
 
     def exists(self, name: str) -> bool:
         """Return whether there is a file of that name. Raises PhotoError."""
         from pyarrow import fs
 
-        with _explained(name):
+        with self._explained(name):
+            if self.local is not None:
+                return (self.local / name).is_file()
             return bool(self.filesystem.get_file_info(self.path(name)).type == fs.FileType.File)
+
+    @contextmanager
+    def _explained(self, name: str) -> Iterator[None]:
+        """Turn an OSError into a PhotoError."""
+        try:
+            yield
+        except OSError as error:
+            raise PhotoError(f"cannot use {one_line(self.within(name).uri)}: {cause_of(error)}") from error
 
 
 def place_of(text: str) -> Place:
-    """Return the place that a command line names: a path, or a URI."""
+    """Return the place that a command line names: a path, or a URI. Raises PhotoError."""
+    if text.startswith("file://"):
+        host, slash, path = text.removeprefix("file://").partition("/")
+        if host not in ("", "localhost") or not slash:
+            raise PhotoError(
+                f"{one_line(text)} names no folder of this machine: give its path, or file:///path"
+            )
+        return Place(os.path.abspath(unquote(f"/{path}")))  # noqa: PTH100
     return Place(text.rstrip("/") if "://" in text else os.path.abspath(text))  # noqa: PTH100
 
 
@@ -175,12 +193,3 @@ def _local_files(root: Path) -> Iterator[tuple[str, int]]:
                         yield name, entry.stat().st_size
         except OSError as error:
             raise PhotoError(f"cannot read the folder {one_line(folder)}: {cause_of(error)}") from error
-
-
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Turn an OSError into a PhotoError."""
-    try:
-        yield
-    except OSError as error:
-        raise PhotoError(f"cannot write {one_line(name)}: {cause_of(error)}") from error

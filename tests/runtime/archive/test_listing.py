@@ -97,6 +97,21 @@ def test_places_give_back_what_was_written(tmp_path: Path, kind: str) -> None:
         place.read("none.bin")
 
 
+def test_the_uri_of_a_folder_of_this_machine_is_its_path(tmp_path: Path) -> None:
+    assert place_of("file:///a%20b/c/") == place_of("file://localhost/a b/c") == Place("/a b/c")
+    for text in ("file://a/b", "file://a", "file://", "file://localhost"):
+        with pytest.raises(PhotoError, match="names no folder of this machine"):
+            place_of(text)
+
+
+def test_a_file_is_no_place_and_an_error_names_the_whole_path(tmp_path: Path) -> None:
+    touch(tmp_path, "file")
+    with pytest.raises(PhotoError, match=f"^cannot list {tmp_path}/file: Not a directory$"):
+        place_of(f"{tmp_path}/file").names()
+    with pytest.raises(PhotoError, match=f"^cannot use {tmp_path}/file/x/y: Not a directory$"):
+        place_of(f"{tmp_path}/file").within("x").write("y", b"")
+
+
 def test_a_place_knows_what_is_in_it(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     here = place_of(str(tmp_path))
