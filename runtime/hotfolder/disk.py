@@ -69,7 +69,7 @@ class Disk:
                 source.unlink(missing_ok=True)
 
     def copy_new(self, source: Path, target: Path) -> None:
-        """Copy a file, with its time; the copy appears whole. Raises as `rename_new`."""
+        """Copy a file, and its time if that is allowed; the copy appears whole. Raises as `rename_new`."""
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
         draft = draft_beside(target, DRAFT)
@@ -78,6 +78,10 @@ class Disk:
             while block := original.read(1 << 20):
                 copy.write(block)
         with vanishing(draft):
-            os.utime(draft, ns=(status.st_atime_ns, status.st_mtime_ns))
+            try:
+                os.utime(draft, ns=(status.st_atime_ns, status.st_mtime_ns))
+            except OSError as error:  # some network drives refuse
+                if error.errno not in (*_NOT_SUPPORTED, errno.EPERM, errno.EACCES):
+                    raise
             self.rename_new(draft, target)
         sync_folder(target.parent)

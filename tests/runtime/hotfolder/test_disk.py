@@ -111,3 +111,15 @@ def test_a_copy_that_fails_leaves_the_original_and_nothing_else(
     with pytest.raises(OSError, match="space"):
         Disk().copy_new(source, source.with_name("copy.jpg"))
     assert list(source.parent.iterdir()) == [source]
+
+
+def test_a_drive_that_takes_no_times_gets_the_photo(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "utime", refused)
+    folder = source.parent / "done"
+    folder.mkdir()
+    AnotherDisk().move_new(source, folder / "photo.jpg")
+    assert (folder / "photo.jpg").read_bytes() == b"photo"
+    assert list(source.parent.iterdir()) == [folder]
