@@ -23,7 +23,7 @@ from runtime.archive.cluster import (
     started,
 )
 from runtime.archive.estimate import Estimate, estimate
-from runtime.archive.listing import OWN, Listed, list_photos, sample_of
+from runtime.archive.listing import OWN, Listed, check_names, list_photos, sample_of
 from runtime.archive.place import place_of
 from runtime.archive.progress import progress
 from runtime.archive.record import alone_in, check_record, record_of, write_record
@@ -54,6 +54,7 @@ def archive(options: argparse.Namespace, open_worker: OpenWorker = Worker) -> in
     record = record_of(work, package)
     continues = not options.dry_run and check_record(work, record)
     photos = list_photos(work.source, work.sink)[: options.limit]
+    check_names(photos, work.sink)
     begin = time.perf_counter()
     most = options.actors[1] if options.actors else max(1, math.floor(cores() / options.cpus))
     with started(options.address, most * options.cpus):

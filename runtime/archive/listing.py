@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from base.errors import PhotoError
 from base.text import one_line
 from runtime.archive.place import Place, name_within
+from runtime.commands.same_file import folding_for
 from runtime.photo.suffixes import SUPPORTED_SUFFIXES, suffix_written
 from runtime.photo.writer import OUTPUT_SUFFIXES
 
@@ -47,6 +48,20 @@ def list_photos(source: Place, sink: Place) -> list[Listed]:
     if not sizes:
         raise PhotoError(f"{one_line(source.uri)} holds no photo: name another folder")
     return [Listed(name, output_of(name), sizes[name]) for name in sorted(sizes)]
+
+
+def check_names(photos: Sequence[Listed], sink: Place) -> None:
+    """Raise PhotoError if two results would be one file in a sink that does not tell upper and lower case
+    apart; object stores do."""
+    if sink.local is None:
+        return
+    folding, seen = folding_for(sink.local / photo.output for photo in photos), dict[str, Listed]()
+    for photo in photos:
+        if (other := seen.setdefault(folding(photo.output), photo)) is not photo:
+            raise PhotoError(
+                f"the results of {one_line(other.path)} and {one_line(photo.path)} would be one file in "
+                f"{one_line(sink.uri)}, for which their names are the same: name another place"
+            )
 
 
 def output_of(name: str) -> str:

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from base.errors import PhotoError
-from runtime.archive.listing import Listed, list_photos, output_of, sample_of
+from base.text import folded
+from runtime.archive.listing import Listed, check_names, list_photos, output_of, sample_of
 from runtime.archive.place import Place, name_within, place_of
+from runtime.commands.same_file import exactly
 
 fs = pytest.importorskip("pyarrow.fs", reason="pyarrow is not installed: pip install 'gpen-edge[archive]'")
 
@@ -95,6 +97,18 @@ def test_places_give_back_what_was_written(tmp_path: Path, kind: str) -> None:
     assert place.within("none").names() == []
     with pytest.raises(PhotoError, match=r"none\.bin does not exist"):
         place.read("none.bin")
+
+
+def test_results_that_would_be_one_file_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names, sink = ("a/IMG.JPG", "a/img.jpg", "b.png"), place_of(str(tmp_path / "out"))
+    photos = [Listed(name, output_of(name), 1) for name in names]
+    monkeypatch.setattr("runtime.commands.same_file.folding_of", lambda folder: folded)
+    with pytest.raises(PhotoError, match=r"of a/IMG\.JPG and a/img\.jpg would be one file in"):
+        check_names(photos, sink)
+    check_names(photos[1:], sink)
+    check_names(photos, Place("s3://bucket/out"))
+    monkeypatch.setattr("runtime.commands.same_file.folding_of", lambda folder: exactly)
+    check_names(photos, sink)
 
 
 def test_the_uri_of_a_folder_of_this_machine_is_its_path(tmp_path: Path) -> None:
