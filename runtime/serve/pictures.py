@@ -101,8 +101,8 @@ def jpeg_of_file(path: Path, size: int | None) -> bytes:
     with Image.open(path) as image:
         if size is not None:
             image.draft("RGB", (size, size))
-        upright = ImageOps.exif_transpose(image)
-        profile = image.info.get("icc_profile")
+        upright = upright_of(image)
+        profile = image.info.get("icc_profile") if image.mode != "CMYK" else None
         if size is not None:
             upright.thumbnail((size, size), Image.Resampling.LANCZOS)
         if upright.mode not in ("RGB", "L"):
@@ -110,6 +110,14 @@ def jpeg_of_file(path: Path, size: int | None) -> bytes:
         file = io.BytesIO()
         upright.save(file, "JPEG", quality=_QUALITY, icc_profile=profile)
     return file.getvalue()
+
+
+def upright_of(image: Image.Image) -> Image.Image:
+    """Return a picture upright, and with 8 bits: Pillow clips 16-bit grey ones when it converts them."""
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode != "I;16":
+        return upright
+    return Image.fromarray(eight_bit(np.asarray(upright, np.uint16)))
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -6,6 +6,7 @@ from pathlib import Path
 from PIL import Image, ImageCms, ImageOps
 
 from runtime.serve.kiosk_config import Paper
+from runtime.serve.pictures import upright_of
 
 DPI = 300
 _QUALITY = 95
@@ -19,7 +20,7 @@ def on_paper(result: Path, paper: Paper, dpi: float = DPI) -> Image.Image:
     width, height = (round(side / 25.4 * dpi) for side in (paper.width_mm, paper.height_mm))
     with Image.open(result) as image:
         image.draft("RGB", (max(width, height), max(width, height)))
-        picture = _srgb(ImageOps.exif_transpose(image))
+        picture = _srgb(upright_of(image), image.info.get("icc_profile"))
     if (picture.width > picture.height) != (width > height):
         width, height = height, width
     return ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
@@ -32,9 +33,11 @@ def encoded(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def _srgb(image: Image.Image) -> Image.Image:
-    """Return a picture as RGB on white, in sRGB, which printers expect."""
-    profile = image.info.get("icc_profile")
+def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Return a picture as RGB on white, in sRGB, which printers expect.
+
+    profile  its ICC profile, if it has one
+    """
     if image.mode not in ("RGB", "L"):
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")

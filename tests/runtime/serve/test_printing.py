@@ -23,6 +23,7 @@ from runtime.hotfolder.log import Log
 from runtime.serve.errors import KioskError, ServeError
 from runtime.serve.kiosk_config import Paper, Printing
 from runtime.serve.opening import opened_kiosk
+from runtime.serve.pictures import jpeg_of_file
 from runtime.serve.printing import printer as printer_module
 from runtime.serve.printing.cups_queue import CupsQueue, QueueState, state_of
 from runtime.serve.printing.paper import encoded, on_paper
@@ -52,6 +53,22 @@ def test_a_result_fills_the_paper_in_its_own_direction(
     if (width, height) == (300, 200):
         assert red[0] < 3
         assert green[1] > 195, "nothing of a photo of the paper's shape is cut off"
+
+
+def test_a_grey_result_of_16_bits_is_shown_and_printed_as_it_is(tmp_path: Path) -> None:
+    ramp = np.tile(np.linspace(0, 65535, 300).astype(np.uint16), (200, 1))
+    file = tmp_path / "result.png"
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(ramp).save(file, exif=exif)
+    printed = np.asarray(on_paper(file, SMALL, dpi=50).convert("L"))
+    with Image.open(io.BytesIO(jpeg_of_file(file, 100))) as shown:
+        assert shown.mode == "L"
+        pictures = (printed, np.asarray(shown))
+    for picture in pictures:
+        left, middle, right = picture[len(picture) // 2, [0, picture.shape[1] // 2, -1]].tolist()
+        assert (left, right) == (pytest.approx(255, abs=5), pytest.approx(0, abs=5))
+        assert middle == pytest.approx(128, abs=5)
 
 
 def test_paper_gets_srgb_on_white_the_right_way_up(tmp_path: Path) -> None:
