@@ -19,7 +19,7 @@ from runtime.settings.resolved import resolve_settings
 AGAIN = 30.0
 """Seconds after which a hot folder that could not be used is tried again."""
 
-_ENDING = 10.0
+_ENDING = 8.0
 """Seconds that the hot folder has to finish its present photo before customers' files are deleted: with a
 drive that does not answer it never would."""
 

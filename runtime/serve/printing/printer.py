@@ -89,7 +89,7 @@ class Printer:
             self._stopped = True
             self._changed.notify_all()
         if self._thread.ident is not None:
-            self._thread.join(2 * _ENDING)
+            self._thread.join(1.5 * _ENDING)
             if self._thread.is_alive():
                 self._log("printer", "CUPS does not answer: what it keeps is deleted at the next start")
 

@@ -11,6 +11,9 @@ from runtime.serve.errors import KioskError
 SECONDS_EACH = 3
 """Rough time for one photo, from which customers are told when to try again."""
 
+_ENDING = 8.0
+"""Seconds that the present job has to end when the server does; one that a GPU has stuck never would."""
+
 
 class Rank(IntEnum):
     """What is done first."""
@@ -69,7 +72,7 @@ class Line:
         return self._thread.ident is None or self._thread.is_alive()
 
     def stop(self) -> None:
-        """End after the present job; all others are dropped."""
+        """End after the present job, unless it is stuck; all others are dropped."""
         with self._changed:
             self._stopped = True
             dropped = [job for waiting in self._waiting.values() for job in waiting]
@@ -79,7 +82,7 @@ class Line:
         for job in dropped:
             job.drop(stopping())
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(_ENDING)
 
     def put(self, job: Job, rank: Rank = Rank.PHOTO, *, always: bool = False) -> None:
         """Add a job. Raises KioskError (`busy`) if too many wait, unless it has to be taken `always`."""

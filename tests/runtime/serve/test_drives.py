@@ -19,6 +19,8 @@ from runtime.hotfolder.log import Log
 from runtime.serve import hot_folder, kiosk_config
 from runtime.serve.media import _FRESH, Media
 from runtime.serve.opening import opened_kiosk
+from runtime.serve.visits import line
+from runtime.serve.visits.studio import Studio
 from tests.runtime.serve.conftest import LONGEST, config, plain_jpeg, serving
 
 
@@ -127,6 +129,28 @@ def test_a_hot_folder_that_hangs_keeps_customers_files_from_deletion_for_a_momen
     finally:
         answers.set()
     assert "did not end within" in capsys.readouterr().err
+
+
+def test_a_job_that_is_stuck_keeps_customers_files_from_deletion_for_a_moment_only(
+    wanted: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, hangs = threading.Event(), threading.Event()
+
+    def prepare(*_: object) -> None:
+        hangs.set()
+        answers.wait(LONGEST)
+
+    monkeypatch.setattr(Studio, "prepare", prepare)
+    monkeypatch.setattr(line, "_ENDING", 0.1)
+    try:
+        with opened_kiosk(tmp_path / "own", config(), wanted, Log("text")) as kiosk, serving(kiosk) as server:
+            customer = server.customer()
+            assert customer.client.post(customer.path + "/photo", content=plain_jpeg(90)).status_code == 202
+            assert hangs.wait(LONGEST)
+            assert server.files
+        assert not server.files
+    finally:
+        answers.set()
 
 
 def test_a_drive_that_never_answers_does_not_keep_a_process_from_ending() -> None:
