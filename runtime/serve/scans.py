@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from base.text import one_line
@@ -66,7 +67,7 @@ class Scans:
         """Note which scans exist, so that they are not shown to a customer who comes now."""
         for folder in self._folders.values():
             try:
-                folder.drive.do(lambda each=folder: self._look(each), ANSWER)  # type: ignore[misc]
+                folder.drive.do(partial(self._look, folder), ANSWER)
             except NoAnswerError:
                 folder.was_missed = True
 
@@ -76,7 +77,7 @@ class Scans:
         Raises NoAnswerError if it does not answer.
         """
         folder = self._folders[path]
-        folder.drive.do(lambda: self._look(folder), ANSWER)
+        folder.drive.do(partial(self._look, folder), ANSWER)
         return folder.photos if folder.place else None
 
     def is_here(self, path: Path) -> bool:
@@ -102,7 +103,7 @@ class Scans:
         failures: list[OSError] = []
         for folder in self._folders.values():
             try:
-                folder.drive.do(lambda each=folder: self._tidy(each, oldest, failures), ANSWER)  # type: ignore[misc]
+                folder.drive.do(partial(self._tidy, folder, oldest, failures), ANSWER)
             except NoAnswerError as error:
                 if oldest is not None:
                     failures.append(NoAnswerError(f"{one_line(folder.path)}: {error}"))
