@@ -86,18 +86,19 @@ class Desk:
     def close(self) -> None:
         """End all visits and delete all of their files, unless they are kept."""
         if self._keeps:
-            self.work.line.stop()
-            self._studio.close()
+            if self.work.line.stop():
+                self._studio.close()
             return
         with self._lock:
             for visit in list(self._visits.values()):
                 visit.is_gone = True
-        self.work.line.stop()
+        has_ended = self.work.line.stop()
         self.end_all()
         with suppress(KioskError, OSError):  # what an interrupted start has not even listed
             self.folder.sweep((), ())
             self._store.clear()
-        self._studio.close()
+        if has_ended:  # a stuck job would never let go of the restorer
+            self._studio.close()
 
     def tick(self) -> None:
         """Delete what has expired; called every second."""

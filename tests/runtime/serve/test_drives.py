@@ -136,9 +136,10 @@ def test_a_job_that_is_stuck_keeps_customers_files_from_deletion_for_a_moment_on
 ) -> None:
     answers, hangs = threading.Event(), threading.Event()
 
-    def prepare(*_: object) -> None:
-        hangs.set()
-        answers.wait(LONGEST)
+    def prepare(studio: Studio, *_: object) -> None:
+        with studio._shared.turn():
+            hangs.set()
+            answers.wait(LONGEST)
 
     monkeypatch.setattr(Studio, "prepare", prepare)
     monkeypatch.setattr(line, "_ENDING", 0.1)
@@ -149,6 +150,7 @@ def test_a_job_that_is_stuck_keeps_customers_files_from_deletion_for_a_moment_on
             assert hangs.wait(LONGEST)
             assert server.files
         assert not server.files
+        assert not answers.is_set()
     finally:
         answers.set()
 
