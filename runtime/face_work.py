@@ -19,6 +19,7 @@ from runtime.finish.legible import WITHOUT_MESH, share_made_out
 from runtime.finish.lines import Lines, find_lines
 from runtime.finish.patch import Patch
 from runtime.finish.rounding import Level, rounding_of
+from runtime.finish.sharp_things import find_sharp
 from runtime.finish.slight_noise import SlightNoise, slight_noise
 from runtime.finish.trust import Evidence
 from runtime.network.implausible_colours import colours_are_far
@@ -83,6 +84,12 @@ class SeenFace:
     def noise(self) -> NDArray[np.float32]:
         """Standard deviation of the photo's noise in each colour channel, 3, in units of full scale."""
         return face_noise(*self._measured, self.view.tone.gain)
+
+    @cached_property
+    def sharp(self) -> Map | None:
+        """What is sharp before the blurred face, S×S in [0, 1]; None for nothing."""
+        missing = self.cut.missing
+        return find_sharp(self.aligned, self.noise, missing.hole if missing else None)
 
     def in_own_tone(self, made: Crop) -> tuple[Crop, Crop, float]:
         """Return the network's output in the photo's own tone, in grey if the face is monochrome: without its
@@ -262,6 +269,8 @@ class FaceWork:
         )
         if self.covered:
             left = left_alone(left, self.covered.area)
+        if seen.sharp is not None:
+            left = left_alone(left, seen.sharp)
         if self.believed < 1:
             left = left_alone(left, np.full_like(left, 1 - self.believed))
         finish = settings.steps or settings.grain or settings.multiscale_blend or settings.strength < 1

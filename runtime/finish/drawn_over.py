@@ -80,11 +80,11 @@ def find_covered(
     grid = min(size, GRID)
     photo, drawn = (_levels(picture, grid) for picture in (aligned.crop, restored))
     masks = {
-        region: _shrunk(mask, grid) for region, mask in region_masks_of(aligned).items() if region in FACE
+        region: shrunk(mask, grid) for region, mask in region_masks_of(aligned).items() if region in FACE
     }
     face = np.sum(list(masks.values()), axis=0) > 0.5
     if known is not None:
-        face &= _shrunk(known, grid) < 0.5
+        face &= shrunk(known, grid) < 0.5
     if not face.any():
         return None
     drawn = drawn + np.median((photo - drawn)[face], axis=0)  # the tone of the whole face is no evidence
@@ -144,11 +144,12 @@ def closed_lids(aligned: AlignedFace, grid: int) -> Area:
 
 
 def _levels(picture: Picture, grid: int) -> Picture:
-    small = _shrunk(np.clip(picture, 0, 1), grid) * np.float32(255)
+    small = shrunk(np.clip(picture, 0, 1), grid) * np.float32(255)
     return np.asarray(small, np.float32)
 
 
-def _shrunk(picture: NDArray[np.float32], grid: int) -> NDArray[np.float32]:
+def shrunk(picture: NDArray[np.float32], grid: int) -> NDArray[np.float32]:
+    """Return a picture S×S… as G×G…, averaged."""
     if len(picture) == grid:
         return picture
     return np.asarray(cv2.resize(picture, (grid, grid), interpolation=cv2.INTER_AREA), np.float32)

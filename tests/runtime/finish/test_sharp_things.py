@@ -1,0 +1,88 @@
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from runtime.face_work import SeenFace
+from runtime.faces.align import AlignedFace
+from runtime.finish.sharp_things import find_sharp
+from runtime.pixels import Crop
+from runtime.restorer import Restorer
+from runtime.settings.settings import RestoreSettings
+from tests.runtime.finish.held_things import NONE, blurred, damaged, held, thing
+
+
+@pytest.mark.parametrize("kind", ["microphone", "food"])
+@pytest.mark.parametrize("sigma", [1.5, 2.5, 4.0])
+def test_what_is_sharp_before_a_blurred_face_is_kept(bare: AlignedFace, kind: str, sigma: float) -> None:
+    colour, cover = thing(kind)
+    crop = blurred(bare.crop, sigma) * (1 - cover[..., None]) + colour
+    kept = find_sharp(replace(bare, crop=crop), NONE)
+    assert kept is not None
+    assert (kept[cover > 0.5] > 0.99).mean() > 0.97
+    far = cv2.dilate(cover, np.ones((25, 25), np.uint8)) == 0
+    assert (kept[far] == 0).mean() > 0.99
+
+
+@pytest.mark.parametrize("kind", ["bare", "microphone", "strands", "rims"])
+@pytest.mark.parametrize("damage", ["none", "noise", "blur"])
+def test_what_is_no_sharper_than_the_face_is_not_found(bare: AlignedFace, kind: str, damage: str) -> None:
+    crop, noise = damaged(bare.crop if kind == "bare" else held(bare.crop, kind)[0], damage)
+    assert find_sharp(replace(bare, crop=crop), noise) is None
+
+
+@pytest.mark.parametrize("quality", [15, 40, 90])
+def test_blocks_and_noise_are_not_sharp_things(bare: AlignedFace, quality: int) -> None:
+    crop = blurred(bare.crop)
+    noise = np.random.default_rng(0).normal(0, 0.5 / quality, crop.shape)
+    levels = np.rint(255 * np.clip(crop + noise, 0, 1)).astype(np.uint8)
+    jpeg = cv2.imdecode(cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1)
+    assert find_sharp(replace(bare, crop=(jpeg / 255).astype(np.float32)), NONE) is None
+
+
+def test_a_blurred_face_before_a_sharp_background_is_restored(bare: AlignedFace) -> None:
+    around = np.random.default_rng(0).uniform(0, 1, (256, 256, 3)).astype(np.float32)
+    face = np.zeros((256, 256, 1), np.float32)
+    cv2.ellipse(face, (128, 140), (75, 100), 0, 0, 360, 1, -1)
+    crop = face * blurred(bare.crop) + (1 - face) * around
+    kept = find_sharp(replace(bare, crop=crop), NONE)
+    inside = cv2.erode(face, np.ones((31, 31), np.uint8)) > 0
+    assert kept is None or kept[inside].max() == 0
+
+
+def test_nothing_keeps_its_noise_for_being_sharp(bare: AlignedFace) -> None:
+    colour, cover = thing("food")
+    crop, noise = damaged(blurred(bare.crop) * (1 - cover[..., None]) + colour, "noise")
+    assert find_sharp(replace(bare, crop=crop), noise) is None
+
+
+def test_where_information_is_missing_anyway_nothing_sharp_is_sought(bare: AlignedFace) -> None:
+    colour, cover = thing("food")
+    crop = blurred(bare.crop) * (1 - cover[..., None]) + colour
+    known = cv2.dilate(cover, np.ones((25, 25), np.uint8))
+    assert find_sharp(replace(bare, crop=crop), NONE, known) is None
+
+
+def test_a_sharp_thing_before_a_blurred_face_stays_in_the_photo(
+    head: NDArray[np.uint8], bare: AlignedFace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    colour, cover = thing("food")
+    mask, paint = (cv2.warpAffine(each, bare.to_photo, head.shape[1::-1]) for each in (cover, colour))
+    soft = blurred(head.astype(np.float32), 4.0)
+    before = np.rint(soft * (1 - mask[..., None]) + 255 * paint).astype(np.uint8)
+
+    def sharpened(seen: SeenFace, made: Crop) -> tuple[Crop, Crop, float]:
+        crop = seen.aligned.crop
+        own = np.clip(crop + 2 * (crop - blurred(crop)), 0, 1)
+        return own, own, 0.0
+
+    monkeypatch.setattr(SeenFace, "in_own_tone", sharpened)
+    monkeypatch.setattr("runtime.face_work.find_missing", lambda *_: None)
+    with Restorer.open(threads=1) as restorer:
+        result = restorer.restore(before, RestoreSettings(budget=600))
+    assert not [each for face in result.faces for each in face.warnings if each.code == "covered"]
+    change = np.abs(result.photo.astype(int) - before).max(axis=2)
+    assert change[mask > 0.99].max() <= 3
+    assert change.max() > 20
