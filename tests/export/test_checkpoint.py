@@ -80,7 +80,7 @@ def test_garbage_is_refused_and_the_file_named(tmp_path, content, suffix):
         load_checkpoint(path)
 
 
-@pytest.mark.parametrize("kept", [10, 1000, 100_000, 1_000_000])
+@pytest.mark.parametrize("kept", [10, 1000, 100_000, 500_000])
 def test_a_truncated_file_is_refused(tmp_path, state, kept):
     whole = tmp_path / "whole.safetensors"
     safetensors.torch.save_file(state, whole)

@@ -207,7 +207,7 @@ def test_the_step_of_a_renewed_package_takes_fp32_in_half_precision_too():
 
 def damaged(path, change):
     state = torch.load(TINY, weights_only=True)
-    state = dict(state.get("g_ema", state))
+    state = {name: tensor.float() for name, tensor in state.get("g_ema", state).items()}
     change(state)
     torch.save(state, path)
 
