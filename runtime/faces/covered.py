@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from runtime.faces.areas import Area
 from runtime.onnx_session import open_network, run_network
 from runtime.pixels import Crop, Map, Picture
 
@@ -51,6 +52,15 @@ def covered_map(crop: Crop, grid: int) -> Map:
     mirrored = _in_usual_light(_seen(crop, NEARER)[:, ::-1])
     middle[:] = (middle + _found(mirrored, middle.shape)[:, ::-1]) / 2
     return found
+
+
+def continued(area: Area) -> Area:
+    """Return an area, G×G, continued straight down where it reaches the lower edge of the network's window.
+
+    Much of what is worn or held is longer than that.
+    """
+    end = _window(WINDOW, len(area))[0].stop
+    return np.concatenate((area[:end], area[end:] | area[end - 1]))
 
 
 def _window(window: Window, side: int) -> tuple[slice, slice]:

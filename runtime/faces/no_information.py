@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from runtime.faces.align import AlignedFace
 from runtime.faces.areas import Area, blurred, closed, grown, regions_of, softened
-from runtime.faces.covered import covered_map
+from runtime.faces.covered import continued, covered_map
 from runtime.faces.face import Face
 from runtime.faces.regions import FACE, GRID, crop_landmarks, region_masks
 from runtime.pixels import Map, least_channel, sum_of_channels
@@ -84,7 +84,7 @@ def find_missing(aligned: AlignedFace, others: Iterable[Face] = ()) -> Missing |
     others  the photo's other faces
     """
     scene = _scene(aligned)
-    covered = _covered(scene)
+    covered = continued(_covered(scene))
     white = _white(scene, covered)
     patch = white | covered
     if not patch.any():

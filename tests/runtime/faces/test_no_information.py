@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from runtime import Restorer, RestoreSettings, preset
-from runtime.faces.align import AlignedFace, align
+from runtime.faces.align import AlignedFace, align, inverted
 from runtime.faces.detect import open_detector
 from runtime.faces.face import Face
 from runtime.faces.no_information import Missing, fill_missing, find_missing, keep_missing
@@ -482,6 +482,16 @@ def near_face(photo: Pixels, face: Face) -> NDArray[np.bool_]:
     (x0, y0), (x1, y1) = face.landmarks.min(axis=0) - 8, face.landmarks.max(axis=0) + 8
     y, x = np.mgrid[: photo.shape[0], : photo.shape[1]]
     return np.asarray((x >= x0) & (x <= x1) & (y >= y0) & (y <= y1))
+
+
+def test_a_cover_is_found_down_to_its_end_below_the_chin(portrait: Pixels, aligned: AlignedFace) -> None:
+    photo = masked(portrait)
+    found = missing_in(photo, aligned)
+    assert found is not None
+    mask = np.all(photo == (150, 190, 220), axis=2).astype(np.float32)
+    worn = cv2.warpAffine(mask, inverted(aligned.to_photo), (256, 256)) > 0.99
+    assert np.flatnonzero(worn.any(axis=1))[-1] > 0.95 * 256
+    assert found.hole[worn].min() > 0.99
 
 
 def test_what_is_missing_is_left_to_the_photo_with_a_soft_border(
