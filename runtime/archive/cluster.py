@@ -319,12 +319,13 @@ def _own_error(error: BaseException) -> GpenEdgeError:
     itself."""
     behind: BaseException | None = error
     while behind is not None:
-        if found := _OWN_ERROR.search(str(behind)):
-            kind = getattr(base.errors, found[1], GpenEdgeError)
-            return GpenEdgeError(found[2]) if not issubclass(kind, GpenEdgeError) else kind(found[2])
+        if found := _OWN_ERROR.findall(str(behind)):
+            name, said = found[-1]  # a traceback begins with the causes
+            kind = getattr(base.errors, name, GpenEdgeError)
+            return GpenEdgeError(said) if not issubclass(kind, GpenEdgeError) else kind(said)
         behind = behind.__cause__
-    found = _ANY_ERROR.search(str(error))
-    said = one_line(found[0] if found else cause_of(error))
+    any_error = _ANY_ERROR.search(str(error))
+    said = one_line(any_error[0] if any_error else cause_of(error))
     return GpenEdgeError(f"Ray gave up: {said[:_SAID]}: run the same command again to continue")
 
 

@@ -4,10 +4,12 @@ import errno
 import os
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from runtime.archive.listing import Listed
+from runtime.archive.place import Place
 from runtime.archive.status import Row
 from runtime.archive.worker import Tally, Work, Worker
 
@@ -23,8 +25,16 @@ class Interrupted(Worker):
 
     def _write(self, listed: Listed, restored: Any) -> Row:
         if "full" in listed.path and first(self._work, "full"):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._work = replace(self._work, sink=Full(self._work.sink.uri))
         return super()._write(listed, restored)
+
+
+class Full(Place):
+    """A place on a full disk."""
+
+    def write(self, name: str, content: bytes) -> None:
+        with self._explained(name):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class Pretending:

@@ -58,7 +58,7 @@ def test_an_archive_survives_killed_actors_a_full_disk_and_repeats(
         return archive(parser().parse_args([*given, "--actors", "1", *options]), opened)
 
     # An actor is killed, and goes on; then the disk is full, and the run ends.
-    with pytest.raises(PhotoError, match="free some space"):
+    with pytest.raises(PhotoError, match=r"05-full\.jpg: No space left on device: free some space"):
         run(sink, Interrupted)
     assert (tmp_path / "out-killed").exists()
     with pytest.raises(SettingsError, match=r"strength 1, now 0\.5"):
