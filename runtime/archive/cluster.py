@@ -148,13 +148,13 @@ def restore_all(
 
     Raises PhotoError if a result cannot be written at all, and GpenEdgeError if Ray gives up.
     """
-    listing = work.sink.within(f"{LISTS}/{uuid.uuid4().hex}")
-    _write_listing(photos, listing)
+    listed = f"{LISTS}/{uuid.uuid4().hex}/photos.parquet"
+    _write_listing(photos, work.sink, listed)
     with _checkpointing(work.sink), _tally(report) as tally:
         dataset = ray.data.read_parquet(
-            listing.path(), filesystem=listing.filesystem, num_cpus=0, concurrency=1
+            work.sink.path(listed), filesystem=work.sink.filesystem, num_cpus=0, concurrency=1
         )
-        rows = _restored(dataset, len(photos), work, actors, tally, open_worker)
+        rows = _restored(dataset, len(photos), work, actors, tally, open_worker, listed)
         status = work.sink.within(STATUS)
         with _explained():
             rows.write_parquet(
@@ -207,18 +207,37 @@ def count_rows(sink: Place) -> int:
 class _Actor:
     """What Ray creates in each actor's process."""
 
-    def __init__(self, work: Work, tally: RemoteTally, open_worker: OpenWorker) -> None:
+    def __init__(self, work: Work, tally: RemoteTally, open_worker: OpenWorker, listed: str | None) -> None:
+        """listed: a file that the sink holds throughout the run."""
+        self._sink, self._listed = work.sink, listed
         self._worker = open_worker(work, tally)
 
     def __call__(self, block: pa.Table) -> pa.Table:
+        """Return the rows of a block. Raises PhotoError if the sink is gone, before or after it: where a
+        drive was mounted, its folders could be made again on the system's disk."""
         try:
-            return table_of(self._worker.rows([Listed(**row) for row in block.to_pylist()]))
+            self._check_sink()
+            rows = self._worker.rows([Listed(**row) for row in block.to_pylist()])
+            self._check_sink()
+            return table_of(rows)
         except DeviceLostError:  # Ray starts a new process, which restores the block
             os._exit(1)
 
+    def _check_sink(self) -> None:
+        if self._listed and not self._sink.exists(self._listed):
+            raise PhotoError(
+                f"{one_line(self._sink.uri)} is gone: when it is back, run the same command again"
+            )
+
 
 def _restored(
-    dataset: Any, count: int, work: Work, actors: Actors, tally: RemoteTally, open_worker: OpenWorker
+    dataset: Any,
+    count: int,
+    work: Work,
+    actors: Actors,
+    tally: RemoteTally,
+    open_worker: OpenWorker,
+    listed: str | None = None,
 ) -> Any:
     threads = work.options.threads or max(1, math.floor(actors.cpus))
     work = replace(work, options=replace(work.options, threads=threads))
@@ -227,7 +246,7 @@ def _restored(
         _Actor,
         batch_size=block,
         batch_format="pyarrow",
-        fn_constructor_args=(work, tally, open_worker),
+        fn_constructor_args=(work, tally, open_worker, listed),
         compute=ActorPoolStrategy(min_size=actors.least, max_size=actors.most),
         num_cpus=actors.cpus,
         num_gpus=actors.gpus or None,
@@ -244,10 +263,10 @@ def _listed(photos: Sequence[Listed]) -> pa.Table:
     )
 
 
-def _write_listing(photos: Sequence[Listed], place: Place) -> None:
+def _write_listing(photos: Sequence[Listed], sink: Place, name: str) -> None:
     stream = pa.BufferOutputStream()
     pq.write_table(_listed(photos), stream)
-    place.write("photos.parquet", stream.getvalue().to_pybytes())
+    sink.write(name, stream.getvalue().to_pybytes())
 
 
 @contextmanager
