@@ -1,5 +1,6 @@
 """A folder of an archive: local, on a network drive, or in an object store."""
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -69,9 +70,11 @@ class Place:
             with self.filesystem.open_input_file(self.path(name)) as file:
                 return bytes(file.read())
         except FileNotFoundError as error:
-            raise PhotoError(f"{one_line(name)} does not exist: check its name and folder") from error
+            raise PhotoError(f"{one_line(name)} does not exist: check its name and folder") from _numbered(
+                error
+            )
         except OSError as error:
-            raise PhotoError(f"cannot read {one_line(name)}: {cause_of(error)}") from error
+            raise PhotoError(f"cannot read {one_line(name)}: {cause_of(error)}") from _numbered(error)
 
     def write(self, name: str, content: bytes) -> None:
         """Write or replace a file; it appears whole or not at all. Raises PhotoError."""
@@ -152,7 +155,8 @@ class Place:
         try:
             yield
         except OSError as error:
-            raise PhotoError(f"cannot use {one_line(self.within(name).uri)}: {cause_of(error)}") from error
+            where = one_line(self.within(name).uri)
+            raise PhotoError(f"cannot use {where}: {cause_of(error)}") from _numbered(error)
 
 
 def place_of(text: str) -> Place:
@@ -177,6 +181,15 @@ def name_within(place: Place, other: Place) -> str | None:
     if there == here:
         return ""
     return there.removeprefix(f"{here.rstrip('/')}/") if there.startswith(f"{here.rstrip('/')}/") else None
+
+
+def _numbered(error: OSError) -> OSError:
+    """Return an error of the system as it is, and one of an object store with the number that such an error
+    would have."""
+    if error.errno:
+        return error
+    kinds = ((FileNotFoundError, errno.ENOENT), (PermissionError, errno.EACCES), (OSError, errno.EIO))
+    return OSError(next(number for kind, number in kinds if isinstance(error, kind)), cause_of(error))
 
 
 def _local_files(root: Path) -> Iterator[tuple[str, int]]:

@@ -1,6 +1,9 @@
 """The photos of an archive, where their results go, and where files come from and go to."""
 
+import errno
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -8,6 +11,7 @@ from base.errors import PhotoError
 from base.text import folded
 from runtime.archive.listing import Listed, check_names, list_photos, output_of, sample_of
 from runtime.archive.place import Place, name_within, place_of
+from runtime.commands.failure_cause import cause_behind
 from runtime.commands.same_file import exactly
 
 fs = pytest.importorskip("pyarrow.fs", reason="pyarrow is not installed: pip install 'gpen-edge[archive]'")
@@ -124,6 +128,32 @@ def test_a_file_is_no_place_and_an_error_names_the_whole_path(tmp_path: Path) ->
         place_of(f"{tmp_path}/file").names()
     with pytest.raises(PhotoError, match=f"^cannot use {tmp_path}/file/x/y: Not a directory$"):
         place_of(f"{tmp_path}/file").within("x").write("y", b"")
+
+
+@pytest.mark.parametrize(
+    ("error", "read", "written"),
+    [
+        (OSError("timeout was reached"), "unreadable", "output"),
+        (PermissionError("access denied"), "unreadable", "output"),
+        (FileNotFoundError("no such key"), "gone", "output"),
+        (OSError(errno.ENOSPC, "full"), "disk-full", "disk-full"),
+    ],
+)
+def test_errors_of_object_stores_are_no_faults_of_the_photo(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, read: str, written: str
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    store = SimpleNamespace(type_name="s3", open_input_file=fail, open_output_stream=fail, delete_file=fail)
+    monkeypatch.setattr(Place, "_opened", (store, "bucket"))
+    place = Place("s3://bucket")
+    with pytest.raises(PhotoError) as reading:
+        place.read("a.jpg")
+    with pytest.raises(PhotoError) as writing:
+        place.write("a.jpg", b"")
+    assert cause_behind(reading.value, "read") == read
+    assert cause_behind(writing.value, "write") == written
 
 
 def test_a_place_knows_what_is_in_it(tmp_path: Path) -> None:
