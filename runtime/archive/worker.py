@@ -134,8 +134,6 @@ class Worker:
         left = [photo for photo in photos if photo.path not in given_up]
         rows = {photo.path: _given_up(photo) for photo in photos if photo.path in given_up}
         for photo, outcome in self._outcomes(left, alone=bool(crashes)):
-            if isinstance(outcome, Exception) and (lost := lost_device(outcome)):
-                raise lost
             row = outcome if isinstance(outcome, dict) else self._failed(photo, outcome)
             self._tally.end(row)
             rows[photo.path] = row
@@ -160,12 +158,13 @@ class Worker:
                 yield from outcomes
             return
         for photo in photos:
-            try:
-                row = self._write(photo, self._restore(photo, self._read(photo)))
-            except Exception as error:
-                yield photo, error
-            else:
-                yield photo, row
+            yield photo, self._outcome(photo)
+
+    def _outcome(self, photo: Listed) -> Row | Exception:
+        try:
+            return self._write(photo, self._restore(photo, self._read(photo)))
+        except Exception as error:
+            return error
 
     def _read(self, listed: Listed) -> _Read:
         self._tally.begin(listed.path)
@@ -237,8 +236,15 @@ class Worker:
             **in_columns(described["milliseconds"]),
         }
 
-    def _failed(self, listed: Listed, error: Exception) -> Row:
-        """Return the row of a photo that failed. Raises PhotoError if all others would fail too."""
+    def _failed(self, listed: Listed, error: Exception, *, is_last: bool = False) -> Row:
+        """Return the row of a photo that failed. Raises PhotoError or DeviceLostError if all others would
+        fail too.
+
+        is_last  otherwise a photo that could not be read is tried once more, since its drive may have been
+                 away for a moment
+        """
+        if lost := lost_device(error):
+            raise lost
         stage: FailedStage = error.stage if isinstance(error, _StageError) else "restore"
         read = error.read if isinstance(error, _StageError) else None
         cause = error.__cause__ if isinstance(error, _StageError) and error.__cause__ else error
@@ -254,6 +260,9 @@ class Worker:
                 self._work.sink.check_writable(OWN)
         except PhotoError as gone:
             raise PhotoError(f"{cause_of(gone)}: when it is back, run the same command again") from error
+        if kind in ("gone", "unreadable") and not is_last:
+            again = self._outcome(listed)
+            return again if isinstance(again, dict) else self._failed(listed, again, is_last=True)
         known = {"sha256": read.sha256, "bytes": read.size} if read else {}
         return {**_row_of_failure(listed, kind, f"{one_line(listed.path)}: {cause_of(cause)}"), **known}
 

@@ -135,6 +135,28 @@ def test_a_full_disk_ends_the_run_and_another_error_is_a_row(
         worker.rows(photos)
 
 
+def test_a_photo_whose_drive_was_away_for_a_moment_is_restored(
+    album: Album, tiny_package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = work_of(album("a.jpg", "b.jpg"), tiny_package)
+    worker, photos, read = Worker(work), list_photos(work.source, work.sink), Place.read
+    away, source = ["b.jpg"], Path(work.source.uri)
+
+    def reading(place: Place, name: str) -> bytes:
+        if name in away:
+            away.remove(name)
+            (source / name).rename(source.with_name(name))
+            try:
+                return read(place, name)
+            finally:
+                source.with_name(name).rename(source / name)
+        return read(place, name)
+
+    monkeypatch.setattr("runtime.archive.place.Place.read", reading)
+    assert [row["outcome"] for row in worker.rows(photos)] == ["restored"] * 2
+    assert not away
+
+
 @pytest.mark.parametrize("is_empty", [False, True])
 def test_an_archive_that_is_gone_ends_the_run_and_a_photo_that_is_gone_is_a_row(
     album: Album, tiny_package: Path, is_empty: bool
