@@ -133,6 +133,22 @@ class Place:
             raise PhotoError(f"cannot list {one_line(self.uri)}: {cause_of(error)}") from error
         return [each.base_name for each in found]
 
+    def is_empty(self) -> bool:
+        """Return whether there is nothing in the folder, or no folder. Raises PhotoError."""
+        from pyarrow import fs
+
+        try:
+            if self.local is not None:
+                with os.scandir(self.local) as entries:
+                    return next(entries, None) is None
+            if self.filesystem.type_name in _STORES:  # which have no empty folders
+                return bool(self.filesystem.get_file_info(self.path()).type == fs.FileType.NotFound)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            raise PhotoError(f"cannot list {one_line(self.uri)}: {cause_of(error)}") from _numbered(error)
+        return not self.names()
+
     def check_writable(self, folder: str) -> None:
         """Write a small file into a folder and delete it. Raises PhotoError."""
         name = f"{folder}/.{secrets.token_hex(8)}"

@@ -254,7 +254,7 @@ class Worker:
                 f"{cause_of(cause)}: free some space, then run the same command again"
             ) from error
         try:
-            if kind in ("gone", "unreadable") and not self._work.source.names():
+            if kind in ("gone", "unreadable") and self._work.source.is_empty():
                 raise PhotoError(f"{one_line(self._work.source.uri)} is gone or empty")
             if kind == "output":
                 self._work.sink.check_writable(OWN)

@@ -99,6 +99,8 @@ def test_places_give_back_what_was_written(tmp_path: Path, kind: str) -> None:
     assert sorted(place.names()) == ["a", "d.bin"]
     assert place.within("a").read("b c.bin") == b"second"
     assert place.within("none").names() == []
+    assert place.within("none").is_empty()
+    assert not place.is_empty()
     with pytest.raises(PhotoError, match=r"none\.bin does not exist"):
         place.read("none.bin")
 
@@ -126,6 +128,8 @@ def test_a_file_is_no_place_and_an_error_names_the_whole_path(tmp_path: Path) ->
     touch(tmp_path, "file")
     with pytest.raises(PhotoError, match=f"^cannot list {tmp_path}/file: Not a directory$"):
         place_of(f"{tmp_path}/file").names()
+    with pytest.raises(PhotoError, match=f"^cannot list {tmp_path}/file: Not a directory$"):
+        place_of(f"{tmp_path}/file").is_empty()
     with pytest.raises(PhotoError, match=f"^cannot use {tmp_path}/file/x/y: Not a directory$"):
         place_of(f"{tmp_path}/file").within("x").write("y", b"")
 
@@ -154,6 +158,21 @@ def test_errors_of_object_stores_are_no_faults_of_the_photo(
         place.write("a.jpg", b"")
     assert cause_behind(reading.value, "read") == read
     assert cause_behind(writing.value, "write") == written
+
+
+def test_a_large_folder_need_not_be_listed_to_see_that_it_is_not_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / "empty").mkdir()
+    store = SimpleNamespace(
+        type_name="s3", get_file_info=lambda path: fs.FileInfo(path, fs.FileType.Directory)
+    )
+    monkeypatch.setattr(Place, "names", lambda place: pytest.fail("it was listed"))
+    assert not place_of(str(tmp_path)).is_empty()
+    assert place_of(str(tmp_path / "empty")).is_empty()
+    monkeypatch.setattr(Place, "_opened", (store, "bucket"))
+    assert not Place("s3://bucket").is_empty()
 
 
 def test_a_place_knows_what_is_in_it(tmp_path: Path) -> None:
