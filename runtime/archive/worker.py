@@ -253,18 +253,36 @@ class Worker:
             raise PhotoError(
                 f"{cause_of(cause)}: free some space, then run the same command again"
             ) from error
-        try:
-            if kind in ("gone", "unreadable") and self._work.source.is_empty():
-                raise PhotoError(f"{one_line(self._work.source.uri)} is gone or empty")
-            if kind == "output":
-                self._work.sink.check_writable(OWN)
-        except PhotoError as gone:
-            raise PhotoError(f"{cause_of(gone)}: when it is back, run the same command again") from error
-        if kind in ("gone", "unreadable") and not is_last:
-            again = self._outcome(listed)
-            return again if isinstance(again, dict) else self._failed(listed, again, is_last=True)
+        if kind == "output":
+            self._check_sink(error)
+        if kind in ("gone", "unreadable"):
+            self._check_source(error)
+            if not is_last:
+                again = self._outcome(listed)
+                return again if isinstance(again, dict) else self._failed(listed, again, is_last=True)
         known = {"sha256": read.sha256, "bytes": read.size} if read else {}
         return {**_row_of_failure(listed, kind, f"{one_line(listed.path)}: {cause_of(cause)}"), **known}
+
+    def _check_source(self, error: Exception) -> None:
+        """Raise PhotoError, because of an error with a photo, if the whole archive is gone."""
+        source = self._work.source
+        try:
+            if source.is_empty():
+                raise PhotoError(f"{one_line(source.uri)} is gone or empty")
+        except PhotoError as gone:
+            raise PhotoError(f"{cause_of(gone)}: when it is back, run the same command again") from error
+
+    def _check_sink(self, error: Exception) -> None:
+        """Raise PhotoError, because of an error with a result, if none can be written."""
+        sink = self._work.sink
+        try:
+            sink.check_writable(OWN)
+        except PhotoError as refused:
+            why = cause_of(refused.__cause__ or refused)
+            raise PhotoError(
+                f"results cannot be written to {one_line(sink.uri)}: {why}; mend that, then run the same "
+                "command again"
+            ) from error
 
 
 def _suffix(path: str) -> str:

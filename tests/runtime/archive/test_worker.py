@@ -121,14 +121,15 @@ def test_a_full_disk_ends_the_run_and_another_error_is_a_row(
         number = numbers[0]
         if not name.endswith(refused[0]):
             return write(place, name, content)
-        raise PhotoError(os.strerror(number)) from OSError(number, os.strerror(number))
+        why = os.strerror(number)
+        raise PhotoError(f"cannot use {place.uri}/{name}: {why}") from OSError(number, why)
 
     monkeypatch.setattr("runtime.archive.place.Place.write", refuse)
     rows = worker.rows(photos)
     assert [(row["outcome"], row["cause"]) for row in rows] == [("failed", "output")] * 2
     assert rows[0]["sha256"]
     refused[0] = ""  # nothing can be written any more: the share is gone
-    with pytest.raises(PhotoError, match="Permission denied: when it is back, run the same command again"):
+    with pytest.raises(PhotoError, match=r"^results cannot be written to .*/out: Permission denied; mend"):
         worker.rows(photos)
     numbers[0] = errno.ENOSPC
     with pytest.raises(PhotoError, match="free some space"):
