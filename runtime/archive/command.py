@@ -52,7 +52,8 @@ def archive(options: argparse.Namespace, open_worker: OpenWorker = Worker) -> in
         options.strip_metadata,
     )
     record = record_of(work, package)
-    continues = not options.dry_run and check_record(work, record)
+    if not options.dry_run:
+        check_record(work, record)  # before the first file in a folder that holds something else
     photos = list_photos(work.source, work.sink)[: options.limit]
     check_names(photos, work.sink)
     begin = time.perf_counter()
@@ -66,11 +67,11 @@ def archive(options: argparse.Namespace, open_worker: OpenWorker = Worker) -> in
             sample = sample_of(photos, options.sample)
             print_lines(*measured(photos, sample, work, actors, begin, open_worker).lines(least, most))
             return DONE
-        left = len(photos) - (count_rows(work.sink) if continues else 0)
-        doing = f"{left} are left in" if continues else "results go to"
-        show(f"{len(photos)} photos; {doing} {one_line(work.sink.uri)}", *lines(wanted.resolved))
         with alone_in(work.sink):
-            check_record(work, record)  # again, since another run may have begun at the same moment
+            continues = check_record(work, record)  # again, since another run may have begun in the meantime
+            left = len(photos) - (count_rows(work.sink) if continues else 0)
+            doing = f"{left} are left in" if continues else "results go to"
+            show(f"{len(photos)} photos; {doing} {one_line(work.sink.uri)}", *lines(wanted.resolved))
             write_record(work, record)
             return _restore(photos, max(0, left), work, actors, open_worker)
 

@@ -113,3 +113,41 @@ def test_a_dry_run_estimates_and_writes_nothing(
     assert second.startswith("sample: 4 photos")
     assert [line.split(":")[0] for line in with_actors] == ["with 1 actor", "with 2 actors"]
     assert not sink.exists()
+
+
+def test_a_run_that_began_in_the_meantime_is_continued_or_refused(
+    album: Callable[..., Path],
+    tiny_package: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from runtime.archive import command
+    from runtime.archive.record import write_record
+
+    source, changes, runs = album("a.jpg", "b.jpg"), dict[str, float](), list[Any]()
+
+    def other_run(*_: object) -> Any:
+        work, record = runs[-1]
+        write_record(work, record | changes)
+        return nullcontext()
+
+    def remembered(work: Any, package: Any) -> Any:
+        runs.append((work, record_of(work, package)))
+        return runs[-1][1]
+
+    record_of = command.record_of
+    monkeypatch.setattr(command, "record_of", remembered)
+    monkeypatch.setattr(command, "started", other_run)
+    monkeypatch.setattr(command, "count_rows", lambda sink: 1)
+    monkeypatch.setattr(command, "_restore", lambda photos, left, *_: left)
+
+    def run(sink: str) -> int:
+        given = [str(source), "-o", str(tmp_path / sink), "--model", str(tiny_package), "--actors", "1"]
+        return command.archive(parser().parse_args(given))
+
+    assert run("same") == 1
+    assert "2 photos; 1 are left in" in capsys.readouterr().err
+    changes["strength"] = 0.5
+    with pytest.raises(SettingsError, match=r"strength 0\.5, now 1"):
+        run("other")
