@@ -27,7 +27,7 @@ from base.errors import DeviceLostError, GpenEdgeError, PhotoError
 from base.text import cause_of, one_line
 from runtime.archive.blocks import block_of
 from runtime.archive.listing import OWN, Listed
-from runtime.archive.place import Place
+from runtime.archive.place import Place, without_secrets
 from runtime.archive.progress import Report
 from runtime.archive.status import Row, table_of
 from runtime.archive.tally import RemoteTally, TallyKeeper
@@ -225,9 +225,7 @@ class _Actor:
 
     def _check_sink(self) -> None:
         if self._listed and not self._sink.exists(self._listed):
-            raise PhotoError(
-                f"{one_line(self._sink.uri)} is gone: when it is back, run the same command again"
-            )
+            raise PhotoError(f"{self._sink.shown} is gone: when it is back, run the same command again")
 
 
 def _restored(
@@ -344,7 +342,7 @@ def _own_error(error: BaseException) -> GpenEdgeError:
             return GpenEdgeError(said) if not issubclass(kind, GpenEdgeError) else kind(said)
         behind = behind.__cause__
     any_error = _ANY_ERROR.search(str(error))
-    said = one_line(any_error[0] if any_error else cause_of(error))
+    said = without_secrets(one_line(any_error[0] if any_error else cause_of(error)))
     return GpenEdgeError(f"Ray gave up: {said[:_SAID]}: run the same command again to continue")
 
 

@@ -10,7 +10,6 @@ import matplotlib  # noqa: F401  the summary page needs it, at the end of a run
 from base.command_line import DONE, SOME_FAILED, print_lines
 from base.files import sweep
 from base.parallel import cores
-from base.text import one_line
 from engines.package import Package, open_package
 from runtime.archive.cluster import (
     SPARE,
@@ -71,7 +70,7 @@ def archive(options: argparse.Namespace, open_worker: OpenWorker = Worker) -> in
             continues = check_record(work, record)  # again, since another run may have begun in the meantime
             left = len(photos) - (count_rows(work.sink) if continues else 0)
             doing = f"{left} are left in" if continues else "results go to"
-            show(f"{len(photos)} photos; {doing} {one_line(work.sink.uri)}", *lines(wanted.resolved))
+            show(f"{len(photos)} photos; {doing} {work.sink.shown}", *lines(wanted.resolved))
             write_record(work, record)
             return _restore(photos, max(0, left), work, actors, open_worker)
 

@@ -36,17 +36,17 @@ def list_photos(source: Place, sink: Place) -> list[Listed]:
     """
     inside = name_within(source, sink)
     if inside == "":
-        raise PhotoError(f"{one_line(sink.uri)} is the archive itself: name another place for the results")
+        raise PhotoError(f"{sink.shown} is the archive itself: name another place for the results")
     if source.local is not None and not source.local.is_dir():
         what = "is a file: restore it with runtime.restore" if source.local.exists() else "does not exist"
-        raise PhotoError(f"{one_line(source.uri)} {what}")
+        raise PhotoError(f"{source.shown} {what}")
     sizes = {
         name.encode("utf-8", "backslashreplace").decode(): size
         for name, size in source.files()
         if _is_photo(name) and not (inside and name.startswith(f"{inside}/"))
     }
     if not sizes:
-        raise PhotoError(f"{one_line(source.uri)} holds no photo: name another folder")
+        raise PhotoError(f"{source.shown} holds no photo: name another folder")
     return [Listed(name, output_of(name), sizes[name]) for name in sorted(sizes)]
 
 
@@ -60,7 +60,7 @@ def check_names(photos: Sequence[Listed], sink: Place) -> None:
         if (other := seen.setdefault(folding(photo.output), photo)) is not photo:
             raise PhotoError(
                 f"the results of {one_line(other.path)} and {one_line(photo.path)} would be one file in "
-                f"{one_line(sink.uri)}, for which their names are the same: name another place"
+                f"{sink.shown}, for which their names are the same: name another place"
             )
 
 

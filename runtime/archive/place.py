@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,10 @@ from base.text import cause_of, one_line
 
 _STORES = ("s3", "gcs", "abfs")
 """Types of pyarrow file systems in which an object only appears once its upload is complete."""
+
+_USER = re.compile(r"(?<=://)[^/?#@\s]*:(?![0-9]+/)[^@\s]*@")
+"""User and password. A host's port is none, nor is Azure's container, which has no colon."""
+_SECRET = re.compile(r"(?<=[?&])[^=&\s]*(?:key|secret|token|sig|password)[^=&\s]*=[^&\s]*&?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,8 @@ class Place:
                 found, path = url_to_fs(self.uri)
                 return fs.PyFileSystem(fs.FSSpecHandler(found)), path
             except Exception as error:
-                cause = cause_of(error if isinstance(error, ImportError) else native)
-                raise PhotoError(f"cannot open {one_line(self.uri)}: {cause}") from error
+                cause = _cause(error if isinstance(error, ImportError) else native)
+                raise PhotoError(f"cannot open {self.shown}: {cause}") from error
 
     @property
     def filesystem(self) -> Any:
@@ -59,6 +64,11 @@ class Place:
         """Return the path of a file in that file system; without a name, that of the folder itself."""
         root = self._opened[1]
         return f"{root.rstrip('/')}/{name}" if name else root
+
+    @property
+    def shown(self) -> str:
+        """Return the path or URI for messages and records, without passwords and keys."""
+        return one_line(self.uri if self.local is not None else without_secrets(self.uri))
 
     def within(self, name: str) -> "Place":
         """Return a folder in it."""
@@ -74,7 +84,7 @@ class Place:
                 error
             )
         except OSError as error:
-            raise PhotoError(f"cannot read {one_line(name)}: {cause_of(error)}") from _numbered(error)
+            raise PhotoError(f"cannot read {one_line(name)}: {_cause(error)}") from _numbered(error)
 
     def write(self, name: str, content: bytes) -> None:
         """Write or replace a file; it appears whole or not at all. Raises PhotoError."""
@@ -116,7 +126,7 @@ class Place:
         try:
             found = self.filesystem.get_file_info(fs.FileSelector(root, recursive=True))
         except OSError as error:
-            raise PhotoError(f"cannot list {one_line(self.uri)}: {cause_of(error)}") from error
+            raise PhotoError(f"cannot list {self.shown}: {_cause(error)}") from error
         for each in found:
             if each.type == fs.FileType.File:
                 yield each.path.removeprefix(root).lstrip("/"), each.size
@@ -130,7 +140,7 @@ class Place:
                 return [path.name for path in self.local.iterdir()] if os.path.lexists(self.local) else []
             found = self.filesystem.get_file_info(fs.FileSelector(self.path(), allow_not_found=True))
         except OSError as error:
-            raise PhotoError(f"cannot list {one_line(self.uri)}: {cause_of(error)}") from error
+            raise PhotoError(f"cannot list {self.shown}: {_cause(error)}") from error
         return [each.base_name for each in found]
 
     def is_empty(self) -> bool:
@@ -146,7 +156,7 @@ class Place:
         except FileNotFoundError:
             return True
         except OSError as error:
-            raise PhotoError(f"cannot list {one_line(self.uri)}: {cause_of(error)}") from _numbered(error)
+            raise PhotoError(f"cannot list {self.shown}: {_cause(error)}") from _numbered(error)
         return not self.names()
 
     def check_writable(self, folder: str) -> None:
@@ -171,8 +181,14 @@ class Place:
         try:
             yield
         except OSError as error:
-            where = one_line(self.within(name).uri)
-            raise PhotoError(f"cannot use {where}: {cause_of(error)}") from _numbered(error)
+            where = self.within(name).shown
+            raise PhotoError(f"cannot use {where}: {_cause(error)}") from _numbered(error)
+
+
+def without_secrets(text: str) -> str:
+    """Return a text without the passwords and keys in its URIs: `s3://KEY:SECRET@bucket` becomes
+    `s3://bucket`."""
+    return _SECRET.sub("", _USER.sub("", text))
 
 
 def place_of(text: str) -> Place:
@@ -199,13 +215,17 @@ def name_within(place: Place, other: Place) -> str | None:
     return there.removeprefix(f"{here.rstrip('/')}/") if there.startswith(f"{here.rstrip('/')}/") else None
 
 
+def _cause(error: Exception) -> str:
+    return without_secrets(cause_of(error))
+
+
 def _numbered(error: OSError) -> OSError:
     """Return an error of the system as it is, and one of an object store with the number that such an error
     would have."""
     if error.errno:
         return error
     kinds = ((FileNotFoundError, errno.ENOENT), (PermissionError, errno.EACCES), (OSError, errno.EIO))
-    return OSError(next(number for kind, number in kinds if isinstance(error, kind)), cause_of(error))
+    return OSError(next(number for kind, number in kinds if isinstance(error, kind)), _cause(error))
 
 
 def _local_files(root: Path) -> Iterator[tuple[str, int]]:
@@ -221,4 +241,4 @@ def _local_files(root: Path) -> Iterator[tuple[str, int]]:
                     elif entry.is_file():
                         yield name, entry.stat().st_size
         except OSError as error:
-            raise PhotoError(f"cannot read the folder {one_line(folder)}: {cause_of(error)}") from error
+            raise PhotoError(f"cannot read the folder {one_line(folder)}: {_cause(error)}") from error

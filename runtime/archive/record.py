@@ -26,7 +26,7 @@ def record_of(work: Work, package: Package) -> dict[str, Any]:
     graphs = {name: graph.sha256 for name, graph in package.manifest.graphs.items()}
     settings = as_json(work.options.resolved)
     record = {
-        "source": work.source.uri,
+        "source": work.source.shown,
         "package": package.manifest.name,
         "graphs": graphs,
         **settings["settings"],
@@ -45,22 +45,20 @@ def check_record(work: Work, record: dict[str, Any]) -> bool:
     """
     if not work.sink.exists(RECORD):
         if not _is_new(work.sink):
-            raise PhotoError(
-                f"{one_line(work.sink.uri)} is not empty, and no run of this command: name a new folder"
-            )
+            raise PhotoError(f"{work.sink.shown} is not empty, and no run of this command: name a new folder")
         return False
     try:
         before = msgspec.json.decode(work.sink.read(RECORD), type=dict[str, Any])
     except msgspec.MsgspecError as error:
         raise PhotoError(
-            f"{one_line(RECORD)} in {one_line(work.sink.uri)} is damaged: name a new folder, or copy it "
+            f"{one_line(RECORD)} in {work.sink.shown} is damaged: name a new folder, or copy it "
             "back from a backup"
         ) from error
     differing = [name for name, value in record.items() if before.get(name) != value]
     if differing:
         changes = ", ".join(_change(name, before.get(name), record[name]) for name in differing)
         raise SettingsError(
-            f"{one_line(work.sink.uri)} has a run with other settings ({changes}): use those again, "
+            f"{work.sink.shown} has a run with other settings ({changes}): use those again, "
             "or name a new folder"
         )
     return True
@@ -94,8 +92,7 @@ def alone_in(sink: Place) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except filelock.Timeout:
-        where = one_line(sink.uri)
-        raise PhotoError(f"another run writes to {where}: wait for its end, or stop it") from None
+        raise PhotoError(f"another run writes to {sink.shown}: wait for its end, or stop it") from None
     except (OSError, NotImplementedError):  # a drive without locks, or that cannot be written
         pass
     try:

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow.compute as pc
 
 from base.errors import GpenEdgeError
-from base.text import one_line
 from runtime.archive.cluster import rows_of
 from runtime.archive.estimate import written_size
 from runtime.archive.listing import OWN
@@ -63,7 +62,7 @@ def write_summary(source: Place, sink: Place) -> dict[str, int]:
         str(each["values"]): int(each["counts"]) for each in pc.value_counts(rows["outcome"]).to_pylist()
     }
     body = "\n".join(_parts(rows, counts, source, sink))
-    title = f"Archive {one_line(source.uri)}"
+    title = f"Archive {source.shown}"
     page = (
         f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
         f"<style>{_STYLE}</style>\n<h1>{html.escape(title)}</h1>\n{body}\n</html>\n"

@@ -15,7 +15,7 @@ import cv2
 from base.errors import DeviceLostError, PhotoError
 from base.text import cause_of, one_line, rounded
 from runtime.archive.listing import OWN, Listed
-from runtime.archive.place import Place
+from runtime.archive.place import Place, without_secrets
 from runtime.archive.status import Row, in_columns
 from runtime.commands.failure_cause import Cause, cause_behind, lost_device
 from runtime.commands.failure_cause import Stage as FailedStage
@@ -261,14 +261,15 @@ class Worker:
                 again = self._outcome(listed)
                 return again if isinstance(again, dict) else self._failed(listed, again, is_last=True)
         known = {"sha256": read.sha256, "bytes": read.size} if read else {}
-        return {**_row_of_failure(listed, kind, f"{one_line(listed.path)}: {cause_of(cause)}"), **known}
+        why = without_secrets(cause_of(cause))
+        return {**_row_of_failure(listed, kind, f"{one_line(listed.path)}: {why}"), **known}
 
     def _check_source(self, error: Exception) -> None:
         """Raise PhotoError, because of an error with a photo, if the whole archive is gone."""
         source = self._work.source
         try:
             if source.is_empty():
-                raise PhotoError(f"{one_line(source.uri)} is gone or empty")
+                raise PhotoError(f"{source.shown} is gone or empty")
         except PhotoError as gone:
             raise PhotoError(f"{cause_of(gone)}: when it is back, run the same command again") from error
 
@@ -280,7 +281,7 @@ class Worker:
         except PhotoError as refused:
             why = cause_of(refused.__cause__ or refused)
             raise PhotoError(
-                f"results cannot be written to {one_line(sink.uri)}: {why}; mend that, then run the same "
+                f"results cannot be written to {sink.shown}: {why}; mend that, then run the same "
                 "command again"
             ) from error
 

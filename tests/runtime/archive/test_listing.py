@@ -175,6 +175,42 @@ def test_a_large_folder_need_not_be_listed_to_see_that_it_is_not_empty(
     assert not Place("s3://bucket").is_empty()
 
 
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("s3://KEY:SEC/RET@bucket/a@b", "s3://bucket/a@b"),
+        ("s3://KEY:/SECRET@bucket", "s3://bucket"),
+        ("s3://bucket/x?access_key=a&region=eu&secret_key=b", "s3://bucket/x?region=eu&"),
+        (
+            "abfs://container@account.dfs.core.windows.net/x",
+            "abfs://container@account.dfs.core.windows.net/x",
+        ),
+        ("hdfs://node:8020/a@b", "hdfs://node:8020/a@b"),
+        ("/a?key=b", "/a?key=b"),
+    ],
+)
+def test_passwords_and_keys_are_not_shown(monkeypatch: pytest.MonkeyPatch, uri: str, shown: str) -> None:
+    assert Place(uri).shown == shown
+
+    def fail(*_: Any) -> None:
+        raise OSError(f"no answer from {uri}")
+
+    store = SimpleNamespace(type_name="s3", get_file_info=fail)
+    monkeypatch.setattr(Place, "_opened", (store, "bucket"))
+    monkeypatch.setattr(Place, "local", None)
+    for what in (Place(uri).names, Place(uri).is_empty, lambda: list(Place(uri).files())):
+        with pytest.raises(PhotoError) as found:
+            what()
+        assert "SEC" not in str(found.value)
+        assert "secret_key" not in str(found.value)
+
+
+def test_an_uri_that_cannot_be_opened_is_shown_without_its_password() -> None:
+    with pytest.raises(PhotoError, match=r"^cannot open s3://bucket\.\[: ") as found:
+        Place("s3://KEY:SEC/RET@bucket.[").names()
+    assert "RET" not in str(found.value)
+
+
 def test_a_place_knows_what_is_in_it(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     here = place_of(str(tmp_path))

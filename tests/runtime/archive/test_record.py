@@ -1,13 +1,14 @@
 """Which runs may write into a sink."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from base.errors import PhotoError, SettingsError
-from runtime.archive.place import place_of
-from runtime.archive.record import RECORD, alone_in, check_record, write_record
+from runtime.archive.place import Place, place_of
+from runtime.archive.record import RECORD, alone_in, check_record, record_of, write_record
 from runtime.archive.worker import Work
 
 pytest.importorskip("pyarrow")
@@ -46,6 +47,13 @@ def test_a_folder_with_anything_else_is_refused(tmp_path: Path, name: str) -> No
         (tmp_path / name).touch()
         with pytest.raises(PhotoError, match="is not empty"):
             check_record(work, {})
+
+
+def test_a_record_holds_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.archive.record.as_json", lambda _: {"settings": {}, "settings_by_face": []})
+    package = SimpleNamespace(manifest=SimpleNamespace(graphs={}, name="default"))
+    work = Work(Place("s3://KEY:SECRET@bucket/x"), Place("/out"), SimpleNamespace(resolved=0, detector=0))  # type: ignore[arg-type]
+    assert record_of(work, package)["source"] == "s3://bucket/x"  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])
