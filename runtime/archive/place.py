@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.request import url2pathname
 
 from base.errors import PhotoError
 from base.files import write_atomically
@@ -199,7 +199,7 @@ def place_of(text: str) -> Place:
             raise PhotoError(
                 f"{one_line(text)} names no folder of this machine: give its path, or file:///path"
             )
-        return Place(os.path.abspath(unquote(f"/{path}")))  # noqa: PTH100
+        return Place(os.path.abspath(url2pathname(f"/{path}")))  # noqa: PTH100
     return Place(text.rstrip("/") if "://" in text else os.path.abspath(text))  # noqa: PTH100
 
 

@@ -13,7 +13,7 @@ from base.files import json_bytes
 from base.text import one_line
 from engines.package import Package
 from runtime.archive.listing import OWN
-from runtime.archive.place import Place
+from runtime.archive.place import Place, place_of
 from runtime.archive.worker import Work
 from runtime.settings.resolved import as_json, written
 
@@ -54,6 +54,8 @@ def check_record(work: Work, record: dict[str, Any]) -> bool:
             f"{one_line(RECORD)} in {work.sink.shown} is damaged: name a new folder, or copy it "
             "back from a backup"
         ) from error
+    if "://" in (source := str(before.get("source"))):  # earlier versions wrote it as it had been given
+        before["source"] = place_of(source).shown
     differing = [name for name, value in record.items() if before.get(name) != value]
     if differing:
         changes = ", ".join(_change(name, before.get(name), record[name]) for name in differing)

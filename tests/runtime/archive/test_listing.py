@@ -124,6 +124,12 @@ def test_the_uri_of_a_folder_of_this_machine_is_its_path(tmp_path: Path) -> None
             place_of(text)
 
 
+def test_the_uri_of_a_folder_on_windows_is_read_as_windows_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"/C:/a%20b": "/as Windows has it"}
+    monkeypatch.setattr("runtime.archive.place.url2pathname", names.__getitem__)
+    assert place_of("file:///C:/a%20b") == Place("/as Windows has it")
+
+
 def test_a_file_is_no_place_and_an_error_names_the_whole_path(tmp_path: Path) -> None:
     touch(tmp_path, "file")
     with pytest.raises(PhotoError, match=f"^cannot list {tmp_path}/file: Not a directory$"):

@@ -56,6 +56,18 @@ def test_a_record_holds_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     assert record_of(work, package)["source"] == "s3://bucket/x"  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("before", "source"),
+    [("file:///a%20b", "/a b"), ("s3://KEY:SECRET@bucket/x", "s3://NEW:KEY@bucket/x")],
+)
+def test_a_run_continues_whose_record_has_the_uri_as_given(tmp_path: Path, before: str, source: str) -> None:
+    work = work_into(tmp_path)
+    write_record(work, {"source": before})
+    assert check_record(work, {"source": Place(source).shown})
+    with pytest.raises(SettingsError, match="source"):
+        check_record(work, {"source": "/elsewhere"})
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])
 def test_a_damaged_record_is_reported(tmp_path: Path, content: bytes) -> None:
     work = work_into(tmp_path)

@@ -123,7 +123,7 @@ def test_a_run_that_began_in_the_meantime_is_continued_or_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from runtime.archive import command
-    from runtime.archive.record import write_record
+    from runtime.archive.record import record_of, write_record
 
     source, changes, runs = album("a.jpg", "b.jpg"), dict[str, float](), list[Any]()
 
@@ -136,7 +136,6 @@ def test_a_run_that_began_in_the_meantime_is_continued_or_refused(
         runs.append((work, record_of(work, package)))
         return runs[-1][1]
 
-    record_of = command.record_of
     monkeypatch.setattr(command, "record_of", remembered)
     monkeypatch.setattr(command, "started", other_run)
     monkeypatch.setattr(command, "count_rows", lambda sink: 1)
