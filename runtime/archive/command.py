@@ -54,7 +54,8 @@ def archive(options: argparse.Namespace, open_worker: OpenWorker = Worker) -> in
     if not options.dry_run:
         check_record(work, record)  # before the first file in a folder that holds something else
     photos = list_photos(work.source, work.sink)[: options.limit]
-    check_names(photos, work.sink)
+    if not options.dry_run:
+        check_names(photos, work.sink)
     begin = time.perf_counter()
     most = options.actors[1] if options.actors else max(1, math.floor(cores() / options.cpus))
     with started(options.address, most * options.cpus):

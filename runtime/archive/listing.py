@@ -51,8 +51,11 @@ def list_photos(source: Place, sink: Place) -> list[Listed]:
 
 
 def check_names(photos: Sequence[Listed], sink: Place) -> None:
-    """Raise PhotoError if two results would be one file in a sink that does not tell upper and lower case
-    apart; object stores do."""
+    """Raise PhotoError if two results would be one file in a sink that ignores case, or does not tell
+    composed accents from decomposed ones; object stores do neither.
+
+    If names differ only in those, the sink is asked by creating an empty file for a moment.
+    """
     if sink.local is None:
         return
     folding, seen = folding_for(sink.local / photo.output for photo in photos), dict[str, Listed]()

@@ -132,7 +132,10 @@ class Place:
                 yield each.path.removeprefix(root).lstrip("/"), each.size
 
     def names(self) -> list[str]:
-        """Return the names of everything directly in the folder; none if there is none. Raises PhotoError."""
+        """Return the names of everything directly in the folder: an empty list if there is no such folder.
+
+        Raises PhotoError.
+        """
         from pyarrow import fs
 
         try:

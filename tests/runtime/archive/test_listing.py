@@ -23,7 +23,7 @@ def touch(folder: Path, *names: str) -> None:
         (folder / name).write_bytes(b"x" * len(name))
 
 
-def test_photos_of_all_subfolders_are_listed_but_not_hidden_ones_or_results(tmp_path: Path) -> None:
+def test_photos_of_all_subfolders_are_listed_but_no_hidden_ones_or_results(tmp_path: Path) -> None:
     touch(
         tmp_path, "b.JPG", "a/c.tiff", "a/notes.txt", ".trash/d.png", "a/._c.tiff", "out/e.png", "out2/f.png"
     )

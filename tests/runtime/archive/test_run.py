@@ -105,6 +105,7 @@ def test_a_dry_run_estimates_and_writes_nothing(
 
     monkeypatch.setattr(command, "started", lambda *_: nullcontext())
     monkeypatch.setattr(command, "restore_sample", at_once)
+    monkeypatch.setattr(command, "check_names", lambda *_: pytest.fail("it may create a file"))
     source, sink = album(*NAMES), tmp_path / "out"
     options = ["--model", str(tiny_package), "--dry-run", "--sample", "4", "--actors", "1-2"]
     assert command.archive(parser().parse_args([str(source), "-o", str(sink), *options]), Pretending) == 0
