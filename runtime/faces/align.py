@@ -13,10 +13,12 @@ from engines.package import Template
 from runtime.faces.face import Face
 from runtime.faces.mesh import FaceMesh
 from runtime.faces.parsed import ParsedFace
-from runtime.pixels import Matrix, Pixels, Rectangle, as_float
+from runtime.pixels import Matrix, Picture, Pixels, Rectangle, as_float
 
 Level = TypeVar("Level", bound=np.integer | np.floating)
 
+MIDDLE = (0.25, 0.8)
+"""Start and end of the face along both axes, as shares of the crop's side."""
 HARDLY_FINER = 0.25
 """Pictures up to this much finer than the result are interpolated directly: averaging two by two would take
 four times as long and cost sharpness.
@@ -271,9 +273,15 @@ def surroundings(to_photo: Matrix, size: int, shape: tuple[int, ...]) -> tuple[i
 
 def face_rectangle(aligned: AlignedFace, photo_shape: tuple[int, ...]) -> Rectangle:
     """Return the part of the photo that a crop covers; x1 ≤ x0 or y1 ≤ y0 if the face lies outside."""
-    return shared(bounds(aligned.to_photo, len(aligned.crop)), (0, 0, photo_shape[1], photo_shape[0]))
+    return intersection(bounds(aligned.to_photo, len(aligned.crop)), (0, 0, photo_shape[1], photo_shape[0]))
 
 
-def shared(one: Rectangle, other: Rectangle) -> Rectangle:
+def intersection(one: Rectangle, other: Rectangle) -> Rectangle:
     """Return what two rectangles have in common; x1 ≤ x0 or y1 ≤ y0 if that is nothing."""
     return max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])
+
+
+def middle(crop: Picture) -> Picture:
+    """Return the middle of a crop, which shows little but the face."""
+    start, end = (round(share * len(crop)) for share in MIDDLE)
+    return crop[start:end, start:end]

@@ -11,9 +11,6 @@ from runtime.pixels import Picture, Pixels, greatest_channel, least_channel
 PLAIN = 0.3
 """Share of a picture, its smoothest part at the scale of facial features, in which grain is measured."""
 
-MIDDLE = (0.25, 0.8)
-"""Start and end of the face along both axes, as shares of the crop's side."""
-
 
 def face_grain(
     photo: Pixels, aligned: AlignedFace, upscale: int = 1, gain: NDArray[np.floating] | float = 1.0
@@ -58,9 +55,3 @@ def grain_sigmas(picture: Picture, gain: NDArray[np.floating] | float = 1.0) -> 
 def _median(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the median of the absolute values of each column, N×3: 3."""
     return np.asarray(np.median(np.abs(values).T.copy(), axis=1), np.float32)
-
-
-def middle(crop: Picture) -> Picture:
-    """Return the middle of a crop, which shows little but the face."""
-    start, end = (round(share * len(crop)) for share in MIDDLE)
-    return crop[start:end, start:end]

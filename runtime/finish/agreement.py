@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.faces.grain import middle
+from runtime.faces.align import middle
 from runtime.faces.noise import FLAT, MEDIAN, finest, wavelet
 from runtime.finish.compose import in_colours
 from runtime.finish.edges import power_around, strongest

@@ -9,7 +9,7 @@ detector is not sure of it, or the network draws features with far more contrast
 import cv2
 import numpy as np
 
-from runtime.faces.grain import middle
+from runtime.faces.align import middle
 from runtime.pixels import Map, Picture, ramp
 
 FEATURE = 1 / 32

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.faces.grain import middle
+from runtime.faces.align import middle
 from runtime.faces.noise import enlarged_white_noise
 from runtime.finish.compose import in_colours
 from runtime.finish.fine_detail import LEAST, QUIETEST

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.parallel import parallel
-from runtime.faces.align import AlignedFace, cut_out, face_rectangle, joined, shared, shift, warp
+from runtime.faces.align import AlignedFace, cut_out, face_rectangle, intersection, joined, shift, warp
 from runtime.faces.head import head_shape
 from runtime.faces.noise import SUPPORT
 from runtime.finish.blend import coarse_blend, narrow_mask
@@ -149,7 +149,7 @@ class _Blended:
 def _blend(
     canvas: Pixels, photo: Pixels, better: Pixels | None, cell: Rectangle, layers: Iterable[_Layer]
 ) -> _Blended:
-    here = [(layer, part) for layer in layers if _area(part := shared(layer.rectangle, cell))]
+    here = [(layer, part) for layer in layers if _area(part := intersection(layer.rectangle, cell))]
     x0, y0 = (min(part[axis] for _, part in here) for axis in (0, 1))
     x1, y1 = (max(part[axis] for _, part in here) for axis in (2, 3))
     claims = np.zeros((y1 - y0, x1 - x0), np.float32)
@@ -234,7 +234,7 @@ def _composed(photo: Pixels, better: Pixels | None, layer: _Layer, part: Rectang
 def _around(photo: Pixels, part: Rectangle, margin: int) -> tuple[Rectangle, tuple[slice, slice]]:
     """Return a part of the photo with a margin, as far as the photo extends, and where the part lies in
     it."""
-    around = shared(_grown(part, margin), (0, 0, photo.shape[1], photo.shape[0]))
+    around = intersection(_grown(part, margin), (0, 0, photo.shape[1], photo.shape[0]))
     x0, y0 = around[:2]
     return around, np.s_[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0]
 

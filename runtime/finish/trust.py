@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.faces.align import AlignedFace, cut_out, joined, shift, warp
-from runtime.faces.grain import PLAIN, grain_sigmas, middle
+from runtime.faces.align import AlignedFace, cut_out, joined, middle, shift, warp
+from runtime.faces.grain import PLAIN, grain_sigmas
 from runtime.faces.noise import BAND_NOISE, MEDIAN, around_middle, finest, middle_of, wavelet
 from runtime.finish.agreement import agreement
 from runtime.finish.compose import in_colours

@@ -9,8 +9,8 @@ covers a face: behind a sharp patterned mask, a blurred face would be sharpened 
 import cv2
 import numpy as np
 
-from runtime.faces.align import AlignedFace
-from runtime.faces.grain import grain_sigmas, middle
+from runtime.faces.align import AlignedFace, middle
+from runtime.faces.grain import grain_sigmas
 from runtime.faces.head import head_shape
 from runtime.faces.noise import wavelet
 from runtime.pixels import Crop, Map, ramp, sum_of_channels

@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.parallel import for_each
-from runtime.faces.align import AlignedFace, inverted, joined, pixels_around, warp
-from runtime.faces.grain import middle
+from runtime.faces.align import AlignedFace, inverted, joined, middle, pixels_around, warp
 from runtime.finish.compose import in_colours
 from runtime.network.monochrome import is_grey
 from runtime.network.most_passes import SMALL

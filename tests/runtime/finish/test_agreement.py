@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from runtime.faces.grain import middle
+from runtime.faces.align import middle
 from runtime.finish.agreement import agreement, blur_of
 from runtime.pixels import Picture
 
