@@ -72,7 +72,10 @@ class Place:
 
     def within(self, name: str) -> "Place":
         """Return a folder in it."""
-        return Place(f"{self.uri.rstrip('/')}/{name}")
+        if self.local is not None:
+            return Place(f"{self.uri.rstrip('/')}/{name}")
+        folder, mark, query = self.uri.partition("?")
+        return Place(f"{folder.rstrip('/')}/{name}{mark}{query}")
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file. Raises PhotoError."""

@@ -32,7 +32,7 @@ class Writing:
 
 
 @pytest.mark.parametrize("goes", ["before the block", "during the block", "never"])
-def test_a_sink_that_is_gone_ends_the_run_though_it_could_be_made_again(tmp_path: Path, goes: str) -> None:
+def test_a_sink_that_is_gone_ends_the_run_even_if_made_again(tmp_path: Path, goes: str) -> None:
     from runtime.archive.cluster import _Actor, _listed
 
     none, sink = cast(Any, None), tmp_path / "mounted" / "out"

@@ -23,7 +23,7 @@ def touch(folder: Path, *names: str) -> None:
         (folder / name).write_bytes(b"x" * len(name))
 
 
-def test_photos_of_all_subfolders_are_listed_but_no_hidden_ones_or_results(tmp_path: Path) -> None:
+def test_photos_of_all_subfolders_are_listed_but_no_hidden_ones(tmp_path: Path) -> None:
     touch(
         tmp_path, "b.JPG", "a/c.tiff", "a/notes.txt", ".trash/d.png", "a/._c.tiff", "out/e.png", "out2/f.png"
     )
@@ -166,7 +166,7 @@ def test_errors_of_object_stores_are_no_faults_of_the_photo(
     assert cause_behind(writing.value, "write") == written
 
 
-def test_a_large_folder_need_not_be_listed_to_see_that_it_is_not_empty(
+def test_a_folder_is_not_listed_to_see_that_it_is_not_empty(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     touch(tmp_path, "a.jpg", "b.jpg")
@@ -224,3 +224,5 @@ def test_a_place_knows_what_is_in_it(tmp_path: Path) -> None:
     assert name_within(here, Place(f"{tmp_path}-out")) is None
     assert name_within(Place("s3://bucket/a"), Place("s3://bucket/a/out")) == "out"
     assert name_within(here, Place("s3://bucket")) is None
+    assert Place("s3://bucket/a?region=eu").within("b") == Place("s3://bucket/a/b?region=eu")
+    assert Place("/a?b").within("c") == Place("/a?b/c")

@@ -19,7 +19,7 @@ def work_into(sink: Path) -> Work:
     return Work(place_of(str(sink / "photos")), place_of(str(sink)), none, 60, False, False)
 
 
-def test_of_two_runs_that_begin_at_once_the_second_sees_the_firsts_settings(
+def test_of_two_runs_that_begin_at_once_one_sees_the_others_settings(
     tmp_path: Path,
 ) -> None:
     work = work_into(tmp_path / "out")
@@ -32,7 +32,7 @@ def test_of_two_runs_that_begin_at_once_the_second_sees_the_firsts_settings(
         check_record(work, {"strength": 0.5})
 
 
-def test_a_run_that_was_killed_before_its_record_was_written_can_be_repeated(tmp_path: Path) -> None:
+def test_a_run_that_was_killed_before_it_had_a_record_can_be_repeated(tmp_path: Path) -> None:
     work = work_into(tmp_path)
     with alone_in(work.sink):
         pass

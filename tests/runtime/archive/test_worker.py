@@ -159,7 +159,7 @@ def test_a_photo_whose_drive_was_away_for_a_moment_is_restored(
 
 
 @pytest.mark.parametrize("is_empty", [False, True])
-def test_an_archive_that_is_gone_ends_the_run_and_a_photo_that_is_gone_is_a_row(
+def test_an_archive_that_is_gone_ends_the_run_and_a_lost_photo_is_a_row(
     album: Album, tiny_package: Path, is_empty: bool
 ) -> None:
     work = work_of(album("a.jpg", "b.jpg"), tiny_package)
