@@ -213,7 +213,7 @@ def name_within(place: Place, other: Place) -> str | None:
     """Return the path of another place relative to this one: None if it lies outside, `` if it is the
     same."""
     here, there = (
-        os.path.realpath(each.local) if each.local is not None else each.uri.rstrip("/")
+        os.path.realpath(each.local) if each.local is not None else each.uri.partition("?")[0].rstrip("/")
         for each in (place, other)
     )
     if there == here:

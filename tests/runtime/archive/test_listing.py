@@ -224,5 +224,6 @@ def test_a_place_knows_what_is_in_it(tmp_path: Path) -> None:
     assert name_within(here, Place(f"{tmp_path}-out")) is None
     assert name_within(Place("s3://bucket/a"), Place("s3://bucket/a/out")) == "out"
     assert name_within(here, Place("s3://bucket")) is None
+    assert name_within(Place("s3://bucket/a?region=eu"), Place("s3://bucket/a/out?region=eu")) == "out"
     assert Place("s3://bucket/a?region=eu").within("b") == Place("s3://bucket/a/b?region=eu")
     assert Place("/a?b").within("c") == Place("/a?b/c")
