@@ -9,7 +9,7 @@ import secrets
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -74,15 +74,17 @@ class Media:
         since: Callable[[], float] = lambda: 0.0,
         clock: Callable[[], float] = seconds_since_boot,
         is_mount: Callable[[Path], bool] = os.path.ismount,
+        log: Callable[[str, str], None] = lambda event, sentence: None,
     ) -> None:
         """Create it.
 
         since     returns the time by `clock` from which scans may be shown; earlier ones are other customers'
         is_mount  returns whether a folder is the top of a stick or card
+        log       called with an event and a sentence
         """
         self._config, self._since, self._clock, self._is_mount = config, since, clock, is_mount
         self._most_bytes, self._max_megapixels = round(max_megabytes * 1e6), max_megapixels
-        self._scans = Scans(config.scans, since, clock)
+        self._scans = Scans(config.scans, since, clock, log)
         self._lock = threading.Lock()  # never held while a medium is waited for
         self._roots = tuple(_Root(path) for path in config.sticks)
         self._media: dict[Path, _Medium] = {}
@@ -172,23 +174,19 @@ class Media:
 
     def _search(self, medium: _Medium) -> None:
         """List the photos of a medium, unless that was done just now or it does not answer."""
+        if time.monotonic() - medium.searched < _FRESH:
+            return
+        if medium.kind == "stick":
+            with suppress(NoAnswerError):
+                medium.drive.do(partial(self._search_stick, medium), ANSWER)
+            return
+        _list(medium, self._scans.photos(medium.path))
+        with self._lock:  # a scan folder stays for years
+            self._forget(medium, keep={photo.path for photo in medium.photos})
 
-        def search() -> None:
-            if time.monotonic() - medium.searched < _FRESH:
-                return
-            if medium.kind == "scans":
-                found = self._scans.photos(medium.path) or ()
-            else:
-                found = tuple(photos_in(medium.path, _MOST_PHOTOS, _MOST_SECONDS))
-            photos = sorted(found, key=lambda photo: (-photo.modified, photo.path))
-            medium.photos, medium.searched = tuple(photos), time.monotonic()
-
-        with suppress(NoAnswerError):
-            medium.drive.do(search, ANSWER)
-        if medium.kind == "scans":  # which stay for years
-            present = {photo.path for photo in medium.photos}
-            with self._lock:
-                self._forget(medium, keep=present)
+    def _search_stick(self, medium: _Medium) -> None:
+        if time.monotonic() - medium.searched >= _FRESH:  # nobody else has searched it meanwhile
+            _list(medium, photos_in(medium.path, _MOST_PHOTOS, _MOST_SECONDS))
 
     def _id_of(self, path: Path, medium: _Medium) -> str:
         if path not in self._ids:
@@ -229,6 +227,12 @@ class Media:
             if not stat.S_ISREG(about.st_mode):
                 raise KioskError("not-a-photo", "this is not a photo file: choose another one")
             return file.read(self._most_bytes + 1)
+
+
+def _list(medium: _Medium, found: Iterable[Photo]) -> None:
+    """Note the photos of a medium, the newest first."""
+    photos = sorted(found, key=lambda photo: (-photo.modified, photo.path))
+    medium.photos, medium.searched = tuple(photos), time.monotonic()
 
 
 def _date(seconds: float) -> str | None:

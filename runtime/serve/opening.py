@@ -72,6 +72,7 @@ def opened_kiosk(
             max_megabytes=config.max_megabytes,
             max_megapixels=config.max_megapixels,
             since=lambda: desk.scans_since,
+            log=log,
         )
         with closing(desk):
             desk.recover()

@@ -46,18 +46,24 @@ class _Folder:
     failed: frozenset[str] = frozenset()
     """What in it could not be read."""
     was_here: bool = False
-    was_missed: bool = True
+    was_missed: bool = False
     """Whether a visit has begun while it did not answer."""
+    is_slow: bool = False
+    """Whether it did not answer in time when it was last asked."""
 
 
 class Scans:
     """The scans in some folders. Its methods may be called from any thread."""
 
     def __init__(
-        self, folders: Sequence[Path], since: Callable[[], float], clock: Callable[[], float]
+        self,
+        folders: Sequence[Path],
+        since: Callable[[], float],
+        clock: Callable[[], float],
+        log: Callable[[str, str], None],
     ) -> None:
         """Create it, and note which scans exist; arguments are those of `Media`."""
-        self._since, self._clock = since, clock
+        self._since, self._clock, self._log = since, clock, log
         self._lock = threading.Lock()  # never held while a drive is waited for
         self._folders = {path: _Folder(path) for path in folders}
         self._scans: dict[Path, _Scan] = {}
@@ -67,18 +73,16 @@ class Scans:
         """Note which scans exist, so that they are not shown to a customer who comes now."""
         for folder in self._folders.values():
             try:
-                folder.drive.do(partial(self._look, folder), ANSWER)
+                self._do(folder, partial(self._look, folder))
             except NoAnswerError:
                 folder.was_missed = True
 
-    def photos(self, path: Path) -> tuple[Photo, ...] | None:
-        """Return the scans in a folder; None if it is not there.
-
-        Raises NoAnswerError if it does not answer.
-        """
+    def photos(self, path: Path) -> tuple[Photo, ...]:
+        """Return the scans in a folder; those that it had last, if it does not answer in time."""
         folder = self._folders[path]
-        folder.drive.do(partial(self._look, folder), ANSWER)
-        return folder.photos if folder.place else None
+        with suppress(NoAnswerError):
+            self._do(folder, partial(self._look, folder))
+        return folder.photos
 
     def is_here(self, path: Path) -> bool:
         """Return whether a folder was there when it was last looked at."""
@@ -103,12 +107,26 @@ class Scans:
         failures: list[OSError] = []
         for folder in self._folders.values():
             try:
-                folder.drive.do(partial(self._tidy, folder, oldest, failures), ANSWER)
+                self._do(folder, partial(self._tidy, folder, oldest, failures))
             except NoAnswerError as error:
                 if oldest is not None:
                     failures.append(NoAnswerError(f"{one_line(folder.path)}: {error}"))
         if failures:
             raise failures[0]
+
+    def _do(self, folder: _Folder, work: Callable[[], None]) -> None:
+        """Do some work on a folder. Raises NoAnswerError if it takes too long; it is completed even so."""
+        try:
+            folder.drive.do(work, ANSWER)
+        except NoAnswerError:
+            if not folder.is_slow:
+                folder.is_slow = True
+                sentence = (
+                    f"{one_line(folder.path)} does not answer within {ANSWER:g} s: scans are shown late"
+                )
+                self._log("scans", sentence)
+            raise
+        folder.is_slow = False
 
     def _tidy(self, folder: _Folder, oldest: float | None, failures: list[OSError]) -> None:
         self._look(folder)

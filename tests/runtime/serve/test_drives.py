@@ -17,6 +17,7 @@ from runtime.commands.options import RunOptions
 from runtime.hotfolder.arrivals import Arrivals
 from runtime.hotfolder.log import Log
 from runtime.serve import hot_folder, kiosk_config
+from runtime.serve.drive_thread import NoAnswerError
 from runtime.serve.media import _FRESH, Media
 from runtime.serve.opening import opened_kiosk
 from runtime.serve.visits import line
@@ -25,33 +26,50 @@ from tests.runtime.serve.conftest import LONGEST, config, plain_jpeg, serving
 
 
 @pytest.fixture
-def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], threading.Event]]:
-    """Let listings of a folder hang until an event is set."""
-    events: list[threading.Event] = []
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], "Hanging"]]:
+    """Let listings of a folder hang until they are released."""
+    found: list[Hanging] = []
     scandir = os.scandir
 
-    def hang(folder: Path) -> threading.Event:
-        answers = threading.Event()
-        events.append(answers)
+    def hang(folder: Path) -> Hanging:
+        hanging = Hanging()
+        found.append(hanging)
 
         def asked(path: Any = ".") -> Any:
             if path in (folder, str(folder)):
-                answers.wait(LONGEST)
+                hanging.wait()
             return scandir(path)
 
         monkeypatch.setattr(os, "scandir", asked)
         monkeypatch.setattr(runtime.serve.scans, "ANSWER", 0.3)
-        return answers
+        return hanging
 
     yield hang
-    for each in events:
-        each.set()
+    for each in found:
+        each.release()
+
+
+class Hanging:
+    """Something that does not answer until it is released."""
+
+    def __init__(self) -> None:
+        self.is_asked, self._answers = threading.Event(), threading.Event()
+        self.has_answered = False
+
+    def wait(self) -> None:
+        """Do not answer."""
+        self.is_asked.set()
+        self._answers.wait(LONGEST)
+        self.has_answered = True
+
+    def release(self) -> None:
+        self._answers.set()
 
 
 class Scanner:
     """Scan folders, and what the customer sees who came last."""
 
-    def __init__(self, *folders: Path) -> None:
+    def __init__(self, *folders: Path, log: Callable[[str, str], None] = lambda *_: None) -> None:
         self.now = 1000.0
         self.began = float("inf")
         self.folder = folders[0]
@@ -61,6 +79,7 @@ class Scanner:
             max_megapixels=1,
             since=lambda: self.began,
             clock=lambda: self.now,
+            log=log,
         )
 
     def customer(self) -> None:
@@ -75,71 +94,68 @@ class Scanner:
         self.now += 10
 
     def seen(self) -> list[str]:
+        """Look for scans as at the begin of a visit; return those that the customer sees."""
         self.media.look()
-        media = self.media.about().media
+        return self.poll()
+
+    def poll(self) -> list[str]:
+        """Return the scans that the customer sees."""
         for medium in self.media._media.values():
             medium.searched = float("-inf")
-        if not media:
-            return []
-        self.media.photos(media[0].id, 0)
+        self.media.about()
         return sorted(
             photo.path.name for each in self.media._media.values() for photo in self.media._shown(each)
         )
 
 
 def test_a_scan_folder_that_hangs_blocks_neither_visits_nor_deletion_nor_the_end(
-    wanted: RunOptions, tmp_path: Path, hanging: Callable[[Path], threading.Event]
+    wanted: RunOptions, tmp_path: Path, hanging: Callable[[Path], Hanging]
 ) -> None:
     scans = tmp_path / "scans"
     scans.mkdir()
     settings = config(media=kiosk_config.Media(sticks=(), scans=(scans,), delete_scans=True))
     with opened_kiosk(tmp_path / "own", settings, wanted, Log("text")) as kiosk:
         with serving(kiosk) as server:
-            answers = hanging(scans)
-            time.sleep(2)  # until the server itself looks for scans
+            drive = hanging(scans)
+            assert drive.is_asked.wait(LONGEST)  # since the server itself looks for scans
             first, second = server.customer(), server.customer()
             assert first.bring(plain_jpeg(90))["state"] == "ready"
             assert len(server.client.get("/api/media").json()["media"]) == 1
             for each in (first, second):
                 assert each.client.delete(each.path).status_code == 204
             assert server.files == []
-        assert not answers.is_set()
+        assert not drive.has_answered
         assert not [each for each in threading.enumerate() if "AnyIO" in each.name or "asyncio" in each.name]
 
 
 def test_a_hot_folder_that_hangs_keeps_customers_files_from_deletion_for_a_moment_only(
     wanted: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answers, hangs = threading.Event(), threading.Event()
-
-    def look(arrivals: Arrivals) -> None:
-        hangs.set()
-        answers.wait(LONGEST)
-
-    monkeypatch.setattr(Arrivals, "look", look)
+    drive = Hanging()
+    monkeypatch.setattr(Arrivals, "look", lambda arrivals: drive.wait())
     monkeypatch.setattr(hot_folder, "_ENDING", 0.1)
     (tmp_path / "in").mkdir()
     settings = config(hot_folder=kiosk_config.HotFolder(tmp_path / "in", tmp_path / "out", "film-scan"))
     try:
         with opened_kiosk(tmp_path / "own", settings, wanted, Log("text")) as kiosk, serving(kiosk) as server:
-            assert hangs.wait(LONGEST)
+            assert drive.is_asked.wait(LONGEST)
             server.customer().bring(plain_jpeg(90))
             assert server.files
         assert not server.files
+        assert not drive.has_answered
     finally:
-        answers.set()
+        drive.release()
     assert "did not end within" in capsys.readouterr().err
 
 
 def test_a_job_that_is_stuck_keeps_customers_files_from_deletion_for_a_moment_only(
     wanted: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers, hangs = threading.Event(), threading.Event()
+    gpu = Hanging()
 
     def prepare(studio: Studio, *_: object) -> None:
         with studio._shared.turn():
-            hangs.set()
-            answers.wait(LONGEST)
+            gpu.wait()
 
     monkeypatch.setattr(Studio, "prepare", prepare)
     monkeypatch.setattr(line, "_ENDING", 0.1)
@@ -147,12 +163,12 @@ def test_a_job_that_is_stuck_keeps_customers_files_from_deletion_for_a_moment_on
         with opened_kiosk(tmp_path / "own", config(), wanted, Log("text")) as kiosk, serving(kiosk) as server:
             customer = server.customer()
             assert customer.client.post(customer.path + "/photo", content=plain_jpeg(90)).status_code == 202
-            assert hangs.wait(LONGEST)
+            assert gpu.is_asked.wait(LONGEST)
             assert server.files
         assert not server.files
-        assert not answers.is_set()
+        assert not gpu.has_answered
     finally:
-        answers.set()
+        gpu.release()
 
 
 def test_a_drive_that_never_answers_does_not_keep_a_process_from_ending() -> None:
@@ -167,18 +183,48 @@ def test_a_drive_that_never_answers_does_not_keep_a_process_from_ending() -> Non
 
 
 def test_scans_that_came_while_a_drive_did_not_answer_are_shown_to_nobody(
-    tmp_path: Path, hanging: Callable[[Path], threading.Event]
+    tmp_path: Path, hanging: Callable[[Path], Hanging], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scanner = Scanner(tmp_path)
     scanner.customer()
-    answers = hanging(tmp_path)
+    drive = hanging(tmp_path)
     scanner.scan("earlier.jpg")
     scanner.customer()
-    answers.set()
+    drive.release()
+    monkeypatch.setattr(runtime.serve.scans, "ANSWER", LONGEST)
     assert not wait_for(lambda: scanner.media._scans._folders[tmp_path].drive._late)
     assert scanner.seen() == []
     scanner.scan("own.jpg")
     assert scanner.seen() == ["own.jpg"]
+
+
+def test_a_scan_folder_that_always_answers_late_shows_scans(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    scanner = Scanner(tmp_path, log=lambda event, sentence: lines.append(sentence))
+    drive = scanner.media._scans._folders[tmp_path].drive
+    scandir = os.scandir
+
+    def slow(path: Any = ".") -> Any:
+        time.sleep(0.1)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", slow)
+    monkeypatch.setattr(runtime.serve.scans, "ANSWER", 0.05)
+    scanner.customer()
+    for _ in range(2):  # the late look, and one after which it is certain what came before this customer
+        assert not wait_for(lambda: drive._late)
+        with pytest.raises(NoAnswerError):
+            scanner.media.tidy(1000)
+    assert not wait_for(lambda: drive._late)
+    scanner.scan("own.jpg")
+    for _ in range(2):
+        scanner.poll()
+        assert not wait_for(lambda: drive._late)
+    assert scanner.poll() == ["own.jpg"]
+    assert len(lines) == 1
+    assert "does not answer within" in lines[0]
 
 
 def test_the_first_scan_in_a_folder_that_the_scanner_makes_is_shown(tmp_path: Path) -> None:
