@@ -21,6 +21,8 @@ class Photo:
 
     path: Path
     modified: float
+    changed: float
+    """When it was written or renamed; to rename a folder above does not count."""
     identity: Identity
     """Identifies a version of the file: it changes when the file is written again."""
 
@@ -62,6 +64,6 @@ def photos_in(
             else:
                 if stat.S_ISREG(about.st_mode):
                     count += 1
-                    yield Photo(Path(place, name), about.st_mtime, identity_of(about))
+                    yield Photo(Path(place, name), about.st_mtime, about.st_ctime, identity_of(about))
             if count >= most or time.monotonic() > ends:
                 return

@@ -8,7 +8,7 @@ belongs to nobody.
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,8 +29,8 @@ class _Scan:
     identity: Identity
     came: float
     """By `clock`, when it was seen first."""
-    is_anyones: bool
-    """Whether nobody knows when it arrived, so that nobody knows whose it is."""
+    arrival_unknown: bool
+    """The arrival time is unknown, so it is shown to nobody."""
 
 
 @dataclass(eq=False)
@@ -43,8 +43,10 @@ class _Folder:
     """Identifies the folder: something else once a drive is mounted; None if it could not be read."""
     parent: Identity | None = None
     """Identifies the folder above, if the folder itself did not exist."""
-    failed: frozenset[str] = frozenset()
-    """What in it could not be read."""
+    looked: float = 0.0
+    """By the time of day, when it was last looked at."""
+    failed: Mapping[Path, float] = field(default_factory=dict)
+    """What in it could not be read, and since when, by `clock`."""
     was_here: bool = False
     was_missed: bool = False
     """Whether a visit has begun while it did not answer."""
@@ -95,7 +97,7 @@ class Scans:
         return (
             scan is not None
             and scan.identity == identity
-            and not scan.is_anyones
+            and not scan.arrival_unknown
             and scan.came > self._since()
         )
 
@@ -145,26 +147,43 @@ class Scans:
     def _look(self, folder: _Folder) -> None:
         """Note the scans in a folder and when they arrived.
 
-        A folder appears at the start, and when its network drive is there again. Only the age of the scans
-        that it has then is taken from the time of day. Scans that are gone stay known: the drive may be back.
+        If the time of arrival is unknown, the age is taken from the time of day. Scans that are gone stay
+        known: the drive may be back.
         """
         now, wall = self._clock(), time.time()
         was_missed, folder.was_missed = folder.was_missed, False
-        failed: set[str] = set()
+        failed: dict[Path, float] = {}
+
+        def note(error: OSError) -> None:
+            path = Path(error.filename)
+            failed[path] = folder.failed.get(path, now)
+
         before = _readable(folder.path)
-        photos = tuple(photos_in(folder.path, failed=lambda error: failed.add(str(error.filename))))
+        photos = tuple(photos_in(folder.path, failed=note))
         place = before if before == _readable(folder.path) else None
         parent = _parent(folder.path) if place is None and _is_missing(folder.path) else None
-        has_appeared = was_missed or bool(folder.failed - failed) or not _is_the_same(folder, place)
+        stayed = not was_missed and place is not None and place == folder.place
+        was_made = not was_missed and place is not None and _has_been_made(folder, place)
+
+        def arrived(photo: Photo) -> float | None:
+            """Return when a new scan arrived, by `clock`; None if that is unknown."""
+            if any(above in folder.failed for above in photo.path.parents):
+                return None
+            if stayed or (was_made and folder.looked <= photo.changed <= time.time()):
+                return folder.failed.get(photo.path, now)
+            return None
+
         with self._lock:
             for photo in photos:
                 known = self._scans.get(photo.path)
                 if known is None or known.identity != photo.identity:
-                    age = max(0.0, wall - photo.modified) if has_appeared else 0.0
-                    self._scans[photo.path] = _Scan(photo.identity, now - age, has_appeared)
-            folder.photos, folder.place, folder.failed = photos, place, frozenset(failed)
+                    came, age = arrived(photo), max(0.0, wall - photo.modified)
+                    self._scans[photo.path] = _Scan(
+                        photo.identity, now - age if came is None else came, came is None
+                    )
+            folder.photos, folder.place, folder.failed = photos, place, failed
             folder.was_here |= place is not None
-            folder.parent = parent
+            folder.parent, folder.looked = parent, wall
             self._forget_gone()
 
     def _forget_gone(self) -> None:
@@ -176,16 +195,13 @@ class Scans:
                 del self._scans[path]
 
 
-def _is_the_same(folder: _Folder, place: Identity | None) -> bool:
-    """Return whether all that is new in a folder has arrived since it was last looked at.
+def _has_been_made(folder: _Folder, place: Identity) -> bool:
+    """Return whether a folder that never existed has been made, or renamed, since it was last looked at.
 
-    So it is in a folder that has been made since. A drive would lie on another file system than the folder
-    above, or that would be another one too.
+    A drive would lie on another file system than the folder above, or that would be another one too.
     """
-    if place is None:
-        return False
     if folder.parent is None or folder.was_here:
-        return place == folder.place
+        return False
     return folder.parent == _parent(folder.path) and folder.parent[0] == place[0]
 
 

@@ -1,5 +1,6 @@
 """Drives that do not answer, scan folders that come and go, and whose the scans in them are."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -230,9 +231,23 @@ def test_a_scan_folder_that_always_answers_late_shows_scans(
 def test_the_first_scan_in_a_folder_that_the_scanner_makes_is_shown(tmp_path: Path) -> None:
     scanner = Scanner(tmp_path / "scans")
     scanner.customer()
+    time.sleep(0.05)  # the system's own times of files lag behind by a few milliseconds
     scanner.folder.mkdir()
     scanner.scan("first.jpg")
     assert scanner.seen() == ["first.jpg"]
+
+
+def test_earlier_scans_in_a_folder_renamed_into_place_are_shown_to_nobody(tmp_path: Path) -> None:
+    scanner, elsewhere = Scanner(tmp_path / "scans"), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "earlier.jpg").write_bytes(plain_jpeg(1))
+    os.utime(elsewhere / "earlier.jpg", (time.time() + 100,) * 2)  # the scanner's own clock is fast
+    time.sleep(0.05)
+    scanner.customer()
+    elsewhere.rename(scanner.folder)
+    assert scanner.seen() == []
+    scanner.scan("own.jpg")
+    assert scanner.seen() == ["own.jpg"]
 
 
 def test_a_folder_below_a_drive_that_was_not_mounted_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
@@ -261,6 +276,43 @@ def test_scans_in_a_part_that_could_not_be_read_are_shown_to_nobody(tmp_path: Pa
     assert scanner.seen() == ["own.jpg"]
     scanner.scan("second.jpg")
     assert scanner.seen() == ["own.jpg", "second.jpg"]
+
+
+def test_a_moments_error_on_one_scan_hides_no_scan(tmp_path: Path) -> None:
+    scanner, lstat, refuses = Scanner(tmp_path), Path.lstat, {"own.jpg"}
+    scanner.customer()
+    scanner.scan("own.jpg")
+
+    def refused(path: Path) -> os.stat_result:
+        if path.name in refuses:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return lstat(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "lstat", refused)
+        assert scanner.poll() == []
+    scanner.scan("second.jpg")
+    assert scanner.poll() == ["own.jpg", "second.jpg"]
+    scanner.scan("third.jpg")
+    refuses = {"third.jpg"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "lstat", refused)
+        scanner.customer()
+    scanner.scan("fourth.jpg")
+    assert scanner.poll() == ["fourth.jpg"], (
+        "what the kiosk could not read when a customer came is not theirs"
+    )
+
+
+def test_a_part_that_could_not_be_read_hides_no_scans_elsewhere(tmp_path: Path) -> None:
+    part = tmp_path / "part"
+    part.mkdir()
+    (part / "earlier.jpg").write_bytes(plain_jpeg(1))
+    with unreadable(part):
+        scanner = Scanner(tmp_path)
+        scanner.customer()
+    scanner.scan("own.jpg")
+    assert scanner.poll() == ["own.jpg"]
 
 
 def test_scans_that_are_gone_are_not_remembered_without_end(
