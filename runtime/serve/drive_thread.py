@@ -4,10 +4,12 @@ The system may block a thread that asks such a drive for ever. So each piece of 
 which nobody waits for without a limit, and which does not keep the process from ending.
 """
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from functools import partial
 from typing import TypeVar
 
 Done = TypeVar("Done")
@@ -32,6 +34,11 @@ def in_own_thread(work: Callable[[], Done]) -> "Future[Done]":
 
     threading.Thread(target=run, daemon=True).start()
     return done
+
+
+async def from_own_thread(work: Callable[..., Done], *arguments: object) -> Done:
+    """Do some work in such a thread, and wait for it without a limit."""
+    return await asyncio.wrap_future(in_own_thread(partial(work, *arguments)))
 
 
 class DriveThread:

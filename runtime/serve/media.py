@@ -36,6 +36,8 @@ _READING = 120.0
 """Seconds that reading a photo may take."""
 _AT_ONCE = 4
 """Photos read from one medium at the same time."""
+_DRAWN_AT_ONCE = 8
+"""Thumbnails drawn at the same time, for which the memory has to suffice."""
 _FRESH = 1.5
 """Seconds for which a list of photos is used again."""
 
@@ -86,6 +88,7 @@ class Media:
         self._most_bytes, self._max_megapixels = round(max_megabytes * 1e6), max_megapixels
         self._scans = Scans(config.scans, since, clock, log)
         self._lock = threading.Lock()  # never held while a medium is waited for
+        self._drawing = threading.Semaphore(_DRAWN_AT_ONCE)
         self._roots = tuple(_Root(path) for path in config.sticks)
         self._media: dict[Path, _Medium] = {}
         self._ids: dict[Path, str] = {}
@@ -137,7 +140,9 @@ class Media:
 
     def thumbnail(self, photo_id: str, size: int) -> bytes:
         """Return a photo at a small size, as JPEG. Raises KioskError and PhotoError."""
-        return thumbnail(self._read(photo_id), size, self._max_megapixels)
+        content = self._read(photo_id)
+        with self._drawing:
+            return thumbnail(content, size, self._max_megapixels)
 
     def look(self) -> None:
         """Note which scans exist, so that they are not shown to the next customer."""

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from base.text import cause_of, one_line
 from runtime.hotfolder.log import Log
-from runtime.serve.drive_thread import in_own_thread
+from runtime.serve.drive_thread import from_own_thread
 from runtime.serve.errors import ServeError
 from runtime.serve.http.app import kiosk_app, phone_app
 from runtime.serve.http.guard import ANY_ADDRESS, is_loopback
@@ -211,7 +211,7 @@ async def _tidy(kiosk: Kiosk) -> None:
     loop = asyncio.get_running_loop()
     while True:
         begin = loop.time()
-        await asyncio.wrap_future(in_own_thread(delete))
+        await from_own_thread(delete)
         await asyncio.sleep(max(_TICK, loop.time() - begin))
 
 

@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from base.version import installed_version
 from runtime.photo.suffixes import SUPPORTED_SUFFIXES
+from runtime.serve.drive_thread import from_own_thread
 from runtime.serve.errors import KioskError
 from runtime.serve.http.guard import json_response
 from runtime.serve.http.kiosk import Kiosk, kiosk_of
@@ -40,20 +41,20 @@ async def health(request: Request) -> Response:
 async def media(request: Request) -> Response:
     """Return the available media."""
     kiosk = kiosk_of(request)
-    return json_response(await kiosk.on_media(kiosk.media.about))
+    return json_response(await from_own_thread(kiosk.media.about))
 
 
 async def photos(request: Request) -> Response:
     """Return the photos of a medium."""
     kiosk, page = kiosk_of(request), int(number_in(request, "page", 0, 1000, 0))
-    found = await kiosk.on_media(kiosk.media.photos, request.path_params["medium"], page)
+    found = await from_own_thread(kiosk.media.photos, request.path_params["medium"], page)
     return json_response(found)
 
 
 async def thumbnail(request: Request) -> Response:
     """Show a photo of a medium."""
     kiosk, size = kiosk_of(request), size_of(request) or 240
-    return jpeg_response(await kiosk.on_media(kiosk.media.thumbnail, request.path_params["photo"], size))
+    return jpeg_response(await from_own_thread(kiosk.media.thumbnail, request.path_params["photo"], size))
 
 
 async def first_page(request: Request) -> Response:

@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from runtime.serve.drive_thread import in_own_thread
+from runtime.serve.drive_thread import from_own_thread
 from runtime.serve.errors import KioskError
 from runtime.serve.http.events import events_of
 from runtime.serve.http.guard import json_response
@@ -24,7 +24,7 @@ async def begin(request: Request) -> Response:
     """Begin a visit."""
     kiosk = kiosk_of(request)
     kiosk.limits.spend(NEW_VISITS)
-    await asyncio.wrap_future(in_own_thread(kiosk.media.look))
+    await from_own_thread(kiosk.media.look)
     token, visit = kiosk.desk.open()
     return json_response(Opened(token, kiosk.desk.status(visit)), 201)
 
@@ -71,7 +71,7 @@ async def fetch_photo(request: Request) -> Response:
     kiosk, visit = kiosk_of(request), visit_of(request)
     wanted = await json_of(request, FromMedium)
     draft = kiosk.desk.draft(visit)
-    await kiosk.on_media(kiosk.media.copy, wanted.photo, draft)
+    await from_own_thread(kiosk.media.copy, wanted.photo, draft)
     kiosk.desk.take_in(visit, draft)
     return json_response(kiosk.desk.status(visit), 202)
 

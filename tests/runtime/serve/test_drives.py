@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from runtime.serve.media import _FRESH, Media
 from runtime.serve.opening import opened_kiosk
 from runtime.serve.visits import line
 from runtime.serve.visits.studio import Studio
-from tests.runtime.serve.conftest import LONGEST, config, plain_jpeg, serving
+from tests.runtime.serve.conftest import LONGEST, Server, config, plain_jpeg, serving
 
 
 @pytest.fixture
@@ -127,6 +128,47 @@ def test_a_scan_folder_that_hangs_blocks_neither_visits_nor_deletion_nor_the_end
             assert server.files == []
         assert not drive.has_answered
         assert not [each for each in threading.enumerate() if "AnyIO" in each.name or "asyncio" in each.name]
+
+
+def test_a_stick_that_hangs_does_not_block_another_one(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, good = tmp_path / "broken", tmp_path / "good"
+    for stick in (broken, good):
+        stick.mkdir()
+        for i in range(12):
+            (stick / f"{i}.jpg").write_bytes(plain_jpeg(i))
+    media = Media(
+        kiosk_config.Media(sticks=(tmp_path,)),
+        max_megabytes=1,
+        max_megapixels=1,
+        is_mount=lambda path: path in (broken, good),
+    )
+    hanging, content = Hanging(), media._content
+
+    def read(path: Path, medium: Any) -> bytes:
+        if path.is_relative_to(broken):
+            hanging.wait()
+        return content(path, medium)
+
+    monkeypatch.setattr(media, "_content", read)
+    for name in ("about", "photos", "thumbnail"):
+        monkeypatch.setattr(server.kiosk.media, name, getattr(media, name))
+
+    def thumbnails(stick: str) -> list[str]:
+        found = {each["label"]: each["id"] for each in server.client.get("/api/media").json()["media"]}
+        photos = server.client.get(f"/api/media/{found[stick]}").json()["photos"]
+        return [f"/api/media/photos/{photo['id']}/thumbnail" for photo in photos]
+
+    with ThreadPoolExecutor(12) as pages:
+        asked = [pages.submit(server.client.get, url) for url in thumbnails("broken")]
+        try:
+            assert hanging.is_asked.wait(LONGEST)
+            assert [server.client.get(url).status_code for url in thumbnails("good")] == [200] * 12
+            assert not hanging.has_answered
+        finally:
+            hanging.release()
+        assert {each.result(LONGEST).status_code for each in asked} == {200}
 
 
 def test_a_hot_folder_that_hangs_keeps_customers_files_from_deletion_for_a_moment_only(
