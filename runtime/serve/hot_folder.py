@@ -20,8 +20,8 @@ AGAIN = 30.0
 """Seconds after which a hot folder that could not be used is tried again."""
 
 _ENDING = 8.0
-"""Seconds that the hot folder has to finish its present photo before customers' files are deleted: with a
-drive that does not answer it never would."""
+"""Seconds that the hot folder has to finish its present photo: with a drive that does not answer it never
+would."""
 
 
 @contextmanager
@@ -79,4 +79,5 @@ def watching(config: KioskConfig, wanted: RunOptions, shared: SharedRestorer, lo
             watcher.stop()
         thread.join(_ENDING)
         if thread.is_alive():
-            log("hot-folder", f"the hot folder did not end within {_ENDING:g} s: its photo is restored again")
+            did_not = f"the hot folder did not end within {_ENDING:g} s"
+            log("hot-folder", f"{did_not}; an unfinished photo will be restored at the next start")

@@ -85,7 +85,10 @@ def opened_kiosk(
             desk.work.line.start()
             with _printing(config.printing, desk, log) as printer, watching(config, wanted, shared, log):
                 health = HealthCheck(desk, lambda: backend)
-                yield Kiosk(config, desk, health, media, printer, log, hosts=hosts, password=password)
+                try:
+                    yield Kiosk(config, desk, health, media, printer, log, hosts=hosts, password=password)
+                finally:
+                    desk.delete_all()  # before anything is waited for that may hang
     if ram:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -38,3 +38,16 @@ class SharedRestorer(WarmRestorer):
         """Close the restorer; it is opened again when it is needed."""
         with self._lock:
             super().close()
+
+    def close_at_the_end(self, seconds: float) -> bool:
+        """Close it if nobody has a turn within some seconds; return whether it is closed.
+
+        A photo on which a GPU hangs keeps its turn for ever.
+        """
+        if not self._lock.acquire(timeout=seconds):
+            return False
+        try:
+            super().close()
+        finally:
+            self._lock.release()
+        return True

@@ -80,25 +80,24 @@ class Desk:
         return self._studio.lost
 
     def keep(self) -> None:
-        """Let `close` end no visit, as a crash would: the next process resumes them."""
+        """Let `close` and `delete_all` end no visit, as a crash would: the next process resumes them."""
         self._keeps = True
 
     def close(self) -> None:
         """End all visits and delete all of their files, unless they are kept."""
+        self.delete_all()
+        self.work.line.stop()
+        self.delete_all()  # what work that was not done yet has written since
+        self._studio.close()
+
+    def delete_all(self) -> None:
+        """End all visits and delete all files of customers, unless they are kept."""
         if self._keeps:
-            if self.work.line.stop():
-                self._studio.close()
             return
-        with self._lock:
-            for visit in list(self._visits.values()):
-                visit.is_gone = True
-        has_ended = self.work.line.stop()
         self.end_all()
         with suppress(KioskError, OSError):  # what an interrupted start has not even listed
             self.folder.sweep((), ())
             self._store.clear()
-        if has_ended:  # a stuck job would never let go of the restorer
-            self._studio.close()
 
     def tick(self) -> None:
         """Delete what has expired; called every second."""

@@ -12,7 +12,7 @@ SECONDS_EACH = 3
 """Rough time for one photo, from which customers are told when to try again."""
 
 _ENDING = 8.0
-"""Seconds that the present job has to end when the server does; one that a GPU has stuck never would."""
+"""Seconds that the present job has to end when the server does; one on which a GPU hangs never would."""
 
 
 class Rank(IntEnum):
@@ -71,8 +71,8 @@ class Line:
         """Whether it works, or has not been started yet."""
         return self._thread.ident is None or self._thread.is_alive()
 
-    def stop(self) -> bool:
-        """End after the present job; all others are dropped. Return False if the present one is stuck."""
+    def stop(self) -> None:
+        """End after the present job, but wait for it for a few seconds only; all others are dropped."""
         with self._changed:
             self._stopped = True
             dropped = [job for waiting in self._waiting.values() for job in waiting]
@@ -83,7 +83,6 @@ class Line:
             job.drop(stopping())
         if self._thread.ident is not None:
             self._thread.join(_ENDING)
-        return not self._thread.is_alive()
 
     def put(self, job: Job, rank: Rank = Rank.PHOTO, *, always: bool = False) -> None:
         """Add a job. Raises KioskError (`busy`) if too many wait, unless it has to be taken `always`."""

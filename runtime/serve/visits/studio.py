@@ -24,6 +24,8 @@ from runtime.settings.settings import RestoreSettings
 from runtime.timing import Progress
 
 _DEFAULTS = ResolvedSettings()
+_ENDING = 1.0
+"""Seconds for which the end waits for the restorer, after the line and the hot folder have had theirs."""
 _KEPT_FORMATS = {"PNG": ".png", "WEBP": ".webp"}
 """Formats of photos that their results keep; others become JPEGs, which every phone shows."""
 
@@ -208,10 +210,10 @@ class Studio:
             ready.prepared.close()
 
     def close(self) -> None:
-        """Release everything, and the restorer."""
-        for visit in list(self._ready):
-            self.forget(visit)
-        self._shared.close()
+        """Release everything, and the restorer, unless it goes on with a photo even now."""
+        if self._shared.close_at_the_end(_ENDING):
+            for visit in list(self._ready):
+                self.forget(visit)
 
     def reopen(self) -> None:
         """Close the restorer after a failure; it is opened again when it is needed."""

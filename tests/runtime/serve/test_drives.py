@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import runtime.serve.scans
+from base.errors import EngineError
 from runtime.commands.options import RunOptions
 from runtime.hotfolder.arrivals import Arrivals
 from runtime.hotfolder.log import Log
@@ -22,7 +23,9 @@ from runtime.serve import hot_folder, kiosk_config
 from runtime.serve.drive_thread import NoAnswerError
 from runtime.serve.media import _FRESH, Media
 from runtime.serve.opening import opened_kiosk
-from runtime.serve.visits import line
+from runtime.serve.shared_restorer import SharedRestorer
+from runtime.serve.visits import line, studio
+from runtime.serve.visits.line import Line
 from runtime.serve.visits.studio import Studio
 from tests.runtime.serve.conftest import LONGEST, Server, config, plain_jpeg, serving
 
@@ -171,27 +174,46 @@ def test_a_stick_that_hangs_does_not_block_another_one(
         assert {each.result(LONGEST).status_code for each in asked} == {200}
 
 
-def test_a_hot_folder_that_hangs_keeps_customers_files_from_deletion_for_a_moment_only(
-    wanted: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("hanging_part", ["drive", "gpu"])
+def test_a_hot_folder_that_hangs_keeps_the_kiosk_from_ending_for_a_moment_only(
+    wanted: RunOptions,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    hanging_part: str,
 ) -> None:
-    drive = Hanging()
-    monkeypatch.setattr(Arrivals, "look", lambda arrivals: drive.wait())
-    monkeypatch.setattr(hot_folder, "_ENDING", 0.1)
+    hanging = Hanging()
+
+    def look(arrivals: Arrivals) -> None:
+        hanging.wait()
+
+    def restore(shared: SharedRestorer, *_: object) -> None:
+        with shared.turn():
+            hanging.wait()
+        raise EngineError("the GPU has answered too late")
+
     (tmp_path / "in").mkdir()
+    if hanging_part == "drive":
+        monkeypatch.setattr(Arrivals, "look", look)
+    else:
+        (tmp_path / "in" / "photo.jpg").write_bytes(plain_jpeg(77))
+        monkeypatch.setattr(SharedRestorer, "restore", restore)
+    at_the_end: list[list[str]] = []
     settings = config(hot_folder=kiosk_config.HotFolder(tmp_path / "in", tmp_path / "out", "film-scan"))
-    try:
+    with quick_end(monkeypatch, hanging):
         with opened_kiosk(tmp_path / "own", settings, wanted, Log("text")) as kiosk, serving(kiosk) as server:
-            assert drive.is_asked.wait(LONGEST)
-            server.customer().bring(plain_jpeg(90))
+            assert hanging.is_asked.wait(LONGEST)
+            customer = server.customer()
+            assert customer.client.post(customer.path + "/photo", content=plain_jpeg(90)).status_code == 202
             assert server.files
+            monkeypatch.setattr(Line, "stop", lambda line: at_the_end.append(server.files))
+        assert at_the_end == [[]], "they are deleted before anything else is waited for"
         assert not server.files
-        assert not drive.has_answered
-    finally:
-        drive.release()
+        assert not hanging.has_answered
     assert "did not end within" in capsys.readouterr().err
 
 
-def test_a_job_that_is_stuck_keeps_customers_files_from_deletion_for_a_moment_only(
+def test_a_job_that_hangs_keeps_the_kiosk_from_ending_for_a_moment_only(
     wanted: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gpu = Hanging()
@@ -201,8 +223,7 @@ def test_a_job_that_is_stuck_keeps_customers_files_from_deletion_for_a_moment_on
             gpu.wait()
 
     monkeypatch.setattr(Studio, "prepare", prepare)
-    monkeypatch.setattr(line, "_ENDING", 0.1)
-    try:
+    with quick_end(monkeypatch, gpu):
         with opened_kiosk(tmp_path / "own", config(), wanted, Log("text")) as kiosk, serving(kiosk) as server:
             customer = server.customer()
             assert customer.client.post(customer.path + "/photo", content=plain_jpeg(90)).status_code == 202
@@ -210,8 +231,17 @@ def test_a_job_that_is_stuck_keeps_customers_files_from_deletion_for_a_moment_on
             assert server.files
         assert not server.files
         assert not gpu.has_answered
+
+
+@contextmanager
+def quick_end(monkeypatch: pytest.MonkeyPatch, hanging: Hanging) -> Iterator[None]:
+    """Let nobody wait long for what hangs when a kiosk ends; release it at the end."""
+    for module in (hot_folder, line, studio):
+        monkeypatch.setattr(module, "_ENDING", 0.1)
+    try:
+        yield
     finally:
-        gpu.release()
+        hanging.release()
 
 
 def test_a_drive_that_never_answers_does_not_keep_a_process_from_ending() -> None:

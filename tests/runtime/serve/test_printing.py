@@ -310,12 +310,13 @@ def test_a_printer_that_is_gone_is_asked_no_more_often_because_somebody_wants_to
 def test_a_print_server_that_hangs_does_not_keep_the_kiosk_from_ending(
     server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answers, hangs = threading.Event(), threading.Event()
+    answers, hangs, has_answered = threading.Event(), threading.Event(), threading.Event()
 
     class Hanging(Moody):
         def state(self) -> QueueState:
             hangs.set()
             answers.wait(LONGEST)
+            has_answered.set()
             return super().state()
 
     monkeypatch.setattr(printer_module, "_ENDING", 0.05)
@@ -324,7 +325,7 @@ def test_a_print_server_that_hangs_does_not_keep_the_kiosk_from_ending(
     assert hangs.wait(LONGEST)
     try:
         printer.close()
-        assert not answers.is_set()
+        assert not has_answered.is_set()
     finally:
         answers.set()
     assert "CUPS does not answer" in capsys.readouterr().err
