@@ -26,6 +26,7 @@ from runtime.serve.errors import KioskError, disk_error
 from runtime.serve.media_photos import Photo, identity_of, photos_in
 from runtime.serve.pictures import thumbnail
 from runtime.serve.scans import ANSWER, Scans
+from runtime.serve.visits.visit_folder import mount_points
 from runtime.serve.wire import FoundPhoto, FoundPhotos, MediaAbout, MediumAbout
 
 ON_A_PAGE = 24
@@ -55,15 +56,6 @@ class _Medium:
     reading: DriveThread = field(default_factory=partial(DriveThread, _AT_ONCE))
 
 
-@dataclass(eq=False)
-class _Root:
-    """A folder below which sticks and cards are mounted."""
-
-    path: Path
-    sticks: tuple[Path, ...] = ()
-    drive: DriveThread = field(default_factory=DriveThread)
-
-
 class Media:
     """The media of a kiosk. Its methods may be called from any thread."""
 
@@ -75,29 +67,29 @@ class Media:
         max_megapixels: float,
         since: Callable[[], float] = lambda: 0.0,
         clock: Callable[[], float] = seconds_since_boot,
-        is_mount: Callable[[Path], bool] = os.path.ismount,
+        mounts: Callable[[], Set[Path]] = mount_points,
         log: Callable[[str, str], None] = lambda event, sentence: None,
     ) -> None:
         """Create it.
 
-        since     returns the time by `clock` from which scans may be shown; earlier ones are other customers'
-        is_mount  returns whether a folder is the top of a stick or card
-        log       called with an event and a sentence
+        since   returns the time by `clock` from which scans may be shown; earlier ones are other customers'
+        mounts  returns the tops of all mounted file systems
+        log     called with an event and a sentence
         """
-        self._config, self._since, self._clock, self._is_mount = config, since, clock, is_mount
+        self._config, self._clock, self._mounts = config, clock, mounts
         self._most_bytes, self._max_megapixels = round(max_megabytes * 1e6), max_megapixels
         self._scans = Scans(config.scans, since, clock, log)
         self._lock = threading.Lock()  # never held while a medium is waited for
         self._drawing = threading.Semaphore(_DRAWN_AT_ONCE)
-        self._roots = tuple(_Root(path) for path in config.sticks)
+        self._roots = {Path(os.path.realpath(path)) for path in config.sticks}
         self._media: dict[Path, _Medium] = {}
         self._ids: dict[Path, str] = {}
         self._paths: dict[str, tuple[Path, _Medium]] = {}
 
     def about(self) -> MediaAbout:
         """Return the media that are present now; what does not answer is as it was last."""
-        here = dict(self._places())
         with self._lock:
+            here = dict(self._places())
             for path in [path for path in self._media if path not in here]:
                 self._forget(self._media.pop(path))
             for path, kind in here.items():
@@ -162,20 +154,15 @@ class Media:
         return tuple(photo for photo in medium.photos if self._scans.is_own(photo.path, photo.identity))
 
     def _places(self) -> Iterator[tuple[Path, Kind]]:
-        for root in self._roots:
-            with suppress(NoAnswerError):
-                root.sticks = root.drive.do(partial(self._sticks_below, root.path), ANSWER)
-            yield from ((path, "stick") for path in root.sticks)
+        """Yield what is here now; no drive is asked for that."""
+        mounts = self._mounts()
+        for path in sorted(mounts):
+            is_below_another = path.parent in mounts and path.parent not in self._roots
+            if not self._roots.isdisjoint(path.parents[:2]) and not is_below_another:
+                yield path, "stick"
         for path in self._config.scans:
             if self._scans.is_here(path):
                 yield path, "scans"
-
-    def _sticks_below(self, root: Path) -> tuple[Path, ...]:
-        found: list[Path] = []
-        for path in _folders(root):
-            deeper = [path] if self._is_mount(path) else filter(self._is_mount, _folders(path))
-            found += deeper
-        return tuple(found)
 
     def _search(self, medium: _Medium) -> None:
         """List the photos of a medium, unless that was done just now or it does not answer."""
@@ -245,9 +232,3 @@ def _date(seconds: float) -> str | None:
     with suppress(ValueError, OverflowError, OSError):
         return datetime.fromtimestamp(seconds).isoformat(timespec="seconds")
     return None
-
-
-def _folders(path: Path) -> list[Path]:
-    with suppress(OSError), os.scandir(path) as entries:
-        return sorted(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
-    return []

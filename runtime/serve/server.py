@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -193,12 +193,13 @@ class KioskServer:
 
 async def _tick(kiosk: Kiosk, stop: Callable[[], None]) -> None:
     """Delete what has expired, signal to systemd that the server is alive, and stop it if the GPU is lost."""
-    every, last, delete = watchdog_seconds(), 0.0, logging_failure(kiosk.desk.tick, kiosk.log)
+    every, last = watchdog_seconds(), 0.0
+    delete = logging_failure(partial(asyncio.to_thread, kiosk.desk.tick), kiosk.log)
     loop = asyncio.get_running_loop()
     while True:
         if kiosk.desk.lost:
             stop()
-        await asyncio.to_thread(delete)
+        await delete()
         if every and loop.time() - last >= every and kiosk.health().state == "ok":
             notify("WATCHDOG=1")
             last = loop.time()
@@ -207,24 +208,25 @@ async def _tick(kiosk: Kiosk, stop: Callable[[], None]) -> None:
 
 async def _tidy(kiosk: Kiosk) -> None:
     """Look for scans and delete old ones, for half of the time at most, since a network drive may be slow."""
-    delete = logging_failure(partial(kiosk.media.tidy, kiosk.config.minutes * 60), kiosk.log)
+    tidy = partial(from_own_thread, kiosk.media.tidy, kiosk.config.minutes * 60)
+    delete = logging_failure(tidy, kiosk.log)
     loop = asyncio.get_running_loop()
     while True:
         begin = loop.time()
-        await from_own_thread(delete)
+        await delete()
         await asyncio.sleep(max(_TICK, loop.time() - begin))
 
 
-def logging_failure(delete: Callable[[], None], log: Log) -> Callable[[], None]:
+def logging_failure(delete: Callable[[], Awaitable[None]], log: Log) -> Callable[[], Awaitable[None]]:
     """Return a function that deletes files, and logs a failure when it begins: it is called every second."""
     failure = ""
 
-    def deleted() -> None:
+    async def deleted() -> None:
         nonlocal failure
         before, failure = failure, ""
         try:
-            delete()
-        except Exception as error:  # a full disk, for example
+            await delete()
+        except Exception as error:  # a full disk, for example, or too many threads
             failure = cause_of(error)
             if failure != before:
                 log("not-deleted", f"customers' files could not be deleted: {failure}: trying again")

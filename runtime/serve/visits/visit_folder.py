@@ -159,6 +159,13 @@ def is_in_memory(folder: Path) -> bool:
     return kind in _TMPFS
 
 
+def mount_points() -> set[Path]:
+    """Return the folders of all mounted file systems; no drive is asked for that. Only Linux lists them."""
+    with suppress(OSError):
+        return {mount for mount, _ in mounts_in(Path("/proc/self/mounts").read_bytes())}
+    return set()
+
+
 def mounts_in(table: bytes) -> Iterator[tuple[Path, str]]:
     """Yield the folders of mounted file systems with their types, from the form of /proc/mounts: spaces and
     the like are octal numbers there, and all other bytes of names stand for themselves."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import runtime.serve.media
 import runtime.serve.scans
 from base.errors import EngineError
 from runtime.commands.options import RunOptions
@@ -133,6 +134,21 @@ def test_a_scan_folder_that_hangs_blocks_neither_visits_nor_deletion_nor_the_end
         assert not [each for each in threading.enumerate() if "AnyIO" in each.name or "asyncio" in each.name]
 
 
+def test_a_mount_that_hangs_does_not_hide_sticks_put_in_later(
+    tmp_path: Path, hanging: Callable[[Path], Hanging], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, later = tmp_path / "user" / "broken", tmp_path / "later"
+    folders, mounts = kiosk_config.Media(sticks=(tmp_path,)), {broken, Path("/"), tmp_path / "a" / "b" / "c"}
+    media = Media(folders, max_megabytes=1, max_megapixels=1, mounts=lambda: mounts)
+    for folder in (broken, later, tmp_path):
+        folder.mkdir(parents=True, exist_ok=True)
+        hanging(folder)
+    monkeypatch.setattr(runtime.serve.media, "ANSWER", 0.1)
+    assert [each.label for each in media.about().media] == ["broken"]
+    mounts |= {later, later / "below"}
+    assert [each.label for each in media.about().media] == ["broken", "later"]
+
+
 def test_a_stick_that_hangs_does_not_block_another_one(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,7 +161,7 @@ def test_a_stick_that_hangs_does_not_block_another_one(
         kiosk_config.Media(sticks=(tmp_path,)),
         max_megabytes=1,
         max_megapixels=1,
-        is_mount=lambda path: path in (broken, good),
+        mounts=lambda: {broken, good},
     )
     hanging, content = Hanging(), media._content
 

@@ -262,7 +262,7 @@ def test_a_hostile_stick_shows_nothing_but_itself(tmp_path: Path) -> None:
         kiosk_config.Media(sticks=(tmp_path / "media",)),
         max_megabytes=1,
         max_megapixels=1,
-        is_mount=lambda path: path == stick,
+        mounts=lambda: {stick},
     )
     (medium,) = media.about().media
     assert (medium.kind, medium.photos) == ("stick", 1)
@@ -312,7 +312,7 @@ def test_a_photo_whose_time_no_calendar_has_is_shown_without_one() -> None:
         photo.write_bytes(plain_jpeg(1))
         os.utime(photo, (1e13, 1e13))
         folders = kiosk_config.Media(sticks=(Path(stick).parent,), scans=())
-        media = Media(folders, max_megabytes=1, max_megapixels=1, is_mount=lambda path: path == Path(stick))
+        media = Media(folders, max_megabytes=1, max_megapixels=1, mounts=lambda: {Path(stick)})
         (found,) = media.photos(media.about().media[0].id, 0).photos
         assert found.taken is None
 
