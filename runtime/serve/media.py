@@ -21,7 +21,7 @@ from base.files import for_its_owner
 from base.text import cause_of, one_line
 from runtime.serve import kiosk_config
 from runtime.serve.clock import seconds_since_boot
-from runtime.serve.drive_thread import DriveThread, NoAnswerError
+from runtime.serve.drive_calls import DriveCalls, NoAnswerError
 from runtime.serve.errors import KioskError, disk_error
 from runtime.serve.media_photos import Photo, identity_of, photos_in
 from runtime.serve.pictures import thumbnail
@@ -52,8 +52,8 @@ class _Medium:
     path: Path
     photos: tuple[Photo, ...] = ()
     searched: float = float("-inf")
-    drive: DriveThread = field(default_factory=DriveThread)
-    reading: DriveThread = field(default_factory=partial(DriveThread, _AT_ONCE))
+    drive: DriveCalls = field(default_factory=DriveCalls)
+    reading: DriveCalls = field(default_factory=partial(DriveCalls, _AT_ONCE))
 
 
 class Media:

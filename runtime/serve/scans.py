@@ -15,8 +15,11 @@ from functools import partial
 from pathlib import Path
 
 from base.text import one_line
-from runtime.serve.drive_thread import DriveThread, NoAnswerError
+from runtime.serve.drive_calls import DriveCalls, NoAnswerError
 from runtime.serve.media_photos import Identity, Photo, photos_in
+
+_Place = tuple[int, int]
+"""Identifies a folder: its file system and its number there."""
 
 ANSWER = 5.0
 """Seconds for which anybody waits for the list of a folder."""
@@ -36,13 +39,13 @@ class _Scan:
 @dataclass(eq=False)
 class _Folder:
     path: Path
-    drive: DriveThread = field(default_factory=DriveThread)
+    drive: DriveCalls = field(default_factory=DriveCalls)
     photos: tuple[Photo, ...] = ()
     """As it was last listed."""
-    place: Identity | None = None
-    """Identifies the folder: something else once a drive is mounted; None if it could not be read."""
-    parent: Identity | None = None
-    """Identifies the folder above, if the folder itself did not exist."""
+    place: _Place | None = None
+    """Of the folder; another one once a drive is mounted; None if it could not be read."""
+    parent: _Place | None = None
+    """Of the folder above, if the folder itself did not exist."""
     looked: float = 0.0
     """By the time of day, when it was last looked at."""
     failed: Mapping[Path, float] = field(default_factory=dict)
@@ -195,7 +198,7 @@ class Scans:
                 del self._scans[path]
 
 
-def _has_been_made(folder: _Folder, place: Identity) -> bool:
+def _has_been_made(folder: _Folder, place: _Place) -> bool:
     """Return whether a folder that never existed has been made, or renamed, since it was last looked at.
 
     A drive would lie on another file system than the folder above, or that would be another one too.
@@ -205,11 +208,11 @@ def _has_been_made(folder: _Folder, place: Identity) -> bool:
     return folder.parent == _parent(folder.path) and folder.parent[0] == place[0]
 
 
-def _readable(folder: Path) -> Identity | None:
+def _readable(folder: Path) -> _Place | None:
     """Return what identifies a folder; None if it cannot be read."""
     with suppress(OSError), os.scandir(folder) as entries:
         next(entries, None)
-        return _identity(folder)
+        return _place_of(folder)
     return None
 
 
@@ -223,13 +226,13 @@ def _is_missing(folder: Path) -> bool:
     return False
 
 
-def _parent(folder: Path) -> Identity | None:
+def _parent(folder: Path) -> _Place | None:
     """Return what identifies the folder above one that links may lead to; None if it cannot be read."""
     with suppress(OSError, RuntimeError):
         return _readable(folder.resolve().parent)
     return None
 
 
-def _identity(folder: Path) -> Identity:
+def _place_of(folder: Path) -> _Place:
     about = folder.stat()
     return about.st_dev, about.st_ino

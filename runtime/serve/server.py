@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from base.text import cause_of, one_line
 from runtime.hotfolder.log import Log
-from runtime.serve.drive_thread import from_own_thread
+from runtime.serve.drive_calls import from_own_thread
 from runtime.serve.errors import ServeError
 from runtime.serve.http.app import kiosk_app, phone_app
 from runtime.serve.http.guard import ANY_ADDRESS, is_loopback
@@ -217,7 +217,9 @@ async def _tidy(kiosk: Kiosk) -> None:
         await asyncio.sleep(max(_TICK, loop.time() - begin))
 
 
-def logging_failure(delete: Callable[[], Awaitable[None]], log: Log) -> Callable[[], Awaitable[None]]:
+def logging_failure(
+    delete: Callable[[], Awaitable[None]], log: Log
+) -> Callable[[], Coroutine[Any, Any, None]]:
     """Return a function that deletes files, and logs a failure when it begins: it is called every second."""
     failure = ""
 

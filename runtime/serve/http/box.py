@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from base.version import installed_version
 from runtime.photo.suffixes import SUPPORTED_SUFFIXES
-from runtime.serve.drive_thread import from_own_thread
+from runtime.serve.drive_calls import from_own_thread
 from runtime.serve.errors import KioskError
 from runtime.serve.http.guard import json_response
 from runtime.serve.http.kiosk import Kiosk, kiosk_of

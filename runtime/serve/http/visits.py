@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from runtime.serve.drive_thread import from_own_thread
+from runtime.serve.drive_calls import from_own_thread
 from runtime.serve.errors import KioskError
 from runtime.serve.http.events import events_of
 from runtime.serve.http.guard import json_response

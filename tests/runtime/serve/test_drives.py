@@ -1,5 +1,6 @@
 """Drives that do not answer, scan folders that come and go, and whose the scans in them are."""
 
+import asyncio
 import errno
 import os
 import subprocess
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,10 @@ from runtime.commands.options import RunOptions
 from runtime.hotfolder.arrivals import Arrivals
 from runtime.hotfolder.log import Log
 from runtime.serve import hot_folder, kiosk_config
-from runtime.serve.drive_thread import NoAnswerError
+from runtime.serve.drive_calls import NoAnswerError, from_own_thread
 from runtime.serve.media import _FRESH, Media
 from runtime.serve.opening import opened_kiosk
+from runtime.serve.server import logging_failure
 from runtime.serve.shared_restorer import SharedRestorer
 from runtime.serve.visits import line, studio
 from runtime.serve.visits.line import Line
@@ -114,7 +117,7 @@ class Scanner:
         )
 
 
-def test_a_scan_folder_that_hangs_blocks_neither_visits_nor_deletion_nor_the_end(
+def test_a_scan_folder_that_hangs_blocks_neither_visits_nor_the_end(
     wanted: RunOptions, tmp_path: Path, hanging: Callable[[Path], Hanging]
 ) -> None:
     scans = tmp_path / "scans"
@@ -191,7 +194,7 @@ def test_a_stick_that_hangs_does_not_block_another_one(
 
 
 @pytest.mark.parametrize("hanging_part", ["drive", "gpu"])
-def test_a_hot_folder_that_hangs_keeps_the_kiosk_from_ending_for_a_moment_only(
+def test_a_hot_folder_that_hangs_does_not_keep_the_kiosk_from_ending(
     wanted: RunOptions,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -229,7 +232,7 @@ def test_a_hot_folder_that_hangs_keeps_the_kiosk_from_ending_for_a_moment_only(
     assert "did not end within" in capsys.readouterr().err
 
 
-def test_a_job_that_hangs_keeps_the_kiosk_from_ending_for_a_moment_only(
+def test_a_job_that_hangs_does_not_keep_the_kiosk_from_ending(
     wanted: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gpu = Hanging()
@@ -260,9 +263,23 @@ def quick_end(monkeypatch: pytest.MonkeyPatch, hanging: Hanging) -> Iterator[Non
         hanging.release()
 
 
+def test_a_lack_of_threads_does_not_end_deletion(capsys: pytest.CaptureFixture[str]) -> None:
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    deleted: list[bool] = []
+    delete = logging_failure(partial(from_own_thread, deleted.append, True), Log("text"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        asyncio.run(delete())
+    assert "can't start new thread: trying again" in capsys.readouterr().err
+    asyncio.run(delete())
+    assert deleted == [True]
+
+
 def test_a_drive_that_never_answers_does_not_keep_a_process_from_ending() -> None:
     script = (
-        "import time; from runtime.serve.drive_thread import *; drive = DriveThread()\n"
+        "import time; from runtime.serve.drive_calls import *; drive = DriveCalls()\n"
         "for seconds in (0.1, 3600):\n"
         "    try: drive.do(lambda: time.sleep(3600), seconds)\n"
         "    except NoAnswerError as error: print(error)\n"
@@ -271,7 +288,7 @@ def test_a_drive_that_never_answers_does_not_keep_a_process_from_ending() -> Non
     assert (done.returncode, done.stdout) == (0, "the drive does not answer\n" * 2), done.stderr
 
 
-def test_scans_that_came_while_a_drive_did_not_answer_are_shown_to_nobody(
+def test_scans_of_a_time_when_a_drive_did_not_answer_are_nobodys(
     tmp_path: Path, hanging: Callable[[Path], Hanging], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scanner = Scanner(tmp_path)
@@ -325,7 +342,7 @@ def test_the_first_scan_in_a_folder_that_the_scanner_makes_is_shown(tmp_path: Pa
     assert scanner.seen() == ["first.jpg"]
 
 
-def test_earlier_scans_in_a_folder_renamed_into_place_are_shown_to_nobody(tmp_path: Path) -> None:
+def test_earlier_scans_in_a_renamed_folder_are_shown_to_nobody(tmp_path: Path) -> None:
     scanner, elsewhere = Scanner(tmp_path / "scans"), tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "earlier.jpg").write_bytes(plain_jpeg(1))
@@ -338,7 +355,7 @@ def test_earlier_scans_in_a_folder_renamed_into_place_are_shown_to_nobody(tmp_pa
     assert scanner.seen() == ["own.jpg"]
 
 
-def test_a_folder_below_a_drive_that_was_not_mounted_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+def test_a_folder_on_a_drive_mounted_later_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
     drive, mounted = tmp_path / "drive", tmp_path / "mounted"
     drive.mkdir()
     (mounted / "scans").mkdir(parents=True)

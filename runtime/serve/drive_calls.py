@@ -41,7 +41,7 @@ async def from_own_thread(work: Callable[..., Done], *arguments: object) -> Done
     return await asyncio.wrap_future(in_own_thread(partial(work, *arguments)))
 
 
-class DriveThread:
+class DriveCalls:
     """Does the work on one drive, waiting for a limited time only."""
 
     def __init__(self, most: int = 1) -> None:
