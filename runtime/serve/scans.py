@@ -150,8 +150,9 @@ class Scans:
     def _look(self, folder: _Folder) -> None:
         """Note the scans in a folder and when they arrived.
 
-        If the time of arrival is unknown, the age is taken from the time of day. Scans that are gone stay
-        known: the drive may be back.
+        In a folder that appears, only what was written since it was last looked at has a known arrival, and
+        that only if the folder was made, not mounted. If it is unknown, the age is taken from the time of
+        day. Scans that are gone stay known: the drive may be back.
         """
         now, wall = self._clock(), time.time()
         was_missed, folder.was_missed = folder.was_missed, False
