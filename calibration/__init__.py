@@ -1,3 +1,3 @@
-"""Measure a package on portraits: latent statistics, the effect of half precision, INT8."""
+"""Measure a package on portraits: what its loop gains, the effect of half precision, INT8."""
 
 import base  # noqa: F401  Ctrl-C ends a start at once

@@ -1,27 +1,17 @@
-"""Options that the commands share: the portraits and how the networks run."""
+"""Options that the commands share: the portraits and how the networks run; and the samples they name."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from base.errors import PackageError
+from base.command_line import progress_bar
 from base.setting import Range, option
-from engines.package import PHOTO, Package, open_package
-from portraits.reading import LEAST
+from calibration.samples import Sample, samples
+from portraits.reading import LEAST, pictures_in
 from runtime.faces.detect import Detector, open_detector
-
-
-def open_face_package(where: str) -> Package:
-    """Open a package by its folder or bundled name. Raises PackageError if it is not one for faces."""
-    package = open_package(where)
-    if package.manifest.kind == PHOTO:
-        raise PackageError(
-            f"package {package.folder} restores the rest of a photo and has no INT8 form, which would be 43 "
-            "dB from FP32, too far for clean photos, and no faster than bf16 on a CPU: for GPUs make an FP16 "
-            "one with `python -m export photo --precision fp16`"
-        )
-    return package
 
 
 @dataclass(frozen=True)
@@ -47,3 +37,19 @@ def limit(default: int) -> Any:
 def detector_of(options: argparse.Namespace) -> Detector | None:
     """Return the face detector; None if the pictures are aligned crops."""
     return None if options.aligned else open_detector(options.detector, threads=options.threads)
+
+
+@contextmanager
+def samples_of(options: argparse.Namespace, size: int, what: str) -> Iterator[Iterator[Sample]]:
+    """Yield samples of the portraits, with a progress bar.
+
+    options  from `Portraits`, and `portraits`, the largest number of faces
+    size     S of the package
+    what     is done with them, for the progress bar
+
+    Raises PhotoError.
+    """
+    detector = detector_of(options)
+    total = min(options.portraits, len(pictures_in(options.images, least=LEAST)))
+    with progress_bar(what, total) as tick:
+        yield samples(options.images, size, detector, limit=options.portraits, seed=options.seed, tick=tick)

@@ -78,7 +78,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Latents:
-    """Statistics of the latent over portraits, written by `python -m calibration latents`."""
+    """What updating the latent gains, measured by `python -m calibration latents`."""
 
     portraits: int
     """Number of portraits measured; 0 if none, in which case `held` is only the default for this kind of
@@ -170,7 +170,7 @@ class Manifest:
     weights: Literal["fp32", "fp16"] = "fp32"
     """How the weights are stored in the files; FP16 weights are cast to FP32 before use."""
     loop: Loop | None = None
-    """None, as in older manifests: `loop_kind` then follows from the latent statistics."""
+    """None, as in older manifests: `loop_kind` then follows from `latents`."""
     source: Source
     parsing_source: Source | None = None
     """Where the face-parsing network comes from, if the package has one."""
@@ -216,7 +216,7 @@ class Manifest:
 
     @property
     def loop_kind(self) -> Loop:
-        """Return what the loop updates: the value of `loop`, otherwise what the latent statistics suggest."""
+        """Return what the loop updates: the value of `loop`, otherwise what `latents` suggests."""
         if self.loop is not None:
             return self.loop
         return "held" if self.latents is not None and self.latents.held else "moved"

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from base import command_line, setting
-from base.command_line import print_lines, progress_bar
+from base.command_line import print_lines
 from base.command_parser import CommandParser
 from base.errors import SettingsError
 from base.files import write_atomically
@@ -15,8 +15,8 @@ from base.setting import option
 from base.text import one_line
 from calibration.audit import report as audit_report
 from calibration.audit.audit import audit
-from calibration.options import Portraits, detector_of, limit, open_face_package
-from calibration.samples import samples
+from calibration.options import Portraits, limit, samples_of
+from engines.package import open_package
 from portraits.reading import LEAST, pictures_in
 from runtime.commands.overwriting import Source, Target, check_targets
 
@@ -52,12 +52,8 @@ def _run(options: argparse.Namespace) -> int:
         [Target(path) for path in outputs],
         overwrite=options.overwrite,
     )
-    package = open_face_package(options.package)
-    detector = detector_of(options)
-    size = package.manifest.size
-    total = min(options.portraits, len(pictures_in(options.images, least=LEAST)))
-    with progress_bar("running portraits", total) as tick:
-        taken = samples(options.images, size, detector, limit=options.portraits, seed=options.seed, tick=tick)
+    package = open_package(options.package, kind="face")
+    with samples_of(options, package.manifest.size, "running portraits") as taken:
         found = audit(package, taken, threads=options.threads or 0)
     Console().print(audit_report.table(found))
     print_lines(*audit_report.summary(found))

@@ -25,7 +25,7 @@ class Magnitudes:
     largest: float = 0.0
     """Of the finite ones."""
     bins: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_BINS, np.int64))
-    """Largest and smallest, over the finite nonzero values."""
+    """Counts of the finite nonzero values."""
 
     def add(self, values: NDArray[Any]) -> None:
         """Add values of any shape, FP16 or FP32."""

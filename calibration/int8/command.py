@@ -17,10 +17,8 @@ from base.errors import PhotoError
 from base.setting import option
 from base.text import one_line
 from calibration.int8.conversion import Int8Settings, check_source, to_int8
-from calibration.options import Portraits, detector_of, limit, open_face_package
-from calibration.samples import samples
-from engines.package import Package, Quantisation, Trial, check_free
-from portraits.reading import LEAST, pictures_in
+from calibration.options import Portraits, limit, samples_of
+from engines.package import Package, Quantisation, Trial, check_free, open_package
 
 
 @dataclass(frozen=True)
@@ -43,22 +41,11 @@ def add_options(parser: CommandParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    package = open_face_package(options.package)
+    package = open_package(options.package)
     check_source(package)
     check_free(options.output, overwrite=options.overwrite)
-    detector = detector_of(options)
-    total = min(options.portraits, len(pictures_in(options.images, least=LEAST)))
-    with progress_bar("reading portraits", total) as tick:
-        taken = list(
-            samples(
-                options.images,
-                package.manifest.size,
-                detector,
-                limit=options.portraits,
-                seed=options.seed,
-                tick=tick,
-            )
-        )
+    with samples_of(options, package.manifest.size, "reading portraits") as found:
+        taken = list(found)
     if all((sample == taken[0]).all() for sample in taken):
         raise PhotoError(f"all portraits in {one_line(options.images)} are the same: give different ones")
     settings = setting.options_of(options, Int8Settings, seed=options.seed, threads=options.threads or 0)

@@ -21,6 +21,7 @@ from calibration.int8.trade_off_chart import chart
 from calibration.samples import Sample
 from calibration.watching import unpacked
 from engines.package import (
+    PHOTO,
     QUANTISATION_CHART,
     RESTORING,
     Graph,
@@ -204,6 +205,12 @@ def _quantisation(source: Measured, chosen: Chosen, settings: Int8Settings) -> Q
 def check_source(package: Package) -> None:
     """Raise PackageError unless a package can be converted to INT8."""
     manifest = package.manifest
+    if manifest.kind == PHOTO:
+        raise PackageError(
+            f"package {package.folder} restores the rest of a photo and has no INT8 form, which would be 43 "
+            "dB from FP32, too far for clean photos, and no faster than bf16 on a CPU: for GPUs make an FP16 "
+            "one with `python -m export photo --precision fp16`"
+        )
     if manifest.precision != "fp32":
         raise PackageError(
             f"package {package.folder} is {manifest.precision} already: give the FP32 package of its weights"

@@ -5,8 +5,8 @@ import argparse
 from base import command_line, setting
 from base.command_line import print_lines, progress_bar
 from base.command_parser import CommandParser
-from calibration.latents import gain, statistics
-from calibration.options import Portraits, detector_of, open_face_package
+from calibration.latents import gain
+from calibration.options import Portraits, detector_of
 from engines.package import Package, open_package
 from portraits.reading import LEAST, pictures_in
 from runtime.network.backends import open_backend
@@ -21,15 +21,14 @@ def add_options(parser: CommandParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    package = open_face_package(options.package)
+    package = open_package(options.package, kind="face")
     pictures = pictures_in(options.images, least=LEAST)
     detector = detector_of(options)
     backend = open_backend("onnxruntime", package, threads=options.threads)
-    size = package.manifest.size
     with progress_bar("reading portraits", len(pictures) + gain.STEPS) as tick:
-        found = statistics.measure(backend, size, options.images, detector, seed=options.seed, tick=tick)
+        found = gain.measure(package, backend, options.images, detector, seed=options.seed, tick=tick)
     backend.close()
-    statistics.write(package, found)
+    gain.write(package, found)
     print_lines(
         f"{found.portraits} portraits",
         _loop_line(open_package(package.folder), found.gain_of_moving),
