@@ -5,12 +5,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from base.errors import PhotoError
 from base.files import write_atomically
 from portraits.damage import Portrait
-from runtime.sheets.before_after import INK, LABEL, MARGIN, PAPER
+from runtime.sheets.paper import INK, LABEL, MARGIN, PAPER, label_font
 
 FACE = 256
 GAP = 4
@@ -36,7 +36,7 @@ def write_sheet(path: Path, rows: Sequence[Mapping[str, Portrait]], most: int = 
         (2 * MARGIN + len(columns) * (side + GAP), MARGIN + LABEL + len(rows) * (side + GAP) + MARGIN),
         PAPER,
     )
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(17)
+    pen, font = ImageDraw.Draw(sheet), label_font()
     for k, name in enumerate(columns):
         left = MARGIN + k * (side + GAP)
         pen.text((left, MARGIN), name, INK, font)

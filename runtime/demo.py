@@ -10,13 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from base.command_line import needs_extra, print_lines, run
 from base.command_parser import CommandParser
 from runtime import restore
 from runtime.commands.jobs import make_folders
-from runtime.sheets.before_after import INK, LABEL, MARGIN, PAPER
+from runtime.sheets.paper import INK, LABEL, MARGIN, PAPER, label_font
 
 FOLDER = Path("demo-out")
 BLUR = 0.7
@@ -62,7 +62,7 @@ def side_by_side(pictures: Mapping[str, Path], output: Path) -> None:
     pen = ImageDraw.Draw(sheet)
     for i, (name, picture) in enumerate(opened.items()):
         left = MARGIN + i * (width + MARGIN)
-        pen.text((left, 4), name, INK, ImageFont.load_default(17))
+        pen.text((left, 4), name, INK, label_font())
         sheet.paste(picture, (left, LABEL))
     sheet.save(output)
 

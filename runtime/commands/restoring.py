@@ -24,8 +24,9 @@ from runtime.provenance import Provenance
 from runtime.restorer import Restorer
 from runtime.result import RestoreResult
 from runtime.settings.resolved import ResolvedSettings
-from runtime.sheets.before_after import FACE, write_sheet
+from runtime.sheets.before_after import write_sheet
 from runtime.sheets.labelled_faces import labelled_faces
+from runtime.sheets.paper import FACE
 from runtime.sheets.regions import write_masks_sheet
 from runtime.timing import timed
 

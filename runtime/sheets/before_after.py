@@ -7,28 +7,33 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from base.files import write_atomically
 from runtime.faces.align import cut_out, scaled
 from runtime.pixels import Pixels, eight_bit
 from runtime.result import RestoreResult
 from runtime.sheets.labelled_faces import labelled_faces
+from runtime.sheets.paper import (
+    FACE,
+    INK,
+    LABEL,
+    MARGIN,
+    MAX_FACES,
+    PAPER,
+    Tile,
+    face_tile,
+    fitted,
+    label_font,
+    write_png,
+)
 
 PHOTO = 720
 """Longest side of the two pictures of the whole photo."""
-FACE = 352
-"""Side of a face."""
 DETAIL = 128
 """Least side of a detail outside the faces, in pixels of the photo."""
 SURVEY = 1024
 """Longest side of the picture in which details are looked for."""
-MAX_FACES = 12
-MARGIN = 16
-LABEL = 26
-PAPER, INK = "white", "black"
 
-Tile = NDArray[np.uint8]
 Part = tuple[float, float, float, float]
 
 
@@ -48,8 +53,7 @@ def write_sheet(path: Path, before: Pixels, result: RestoreResult) -> None:
     for label, face in itertools.islice(labelled_faces(before, result, FACE).items(), MAX_FACES):
         after = cut_out(result.photo, scaled(face, factor).to_photo, len(face.crop))
         pairs.append((label, face_tile(face.crop), face_tile(after)))
-    with write_atomically(path) as file:
-        _draw(pairs).save(file, "PNG")
+    write_png(path, _draw(pairs))
 
 
 def details(before: Pixels, result: RestoreResult) -> Iterator[Part]:
@@ -98,7 +102,7 @@ def _detail_tile(photo: Pixels, part: Part) -> Tile:
 
 def _draw(pairs: list[tuple[str, Tile, Tile]]) -> Image.Image:
     """Place the photo's pair on top and the faces' pairs below, as many per row as fit the photo's width."""
-    font = ImageFont.load_default(17)
+    font = label_font()
     width = 3 * MARGIN + sum(tile.shape[1] for tile in pairs[0][1:])
     width = max(width, 3 * MARGIN + 2 * FACE)
     places = []
@@ -118,19 +122,3 @@ def _draw(pairs: list[tuple[str, Tile, Tile]]) -> Image.Image:
             sheet.paste(Image.fromarray(tile), (left, top + LABEL))
             left += tile.shape[1] + MARGIN
     return sheet
-
-
-def fitted(photo: Pixels, side: int) -> Tile:
-    """Resize the photo to the given longest side, enlarging it at most to that; 8 bits."""
-    height, width = photo.shape[:2]
-    factor = side / max(height, width)
-    shape = max(1, round(width * factor)), max(1, round(height * factor))
-    fitted = cv2.resize(photo, shape, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
-    return eight_bit(fitted)
-
-
-def face_tile(crop: NDArray[np.float32]) -> Tile:
-    """Convert a crop, S×S×3 in [0, 1], to a tile for sheets: FACE×FACE×3."""
-    interpolation = cv2.INTER_AREA if len(crop) > FACE else cv2.INTER_CUBIC
-    resized = cv2.resize(crop, (FACE, FACE), interpolation=interpolation)
-    return np.asarray(np.rint(np.clip(resized, 0, 1) * 255), np.uint8)

@@ -5,12 +5,11 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from base.files import write_atomically
 from runtime.face_warnings import face_warnings, is_tiny
 from runtime.faces.face import Face
 from runtime.pixels import Pixels
 from runtime.settings.settings import RestoreSettings
-from runtime.sheets.before_after import fitted
+from runtime.sheets.paper import fitted, write_png
 
 SIDE = (800, 2400)
 """The longest side of the sheet: that of the photo, within these limits."""
@@ -45,8 +44,7 @@ def write_face_sheet(path: Path, photo: Pixels, faces: Sequence[Face]) -> None:
     pen = ImageDraw.Draw(sheet)
     for i, face in reversed(list(enumerate(faces))):  # the largest on top
         _draw_box(pen, i, face, side / longest)
-    with write_atomically(path) as file:
-        sheet.save(file, "PNG")
+    write_png(path, sheet)
 
 
 def _draw_box(pen: ImageDraw.ImageDraw, number: int, face: Face, factor: float) -> None:

@@ -10,7 +10,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from base.files import write_atomically
 from base.text import one_line
 from runtime.faces.align import AlignedFace, cut_out, joined, resizing
 from runtime.faces.face import Face
@@ -22,7 +21,7 @@ from runtime.settings.config_file import Config
 from runtime.settings.per_face import WHOLE_PHOTO
 from runtime.settings.resolved import ResolvedSettings, whole_photo, worth_saying
 from runtime.settings.settings import RestoreSettings
-from runtime.sheets.before_after import FACE, INK, LABEL, MARGIN, PAPER, Tile, fitted
+from runtime.sheets.paper import FACE, INK, LABEL, MARGIN, PAPER, Tile, fitted, label_font, write_png
 
 LARGEST_FACE = 512
 """Largest side of a face; that of the largest face's crop in the photo, between FACE and this."""
@@ -157,8 +156,7 @@ def _write(path: Path, photo: Pixels, ways: Iterable[_Way]) -> None:
             )
         codes = tuple(", ".join(warning.code for warning in face.warnings) for face in shown.values())
         columns.append(Column(name, remarks, *_tiles(result.photo, aligned, side), codes))
-    with write_atomically(path) as file:
-        _drawn(columns, side).save(file, "PNG")
+    write_png(path, _drawn(columns, side))
 
 
 def _face_side(faces: Iterable[AlignedFace]) -> int:
@@ -199,7 +197,7 @@ def _drawn(columns: list[Column], side: int) -> Image.Image:
 
 
 def _drawn_band(band: list[Column], side: int) -> Image.Image:
-    font, small = ImageFont.load_default(17), ImageFont.load_default(SMALL)
+    font, small = label_font(), ImageFont.load_default(SMALL)
     letters = int(side / small.getlength("n"))
     texts = [
         [line for remark in column.remarks for line in textwrap.wrap(remark, letters)] for column in band

@@ -8,10 +8,20 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from base.files import write_atomically
 from runtime.pixels import Crop
 from runtime.quick_checks import SIDE, Finding, Places
-from runtime.sheets.before_after import FACE, INK, LABEL, MARGIN, MAX_FACES, PAPER, Tile, face_tile
+from runtime.sheets.paper import (
+    FACE,
+    INK,
+    LABEL,
+    MARGIN,
+    MAX_FACES,
+    PAPER,
+    Tile,
+    face_tile,
+    label_font,
+    write_png,
+)
 
 PICTURES = ("before", "after", "classic")
 VIEW = 176
@@ -47,13 +57,12 @@ def write_check_sheet(path: Path, faces: Sequence[CheckedFace]) -> None:
     for block in blocks:
         sheet.paste(block, (MARGIN, top))
         top += block.height + MARGIN
-    with write_atomically(path) as file:
-        sheet.save(file, "PNG")
+    write_png(path, sheet)
 
 
 def _block(face: CheckedFace) -> Image.Image:
     """Return the three pictures of a face above one row for each check."""
-    font, small = ImageFont.load_default(17), ImageFont.load_default(14)
+    font, small = label_font(), ImageFont.load_default(14)
     column, row = FACE + MARGIN, VIEW + 2 * LABEL
     rows = LABEL + FACE + MARGIN
     block = Image.new("RGB", (3 * column - MARGIN, rows + row * len(face.findings)), PAPER)

@@ -5,13 +5,23 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from base.files import write_atomically
 from runtime.faces.align import AlignedFace
 from runtime.faces.mesh import LEFT_BROW, LEFT_EYE, LIPS, OVAL, RIGHT_BROW, RIGHT_EYE
 from runtime.faces.regions import crop_landmarks, edge_mask, region_masks_of
-from runtime.sheets.before_after import FACE, INK, LABEL, MARGIN, MAX_FACES, PAPER, Tile, face_tile
+from runtime.sheets.paper import (
+    FACE,
+    INK,
+    LABEL,
+    MARGIN,
+    MAX_FACES,
+    PAPER,
+    Tile,
+    face_tile,
+    label_font,
+    write_png,
+)
 
 COLOURS = {
     "eye": (0, 160, 255),
@@ -42,8 +52,7 @@ def write_masks_sheet(path: Path, faces: Mapping[str, AlignedFace]) -> None:
     """
     shown = list(itertools.islice(faces.items(), MAX_FACES))
     sheet = _drawn([_tiles(face) for _, face in shown], [(label, _drawn_by(face)) for label, face in shown])
-    with write_atomically(path) as file:
-        sheet.save(file, "PNG")
+    write_png(path, sheet)
 
 
 def _drawn_by(face: AlignedFace) -> str:
@@ -54,7 +63,7 @@ def _drawn_by(face: AlignedFace) -> str:
 
 def _drawn(rows: list[tuple[Tile, Tile, Tile]], names: list[tuple[str, str]]) -> Image.Image:
     """Arrange one row for each face, below a row that names the colours."""
-    font = ImageFont.load_default(17)
+    font = label_font()
     column, row = FACE + MARGIN, LABEL + FACE + MARGIN
     top = MARGIN + LABEL + MARGIN
     sheet = Image.new("RGB", (MARGIN + 3 * column, top + row * len(rows)), PAPER)

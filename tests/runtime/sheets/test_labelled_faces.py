@@ -11,8 +11,9 @@ from runtime.faces.align import align
 from runtime.faces.face import Face
 from runtime.result import FaceResult, RestoreResult
 from runtime.settings.settings import RestoreSettings
-from runtime.sheets.before_after import FACE, LABEL, MARGIN, write_sheet
+from runtime.sheets.before_after import write_sheet
 from runtime.sheets.labelled_faces import labelled_faces
+from runtime.sheets.paper import FACE, LABEL, MARGIN
 
 POINTS = np.array(
     [(203.2, 101.7), (247.0, 104.5), (223.3, 125.1), (203.4, 142.3), (241.3, 144.4)], np.float32

@@ -15,8 +15,8 @@ from runtime.restore import main
 from runtime.settings.config_file import Config
 from runtime.settings.presets import PRESETS
 from runtime.settings.resolved import ResolvedSettings
-from runtime.sheets.before_after import FACE, LABEL, MARGIN
 from runtime.sheets.numbered_faces import LEFT_ALONE, RESTORED, SIDE, face_table, write_face_sheet
+from runtime.sheets.paper import FACE, LABEL, MARGIN
 from runtime.sheets.presets import IN_A_ROW, MAX_FACES, candidates, faces_to_show, write_presets_sheet
 
 Pixels = NDArray[np.uint8]

@@ -7,7 +7,7 @@ from base.errors import PhotoError
 from runtime.faces.align import align
 from runtime.faces.face import Face
 from runtime.faces.regions import REGIONS, crop_landmarks
-from runtime.sheets.before_after import FACE, LABEL, MARGIN, MAX_FACES
+from runtime.sheets.paper import FACE, LABEL, MARGIN, MAX_FACES
 from runtime.sheets.regions import COLOURS, write_masks_sheet
 
 POINTS = np.array(
