@@ -134,11 +134,7 @@ def train(
     while (done := (time.monotonic() - begun) / (60 * minutes)) < 1:
         try:
             while True:
-                pictures, label = (
-                    chunks.get(block=filled < 4 * batch, timeout=60)
-                    if filled < 4 * batch
-                    else chunks.get_nowait()
-                )
+                pictures, label = chunks.get(block=filled < 4 * batch, timeout=60)
                 where = torch.arange(made, made + len(label)) % POOL
                 pool[where] = torch.from_numpy(pictures).permute(0, 3, 1, 2).to(device)
                 labels[where] = torch.from_numpy(label).to(device)

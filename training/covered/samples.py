@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from runtime.faces.covered import INPUT, WINDOW
 from runtime.pixels import LUMA, Picture
+from training.covered.scene import Scene
 from training.covered.textures import Random
-from training.covered.things import COVERS, HARMLESS, Scene
+from training.covered.things import COVERS, HARMLESS
 
 DRAWN = 192
 """Size at which things are drawn."""

@@ -12,9 +12,10 @@ from runtime.faces.align import align
 from runtime.faces.covered import BUNDLED, covered_map
 from runtime.faces.detect import open_detector
 from runtime.onnx_session import open_network
+from training.covered.harmless import dark_skin, sockets
 from training.covered.run import drawn, export, opened
 from training.covered.samples import TEMPLATE
-from training.covered.things import Scene, dark_skin, sockets
+from training.covered.scene import Scene
 
 Pixels = NDArray[np.uint8]
 SIDE = 192
