@@ -12,8 +12,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str] | None) -> int:
     with command_line.needs_extra("training", "python -m training"):
-        from training.command import train
-    return train(arguments)
+        from training.command import run
+    return run(arguments)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from training.config import read_config
 from training.prepare import REASONS, SIZE, Filter, Index, find_photos, prepare
 
 
-def train(arguments: list[str] | None) -> int:
+def run(arguments: list[str] | None) -> int:
     """Run the command; return its exit status. Raises GpenEdgeError."""
     parser = CommandParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

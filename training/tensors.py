@@ -1,4 +1,4 @@
-"""Reading aligned portraits, and converting them to tensors and back."""
+"""Convert crops to tensors and back."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from portraits.damage import Portrait
 
 
 def to_tensor(crops: list[Portrait]) -> Tensor:
-    """Return B×3×S×S float32 in [−1, 1]."""
+    """Return crops, S×S×3 uint8 RGB, as B×3×S×S float32 in [−1, 1]."""
     return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous()
 
 

@@ -76,7 +76,7 @@ class Growing(nn.Module):
         """Double the resolution without changing what the network computes."""
         layout, entrance, here = self.network.layout, self.entrance, self.resolution
         if entrance is None:
-            raise ValueError(f"the network already has its full size of {here} already")
+            raise ValueError(f"the network already has its full size of {here}")
         larger = _entrance(layout, 2 * here)
         stage = self.network.encoder_stages[layout.resolutions[::-1].index(here)]
         conv, bias = cast(EqualConv, stage[1]), cast(Bias, stage[2])

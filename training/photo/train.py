@@ -15,6 +15,7 @@ from training.averaging import move_average
 from training.photo.damage import damaged
 from training.photo.patches import draw_patches, load_crops
 
+SEED = 1
 EDGE = 112
 """Edge of a patch in pixels. It is damaged with 16 more, so that blocks of JPEG start anywhere."""
 MARGIN = 12
@@ -43,7 +44,6 @@ def train(
     batch: int = 192,
     device: str | None = None,
     start: Path | None = None,
-    seed: int = 1,
 ) -> Path:
     """Train on a pack's crops; return the file of the weights. `output` also receives log.csv.
 
@@ -53,7 +53,7 @@ def train(
     """
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     output.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(seed)
+    torch.manual_seed(SEED)
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = True
     torch.backends.cuda.matmul.allow_tf32 = False  # the damage must be exact
