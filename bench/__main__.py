@@ -11,7 +11,7 @@ COMMANDS = {
     "paste": "the same face in a small photo and in a large one",
     "quality": "degraded portraits, restored, against the truth",
     "identity": "whether restored portraits are still the same person, against the truth",
-    "loop": "the passes of the latent loop: time and nearness, by ε and N",
+    "loop": "the passes of the loop: time and accuracy, by ε and N",
     "scenarios": "sheets of the kinds of photo that presets are meant for, to look at",
     "kills": "the hot folder, killed at every step and at any moment",
     "kiosk": "the kiosk: a large photo, many customers at once, memory, and kills in every state",

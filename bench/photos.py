@@ -3,10 +3,12 @@ background."""
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 Photo = NDArray[np.uint8]
 """H×W×3, RGB."""
@@ -15,6 +17,8 @@ TILE = 697
 """Pixels of the square around each face, where the photo has room: its crop then covers about 512."""
 NOISE = 4.0
 """Standard deviation of the background's grain, in levels."""
+QUALITY = 92
+"""Of the JPEG files."""
 BLOCK = 512
 """Side of the square of grain that is tiled, because new grain for every photo would take long."""
 
@@ -37,6 +41,11 @@ def photo_with_faces(megapixels: float, faces: int) -> Photo:
         y, x = top + (high - side) // 2, left + (wide - side) // 2
         photo[y : y + side, x : x + side] = tile
     return photo
+
+
+def save_photo(path: Path, megapixels: float, faces: int) -> None:
+    """Write such a photo as JPEG."""
+    Image.fromarray(photo_with_faces(megapixels, faces)).save(path, quality=QUALITY)
 
 
 def _cells(height: int, width: int, count: int) -> Iterator[tuple[int, int, int, int]]:

@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from base.setting import Range, option
 from bench.benchmark import Benchmark, Tick
-from bench.endtoend.benchmark import QUALITY
 from bench.endtoend.process import run_command
-from bench.photos import photo_with_faces
+from bench.photos import photo_with_faces, save_photo
 from bench.report import Measure, Report, of_times, table
 from bench.rest_damage import Damage
 from bench.rest_faces import faces_report, matches_of
@@ -252,7 +250,7 @@ def _peak(settings: RestSettings, megapixels: float) -> float:
     """Return the peak memory of restoring a whole photo in a process of its own, in MiB."""
     with tempfile.TemporaryDirectory(prefix="gpen-edge-bench-") as folder:
         photo = Path(folder, "photo.jpg")
-        Image.fromarray(photo_with_faces(megapixels, 1)).save(photo, quality=QUALITY)
+        save_photo(photo, megapixels, 1)
         options = ["--scope", "photo", "--max-megapixels", f"{math.ceil(megapixels) + 1}"]
         if settings.photo_network:
             options += ["--photo-network", settings.photo_network]

@@ -16,7 +16,7 @@ from PIL import Image
 
 from base.errors import GpenEdgeError
 from bench.benchmark import Tick
-from bench.photos import photo_with_faces
+from bench.photos import Photo, photo_with_faces
 
 FEW = 24
 ALLOWED = 0.1
@@ -90,19 +90,19 @@ def broken(count: int) -> int:
     return count // _BROKEN
 
 
-def _jpeg(picture: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", path: Path) -> None:
+def _jpeg(picture: Photo, path: Path) -> None:
     Image.fromarray(picture).save(path.with_suffix(".jpg"), quality=92)
 
 
-def _png(picture: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", path: Path) -> None:
+def _png(picture: Photo, path: Path) -> None:
     Image.fromarray(picture).save(path.with_suffix(".png"), compress_level=1)
 
 
-def _deep_tiff(picture: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", path: Path) -> None:
+def _deep_tiff(picture: Photo, path: Path) -> None:
     Image.fromarray(picture[..., 1].astype(np.uint16) * 257).save(path.with_suffix(".tif"))
 
 
-_FORMATS: tuple[Callable[["np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", Path], None], ...] = (
+_FORMATS: tuple[Callable[[Photo, Path], None], ...] = (
     _jpeg,
     _jpeg,
     _png,

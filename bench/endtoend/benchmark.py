@@ -7,13 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from PIL import Image
-
 from base.setting import Range, option
 from bench.benchmark import Benchmark, Tick, model
 from bench.endtoend.process import CommandRun, run_command
 from bench.endtoend.report import STAGES, PhotoRun, PhotoTimes, WholePhoto, chart, endtoend_report
-from bench.photos import photo_with_faces
+from bench.photos import save_photo
 from bench.report import Report
 from bench.rest_times import rest_times, steps_of_rest_times
 from runtime import Restorer, RestoreSettings
@@ -21,8 +19,6 @@ from runtime.photo.reader import read_photo
 from runtime.photo.writer import write_photo
 from runtime.settings.settings import RestorationScope
 
-QUALITY = 92
-"""Of the photos' JPEG."""
 USUAL = 12
 """Megapixels of the photo that is restored as a whole, or the nearest size that is measured."""
 
@@ -71,14 +67,14 @@ def measure(settings: EndToEndSettings, tick: Tick) -> Report:
             tick()
             return done
 
-        _save(photo, 0.3, 1)
+        save_photo(photo, 0.3, 1)
         command()  # so that the files are in the page cache
         starts = [command() for _ in range(settings.runs)]
         _one_run(restorer, photo, output)  # opens everything that is only opened on first use
         photos = []
         for megapixels in settings.megapixels:
             for faces in settings.faces:
-                _save(photo, megapixels, faces)
+                save_photo(photo, megapixels, faces)
                 runs = []
                 for _ in range(settings.runs):
                     runs.append(_one_run(restorer, photo, output))
@@ -93,7 +89,7 @@ def _whole(
 ) -> WholePhoto:
     """Restore a photo of the usual size with all that lies around its face."""
     megapixels = min(settings.megapixels, key=lambda size: abs(size - USUAL))
-    _save(photo, megapixels, 1)
+    save_photo(photo, megapixels, 1)
     _one_run(restorer, photo, output, "photo")  # opens the photo network
     runs = []
     for _ in range(settings.runs):
@@ -101,10 +97,6 @@ def _whole(
         tick()
     rest = rest_times(read_photo(photo).pixels, None, settings.runs, tick)
     return WholePhoto(megapixels, tuple(runs), rest)
-
-
-def _save(path: Path, megapixels: float, faces: int) -> None:
-    Image.fromarray(photo_with_faces(megapixels, faces)).save(path, quality=QUALITY)
 
 
 def _one_run(restorer: Restorer, photo: Path, output: Path, scope: RestorationScope = "faces") -> PhotoRun:

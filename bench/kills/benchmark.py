@@ -28,6 +28,7 @@ from base.errors import GpenEdgeError
 from base.files import sha256
 from base.setting import Range, option
 from bench.benchmark import Benchmark, Tick, model
+from bench.photos import Photo
 from bench.report import Report, table
 from runtime.hotfolder.folders import Originals
 
@@ -199,7 +200,7 @@ class Shop:
             draft.rename(target)
             waiting += 1
 
-    def _photo(self, number: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    def _photo(self, number: int) -> Photo:
         """Return a portrait that encodes its number in dark and light squares, far below the face."""
         pixels = np.pad(self.face, ((0, 96), (0, 0), (0, 0)))
         for bit in range(16):

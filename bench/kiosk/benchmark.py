@@ -26,7 +26,7 @@ from base.setting import Range, option
 from bench.benchmark import Benchmark, Tick, model
 from bench.kiosk.kills import STATES, Killed, Killing, kill_in_each_state
 from bench.kiosk.process import Customer, ServerProcess
-from bench.photos import photo_with_faces
+from bench.photos import Photo, photo_with_faces
 from bench.report import Measure, Report, table
 
 _TOML = 'visits = 500\nqueue = 20\n[media]\nsticks = []\n[phones]\nlisten = "127.0.0.1:0"\n'
@@ -195,13 +195,13 @@ def _visit(url: str, number: int) -> tuple[int, bool]:
     return customer.busy, own and all(abs(seen - shade) <= 3 for seen in shades)
 
 
-def _jpeg(photo: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> bytes:
+def _jpeg(photo: Photo) -> bytes:
     file = io.BytesIO()
     Image.fromarray(photo).save(file, "JPEG", quality=92)
     return file.getvalue()
 
 
-def _pixels(content: bytes) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+def _pixels(content: bytes) -> Photo:
     with Image.open(io.BytesIO(content)) as image:
         return np.asarray(image.convert("RGB"))
 

@@ -13,7 +13,6 @@ from typing import Any
 import httpx
 
 from base.errors import GpenEdgeError
-from runtime.serve.visits.tokens import digest
 
 LONGEST = 300.0
 """Seconds after which a measurement is abandoned."""
@@ -117,13 +116,7 @@ class Customer:
         # Without HTTPS no certificates are needed, and loading them takes as long as a small photo.
         self.client = httpx.Client(base_url=url, timeout=LONGEST, verify=False)
         self.busy = 0
-        self.token = self._patiently("POST", "/api/visits").json()["visit"]
-        self.path = f"/api/visits/{self.token}"
-
-    @property
-    def id(self) -> str:
-        """The name of its folder."""
-        return digest(self.token)
+        self.path = f"/api/visits/{self._patiently('POST', '/api/visits').json()['visit']}"
 
     def bring(self, photo: bytes) -> None:
         """Upload a photo."""

@@ -44,7 +44,7 @@ DEGRADATION = "training-range"
 class LoopSettings:
     """What the benchmark measures."""
 
-    portraits: Path | None = option(None, "Folder of square, aligned portraits.", "PORTRAITS", nargs=None)
+    portraits: Path = option(None, "Folder of square, aligned portraits.", "PORTRAITS", nargs=None)
     package: str | None = model()
     first: int = option(0, "Number of the first portrait, by name.", range=Range(0))
     limit: int = option(12, "Largest number of portraits.", range=Range(1))
@@ -90,7 +90,6 @@ class Run:
 
 def steps(settings: LoopSettings) -> int:
     """Return how many steps `measure` reports. Raises PhotoError."""
-    assert settings.portraits
     return len(pictures_in(settings.portraits)[settings.first :][: settings.limit])
 
 
@@ -99,7 +98,6 @@ def measure(settings: LoopSettings, tick: Tick) -> Report:
 
     Raises PhotoError when there are no portraits, PackageError and BackendError.
     """
-    assert settings.portraits
     package = open_package(settings.package, kind="face")
     size = package.manifest.size
     truths = load_portraits(settings.portraits, first=settings.first, limit=settings.limit, size=size)
