@@ -43,7 +43,7 @@ class SigningKey:
         """Return a file's bytes with a signed manifest.
 
         suffix    of the file, with its dot
-        manifest the claims, as C2PA's JSON
+        manifest  the claims, as C2PA's JSON
         parent    the bytes of the photo that the file was made of, and Pillow's name of their format
 
         Raises PhotoError if the format has no place for a manifest, or signing fails.

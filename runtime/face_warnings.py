@@ -77,14 +77,14 @@ def face_warnings(
 ) -> tuple[FaceWarning, ...]:
     """Return the warnings about a face.
 
-    loop     None for a face that was left alone
-    missing  its areas without information, if any
-    covered  what lies in front of it, if anything
-    yaw      degrees by which it is turned
-    above    its detail above the crop's resolution, if the photo is finer
-    far      whether the network's colours are far from the photo's
-    made_out  how much of the face can be made out
-    identity  whether it is still the same person, if that was measured
+    loop         None for a face that was left alone
+    missing      its areas without information, if any
+    covered      what lies in front of it, if anything
+    yaw          degrees by which it is turned
+    above        its detail above the crop's resolution, if the photo is finer
+    far          whether the network's colours are far from the photo's
+    made_out     how much of the face can be made out
+    identity     whether it is still the same person, if that was measured
     most_passes  the largest number of passes
     """
     if loop is None:

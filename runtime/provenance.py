@@ -38,7 +38,7 @@ class Provenance:
     ) -> Photo:
         """Return a restored photo with its history; one in which nothing was changed stays as it is.
 
-        photo the photo to write, as `restored` returns it
+        photo     the photo to write, as `restored` returns it
         original  the photo as it was read
         """
         if photo.content is not None:

@@ -75,19 +75,19 @@ class Restorer:
     ) -> "Restorer":
         """Open a package.
 
-        package   folder, or name of a bundled package; None is the bundled default
-        backend   what runs the networks; `auto` picks the fastest available
-        device    `cpu` or `cuda:N`; None is the first CUDA device if the backend can use one
-        provider  what ONNX Runtime uses on a GPU; None is `cuda`
-        detector  a YuNet .onnx file; None is the bundled CenterFace
-        recogniser  an SFace .onnx file; None is the bundled descriptor of dlib
-        photo_network  restores the rest of a photo: an .onnx file that takes and returns RGB in [0, 1], at
-                  1, 2 or 4 times the size, or a package of the kind `photo`; None is the bundled one, if
-                  there is one, which is opened when it is first needed
-        threads   CPU threads for the networks; None is one per core
-        memory    bound in GB on what restoring a batch of faces takes, which limits the faces in it; None is
-                  2, or as much as one face takes; TensorRT goes by the memory of its GPU
-        watch     receives the progress of building TensorRT engines, which takes minutes if none exist
+        package        folder, or name of a bundled package; None is the bundled default
+        backend        what runs the networks; `auto` picks the fastest available
+        device         `cpu` or `cuda:N`; None is the first CUDA device if the backend can use one
+        provider       what ONNX Runtime uses on a GPU; None is `cuda`
+        detector       a YuNet .onnx file; None is the bundled CenterFace
+        recogniser     an SFace .onnx file; None is the bundled descriptor of dlib
+        photo_network  restores the rest of a photo: an .onnx file that takes and returns RGB in [0, 1], at 1,
+                       2 or 4 times the size, or a package of the kind `photo`; None is the bundled one, if
+                       there is one, which is opened when it is first needed
+        threads        CPU threads for the networks; None is one per core
+        memory         bound in GB on what restoring a batch of faces takes, which limits the faces in it;
+                       None is 2, or as much as one face takes; TensorRT goes by the memory of its GPU
+        watch          receives the progress of building TensorRT engines, which takes minutes if none exist
 
         Raises PackageError, BackendError, EngineError, and SettingsError, also if one face takes more than
         `memory`.

@@ -43,11 +43,11 @@ def paste_all(
     Where crops overlap, a pixel goes to the face whose middle is nearest, softly; the order of the faces
     does not matter.
 
-    canvas      H×W×3 uint8 or uint16 RGB: the photo, perhaps enhanced
-    faces       each with its restored crop, S×S×3 float32 in [0, 1]
-    hand_backs  how much of the photo each face gets back, and how it is finished; None, for one or for all,
-                is nothing: κ = 0
-    photo       the photo that is handed back to faces, as large as the canvas; None is the canvas itself
+    canvas       H×W×3 uint8 or uint16 RGB: the photo, perhaps enhanced
+    faces        each with its restored crop, S×S×3 float32 in [0, 1]
+    hand_backs   how much of the photo each face gets back, and how it is finished; None, for one or for all,
+                 is nothing: κ = 0
+    photo        the photo that is handed back to faces, as large as the canvas; None is the canvas itself
     from_canvas  whether the canvas is handed back instead, except where κ is 1, which keeps the photo
     """
     faces, photo = list(faces), canvas if photo is None else photo

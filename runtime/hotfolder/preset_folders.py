@@ -21,7 +21,7 @@ def preset_by_folder(
     The folder directly in the input folder decides: if it has the name of a preset, in upper or lower case,
     its photos have that preset. All others have the default.
 
-    warn called once, with a sentence, for each folder whose name resembles a preset's
+    warn  called once, with a sentence, for each folder whose name resembles a preset's
     """
     by_folded = {folded(name): settings for name, settings in presets.items()}
     warned: set[str] = set()

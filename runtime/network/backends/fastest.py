@@ -39,10 +39,10 @@ def fastest(
 ) -> Backend:
     """Open the backend that restores a face in the least time.
 
-    ways    how each backend is opened, by the name that a user reads; the first is taken where others fail
-    key     everything that the times depend on
-    why     what led to this choice, for the backend's own `why`
-    notice  called when measuring begins, which may take some seconds
+    ways     how each backend is opened, by the name that a user reads; the first is taken where others fail
+    key      everything that the times depend on
+    why      what led to this choice, for the backend's own `why`
+    notice   called when measuring begins, which may take some seconds
     at_once  whether memory has room for all of them: their passes then take turns
 
     Raises GpenEdgeError if the first backend cannot be opened.
