@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from runtime.faces.align import AlignedFace
 from runtime.finish.compose import in_colours
 from runtime.finish.surroundings import Surroundings
-from runtime.pixels import Picture, Pixels, as_float, ramp, smoothstep
+from runtime.pixels import Picture, Pixels, as_float, greatest_channel, least_channel, ramp, smoothstep
 
 HUES = (235.0, 260.0, 315.0, 338.0)
 """Degrees: purple begins at the first, is full from the second to the third, and ends at the last."""
@@ -98,8 +98,7 @@ def fringe_map(
     """Return how strongly each pixel belongs to a fringe: H×W in [0, 1], continuous."""
     picture = np.asarray(np.clip(as_float(photo) * gain + offset, 0, 1), np.float32)
     hue = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)[..., 0]
-    red, green, blue = cv2.split(picture)
-    chroma = cv2.max(cv2.max(red, green), blue) - cv2.min(cv2.min(red, green), blue)
+    chroma = greatest_channel(picture) - least_channel(picture)
     start, full, last, end = HUES
     purple: NDArray[np.float32] = chroma * ramp(hue, start, full) * smoothstep((end - hue) / (end - last))
     purple *= ramp(chroma, *FAINT)
