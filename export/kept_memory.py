@@ -1,7 +1,8 @@
 """Keep freed memory for the next tensor.
 
-PyTorch allocates every tensor anew. glibc maps a large one, whose pages the system then clears one by one at
-the first access, and unmaps it when it is freed: half of the CPU time of a large network that runs once.
+PyTorch allocates new memory for every tensor. glibc maps a large one, whose pages the system then clears one
+by one at the first access, and unmaps it when it is freed: half of the CPU time of a large network that runs
+once.
 """
 
 import ctypes

@@ -47,7 +47,9 @@ class KillSettings:
     """The number of kills, and the inputs of the watcher."""
 
     kills: int = option(
-        140, "Number of kills in each series; the default exceeds the number of steps.", range=Range(1)
+        140,
+        "Number of kills in each series. With fewer than there are steps, the last steps are left out.",
+        range=Range(1),
     )
     package: str | None = model()
     elsewhere: Path | None = option(None, "Also take photos from this folder, which is on another disk.")
