@@ -9,7 +9,6 @@ import argparse
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import get_args
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
@@ -18,17 +17,12 @@ from rich.table import Column, Table
 from base import command_line
 from base.command_line import print_lines, progress_of
 from base.command_parser import CommandParser
-from engines.package import GraphName, Loop, Package
+from base.setting import add_options, options_of
+from engines.package import GraphName, Package
 from export import parsing
-from export.exporter import export_package, step_count
+from export.exporter import ExportOptions, export_package, step_count
 from export.parity import Parity
 from export.photo import exporter
-
-_CHOICES = (
-    *("name", "licence", "fused", "winograd", "precision", "opset", "store", "loop", "noise", "batch"),
-    "overwrite",
-)
-"""Options that are arguments of `export_package`."""
 
 
 def export(arguments: list[str]) -> int:
@@ -56,46 +50,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="A .pth or .safetensors file. The kind of network follows from its tensors.",
     )
     add("-o", "--output", type=Path, required=True, help="Folder to write the package to.")
-    add("--name", help="Name of the package. (default: the checkpoint's file name)")
-    add("--licence", help="Licence of the weights. (default: that of the published weights)")
-    add(
-        "--precision",
-        default="fp32",
-        choices=("fp32", "fp16"),
-        help="Precision of the convolutions; fp16 is for GPUs, and cannot overflow.",
-    )
-    add("--fused", action="store_true", help="Also write fused.onnx, in the form that other tools load.")
-    add(
-        "--winograd",
-        action="store_true",
-        help="For CPUs: wide layers need fewer multiplications and more memory.",
-    )
-    add(
-        "--store",
-        default="fp32",
-        choices=("fp32", "fp16"),
-        help="Storage of FP32 weights; fp16 halves the files, while computation stays FP32.",
-    )
-    add(
-        "--loop",
-        choices=get_args(Loop),
-        help="What the loop updates between passes, depending on how the weights were trained: "
-        "renewed encodes the current estimate, moved updates only the latent code, held takes a single pass "
-        "(default: moved for GPEN, unless python -m calibration latents finds that held is better)",
-    )
-    add(
-        "--noise",
-        default="stored",
-        choices=("stored", "none"),
-        help="Noise that a generator such as GFPGAN's adds: the file's own, the same in every run, or none.",
-    )
-    add("--opset", type=int, default=17, choices=range(17, 21), help="The ONNX opset.")
-    add(
-        "--batch",
-        type=int,
-        choices=(1,),
-        help="1: graphs of static shapes, for tools that need them; faces then go one by one. (default: any)",
-    )
+    add_options(parser, ExportOptions)
     add("--overwrite", action="store_true", help="Replace an existing package.")
     parser.set_defaults(run=_export)
 
@@ -108,7 +63,8 @@ def _export(options: argparse.Namespace) -> int:
         package, parities = export_package(
             options.checkpoint,
             options.output,
-            **{name: getattr(options, name) for name in _CHOICES},
+            options_of(options, ExportOptions),
+            overwrite=options.overwrite,
             progress=lambda step: bar.update(task, advance=1, description=step),
         )
     print_lines(package.manifest.summary, f"package: {package.folder}")

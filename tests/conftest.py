@@ -103,19 +103,21 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[P
 @pytest.fixture(scope="session")
 def tiny_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """A package of a tiny random network (64×64 crops)."""
-    from export.exporter import export_package
+    from export.exporter import ExportOptions, export_package
 
-    return once("tiny64", lambda folder: export_package(DATA / "tiny64.pth", folder, fused=True))
+    return once(
+        "tiny64", lambda folder: export_package(DATA / "tiny64.pth", folder, ExportOptions(fused=True))
+    )
 
 
 @pytest.fixture(scope="session")
 def wide_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """A package of a tiny random network whose styles are wide."""
-    from export.exporter import export_package
+    from export.exporter import ExportOptions, export_package
 
     return once(
         "tiny64-wide-styles",
-        lambda folder: export_package(DATA / "tiny64-wide-styles.pth", folder, fused=True),
+        lambda folder: export_package(DATA / "tiny64-wide-styles.pth", folder, ExportOptions(fused=True)),
     )
 
 
@@ -134,23 +136,25 @@ def wide_half_package(once: Callable[[str, Callable[[Path], object]], Path]) -> 
 @pytest.fixture(scope="session")
 def static_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """A package of the same network whose graphs take one crop."""
-    from export.exporter import export_package
+    from export.exporter import ExportOptions, export_package
 
     return once(
         "tiny64-static",
-        lambda folder: export_package(DATA / "tiny64.pth", folder, fused=True, batch=1, name="tiny64"),
+        lambda folder: export_package(
+            DATA / "tiny64.pth", folder, ExportOptions(fused=True, batch=1, name="tiny64")
+        ),
     )
 
 
 @pytest.fixture(scope="session")
 def half_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """A package of the same network in half precision."""
-    from export.exporter import export_package
+    from export.exporter import ExportOptions, export_package
 
     return once(
         "tiny64-half",
         lambda folder: export_package(
-            DATA / "tiny64.pth", folder, fused=True, precision="fp16", name="tiny64"
+            DATA / "tiny64.pth", folder, ExportOptions(fused=True, precision="fp16", name="tiny64")
         ),
     )
 
@@ -158,11 +162,13 @@ def half_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
 @pytest.fixture(scope="session")
 def renewed_package(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """A package of the same network whose loop encodes the present estimate in each pass."""
-    from export.exporter import export_package
+    from export.exporter import ExportOptions, export_package
 
     return once(
         "tiny64-renewed",
-        lambda folder: export_package(DATA / "tiny64.pth", folder, loop="renewed", name="tiny64"),
+        lambda folder: export_package(
+            DATA / "tiny64.pth", folder, ExportOptions(loop="renewed", name="tiny64")
+        ),
     )
 
 

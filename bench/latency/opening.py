@@ -20,7 +20,7 @@ from bench.latency.form_process import FormError, FormProcess
 from bench.latency.network import Network
 from engines.cache import FOLDER_VARIABLE
 from export.architectures import load_restoring, random_restoring
-from export.exporter import export_package
+from export.exporter import ExportOptions, export_package
 from export.parity import portrait
 from export.restoring import Form, traced_graphs
 from export.tracing import to_onnx
@@ -68,7 +68,7 @@ class Opener:
         if kind == "fp32" or kind == "fp16":
             path = self._folder / kind
             if not path.exists():
-                export_package(self._checkpoint, path, precision=kind)
+                export_package(self._checkpoint, path, ExportOptions(precision=kind))
             return path
         path = self._folder / f"{kind}.onnx"
         if not path.exists():

@@ -94,7 +94,7 @@ def test_batch_1_makes_every_length_of_every_graph_a_number(static_package):
 
 def test_another_fixed_batch_is_refused(tmp_path, capsys):
     assert main([str(TINY), "-o", str(tmp_path / "p"), "--batch", "4"]) == 2
-    assert "--batch is 4: there are 1" in capsys.readouterr().err
+    assert "--batch is '4': give 1" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -17,7 +17,7 @@ from base.errors import GpenEdgeError
 from engines.package import open_package
 from export import parity
 from export.__main__ import main
-from export.exporter import export_package
+from export.exporter import ExportOptions, export_package
 from export.gpen import static
 from export.gpen.checkpoint import load_checkpoint
 from export.gpen.half import HalfStyled, halve, halved_layer
@@ -203,7 +203,7 @@ def test_a_network_beyond_half_precision_is_refused_with_the_tolerance(tmp_path)
     with pytest.raises(
         GpenEdgeError, match=r"encoder graph differs .* more than 1e-02, the tolerance for its"
     ):
-        export_package(tmp_path / "loud.pth", tmp_path / "p", precision="fp16")
+        export_package(tmp_path / "loud.pth", tmp_path / "p", ExportOptions(precision="fp16"))
     assert not (tmp_path / "p").exists()
 
 

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engines.package import RESTORING, GraphName, Package, open_package
 from export import parity
-from export.exporter import export_package
+from export.exporter import ExportOptions, export_package
 from export.parity import Parity
 from export.storage import SMALLEST, STORED, store_halved
 
@@ -21,7 +21,7 @@ DATA = Path(__file__).parents[1] / "data"
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Package, dict[GraphName, Parity]]:
     folder = tmp_path_factory.mktemp("halved") / "wide"
-    return export_package(DATA / "tiny64-wide-styles.pth", folder, store="fp16")
+    return export_package(DATA / "tiny64-wide-styles.pth", folder, ExportOptions(store="fp16"))
 
 
 @pytest.fixture(scope="module")

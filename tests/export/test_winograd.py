@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from engines.package import open_package
-from export.exporter import export_package
+from export.exporter import ExportOptions, export_package
 from export.gpen import static
 from export.gpen.architecture import quicken
 from export.gpen.layout import Layout
@@ -43,7 +43,7 @@ def test_a_winograd_package_matches_the_published_network_and_is_marked(
     torch.manual_seed(0)
     checkpoint = tmp_path / "wide.pth"
     torch.save(Gpen(WIDE).state_dict(), checkpoint)
-    package, parities = export_package(checkpoint, tmp_path / "package", winograd=True)
+    package, parities = export_package(checkpoint, tmp_path / "package", ExportOptions(winograd=True))
     assert max(max(asdict(parity).values()) for parity in parities.values()) < 1e-4
     assert open_package(package.folder).manifest.winograd
     generator = onnx.load(package.graph("generator")).graph

@@ -13,7 +13,7 @@ from base.decibels import decibels
 from base.errors import CheckpointError
 from engines.package import RESTORING, Package, open_package
 from export.architectures import load_restoring
-from export.exporter import export_package, step_count
+from export.exporter import ExportOptions, export_package, step_count
 from export.restoring import traced_graphs
 from export.rounding import rounding_session
 from export.tracing import to_onnx
@@ -66,7 +66,9 @@ def test_half_precision_stays_within_60_db_also_with_styles_a_thousand_times_as_
         state[name] = 1000 * state[name]  # which demodulation takes back
     torch.save(state, tmp_path / "wide.pth")
     told: list[str] = []
-    made, _ = export_package(tmp_path / "wide.pth", tmp_path / "half", precision="fp16", progress=told.append)
+    made, _ = export_package(
+        tmp_path / "wide.pth", tmp_path / "half", ExportOptions(precision="fp16"), progress=told.append
+    )
     assert len(told) == step_count(fused=False)
     golden = np.load(DATA / "gfpgan64-plain.npz")
     values = {"crop": golden["input"][:1]}
