@@ -1,4 +1,4 @@
-"""The foundation of all folders: errors, exit codes, atomic writes, text for a terminal, work on all cores."""
+"""The foundation of all folders: errors, exit codes, atomic writes, terminal text, work on all cores."""
 
 from base.interruption import let_a_start_be_interrupted
 

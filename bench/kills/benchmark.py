@@ -16,7 +16,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -47,7 +47,7 @@ class KillSettings:
     """The number of kills, and the inputs of the watcher."""
 
     kills: int = option(
-        140,
+        160,
         "Number of kills in each series. With fewer than there are steps, the last steps are left out.",
         range=Range(1),
     )
@@ -63,9 +63,11 @@ class Series:
     originals: Originals
     place: Place
     moments: bool = False
-    """Whether the watcher is killed at random moments, not at each step."""
+    """Whether the watcher is killed at random moments, not at steps in turn."""
     rivals: bool = False
     """Two watchers at once."""
+    stride: int = 1
+    """Unless killed at random moments, it is killed at one step in this many."""
     kills: int = 0
     steps: int = 0
     photos: int = 0
@@ -80,7 +82,8 @@ class Series:
     @property
     def name(self) -> str:
         """What the report calls it."""
-        how = "at any moment" if self.moments else "at every step"
+        in_turn = "at every step" if self.stride == 1 else f"at one step in {self.stride}"
+        how = "at any moment" if self.moments else in_turn
         how += ", two at once" if self.rivals else ""
         return f"{how}, originals {'moved' if self.originals == 'move' else 'left'}, {self.place}"
 
@@ -90,8 +93,8 @@ def series_of(settings: KillSettings) -> list[Series]:
     found = [Series("move", "same disk"), Series("leave", "same disk")]
     if settings.elsewhere:
         found.append(Series("move", "another disk"))
-    at_any_moment = Series("move", "same disk", moments=True)
-    return [*found, at_any_moment, replace(at_any_moment, rivals=True)]
+    found.append(Series("move", "same disk", moments=True))
+    return [*found, Series("move", "same disk", moments=True, rivals=True)]
 
 
 def steps(settings: KillSettings) -> int:
@@ -104,6 +107,7 @@ def measure(settings: KillSettings, tick: Tick, all_series: list[Series] | None 
     named."""
     all_series = all_series or series_of(settings)
     for series in all_series:
+        series.stride = settings.stride
         with tempfile.TemporaryDirectory() as here, _input_folder(series, settings, Path(here)) as photos:
             Shop(series, settings, photos, Path(here)).work(settings.kills, tick)
     wrong = [f"{series.name}: {sentence}" for series in all_series for sentence in series.wrong]
@@ -159,7 +163,7 @@ class Shop:
         step = 0
         while self.series.kills < kills:
             self._put_in()
-            step = step % self.series.steps + self.settings.stride
+            step = step % self.series.steps + self.series.stride
             point = f"~{self.random.uniform(0.001, _MOMENTS):.4f}" if self.series.moments else str(step)
             if self._run(point):
                 self.series.kills += 1
