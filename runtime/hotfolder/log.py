@@ -14,7 +14,7 @@ class Log:
     """Called with the name of an event, a sentence, and fields."""
 
     def __init__(self, form: LogFormat) -> None:
-        handler = logging.StreamHandler(sys.stderr)
+        handler = _Handler(sys.stderr)
         handler.setFormatter(_Json() if form == "json" else logging.Formatter("%(asctime)s %(message)s"))
         self._logger = logging.Logger("gpen-edge.watch", logging.INFO)
         self._logger.addHandler(handler)
@@ -22,6 +22,13 @@ class Log:
     def __call__(self, event: str, sentence: str, *, level: int = logging.INFO, **fields: Any) -> None:
         """Write a line: the sentence as text; the event, the sentence and the fields as JSON."""
         self._logger.log(level, "%s", sentence, extra={"event": event, "fields": fields})
+
+
+class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # Python 3.10 has no such argument
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Lose a line that cannot be written: the disk is full, nobody reads it, or the process is ending."""
+        if not (isinstance(sys.exc_info()[1], OSError) or self.stream.closed):
+            super().handleError(record)
 
 
 class _Json(logging.Formatter):

@@ -69,6 +69,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         """Open the database, empty if it does not exist or is of another version. Raises sqlite3.Error."""
         self._lock = threading.Lock()
+        self._is_closed = False
         self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
             for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"):
@@ -117,8 +118,10 @@ class Store:
         return [TakeRow(name, End(*row[:4]), *row[4:]) for name, *row in self._do("SELECT * FROM takes")]
 
     def close(self) -> None:
-        """Close the database, and leave no copy of what was deleted."""
+        """Close the database, and leave no copy of what was deleted. Nothing that is still asked for is done:
+        everything is deleted by then, or kept as it is."""
         with self._lock:
+            self._is_closed = True
             with suppress(sqlite3.Error):  # a full disk: the next start writes it
                 self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._database.close()
@@ -135,6 +138,8 @@ class Store:
 
     def _do(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock:
+            if self._is_closed:
+                return []
             try:
                 return self._database.execute(statement, values).fetchall()
             except sqlite3.Error as error:

@@ -235,7 +235,7 @@ def test_a_hot_folder_that_hangs_does_not_keep_the_kiosk_from_ending(
 
 
 def test_a_job_that_hangs_does_not_keep_the_kiosk_from_ending(
-    wanted: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wanted: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gpu = Hanging()
 
@@ -252,6 +252,8 @@ def test_a_job_that_hangs_does_not_keep_the_kiosk_from_ending(
             assert server.files
         assert not server.files
         assert not gpu.has_answered
+    kiosk.desk.work.line._thread.join(LONGEST)
+    assert "deleted" not in capsys.readouterr().err, "nothing is left that could not be deleted"
 
 
 @contextmanager
