@@ -98,12 +98,7 @@ class Media:
             media = list(self._media.values())
         for medium in media:
             self._search(medium)
-        return MediaAbout(
-            tuple(
-                MediumAbout(each.id, each.kind, one_line(each.path.name), len(self._shown(each)))
-                for each in media
-            )
-        )
+        return MediaAbout(tuple(map(self._about, media)))
 
     def photos(self, medium_id: str, page: int) -> FoundPhotos:
         """Return a page of a medium's photos, the newest first. Raises KioskError."""
@@ -137,7 +132,7 @@ class Media:
             return thumbnail(content, size, self._max_megapixels)
 
     def look(self) -> None:
-        """Note which scans exist, so that they are not shown to the next customer."""
+        """Note which scans exist, so that they are not shown to a customer who has come just now."""
         self._scans.look()
 
     def tidy(self, seconds: float) -> None:
@@ -146,6 +141,12 @@ class Media:
         Raises OSError if some cannot be deleted.
         """
         self._scans.tidy(self._clock() - seconds if self._config.delete_scans else None)
+
+    def _about(self, medium: _Medium) -> MediumAbout:
+        unknown = medium.kind == "scans" and self._scans.has_unknown(medium.path)
+        return MediumAbout(
+            medium.id, medium.kind, one_line(medium.path.name), len(self._shown(medium)), unknown
+        )
 
     def _shown(self, medium: _Medium) -> tuple[Photo, ...]:
         """Return the photos of a medium that the current customer may see."""

@@ -24,12 +24,12 @@ class Photo:
     changed: float
     """When it was written or renamed; to rename a folder above does not count."""
     identity: Identity
-    """Identifies a version of the file: it changes when the file is written again."""
+    """Identifies a version of the file, also if it is renamed: another one when the file is written again."""
 
 
 def identity_of(about: os.stat_result) -> Identity:
-    """Return what identifies a version of a file."""
-    return about.st_ino, about.st_mtime_ns
+    """Return what identifies a version of a file: not its number, which some network drives do not keep."""
+    return about.st_size, about.st_mtime_ns
 
 
 def photos_in(
@@ -37,12 +37,14 @@ def photos_in(
     most: float = inf,
     seconds: float = inf,
     failed: Callable[[OSError], None] = lambda error: None,
+    listed: Callable[[Path], None] = lambda folder: None,
 ) -> Iterator[Photo]:
     """Yield the photos in a folder and its subfolders; links are not followed.
 
     most     photos at most
     seconds  time for the search
     failed   called for each folder and file that exists, but cannot be examined
+    listed   called for each folder before the photos in it
     """
 
     def report(error: OSError) -> None:
@@ -51,6 +53,7 @@ def photos_in(
 
     ends, count, deepest = time.monotonic() + seconds, 0, len(top.parts) + _DEEPEST
     for place, folders, names in os.walk(top, onerror=report):
+        listed(Path(place))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if len(Path(place).parts) >= deepest:
             folders.clear()

@@ -1,17 +1,19 @@
 """Whose the scans are in folders that a scanner fills, and how old.
 
-A scan belongs to the visit during which it arrived. When it arrived is known by a clock that nobody can set,
-since scanners' own clocks are often wrong. What was missed, because a drive was away or did not answer,
-belongs to nobody.
+A scan belongs to the visit during which it arrived: it was not there yet in a listing that began after the
+visit. That is known by a clock that nobody can set, since scanners' own clocks are often wrong. What was
+missed, because a drive was away or did not answer, belongs to nobody.
 """
 
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 from pathlib import Path
 
 from base.text import one_line
@@ -23,8 +25,12 @@ _Place = tuple[int, int]
 
 ANSWER = 5.0
 """Seconds for which anybody waits for the list of a folder."""
+_WRITING = 5.0
+"""Seconds in which a scan that is still being written changes again, unless no list was made in that time."""
 _MOST_GONE = 10_000
 """Scans that are gone and still known, since their drive may come back."""
+_MOST_LISTINGS = 1000
+"""Listings of a folder whose beginning is remembered."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +38,21 @@ class _Scan:
     identity: Identity
     came: float
     """By `clock`, when it was seen first."""
-    arrival_unknown: bool
-    """The arrival time is unknown, so it is shown to nobody."""
+    not_before: float
+    """By `clock`, when it had certainly not arrived yet; -inf if unknown."""
+    seen: float
+    """By `clock`, when it had certainly arrived."""
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """A folder or subfolder when it was last listed."""
+
+    place: _Place
+    began: float
+    """By `clock`, when the listing began."""
+    changed: float
+    """By the drive's clock, when something in it was last made, moved or deleted."""
 
 
 @dataclass(eq=False)
@@ -46,13 +65,13 @@ class _Folder:
     """Of the folder; another one once a drive is mounted; None if it could not be read."""
     parent: _Place | None = None
     """Of the folder above, if the folder itself did not exist."""
-    looked: float = 0.0
-    """By the time of day, when it was last looked at."""
+    folders: Mapping[Path, _Listed] = field(default_factory=dict)
+    """The folder and its subfolders; those that could not be read are as they were before."""
     failed: Mapping[Path, float] = field(default_factory=dict)
-    """What in it could not be read, and since when, by `clock`."""
+    """What in it could not be read, and when it had certainly not arrived yet."""
+    begun: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_MOST_LISTINGS))
+    """When it was listed, by the time of day and by `clock`."""
     was_here: bool = False
-    was_missed: bool = False
-    """Whether a visit has begun while it did not answer."""
     is_slow: bool = False
     """Whether it did not answer in time when it was last asked."""
 
@@ -75,12 +94,10 @@ class Scans:
         self.look()
 
     def look(self) -> None:
-        """Note which scans exist, so that they are not shown to a customer who comes now."""
+        """Note which scans exist, so that they are not shown to a customer who has come just now."""
         for folder in self._folders.values():
-            try:
+            with suppress(NoAnswerError):
                 self._do(folder, partial(self._look, folder))
-            except NoAnswerError:
-                folder.was_missed = True
 
     def photos(self, path: Path) -> tuple[Photo, ...]:
         """Return the scans in a folder; those that it had last, if it does not answer in time."""
@@ -97,12 +114,14 @@ class Scans:
         """Return whether a scan arrived during the current visit."""
         with self._lock:
             scan = self._scans.get(path)
-        return (
-            scan is not None
-            and scan.identity == identity
-            and not scan.arrival_unknown
-            and scan.came > self._since()
-        )
+        return scan is not None and scan.identity == identity and scan.not_before >= self._since()
+
+    def has_unknown(self, path: Path) -> bool:
+        """Return whether a folder has a scan that may have arrived during the current visit, or before."""
+        since = self._since()
+        with self._lock:
+            scans = [self._scans.get(photo.path) for photo in self._folders[path].photos]
+        return any(scan is not None and scan.not_before < since <= scan.seen for scan in scans)
 
     def tidy(self, oldest: float | None) -> None:
         """Look for scans; delete those that arrived before this time by `clock`, unless it is None.
@@ -148,47 +167,61 @@ class Scans:
                     self._scans.pop(photo.path, None)
 
     def _look(self, folder: _Folder) -> None:
-        """Note the scans in a folder and when they arrived.
-
-        In a folder that appears, only what was written since it was last looked at has a known arrival, and
-        that only if the folder was made, not mounted. If it is unknown, the age is taken from the time of
-        day. Scans that are gone stay known: the drive may be back.
-        """
+        """Note the scans in a folder and when they arrived. If that is unknown, their age is taken from the
+        time of day. Scans that are gone stay known: the drive may be back."""
         now, wall = self._clock(), time.time()
-        was_missed, folder.was_missed = folder.was_missed, False
-        failed: dict[Path, float] = {}
+        found: dict[Path, _Listed] = {}
+        failed: list[Path] = []
 
-        def note(error: OSError) -> None:
-            path = Path(error.filename)
-            failed[path] = folder.failed.get(path, now)
+        def note(path: Path) -> None:
+            with suppress(OSError):
+                about = path.stat()
+                found[path] = _Listed((about.st_dev, about.st_ino), now, about.st_mtime)
 
         before = _readable(folder.path)
-        photos = tuple(photos_in(folder.path, failed=note))
+        photos = tuple(
+            photos_in(folder.path, failed=lambda error: failed.append(Path(error.filename)), listed=note)
+        )
         place = before if before == _readable(folder.path) else None
+        if place is None:
+            found.clear()
         parent = _parent(folder.path) if place is None and _is_missing(folder.path) else None
-        stayed = not was_missed and place is not None and place == folder.place
-        was_made = not was_missed and place is not None and _has_been_made(folder, place)
-
-        def arrived(photo: Photo) -> float | None:
-            """Return when a new scan arrived, by `clock`; None if that is unknown."""
-            if any(above in folder.failed for above in photo.path.parents):
-                return None
-            if stayed or (was_made and folder.looked <= photo.changed <= time.time()):
-                return folder.failed.get(photo.path, now)
-            return None
-
         with self._lock:
-            for photo in photos:
-                known = self._scans.get(photo.path)
-                if known is None or known.identity != photo.identity:
-                    came, age = arrived(photo), max(0.0, wall - photo.modified)
-                    self._scans[photo.path] = _Scan(
-                        photo.identity, now - age if came is None else came, came is None
-                    )
-            folder.photos, folder.place, folder.failed = photos, place, failed
+            self._note(photos, folder, found, now, wall)
+            unread = [each for each in folder.folders if not {each, *each.parents}.isdisjoint(failed)]
+            folder.failed = {path: _failed_since(path, folder, found) for path in failed}
+            folder.folders = {path: folder.folders[path] for path in unread} | found
+            folder.photos, folder.place, folder.parent = photos, place, parent
             folder.was_here |= place is not None
-            folder.parent, folder.looked = parent, wall
+            folder.begun.append((wall, now))
             self._forget_gone()
+
+    def _note(
+        self, photos: Sequence[Photo], folder: _Folder, found: Mapping[Path, _Listed], now: float, wall: float
+    ) -> None:
+        """Note the new scans of a listing that began at these times."""
+        known = {photo.path: self._scans.get(photo.path) for photo in photos}
+        new = [
+            photo
+            for photo in photos
+            if (scan := known[photo.path]) is None or scan.identity != photo.identity
+        ]
+        if not new:
+            return
+        versions: dict[Identity, _Scan] = {}
+        for scan in sorted(self._scans.values(), key=lambda scan: scan.not_before, reverse=True):
+            versions[scan.identity] = scan
+        seen = self._clock()
+        for photo in new:
+            if photo.identity in versions:  # it has been moved or copied
+                self._scans[photo.path] = versions[photo.identity]
+                continue
+            not_before = _not_before(photo, folder, found)
+            came = now if not_before > -inf else now - max(0.0, wall - photo.modified)
+            before = known[photo.path]
+            if before is not None and before.seen >= min(now - _WRITING, _last(folder)):
+                not_before = min(not_before, before.not_before)  # it is still being written
+            self._scans[photo.path] = _Scan(photo.identity, came, not_before, seen)
 
     def _forget_gone(self) -> None:
         here = sum(len(folder.photos) for folder in self._folders.values())
@@ -197,6 +230,47 @@ class Scans:
             gone = sorted(self._scans.keys() - present, key=lambda path: self._scans[path].came)
             for path in gone[:surplus]:
                 del self._scans[path]
+
+
+def _not_before(photo: Photo, folder: _Folder, found: Mapping[Path, _Listed]) -> float:
+    """Return when a scan that is new had certainly not arrived yet, by `clock`; -inf if unknown.
+
+    In a folder that appears, that is known only of what was written since: it may have been moved with all
+    that was in it.
+    """
+    if photo.path in folder.failed:
+        return folder.failed[photo.path]
+    not_before, moved = _bounds(photo.path.parent, folder, found)
+    if moved < photo.changed <= time.time():
+        return not_before
+    written = (began for wall, began in reversed(folder.begun) if wall <= photo.changed <= time.time())
+    return not_before if moved == -inf else min(not_before, next(written, -inf))
+
+
+def _bounds(path: Path, folder: _Folder, found: Mapping[Path, _Listed]) -> tuple[float, float]:
+    """Return when new scans in a folder or subfolder had certainly not arrived yet, by `clock`, and since
+    when it has certainly been there, by its drive's clock; -inf if it was listed before."""
+    here, before = found.get(path), folder.folders.get(path)
+    if here is not None and before is not None and before.place == here.place:
+        return before.began, -inf
+    if here is None or path in folder.failed:
+        return -inf, -inf
+    if path != folder.path:
+        not_before, moved = _bounds(path.parent, folder, found)
+        above = found.get(path.parent)
+        return not_before, max(moved, above.changed) if above else inf
+    return (_last(folder), inf) if _has_been_made(folder, here.place) else (-inf, -inf)
+
+
+def _failed_since(path: Path, folder: _Folder, found: Mapping[Path, _Listed]) -> float:
+    """Return when something that cannot be read had certainly not arrived yet, by `clock`."""
+    not_before, moved = _bounds(path.parent, folder, found)
+    return folder.failed.get(path, not_before if moved == -inf else -inf)
+
+
+def _last(folder: _Folder) -> float:
+    """Return when the last listing of a folder began, by `clock`."""
+    return folder.begun[-1][1] if folder.begun else -inf
 
 
 def _has_been_made(folder: _Folder, place: _Place) -> bool:

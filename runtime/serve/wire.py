@@ -226,6 +226,8 @@ class MediumAbout(Answer, frozen=True):
     kind: Literal["stick", "scans"]
     label: str
     photos: int
+    unknown: bool = False
+    """Whether scans came in of which nobody knows whether they are this customer's."""
 
 
 class MediaAbout(Answer, frozen=True):

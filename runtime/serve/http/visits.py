@@ -24,8 +24,8 @@ async def begin(request: Request) -> Response:
     """Begin a visit."""
     kiosk = kiosk_of(request)
     kiosk.limits.spend(NEW_VISITS)
-    await from_own_thread(kiosk.media.look)
     token, visit = kiosk.desk.open()
+    await from_own_thread(kiosk.media.look)
     return json_response(Opened(token, kiosk.desk.status(visit)), 201)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -94,8 +96,8 @@ class Scanner:
     def customer(self) -> None:
         """Let a customer come."""
         self.now += 10
-        self.media.look()
         self.began = self.now
+        self.media.look()
         self.now += 10
 
     def scan(self, name: str) -> None:
@@ -326,18 +328,132 @@ def test_a_scan_folder_that_always_answers_late_shows_scans(
     monkeypatch.setattr(os, "scandir", slow)
     monkeypatch.setattr(runtime.serve.scans, "ANSWER", 0.05)
     scanner.customer()
-    for _ in range(2):  # the late look, and one after which it is certain what came before this customer
-        assert not wait_for(lambda: drive._late)
-        with pytest.raises(NoAnswerError):
-            scanner.media.tidy(1000)
     assert not wait_for(lambda: drive._late)
-    scanner.scan("own.jpg")
+    scanner.scan("own.jpg")  # before the folder is listed a second time
     for _ in range(2):
         scanner.poll()
         assert not wait_for(lambda: drive._late)
     assert scanner.poll() == ["own.jpg"]
+    assert not scanner.media.about().media[0].unknown
     assert len(lines) == 1
     assert "does not answer within" in lines[0]
+
+
+def test_a_scan_that_a_slow_listing_met_as_a_customer_came_is_announced_and_not_shown(
+    tmp_path: Path, hanging: Callable[[Path], Hanging], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanner = Scanner(tmp_path)
+    drive = hanging(tmp_path)
+    with pytest.raises(NoAnswerError):
+        scanner.media.tidy(1000)
+    scanner.customer()  # while that listing is under way, so that nothing is known of what came before
+    scanner.scan("whose.jpg")
+    drive.release()
+    assert not wait_for(lambda: scanner.media._scans._folders[tmp_path].drive._late)
+    monkeypatch.setattr(runtime.serve.scans, "ANSWER", LONGEST)
+    assert scanner.poll() == []
+    (medium,) = scanner.media.about().media
+    assert (medium.photos, medium.unknown) == (0, True)
+    scanner.scan("again.jpg")
+    assert scanner.seen() == ["again.jpg"]
+    scanner.customer()
+    (medium,) = scanner.media.about().media
+    assert (medium.photos, medium.unknown) == (0, False), "it came before this customer"
+
+
+@pytest.mark.parametrize("place", [".", "known", "made/below"])
+def test_earlier_scans_in_a_subfolder_that_is_moved_into_a_scan_folder_are_shown_to_nobody(
+    tmp_path: Path, place: str
+) -> None:
+    scans, old = tmp_path / "scans", tmp_path / "old" / "below"
+    (scans / "known").mkdir(parents=True)
+    old.mkdir(parents=True)
+    (old / "earlier.jpg").write_bytes(plain_jpeg(1))
+    (old.parent / "other.jpg").write_bytes(plain_jpeg(2))
+    time.sleep(0.05)  # the system's own times of files lag behind by a few milliseconds
+    scanner = Scanner(scans)
+    scanner.customer()
+    (scans / place).mkdir(parents=True, exist_ok=True)
+    old.parent.rename(scans / place / "old")
+    assert scanner.poll() == []
+    assert scanner.media.about().media[0].unknown
+    scanner.scan(f"{place}/old/below/own.jpg")
+    assert scanner.poll() == ["own.jpg"]
+
+
+@pytest.mark.parametrize("clock", [0, -3600], ids=["right", "drive's clock is slow"])
+def test_scans_in_subfolders_that_the_scanner_makes_are_shown(
+    tmp_path: Path, clock: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+
+        def wrong(about: os.stat_result) -> os.stat_result:
+            return SimpleNamespace(  # type: ignore[return-value]
+                **{
+                    name: getattr(about, name)
+                    for name in ("st_mode", "st_dev", "st_ino", "st_size", "st_mtime_ns")
+                },
+                st_mtime=about.st_mtime + clock,
+                st_ctime=about.st_ctime + clock,
+            )
+
+        patch.setattr(Path, "stat", lambda path, **given: wrong(os.stat(path, **given)))  # noqa: PTH116
+        patch.setattr(Path, "lstat", lambda path: wrong(os.lstat(path)))
+        scanner = Scanner(tmp_path)
+        scanner.customer()
+        for name in ("first", "second"):
+            time.sleep(0.05)
+            (tmp_path / "2026" / name).mkdir(parents=True)
+            time.sleep(0.05)
+            scanner.scan(f"2026/{name}/{name}.jpg")
+            scanner.poll()
+        assert scanner.poll() == ["first.jpg", "second.jpg"]
+
+
+def test_earlier_scans_that_are_sorted_or_whose_numbers_change_stay_earlier_ones(tmp_path: Path) -> None:
+    (tmp_path / "done").mkdir()
+    scanner = Scanner(tmp_path)
+    scanner.customer()
+    scanner.scan("earlier.jpg")
+    scanner.scan("renumbered.jpg")
+    assert scanner.poll() == ["earlier.jpg", "renumbered.jpg"]
+    scanner.customer()
+    (tmp_path / "earlier.jpg").rename(tmp_path / "done" / "earlier.jpg")
+    shutil.copy2(tmp_path / "renumbered.jpg", tmp_path / "copy.jpg")  # as network drives that keep no numbers
+    (tmp_path / "copy.jpg").replace(tmp_path / "renumbered.jpg")
+    scanner.scan("own.jpg")
+    assert scanner.poll() == ["own.jpg"]
+
+
+def test_a_scan_that_is_still_being_written_as_a_customer_comes_is_not_theirs(tmp_path: Path) -> None:
+    scanner = Scanner(tmp_path)
+    scanner.customer()
+    content = plain_jpeg(1)
+    (tmp_path / "earlier.jpg").write_bytes(content[:100])
+    scanner.customer()
+    for size in (200, None):
+        (tmp_path / "earlier.jpg").write_bytes(content[:size])
+        assert scanner.poll() == []
+        assert scanner.media.about().media[0].unknown
+    scanner.scan("scan.jpg")
+    assert scanner.poll() == ["scan.jpg"]
+    scanner.customer()
+    scanner.poll()
+    scanner.scan("scan.jpg")  # a scanner that always writes the same file
+    assert scanner.poll() == ["scan.jpg"]
+
+
+def test_scans_that_came_while_their_drive_failed_for_a_moment_are_shown(tmp_path: Path) -> None:
+    scanner = Scanner(tmp_path)
+    scanner.customer()
+    with unreadable(tmp_path):
+        scanner.scan("own.jpg")
+        assert scanner.poll() == []
+    assert scanner.seen() == ["own.jpg"]
+    with unreadable(tmp_path):
+        scanner.scan("earlier.jpg")
+        scanner.customer()
+    assert scanner.seen() == []
 
 
 def test_the_first_scan_in_a_folder_that_the_scanner_makes_is_shown(tmp_path: Path) -> None:

@@ -334,6 +334,7 @@ def test_a_customer_sees_the_own_scans_only_whatever_the_clock_says(tmp_path: Pa
     scan("earlier.jpg", +3600)  # the clock has been set back since
     media.look()
     now = began = 1060.0
+    media.look()
     now = 1080.0
     scan("own.jpg", -3600)  # and the scanner's own clock is slow
     media.look()

@@ -106,7 +106,8 @@ export function bring(app, trouble = null) {
     [showing, shownPage] = [one, number];
     try {
       const { photos, pages } = await ask("GET", `/api/media/${one.id}?page=${number}`);
-      const now = photos.map((photo) => photo.id).join();
+      const { unknown } = media.find(({ id }) => id === one.id) ?? one;
+      const now = [unknown, ...photos.map((photo) => photo.id)].join();
       if (showing !== one || shownPage !== number || (!isNew && now === shelf.dataset.photos)) return;
       shelf.dataset.photos = now;
       const turn = (words, to) =>
@@ -120,7 +121,8 @@ export function bring(app, trouble = null) {
                 h("span", {}, `${number + 1} / ${pages}`), turn(say("bring.older"), number + 1))
             : h("span"),
         ),
-        photos.length ? null : h("p", { class: "lead waiting" }, say(one.kind === "scans" ? "bring.scans.text" : "bring.none")),
+        ...(unknown ? [h("p", { class: "lead unknown" }, say("bring.scans.unknown"))] : []),
+        ...(photos.length ? [] : [h("p", { class: "lead waiting" }, say(one.kind === "scans" ? "bring.scans.text" : "bring.none"))]),
         h("div", { class: "grid" }, photos.map((photo, i) =>
           button("thumb", picture(`/api/media/photos/${photo.id}/thumbnail?size=320`), () => send(() => visit.take(photo.id)), {
             "aria-label": say("bring.photo", { number: String(i + 1) }),

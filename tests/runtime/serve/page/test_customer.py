@@ -1,7 +1,9 @@
 """The whole way of a customer, in a real browser and against the real server."""
 
+import os
 import re
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -214,11 +216,21 @@ def test_a_print_comes_from_the_scanner_and_nobody_sees_scans_of_others(
     kiosk: Kiosk, screen: Watched, photo_of_three: Path
 ) -> None:
     page = screen.page
+    earlier = kiosk.scans.with_name("earlier")
+    earlier.mkdir()
+    (earlier / "earlier.png").write_bytes(photo_of_three.read_bytes())
+    os.utime(earlier / "earlier.png", (1, 1))
+    time.sleep(1)
     _begin(page)
     page.tap("[data-source=scans]:enabled")
     page.wait_for_selector(".shelf .waiting")
     assert page.locator(".thumb").count() == 0
+    earlier.rename(kiosk.scans / "earlier")
+    page.wait_for_selector(".shelf .unknown")
+    assert page.locator(".thumb").count() == 0
     (kiosk.scans / "new.png").write_bytes(photo_of_three.read_bytes())
+    page.wait_for_selector(".thumb")
+    assert "null" not in page.inner_text(".shelf")
     page.tap(".thumb")
     page.wait_for_selector(".adjust .over.loaded")
     assert screen.errors == []
