@@ -1,5 +1,6 @@
 """Run an archive on Ray: workers are actors, photos are passed in blocks, and checkpoints go by path."""
 
+import io
 import logging
 import math
 import os
@@ -150,19 +151,15 @@ def restore_all(
     """
     listed = f"{LISTS}/{uuid.uuid4().hex}/photos.parquet"
     _write_listing(photos, work.sink, listed)
-    with _checkpointing(work.sink), _tally(report) as tally:
+    with _checkpointing(work.sink), _tally(report) as tally, _explained():
         dataset = ray.data.read_parquet(
             work.sink.path(listed), filesystem=work.sink.filesystem, num_cpus=0, concurrency=1
         )
         rows = _restored(dataset, len(photos), work, actors, tally, open_worker, listed)
         status = work.sink.within(STATUS)
-        with _explained():
-            rows.write_parquet(
-                status.path(),
-                filesystem=status.filesystem,
-                ray_remote_args={"num_cpus": 0},
-                concurrency=1,
-            )
+        rows.write_parquet(
+            status.path(), filesystem=status.filesystem, ray_remote_args={"num_cpus": 0}, concurrency=1
+        )
 
 
 def restore_sample(
@@ -185,22 +182,26 @@ def rows_of(sink: Place, columns: Sequence[str] | None = None) -> Any:
     status = sink.within(STATUS)
     try:
         return pq.read_table(status.path(), columns=columns and list(columns), filesystem=status.filesystem)
-    except (pa.ArrowException, OSError) as error:
+    except GpenEdgeError:
+        raise
+    except Exception as error:  # of Arrow, the system or the store's library
         raise PhotoError(
-            f"cannot read the rows of the photos: {cause_of(error)}; the results are complete, but a power "
-            "cut may have damaged that file: move it away, then run the same command again for the summary"
+            f"cannot read the rows of the photos: {without_secrets(cause_of(error))}; the results are "
+            "complete: run the same command again for the summary; if a power cut has damaged a file in "
+            f"{STATUS}, move it away first"
         ) from error
 
 
 def count_rows(sink: Place) -> int:
     """Return the number of rows in a sink; a continued run may remove some of the last ones.
 
-    Files that a power cut has left incomplete do not count.
+    Files that a power cut has left incomplete do not count. Raises PhotoError.
     """
     status, count = sink.within(STATUS), 0
     for name, _ in status.files() if status.names() else ():
-        with suppress(pa.ArrowException):
-            count += pq.read_metadata(status.path(name), filesystem=status.filesystem).num_rows
+        content = io.BytesIO(status.read(name))
+        with suppress(pa.ArrowException, OSError):
+            count += pq.read_metadata(content).num_rows
     return count
 
 
@@ -342,7 +343,8 @@ def _own_error(error: BaseException) -> GpenEdgeError:
             return GpenEdgeError(said) if not issubclass(kind, GpenEdgeError) else kind(said)
         behind = behind.__cause__
     any_error = _ANY_ERROR.search(str(error))
-    said = without_secrets(one_line(any_error[0] if any_error else cause_of(error)))
+    raised = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
+    said = without_secrets(one_line(any_error[0] if any_error else cause_of(raised)))
     return GpenEdgeError(f"Ray gave up: {said[:_SAID]}: run the same command again to continue")
 
 

@@ -12,16 +12,21 @@ from pathlib import Path
 from typing import Any
 from urllib.request import url2pathname
 
-from base.errors import PhotoError
+from base.errors import GpenEdgeError, PhotoError
 from base.files import write_atomically
 from base.text import cause_of, one_line
 
 _STORES = ("s3", "gcs", "abfs")
 """Types of pyarrow file systems in which an object only appears once its upload is complete."""
 
+_NUMBERS = {401: errno.EACCES, 403: errno.EACCES, 404: errno.ENOENT, 410: errno.ENOENT, 507: errno.ENOSPC}
+"""Answers of stores by HTTP, and the numbers of the system's errors that they correspond to."""
+
 _USER = re.compile(r"(?<=://)[^/?#@\s]*:(?![0-9]+/)[^@\s]*@")
 """User and password. A host's port is none, nor is Azure's container, which has no colon."""
-_SECRET = re.compile(r"(?<=[?&])[^=&\s]*(?:key|secret|token|sig|password)[^=&\s]*=[^&\s]*&?", re.IGNORECASE)
+_SECRET = re.compile(
+    r"(?<=[?&])[^=&\s]*(?:key|secret|token|sig|password|credential)[^=&\s]*=[^&\s]*&?", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,8 @@ class Place:
                 found, path = url_to_fs(self.uri)
                 return fs.PyFileSystem(fs.FSSpecHandler(found)), path
             except Exception as error:
-                cause = _cause(error if isinstance(error, ImportError) else native)
+                is_unknown = str(error).startswith("Protocol not known")
+                cause = _cause(native if is_unknown else error)
                 raise PhotoError(f"cannot open {self.shown}: {cause}") from error
 
     @property
@@ -79,19 +85,16 @@ class Place:
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file. Raises PhotoError."""
-        try:
-            with self.filesystem.open_input_file(self.path(name)) as file:
-                return bytes(file.read())
-        except FileNotFoundError as error:
-            raise PhotoError(f"{one_line(name)} does not exist: check its name and folder") from _numbered(
-                error
-            )
-        except OSError as error:
-            raise PhotoError(f"cannot read {one_line(name)}: {_cause(error)}") from _numbered(error)
+        with self._explained(f"cannot read {one_line(name)}"):
+            try:
+                with self._numbered(), self.filesystem.open_input_file(self.path(name)) as file:
+                    return bytes(file.read())
+            except FileNotFoundError as error:
+                raise PhotoError(f"{one_line(name)} does not exist: check its name and folder") from error
 
     def write(self, name: str, content: bytes) -> None:
         """Write or replace a file; it appears whole or not at all. Raises PhotoError."""
-        with self._explained(name):
+        with self._explained(f"cannot use {self.within(name).shown}"):
             if self.local is not None:
                 place = self.local / name
                 place.parent.mkdir(parents=True, exist_ok=True)
@@ -126,10 +129,8 @@ class Place:
         from pyarrow import fs
 
         root = self.path().rstrip("/")
-        try:
-            found = self.filesystem.get_file_info(fs.FileSelector(root, recursive=True))
-        except OSError as error:
-            raise PhotoError(f"cannot list {self.shown}: {_cause(error)}") from error
+        with self._explained(f"cannot list {self.shown}"):
+            found = self._fresh.get_file_info(fs.FileSelector(root, recursive=True))
         for each in found:
             if each.type == fs.FileType.File:
                 yield each.path.removeprefix(root).lstrip("/"), each.size
@@ -141,54 +142,71 @@ class Place:
         """
         from pyarrow import fs
 
-        try:
+        with self._explained(f"cannot list {self.shown}"):
             if self.local is not None:
                 return [path.name for path in self.local.iterdir()] if os.path.lexists(self.local) else []
-            found = self.filesystem.get_file_info(fs.FileSelector(self.path(), allow_not_found=True))
-        except OSError as error:
-            raise PhotoError(f"cannot list {self.shown}: {_cause(error)}") from error
+            found = self._fresh.get_file_info(fs.FileSelector(self.path(), allow_not_found=True))
         return [each.base_name for each in found]
 
     def is_empty(self) -> bool:
         """Return whether there is nothing in the folder, or no folder. Raises PhotoError."""
         from pyarrow import fs
 
-        try:
-            if self.local is not None:
-                with os.scandir(self.local) as entries:
-                    return next(entries, None) is None
-            if self.filesystem.type_name in _STORES:  # which have no empty folders
-                return bool(self.filesystem.get_file_info(self.path()).type == fs.FileType.NotFound)
-        except FileNotFoundError:
-            return True
-        except OSError as error:
-            raise PhotoError(f"cannot list {self.shown}: {_cause(error)}") from _numbered(error)
+        with self._explained(f"cannot list {self.shown}"):
+            try:
+                if self.local is not None:
+                    with os.scandir(self.local) as entries:
+                        return next(entries, None) is None
+                if self.filesystem.type_name in _STORES:  # which have no empty folders
+                    return bool(self._fresh.get_file_info(self.path()).type == fs.FileType.NotFound)
+            except FileNotFoundError:
+                return True
         return not self.names()
 
     def check_writable(self, folder: str) -> None:
         """Write a small file into a folder and delete it. Raises PhotoError."""
         name = f"{folder}/.{secrets.token_hex(8)}"
         self.write(name, b"")
-        with self._explained(name):
+        with self._explained(f"cannot use {self.within(name).shown}"):
             self.filesystem.delete_file(self.path(name))
 
     def exists(self, name: str) -> bool:
         """Return whether there is a file of that name. Raises PhotoError."""
         from pyarrow import fs
 
-        with self._explained(name):
+        with self._explained(f"cannot use {self.within(name).shown}"):
             if self.local is not None:
                 return (self.local / name).is_file()
-            return bool(self.filesystem.get_file_info(self.path(name)).type == fs.FileType.File)
+            return bool(self._fresh.get_file_info(self.path(name)).type == fs.FileType.File)
+
+    @property
+    def _fresh(self) -> Any:
+        """The file system, asked for what is there now: those of fsspec remember lists of files."""
+        found = self.filesystem
+        if found.type_name.startswith("py::fsspec"):
+            found.handler.fs.invalidate_cache()
+        return found
 
     @contextmanager
-    def _explained(self, name: str) -> Iterator[None]:
-        """Turn an OSError into a PhotoError."""
+    def _explained(self, what: str) -> Iterator[None]:
+        """Turn an error of the system or a store into a PhotoError that begins with these words."""
+        try:
+            with self._numbered():
+                yield
+        except OSError as error:
+            raise PhotoError(f"{what}: {_cause(error)}") from error
+
+    @contextmanager
+    def _numbered(self) -> Iterator[None]:
+        """Turn an error of a store, of whatever library, into that of the system which it corresponds to."""
         try:
             yield
-        except OSError as error:
-            where = self.within(name).shown
-            raise PhotoError(f"cannot use {where}: {_cause(error)}") from _numbered(error)
+        except (GpenEdgeError, MemoryError):
+            raise
+        except Exception as error:
+            if self.local is not None or (isinstance(error, OSError) and error.errno):
+                raise
+            raise OSError(_number_of(error), _cause(error)) from error
 
 
 def without_secrets(text: str) -> str:
@@ -225,13 +243,18 @@ def _cause(error: Exception) -> str:
     return without_secrets(cause_of(error))
 
 
-def _numbered(error: OSError) -> OSError:
-    """Return an error of the system as it is, and one of an object store with the number that such an error
-    would have."""
-    if error.errno:
-        return error
-    kinds = ((FileNotFoundError, errno.ENOENT), (PermissionError, errno.EACCES), (OSError, errno.EIO))
-    return OSError(next(number for kind, number in kinds if isinstance(error, kind)), _cause(error))
+def _number_of(error: Exception) -> int:
+    """Return the number that an error of a store would have if a disk had raised it. Libraries keep the
+    store's answer by HTTP under different names (aiohttp, gcsfs, azure, botocore)."""
+    kinds = ((FileNotFoundError, errno.ENOENT), (PermissionError, errno.EACCES))
+    for kind, number in kinds:
+        if isinstance(error, kind):
+            return number
+    answers = [getattr(error, name, None) for name in ("status", "code", "status_code")]
+    with suppress(AttributeError, KeyError, TypeError):
+        answers.append(error.response["ResponseMetadata"]["HTTPStatusCode"])  # type: ignore[attr-defined]
+    known = (_NUMBERS.get(int(answer)) for answer in map(str, answers) if answer.isdigit())
+    return next(filter(None, known), errno.EIO)
 
 
 def _local_files(root: Path) -> Iterator[tuple[str, int]]:

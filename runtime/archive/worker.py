@@ -1,5 +1,6 @@
 """Restore photos of an archive, one after the other, with a restorer that stays open."""
 
+import errno
 import hashlib
 import socket
 import time
@@ -8,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import cv2
 
@@ -33,10 +34,17 @@ from runtime.timing import timed
 from runtime.warm_restorer import WarmRestorer
 from runtime.whole_photo import restore_photo
 
+Done = TypeVar("Done")
+
 MOST_CRASHES = 5
 """A photo is given up after the process has crashed this many times while restoring it."""
-_READ_AGAIN = (0.5, 2.0)
-"""Seconds to wait before reading a photo again after the network or the disk has failed."""
+_AGAIN = (0.5, 2.0)
+"""Seconds to wait before reading or writing a file again after the network or the disk has failed."""
+_LASTING = {
+    *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EROFS, errno.ENAMETOOLONG),
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+}
+"""Errors that waiting does not change."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +222,7 @@ class Worker:
             with timed(timings, "write"):
                 content = encode_as(restored.photo, output)
                 if self._work.writes:
-                    self._work.sink.write(output, content)
+                    _again(lambda: self._work.sink.write(output, content))
         except Exception as error:
             raise _StageError("write", read) from error
         described = describe_faces(result.every_face, read.timings | result.timings | timings)
@@ -290,16 +298,17 @@ def _suffix(path: str) -> str:
     return PurePosixPath(path).suffix.lower()
 
 
-def _again(read: Callable[[], bytes]) -> bytes:
-    """Read a file; after a failure of the system or the network, wait and try again."""
-    for seconds in _READ_AGAIN:
+def _again(work: Callable[[], Done]) -> Done:
+    """Read or write a file; after a failure of the system or the network, wait and try again."""
+    for seconds in _AGAIN:
         try:
-            return read()
+            return work()
         except PhotoError as error:
-            if isinstance(error.__cause__, FileNotFoundError | PermissionError):
+            cause = error.__cause__
+            if not isinstance(cause, OSError) or cause.errno in _LASTING:
                 raise
             time.sleep(seconds)
-    return read()
+    return work()
 
 
 def _given_up(listed: Listed) -> Row:

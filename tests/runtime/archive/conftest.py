@@ -1,7 +1,8 @@
 """What the tests of archives share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,3 +29,17 @@ def album(tmp_path: Path, portrait: NDArray[np.uint8]) -> Callable[..., Path]:
         return tmp_path / "album"
 
     return made
+
+
+@pytest.fixture
+def store() -> Iterator[Any]:
+    """An object store of fsspec, at `stand-in://`."""
+    from fsspec import register_implementation
+
+    from tests.runtime.archive.object_store import Store
+
+    register_implementation("stand-in", Store, clobber=True)
+    yield Store
+    Store.store.clear()
+    Store.refuses.clear()
+    Store.pseudo_dirs[:] = [""]

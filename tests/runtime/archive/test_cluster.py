@@ -1,5 +1,6 @@
 """What Ray's actors do with a block, and what becomes of their errors; without Ray's processes."""
 
+import io
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,10 +10,12 @@ import pytest
 
 from base.errors import PhotoError
 from runtime.archive.listing import Listed
-from runtime.archive.place import place_of
+from runtime.archive.place import Place, place_of
 from runtime.archive.status import Row
 from runtime.archive.worker import Work
+from tests.runtime.archive.object_store import AnswerError
 
+pq = pytest.importorskip("pyarrow.parquet")
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'gpen-edge[archive]'")
 
 BLOCK = [Listed("a.jpg", "a.jpg", 10)]
@@ -65,3 +68,41 @@ def test_the_last_error_of_a_traceback_is_the_users() -> None:
     )
     found = _own_error(RuntimeError(text))
     assert (type(found), str(found).partition(":")[0]) == (PhotoError, "/photos is gone or empty")
+
+
+def test_rows_that_a_store_does_not_give_are_explained(store: Any) -> None:
+    from runtime.archive.cluster import STATUS, count_rows, rows_of
+    from runtime.archive.status import table_of
+
+    sink, stream = Place("stand-in://out"), io.BytesIO()
+    pq.write_table(table_of([{"path": "a.jpg"}] * 3), stream)
+    sink.write(f"{STATUS}/0.parquet", stream.getvalue())
+    for damaged in (b"", b"PAR1", stream.getvalue()[:-20] + b"x" * 12 + stream.getvalue()[-8:]):
+        sink.write(f"{STATUS}/1.parquet", damaged)
+        assert count_rows(sink) == 3
+        with pytest.raises(
+            PhotoError, match=r"cannot read the rows of the photos: .*; the results are complete"
+        ):
+            rows_of(sink)
+    store.refuses |= {"list": AnswerError(), "read": AnswerError()}
+    for read in (count_rows, rows_of):
+        with pytest.raises(PhotoError, match=r"^cannot .*: refused by https://host/a\.jpg"):
+            read(sink)
+
+
+def test_an_error_of_a_store_that_ray_passes_on_is_one_line() -> None:
+    from runtime.archive.cluster import _own_error
+
+    error = AnswerError()
+    assert str(_own_error(ray_error(error))) == (
+        "Ray gave up: refused by https://host/a.jpg?: run the same command again to continue"
+    )
+
+
+def ray_error(error: Exception) -> Exception:
+    """Return an error of a task as Ray gives it to the program."""
+    from ray.exceptions import RayTaskError
+
+    task: Any = RayTaskError
+    text = f"Traceback (most recent call last):\n  File\ntests.x.AnswerFault: {error}"
+    return cast(Exception, task("task", text, error).as_instanceof_cause())

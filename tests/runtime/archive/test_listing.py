@@ -10,9 +10,10 @@ import pytest
 from base.errors import PhotoError
 from base.text import folded
 from runtime.archive.listing import Listed, check_names, list_photos, output_of, sample_of
-from runtime.archive.place import Place, name_within, place_of
+from runtime.archive.place import Place, _number_of, name_within, place_of
 from runtime.commands.failure_cause import cause_behind
 from runtime.commands.same_file import exactly
+from tests.runtime.archive.object_store import AnswerError
 
 fs = pytest.importorskip("pyarrow.fs", reason="pyarrow is not installed: pip install 'gpen-edge[archive]'")
 
@@ -147,10 +148,15 @@ def test_a_file_is_no_place_and_an_error_names_the_whole_path(tmp_path: Path) ->
         (PermissionError("access denied"), "unreadable", "output"),
         (FileNotFoundError("no such key"), "gone", "output"),
         (OSError(errno.ENOSPC, "full"), "disk-full", "disk-full"),
+        (AnswerError(), "unreadable", "output"),
+        (AnswerError(403), "unreadable", "output"),
+        (AnswerError(404), "gone", "output"),
+        (AnswerError(503), "unreadable", "output"),
+        (AnswerError(507), "disk-full", "disk-full"),
     ],
 )
 def test_errors_of_object_stores_are_no_faults_of_the_photo(
-    monkeypatch: pytest.MonkeyPatch, error: OSError, read: str, written: str
+    monkeypatch: pytest.MonkeyPatch, error: Exception, read: str, written: str
 ) -> None:
     def fail(*_: Any) -> None:
         raise error
@@ -164,6 +170,59 @@ def test_errors_of_object_stores_are_no_faults_of_the_photo(
         place.write("a.jpg", b"")
     assert cause_behind(reading.value, "read") == read
     assert cause_behind(writing.value, "write") == written
+    for said in (str(reading.value), str(writing.value)):
+        assert "\n" not in said
+        assert "WHO" not in said
+        assert "SECRET" not in said
+
+
+@pytest.mark.parametrize("code", [403, "403"])
+def test_answers_of_stores_are_known_by_the_names_of_several_libraries(code: object) -> None:
+    for name in ("status", "code", "status_code"):
+        error = AnswerError()
+        setattr(error, name, code)
+        assert _number_of(error) == errno.EACCES
+
+
+def test_a_store_that_fails_is_explained_whatever_it_is_asked(store: Any) -> None:
+    place = Place("stand-in://bucket/photos")
+    place.write("a.jpg", b"x")
+    store.refuses |= {"list": AnswerError(), "read": AnswerError(), "write": AnswerError(507)}
+    for ask in (
+        place.names,
+        place.is_empty,
+        lambda: list(place.files()),
+        lambda: place.exists("a.jpg"),
+        lambda: place.read("a.jpg"),
+        lambda: place.write("b.jpg", b""),
+        lambda: place.check_writable("own"),
+    ):
+        with pytest.raises(
+            PhotoError, match=r"^cannot (list|use|read) .*: refused by https://host/a\.jpg\?$"
+        ):
+            ask()
+
+
+def test_what_a_store_remembers_is_asked_again(store: Any) -> None:
+    place, another = Place("stand-in://bucket/photos"), Place("stand-in://bucket/photos")
+    for _ in range(2):
+        assert place.is_empty()
+        assert not place.exists("a.jpg")
+    another.write("a.jpg", b"x")
+    assert not place.is_empty()
+    assert place.exists("a.jpg")
+    store.refuses["list"] = AnswerError()
+    with pytest.raises(PhotoError, match="cannot list"):
+        place.is_empty()
+
+
+def test_a_store_that_cannot_be_opened_says_why(monkeypatch: pytest.MonkeyPatch, store: Any) -> None:
+    def refuse(_: Any) -> None:
+        raise AnswerError(401)
+
+    monkeypatch.setattr(store, "__init__", refuse)
+    with pytest.raises(PhotoError, match=r"^cannot open stand-in://bucket: refused by https"):
+        Place("stand-in://bucket").names()
 
 
 def test_a_folder_is_not_listed_to_see_that_it_is_not_empty(

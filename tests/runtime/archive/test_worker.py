@@ -18,6 +18,7 @@ from runtime.archive.place import Place, place_of
 from runtime.archive.worker import MOST_CRASHES, NoTally, Work, Worker
 from runtime.commands.options import run_options
 from runtime.restore import main as restore
+from tests.runtime.archive.object_store import AnswerError
 
 pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'gpen-edge[archive]'")
 pytestmark = pytest.mark.usefixtures("any_colours")
@@ -172,3 +173,56 @@ def test_an_archive_that_is_gone_ends_the_run_and_a_lost_photo_is_a_row(
         source.mkdir()
     with pytest.raises(PhotoError, match="is gone or empty: when it is back, run the same command again"):
         worker.rows(photos)
+
+
+def test_a_store_that_refuses_for_a_moment_costs_no_photo(
+    album: Album, tiny_package: Path, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, refused = in_store(album("a.jpg", "b.jpg"), tiny_package), list[str]()
+
+    def refuse(_: Any, what: str) -> None:
+        if what in ("read", "write") and refused.count(what) < 2:
+            refused.append(what)
+            raise AnswerError(503)
+
+    worker, photos = Worker(work), list_photos(work.source, work.sink)
+    monkeypatch.setattr(store, "_check", refuse)
+    assert [row["outcome"] for row in worker.rows(photos)] == ["restored"] * 2
+    assert sorted(refused) == ["read", "read", "write", "write"]
+    assert sorted(name for name, _ in work.sink.files()) == ["a.jpg", "b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [
+        (
+            ("read", "list"),
+            "^cannot list stand-in://photos: refused by https://host/a.jpg\\?: when it is back",
+        ),
+        (
+            ("write",),
+            "^results cannot be written to stand-in://out: refused by https://host/a.jpg\\?; mend that",
+        ),
+    ],
+)
+def test_a_store_that_is_gone_ends_the_run_and_one_that_refuses_a_photo_does_not(
+    album: Album, tiny_package: Path, store: Any, gone: tuple[str, ...], said: str
+) -> None:
+    work = in_store(album("a.jpg", "b.jpg"), tiny_package)
+    worker, photos = Worker(work), list_photos(work.source, work.sink)
+    store.refuses["read"] = AnswerError(403)
+    rows = worker.rows(photos)
+    assert [(row["outcome"], row["cause"]) for row in rows] == [("failed", "unreadable")] * 2
+    assert rows[0]["error"] == "a.jpg: cannot read a.jpg: refused by https://host/a.jpg?"
+    store.refuses.clear()
+    store.refuses |= dict.fromkeys(gone, AnswerError())
+    with pytest.raises(PhotoError, match=said):
+        worker.rows(photos)
+
+
+def in_store(album: Path, package: Path) -> Work:
+    """Return the work of an album in an object store."""
+    source, sink = Place("stand-in://photos"), Place("stand-in://out")
+    for photo in album.iterdir():
+        source.write(photo.name, photo.read_bytes())
+    return replace(work_of(album, package), source=source, sink=sink)
