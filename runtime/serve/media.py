@@ -1,7 +1,8 @@
 """Photos on memory sticks and cards, and in folders that a scanner fills.
 
-A medium and its photos are known outside by random identifiers, which are looked up here. Links are never
-followed, so a hostile stick shows nothing but itself.
+A medium and its photos are known outside by random identifiers, which are looked up here. A photo that is
+written again gets another one, so that the page shows it again. Links are never followed, so a hostile stick
+shows nothing but itself.
 """
 
 import os
@@ -23,7 +24,7 @@ from runtime.serve import kiosk_config
 from runtime.serve.clock import seconds_since_boot
 from runtime.serve.drive_calls import DriveCalls, NoAnswerError
 from runtime.serve.errors import KioskError, disk_error
-from runtime.serve.media_photos import Photo, identity_of, photos_in
+from runtime.serve.media_photos import Identity, Photo, identity_of, photos_in
 from runtime.serve.pictures import thumbnail
 from runtime.serve.scans import ANSWER, Scans
 from runtime.serve.visits.visit_folder import mount_points
@@ -83,8 +84,8 @@ class Media:
         self._drawing = threading.Semaphore(_DRAWN_AT_ONCE)
         self._roots = {Path(os.path.realpath(path)) for path in config.sticks}
         self._media: dict[Path, _Medium] = {}
-        self._ids: dict[Path, str] = {}
-        self._paths: dict[str, tuple[Path, _Medium]] = {}
+        self._ids: dict[tuple[Path, Identity], str] = {}
+        self._paths: dict[str, tuple[Photo, _Medium]] = {}
 
     def about(self) -> MediaAbout:
         """Return the media that are present now; what does not answer is as it was last."""
@@ -112,7 +113,7 @@ class Media:
         with self._lock:
             if self._media.get(medium.path) is not medium:
                 raise KioskError("not-found", "the stick or card is gone: put it in again")
-            found = [FoundPhoto(self._id_of(photo.path, medium), _date(photo.modified)) for photo in shown]
+            found = [FoundPhoto(self._id_of(photo, medium), _date(photo.modified)) for photo in shown]
         return FoundPhotos(tuple(found), max(1, -(-len(photos) // ON_A_PAGE)))
 
     def copy(self, photo_id: str, draft: Path) -> None:
@@ -175,31 +176,32 @@ class Media:
             return
         _list(medium, self._scans.photos(medium.path))
         with self._lock:  # a scan folder stays for years
-            self._forget(medium, keep={photo.path for photo in medium.photos})
+            self._forget(medium, keep=set(medium.photos))
 
     def _search_stick(self, medium: _Medium) -> None:
         if time.monotonic() - medium.searched >= _FRESH:  # nobody else has searched it meanwhile
             _list(medium, photos_in(medium.path, _MOST_PHOTOS, _MOST_SECONDS))
 
-    def _id_of(self, path: Path, medium: _Medium) -> str:
-        if path not in self._ids:
-            self._ids[path] = secrets.token_hex(16)
-            self._paths[self._ids[path]] = path, medium
-        return self._ids[path]
+    def _id_of(self, photo: Photo, medium: _Medium) -> str:
+        version = photo.path, photo.identity
+        if version not in self._ids:
+            self._ids[version] = secrets.token_hex(16)
+            self._paths[self._ids[version]] = photo, medium
+        return self._ids[version]
 
-    def _forget(self, medium: _Medium, keep: Set[Path] = frozenset()) -> None:
-        for name, (path, of) in list(self._paths.items()):
-            if of is medium and path not in keep:
-                del self._paths[name], self._ids[path]
+    def _forget(self, medium: _Medium, keep: Set[Photo] = frozenset()) -> None:
+        for name, (photo, of) in list(self._paths.items()):
+            if of is medium and photo not in keep:
+                del self._paths[name], self._ids[photo.path, photo.identity]
 
     def _read(self, photo_id: str) -> bytes:
         """Return the bytes of a photo. Raises KioskError."""
         with self._lock:
-            path, medium = self._paths.get(photo_id, (None, None))
-        if path is None or medium is None:
+            photo, medium = self._paths.get(photo_id, (None, None))
+        if photo is None or medium is None:
             raise KioskError("not-found", "the photo is gone: put the stick or card in again")
         try:
-            content = medium.reading.do(partial(self._content, path, medium), _READING)
+            content = medium.reading.do(partial(self._content, photo.path, medium), _READING)
         except OSError as error:
             message = f"the photo cannot be read ({cause_of(error)}): put the stick or card in again"
             raise KioskError("not-found", message) from error

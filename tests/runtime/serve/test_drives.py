@@ -20,7 +20,7 @@ import pytest
 
 import runtime.serve.media
 import runtime.serve.scans
-from base.errors import EngineError
+from base.errors import EngineError, PhotoError
 from runtime.commands.options import RunOptions
 from runtime.hotfolder.arrivals import Arrivals
 from runtime.hotfolder.log import Log
@@ -441,6 +441,22 @@ def test_a_scan_that_is_still_being_written_as_a_customer_comes_is_not_theirs(tm
     scanner.poll()
     scanner.scan("scan.jpg")  # a scanner that always writes the same file
     assert scanner.poll() == ["scan.jpg"]
+
+
+def test_a_scan_that_is_shown_while_it_is_written_is_shown_again_once_it_is_complete(tmp_path: Path) -> None:
+    scanner = Scanner(tmp_path)
+    scanner.customer()
+    (tmp_path / "own.jpg").write_bytes(plain_jpeg(1)[:300])
+    scanner.poll()
+    medium = scanner.media.about().media[0].id
+    (early,) = scanner.media.photos(medium, 0).photos
+    with pytest.raises(PhotoError):
+        scanner.media.thumbnail(early.id, 64)
+    (tmp_path / "own.jpg").write_bytes(plain_jpeg(1))
+    scanner.poll()
+    (complete,) = scanner.media.photos(medium, 0).photos
+    assert complete.id != early.id, "so that the page asks for its picture again"
+    scanner.media.thumbnail(complete.id, 64)
 
 
 def test_scans_that_came_while_their_drive_failed_for_a_moment_are_shown(tmp_path: Path) -> None:
