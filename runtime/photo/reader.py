@@ -174,7 +174,7 @@ def _read_as_far_as_allowed(file: BinaryIO, name: str, max_megapixels: float, ac
         if isinstance(error, OSError) and isinstance(_open_header(file, name), _PARTLY_READABLE):
             raise PhotoError(
                 f"{name} is damaged or cut short: {cause_of(error)}: copy it again from its source, "
-                "or add --accept-damaged to restore what can be read"
+                "or restore what can be read with runtime.restore --accept-damaged"
             ) from error
         raise
 
