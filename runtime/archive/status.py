@@ -23,6 +23,7 @@ SCHEMA = pa.schema(
         ("faces", pa.int32()),
         ("warnings", pa.list_(pa.string())),
         ("look_at", pa.list_(pa.string())),  # those for which a person should look at the result
+        ("remarks", pa.list_(pa.string())),  # about the file, and what the result cannot hold
         ("error", pa.string()),
         ("cause", pa.string()),  # of the error, as the hot folder names it
         ("seconds", pa.float64()),  # the photo's share of its actor's time

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Protocol, TypeVar
 
 import cv2
@@ -23,6 +23,7 @@ from runtime.commands.failure_cause import Stage as FailedStage
 from runtime.commands.options import RunOptions, open_restorer
 from runtime.commands.output_names import keeps_name
 from runtime.commands.pipeline import pipelined
+from runtime.commands.remarks import file_remarks
 from runtime.commands.report import describe_faces
 from runtime.commands.restored_photo import check_size
 from runtime.photo.original import OriginalBytes
@@ -241,6 +242,7 @@ class Worker:
             "faces": len(result.every_face),
             "warnings": list(codes),
             "look_at": described["look_at"],
+            "remarks": [*file_remarks(restored.photo, Path(output))],
             **in_columns(described["milliseconds"]),
         }
 
@@ -325,4 +327,5 @@ def _row_of_failure(listed: Listed, cause: Cause, error: str) -> Row:
         "cause": cause,
         "warnings": [],
         "look_at": [],
+        "remarks": [],
     }

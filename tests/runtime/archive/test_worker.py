@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from base.errors import BackendError, DeviceLostError, PhotoError
 from runtime.archive.listing import list_photos
@@ -18,6 +19,7 @@ from runtime.archive.place import Place, place_of
 from runtime.archive.worker import MOST_CRASHES, NoTally, Work, Worker
 from runtime.commands.options import run_options
 from runtime.restore import main as restore
+from runtime.whole_photo import restore_photo
 from tests.runtime.archive.object_store import AnswerError
 
 pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'gpen-edge[archive]'")
@@ -73,6 +75,24 @@ def test_files_are_those_of_restore_and_each_photo_has_a_row(album: Album, tiny_
         assert row["faces"] == 1
         assert {"read_ms", "detect_ms", "network_ms", "write_ms"} <= row.keys()
     assert len([path for path in (source.parent / "out").rglob("*") if path.is_file()]) == 5
+
+
+def test_a_row_says_what_a_result_does_not_hold(
+    album: Album, tiny_package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = album("a.jpg", "moving.webp")
+    with Image.open(source / "a.jpg") as still:
+        still.save(source / "moving.webp", save_all=True, append_images=[still.rotate(90)])
+
+    def change(*given: Any, **options: Any) -> Any:
+        whole, result = restore_photo(*given, **options)
+        return replace(whole, content=None), result
+
+    monkeypatch.setattr("runtime.archive.worker.restore_photo", change)
+    work = work_of(source, tiny_package)
+    rows = Worker(work).rows(list_photos(work.source, work.sink))
+    said = "the file is an animation; only its first frame was restored and written"
+    assert [row["remarks"] for row in rows] == [[], [said]]
 
 
 def test_a_measured_sample_writes_nothing(album: Album, tiny_package: Path) -> None:
