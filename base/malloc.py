@@ -4,10 +4,13 @@ import ctypes
 import os
 import sys
 
-_ARENA_MAX = -8
-"""Parameter of glibc's mallopt (malloc.h)."""
+_ARENA_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -8, -3, -1
+"""Parameters of glibc's mallopt (malloc.h)."""
+_LARGEST_INT = 2**31 - 1
 _ARENAS = 2
 """Pools of memory that all threads share."""
+SMALL = 2**25
+"""Bytes, the most up to which glibc raises its own threshold; larger blocks always go back to the system."""
 
 
 def glibc() -> ctypes.CDLL | None:
@@ -27,6 +30,17 @@ def share_freed_memory() -> None:
     libc = glibc()
     if libc is not None and "MALLOC_ARENA_MAX" not in os.environ:
         libc.mallopt(_ARENA_MAX, _ARENAS)
+
+
+def reuse_freed_memory(below: int = SMALL) -> None:
+    """Keep freed blocks of fewer bytes for the next ones, which the system would have to clear first.
+
+    glibc begins with a small threshold, and once set it no longer adapts. Does nothing without glibc.
+    """
+    libc = glibc()
+    if libc is not None:
+        libc.mallopt(_MMAP_THRESHOLD, below)
+        libc.mallopt(_TRIM_THRESHOLD, min(2 * below, _LARGEST_INT))
 
 
 def return_freed_memory() -> None:

@@ -18,6 +18,7 @@ from PIL import Image, ImageFilter
 from skimage.data import astronaut
 
 from base.files import sha256
+from base.malloc import reuse_freed_memory
 from engines.package import PHOTO, Graph, Manifest, Port, Source, write_manifest
 
 # The suite gives the same answer every time; `pytest --hypothesis-profile=explore` looks further.
@@ -35,6 +36,9 @@ os.environ["GPEN_EDGE_MEASURE"] = "0"
 # take half as long again without them.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# The system need not clear pages again for every array of a few megabytes.
+reuse_freed_memory()
 
 # A shell has what it starts in the background ignore Ctrl-C, and what that starts as well.
 signal.signal(signal.SIGINT, signal.default_int_handler)
