@@ -132,3 +132,28 @@ def test_small_and_clipped_photos_have_no_damage_to_tell() -> None:
         damage = explained(np.full((40, 7, 3), value, np.uint8))
         assert damage.jpeg == 0
         assert not damage.noise.any()
+
+
+def page(kind: str) -> Portrait:
+    """Strokes so near to each other that no block between them is flat, or none that is not clipped."""
+    page = np.full((300, 300, 3), 255 if kind == "hatching" else (236, 224, 194), np.uint8)
+    ink = (20, 16, 14)
+    if kind == "text":
+        for row in range(13, 320, 13):
+            cv2.putText(page, 4 * "as he had told them ", (-5, row), cv2.FONT_HERSHEY_PLAIN, 0.7, ink)
+    else:
+        for left in range(-300, 300, 12):
+            cv2.line(page, (left, 0), (left + 300, 420), ink, 1, cv2.LINE_AA)
+    return page
+
+
+@pytest.mark.parametrize("kind", ["text", "hatching"])
+def test_strokes_are_no_noise(kind: str) -> None:
+    assert (explained(page(kind)).noise * LEVELS).max() < 0.5
+    assert (explained(compressed(page(kind), 80)).noise * LEVELS).max() < 15
+
+
+@pytest.mark.parametrize("kind", ["text", "hatching"])
+def test_noise_between_strokes_is_measured(kind: str) -> None:
+    found = explained(noisy(page(kind), 6)).noise * LEVELS
+    assert 0.6 * 6 < found[-2] < 1.9 * 6
