@@ -112,7 +112,7 @@ class SeenFace:
     def evidence(self) -> Evidence:
         """What the photo shows of the face's damage."""
         gain, free = self.view.tone.gain, self.shows_no_blocks
-        return Evidence(*self._measured, gain, self.view.begun_in_grey, free, self._cover)
+        return Evidence(*self._measured, gain, self.view.begun_in_grey, free, self._before)
 
     def grain(self, upscale: int) -> Bands:
         """Return the photo's grain in each wavelet band and channel, enlarged by a factor."""
@@ -126,6 +126,14 @@ class SeenFace:
         """
         missing = self.cut.missing
         return missing.cover if missing and self.filled is None and not self.view.published else None
+
+    @property
+    def _before(self) -> Map | None:
+        """What is before the face and thus no sign of its sharpness, S×S; None for nothing."""
+        cover, sharp = self._cover, self.sharp
+        if cover is None or sharp is None:
+            return sharp if cover is None else cover
+        return np.maximum(cover, sharp)
 
     @cached_property
     def _measured(self) -> tuple[Pixels, AlignedFace]:

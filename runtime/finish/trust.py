@@ -124,7 +124,7 @@ class Evidence:
     free_of_blocks: bool = False
     """Whether that crop has been freed of JPEG blocks."""
     cover: Map | None = None
-    """S×S in [0, 1]: what covers the face."""
+    """S×S in [0, 1]: what is before the face, and is no sign of its sharpness or blur."""
 
     @cached_property
     def to_studio(self) -> NDArray[np.float32]:

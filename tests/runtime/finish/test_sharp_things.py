@@ -86,3 +86,24 @@ def test_a_sharp_thing_before_a_blurred_face_stays_in_the_photo(
     change = np.abs(result.photo.astype(int) - before).max(axis=2)
     assert change[mask > 0.99].max() <= 3
     assert change.max() > 20
+
+
+@pytest.mark.parametrize("kind", ["rims", "food"])
+def test_a_sharp_thing_is_no_sign_that_the_blurred_face_behind_it_is_sharp(
+    head: NDArray[np.uint8], bare: AlignedFace, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    colour, cover = thing(kind)
+    mask, paint = (cv2.warpAffine(each, bare.to_photo, head.shape[1::-1]) for each in (cover, colour))
+    soft = blurred(head.astype(np.float32), 4.0)
+    before = np.rint(soft * (1 - mask[..., None]) + 255 * paint).astype(np.uint8)
+    measured = []
+    in_own_tone = SeenFace.in_own_tone
+
+    def noted(seen: SeenFace, made: Crop) -> tuple[Crop, Crop, float]:
+        measured.append(in_own_tone(seen, made))
+        return measured[-1]
+
+    monkeypatch.setattr(SeenFace, "in_own_tone", noted)
+    with Restorer.open(threads=1) as restorer:
+        restorer.restore(before, RestoreSettings(budget=600))
+    assert [noise_alone for *_, noise_alone in measured] == [0.0]
