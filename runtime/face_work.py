@@ -1,7 +1,7 @@
 """The stages of one face: cut out, prepared for the network, restored, handed back."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,11 +162,12 @@ def see(
         aligned = replace(aligned, crop=fill_missing(aligned.crop, hole))
     cleaned = np.clip(aligned.crop + cleaning.change, 0, 1) if cleaning else None
     cover = cut.missing.cover if cut.missing and not hole else None
-    view = view_of(aligned, settings, grey=cut.toning is not None, cleaned=cleaned, cover=cover)
+    as_seen = partial(view_of, aligned, settings, grey=cut.toning is not None, cleaned=cleaned, cover=cover)
+    view = as_seen()
     if cut.toning and view.published and not patch:  # the published pass sees a toned face in its colours
         crop = cut.aligned.crop
         view = published_view(fill_missing(crop, hole) if hole else crop, cut.toning)
-    return SeenFace(
+    seen = SeenFace(
         cut,
         photo,
         aligned,
@@ -175,6 +176,9 @@ def see(
         view,
         bool(cleaning and cleaning.is_whole),
     )
+    if view.published or seen.sharp is None:
+        return seen
+    return replace(seen, view=as_seen(sharp=seen.sharp))
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,8 @@
 A network judges the whole crop: fine texture in much of it passes for noise or for damage, and the network
 smooths or redraws the face between. In ordinary portraits the plainest surroundings are quieter than skin;
 where they are much rougher, the network is shown the surroundings without texture. The same goes for what
-covers a face: behind a sharp patterned mask, a blurred face would be sharpened far too much.
+covers a face: behind a sharp patterned mask, a blurred face would be sharpened far too much. Behind sharp
+rims of glasses it would hardly be sharpened at all, so what is sharp before a blurred face is shown blurred.
 """
 
 import cv2
@@ -25,15 +26,18 @@ LEAST = 1e-3
 """A smaller share is none."""
 
 
-def texture_around(aligned: AlignedFace, cover: Map | None = None) -> Crop | None:
+def texture_around(aligned: AlignedFace, cover: Map | None = None, sharp: Map | None = None) -> Crop | None:
     """Return the texture around and in front of a face that would mislead a network, S×S×3; None if there is
     none.
 
-    It is the part of the crop's finer bands that lies outside the head, or in what covers the face.
+    It is the part of the crop's finer bands that lies outside the head, or in what is before the face.
 
     cover  S×S in [0, 1]: what covers the face
+    sharp  S×S in [0, 1]: what is sharp before the blurred face
     """
     hidden = np.maximum(_around(aligned), _in_front(aligned, cover))
+    if sharp is not None:
+        hidden = np.maximum(hidden, sharp)
     if not hidden.any():
         return None
     return np.asarray(cv2.merge([hidden] * 3) * (aligned.crop - wavelet(aligned.crop)[-1]), np.float32)

@@ -23,7 +23,7 @@ class View:
     published: bool
     """Whether the crop is used unchanged, for the published pass."""
     around: Crop | None = None
-    """Texture around the face that is kept from the network; None for nothing."""
+    """Texture around and before the face that is kept from the network; None for nothing."""
 
     def restored(self, shown: Crop) -> Crop:
         """Return the network's output for the face in the crop's own tone; in grey if it is monochrome."""
@@ -46,19 +46,21 @@ def view_of(
     grey: bool,
     cleaned: Crop | None = None,
     cover: Map | None = None,
+    sharp: Map | None = None,
 ) -> View:
     """Return the network's input for a face: in standard tone, but unchanged for the published pass.
 
     grey     whether the crop is grey because the face is monochrome
     cleaned  the crop cleaned of noise and JPEG damage, with which the network is to begin
     cover    what covers the face, S×S in [0, 1]
+    sharp    what is sharp before the blurred face, S×S in [0, 1]
     """
     toning = GREY if grey else None
     if settings.latent_step_decay == 1:
         return View(face.crop, face.crop, UNCHANGED, toning, published=True)
     tone = tone_of(face, grey=grey)
     begun = face.crop if cleaned is None else cleaned
-    around = texture_around(face, cover)
+    around = texture_around(face, cover, sharp)
     shown = tone.standard(begun if around is None else begun - around)
     return View(shown, begun, tone, toning, published=False, around=around)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runtime.face_work import SeenFace
+from runtime.face_work import CutFace, SeenFace, see
 from runtime.faces.align import AlignedFace
 from runtime.finish.sharp_things import find_sharp
 from runtime.pixels import Crop
@@ -107,3 +107,16 @@ def test_a_sharp_thing_is_no_sign_that_the_blurred_face_behind_it_is_sharp(
     with Restorer.open(threads=1) as restorer:
         restorer.restore(before, RestoreSettings(budget=600))
     assert [noise_alone for *_, noise_alone in measured] == [0.0]
+
+
+def test_what_is_sharp_before_a_blurred_face_is_shown_blurred_and_stays(
+    head: NDArray[np.uint8], bare: AlignedFace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.face_work.find_missing", lambda *_: None)
+    colour, cover = thing("food")
+    crop = blurred(bare.crop) * (1 - cover[..., None]) + colour
+    seen = see(CutFace(replace(bare, crop=crop), ()), head, RestoreSettings(), None, None)
+    inside = cv2.erode(cover, np.ones((5, 5), np.uint8)) > 0.99
+    detail = [np.abs(cv2.Laplacian(each, cv2.CV_32F))[inside].mean() for each in (crop, seen.view.shown)]
+    assert detail[1] < 0.5 * detail[0]
+    np.testing.assert_allclose(seen.view.restored(seen.view.shown), crop, atol=0.01)
