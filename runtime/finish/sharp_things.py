@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from runtime.faces.align import AlignedFace
 from runtime.faces.areas import Area, closed, disc, grown, softened
 from runtime.faces.noise import wavelet
-from runtime.faces.regions import FACE, GRID, enlarged, region_masks_of
+from runtime.faces.regions import FACE, GRID, crop_landmarks, enlarged, region_masks_of
 from runtime.finish.drawn_over import MARGIN, SOFT, shrunk
 from runtime.finish.edges import power_around
 from runtime.finish.trust import FINE, reduced
@@ -43,7 +43,7 @@ GAP = 3.0
 LEAST, LEAST_FIRM = 0.006, 0.0012
 """Shares of the face that it takes, and that are certainly sharp, at least."""
 INSIDE = 0.08
-"""What it encloses belongs to it up to this share of the face."""
+"""What it encloses belongs to it up to this share of the face, unless it is an eye behind glasses."""
 NEAR = 6.0
 """Distance in grid pixels from the face at which it still counts as before it."""
 KNOWN = 0.25
@@ -85,19 +85,29 @@ def find_sharp(aligned: AlignedFace, noise: NDArray[np.floating], known: Map | N
     if firm.sum() < LEAST_FIRM * face.sum():
         return None
     around = (fineness > PART_FINE * least) & (first > PART_STRONG**2 * least_power)
-    found = _solid(around, INSIDE * float(face.sum()), unit)
+    eyes = (crop_landmarks(aligned)[:2] + 0.5) * (grid / size) - 0.5
+    found, lenses = _solid(around, INSIDE * float(face.sum()), eyes, unit)
     number, labels = cv2.connectedComponents(found.astype(np.uint8))
     shares = ((near, LEAST), (firm, LEAST_FIRM))
     enough = [np.bincount(labels[of], minlength=number) >= share * face.sum() for of, share in shares]
-    found &= np.logical_and(*enough)[labels]
+    found &= np.logical_and(*enough)[labels] & ~lenses
     if not found.any():
         return None
     return enlarged(softened(found, (MARGIN + 2 * SOFT) * unit, SOFT * unit), size)
 
 
-def _solid(area: Area, largest: float, unit: float) -> Area:
-    """Return an area with its gaps closed, its holes up to a size filled, and without its narrow parts."""
+def _solid(area: Area, largest: float, eyes: NDArray[np.floating], unit: float) -> tuple[Area, Area]:
+    """Return an area with its gaps closed, its holes up to a size filled, and without its narrow parts; and
+    those of the holes through which the eyes are seen, as the lenses of glasses.
+
+    eyes  2×2
+    """
     whole = closed(area, GAP * unit)
     _, labels, stats, _ = cv2.connectedComponentsWithStats((~whole).astype(np.uint8), connectivity=4)
-    whole |= (stats[:, cv2.CC_STAT_AREA] < largest)[labels]
-    return cv2.morphologyEx(whole.astype(np.uint8), cv2.MORPH_OPEN, disc(NARROWEST * unit)) > 0
+    small = stats[:, cv2.CC_STAT_AREA] < largest
+    seen = np.zeros(len(small), bool)
+    across, down = np.clip(np.rint(eyes).astype(int), 0, len(area) - 1).T
+    seen[labels[down, across]] = True
+    hole = small[labels] & ~whole
+    solid = cv2.morphologyEx((whole | hole).astype(np.uint8), cv2.MORPH_OPEN, disc(NARROWEST * unit)) > 0
+    return solid, hole & seen[labels]

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from runtime.face_work import CutFace, SeenFace, see
 from runtime.faces.align import AlignedFace
+from runtime.faces.regions import crop_landmarks
 from runtime.finish.sharp_things import find_sharp
 from runtime.pixels import Crop
 from runtime.restorer import Restorer
@@ -120,3 +121,12 @@ def test_what_is_sharp_before_a_blurred_face_is_shown_blurred_and_stays(
     detail = [np.abs(cv2.Laplacian(each, cv2.CV_32F))[inside].mean() for each in (crop, seen.view.shown)]
     assert detail[1] < 0.5 * detail[0]
     np.testing.assert_allclose(seen.view.restored(seen.view.shown), crop, atol=0.01)
+
+
+def test_eyes_behind_glasses_are_restored_and_the_rims_kept(bare: AlignedFace) -> None:
+    colour, cover = thing("rims")
+    kept = find_sharp(replace(bare, crop=blurred(bare.crop) * (1 - cover[..., None]) + colour), NONE)
+    assert kept is not None
+    assert (kept[cover > 0.5] > 0.99).mean() > 0.97
+    across, down = np.rint(crop_landmarks(bare)[:2]).astype(int).T
+    assert (kept[down, across] < 0.01).all()
