@@ -19,7 +19,7 @@ from runtime.finish.legible import WITHOUT_MESH, share_made_out
 from runtime.finish.lines import Lines, find_lines
 from runtime.finish.patch import Patch
 from runtime.finish.rounding import Level, rounding_of
-from runtime.finish.sharp_things import find_sharp
+from runtime.finish.sharp_things import find_sharp, without_own
 from runtime.finish.slight_noise import SlightNoise, slight_noise
 from runtime.finish.trust import Evidence
 from runtime.network.implausible_colours import colours_are_far
@@ -87,9 +87,14 @@ class SeenFace:
 
     @cached_property
     def sharp(self) -> Map | None:
-        """What is sharp before the blurred face, S×S in [0, 1]; None for nothing."""
+        """What is sharp before or in the blurred face, S×S in [0, 1]; None for nothing."""
         missing = self.cut.missing
         return find_sharp(self.aligned, self.noise, missing.hole if missing else None)
+
+    @cached_property
+    def things(self) -> Map | None:
+        """What is sharp before the blurred face and no part of it, S×S in [0, 1]; None for nothing."""
+        return None if self.sharp is None else without_own(self.sharp, self.aligned)
 
     def in_own_tone(self, made: Crop) -> tuple[Crop, Crop, float]:
         """Return the network's output in the photo's own tone, in grey if the face is monochrome: without its
@@ -130,10 +135,10 @@ class SeenFace:
     @property
     def _before(self) -> Map | None:
         """What is before the face and thus no sign of its sharpness, S×S; None for nothing."""
-        cover, sharp = self._cover, self.sharp
-        if cover is None or sharp is None:
-            return sharp if cover is None else cover
-        return np.maximum(cover, sharp)
+        cover, things = self._cover, self.things
+        if cover is None or things is None:
+            return things if cover is None else cover
+        return np.maximum(cover, things)
 
     @cached_property
     def _measured(self) -> tuple[Pixels, AlignedFace]:
@@ -176,9 +181,9 @@ def see(
         view,
         bool(cleaning and cleaning.is_whole),
     )
-    if view.published or seen.sharp is None:
+    if view.published or seen.things is None:
         return seen
-    return replace(seen, view=as_seen(sharp=seen.sharp))
+    return replace(seen, view=as_seen(sharp=seen.things))
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,6 +50,9 @@ KNOWN = 0.25
 """Degree from which a place is known to hold no information."""
 EMPTY = 1e-5
 """Power below which a band counts as empty."""
+WITHIN = 0.8
+"""Share of a sharp place that lies in the face, from which one that covers its nose or mouth is a part of it.
+Of own mouths and noses it is 0.92 and more, of a microphone before them 0.74, of a leaf 0.62."""
 
 
 def find_sharp(aligned: AlignedFace, noise: NDArray[np.floating], known: Map | None = None) -> Map | None:
@@ -94,6 +97,29 @@ def find_sharp(aligned: AlignedFace, noise: NDArray[np.floating], known: Map | N
     if not found.any():
         return None
     return enlarged(softened(found, (MARGIN + 2 * SOFT) * unit, SOFT * unit), size)
+
+
+def without_own(sharp: Map, aligned: AlignedFace) -> Map | None:
+    """Return what is sharp before a blurred face without the face's own sharp parts, such as eyes in focus;
+    None if nothing is left.
+
+    What covers an eye is taken for such a part, and so is what covers nose or mouth and lies within the face:
+    a face that is partly sharp is left alone, since beside its own eyes the network would draw others.
+
+    sharp  S×S, as `find_sharp` returns it
+    """
+    masks = region_masks_of(aligned)
+    face = np.asarray(sum(masks[region] for region in FACE), np.float32) > 0.5
+    number, labels = cv2.connectedComponents((sharp > 0).astype(np.uint8))
+    across, down = np.clip(np.rint(crop_landmarks(aligned)).astype(int), 0, len(sharp) - 1).T
+    covered = np.where(sharp[down, across] > 0.5, labels[down, across], 0)
+    area = np.maximum(np.bincount(labels.ravel(), minlength=number), 1)
+    within = np.bincount(labels[face], minlength=number) >= WITHIN * area
+    own = np.zeros(number, bool)
+    own[covered[:2]] = True
+    own[covered[2:]] |= within[covered[2:]]
+    left = np.where(own[labels], np.float32(0), sharp)
+    return left if left.any() else None
 
 
 def _solid(area: Area, largest: float, eyes: NDArray[np.floating], unit: float) -> tuple[Area, Area]:

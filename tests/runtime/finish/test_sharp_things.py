@@ -110,11 +110,29 @@ def test_a_sharp_thing_is_no_sign_that_the_blurred_face_behind_it_is_sharp(
     assert [noise_alone for *_, noise_alone in measured] == [0.0]
 
 
+@pytest.mark.parametrize("part", ["eye", "eyes", "mouth"])
+@pytest.mark.parametrize("sigma", [2.0, 4.0])
+def test_a_face_with_parts_of_its_own_in_focus_is_left_alone(
+    head: NDArray[np.uint8], bare: AlignedFace, part: str, sigma: float
+) -> None:
+    eyes, mouth = bare.face.landmarks[:2], bare.face.landmarks[2:]
+    centre = {"eye": eyes[0], "eyes": eyes.mean(axis=0), "mouth": mouth.mean(axis=0)}[part]
+    reach = np.array({"eye": (0.45, 0.35), "eyes": (1.0, 0.37), "mouth": (0.7, 0.65)}[part])
+    reach = reach * np.linalg.norm(eyes[1] - eyes[0])
+    fine = head + 1.2 * (head - blurred(head.astype(np.float32), 1.2))
+    places = np.stack(np.meshgrid(*map(np.arange, head.shape[1::-1])), axis=-1)
+    share = np.clip((1.3 - np.linalg.norm((places - centre) / reach, axis=-1)) / 0.6, 0, 1)[..., None]
+    photo = np.rint(np.clip(fine * share + blurred(fine, sigma) * (1 - share), 0, 255)).astype(np.uint8)
+    with Restorer.open(threads=1) as restorer:
+        result = restorer.restore(photo, RestoreSettings(budget=600))
+    assert np.abs(result.photo.astype(int) - photo).max() <= 3
+
+
 def test_what_is_sharp_before_a_blurred_face_is_shown_blurred_and_stays(
     head: NDArray[np.uint8], bare: AlignedFace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.face_work.find_missing", lambda *_: None)
-    colour, cover = thing("food")
+    colour, cover = thing("microphone")
     crop = blurred(bare.crop) * (1 - cover[..., None]) + colour
     seen = see(CutFace(replace(bare, crop=crop), ()), head, RestoreSettings(), None, None)
     inside = cv2.erode(cover, np.ones((5, 5), np.uint8)) > 0.99
