@@ -282,8 +282,10 @@ def open_package(where: str | Path | None = None, *, kind: Kind | None = None) -
 
 def _wrong_kind(folder: Path, manifest: Manifest) -> str:
     if manifest.kind == PHOTO:
-        return f"package {folder} restores the rest of a photo, not faces: give it as --photo-network"
-    return f"package {folder} restores faces, not the rest of a photo: give it as --model"
+        does, option = "restores the rest of a photo, not faces", "--photo-network"
+    else:
+        does, option = "restores faces, not the rest of a photo", "--model"
+    return f"package {folder} {does}: give another; `python -m runtime.restore` takes this one as {option}"
 
 
 def bundled_packages() -> tuple[str, ...]:
