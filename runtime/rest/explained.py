@@ -319,11 +319,20 @@ def _energies(square: Picture) -> Map:
 
 
 def _quiet(blocks: NDArray[np.float32]) -> Map:
-    """Return the variance of the QUIET-th quietest window of blocks, N×pixels×3."""
+    """Return the variance of the QUIET-th quietest window of blocks, N×pixels×3.
+
+    Where noise was enlarged without smoothing, windows are constant, but each at another level. So it is at
+    least the variance between the nearest two of the three quietest; of two colours alone, two are alike.
+    """
     across = BLOCK // PANE
     windows = blocks.reshape(-1, across, PANE, across, PANE, 3).swapaxes(2, 3)
-    variances = windows.reshape(-1, across * across, PANE * PANE, 3).var(axis=2).mean(axis=2)
-    return np.asarray(np.partition(variances, QUIET - 1, axis=1)[:, QUIET - 1], np.float32)
+    windows = windows.reshape(-1, across * across, PANE * PANE, 3)
+    variances = windows.var(axis=2).mean(axis=2)
+    order = np.argsort(variances, axis=1, kind="stable")[:, :3]
+    quietest = np.take_along_axis(windows.mean(axis=2), order[..., None], axis=1)
+    apart = ((quietest - np.roll(quietest, 1, axis=1)) ** 2).mean(axis=2).min(axis=1) / 2
+    within = np.take_along_axis(variances, order[:, QUIET - 1 : QUIET], axis=1)[:, 0]
+    return np.asarray(np.maximum(within, apart), np.float32)
 
 
 def _variances(blocks: NDArray[np.float32]) -> tuple[Map, Map]:

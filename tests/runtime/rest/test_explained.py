@@ -157,3 +157,17 @@ def test_strokes_are_no_noise(kind: str) -> None:
 def test_noise_between_strokes_is_measured(kind: str) -> None:
     found = explained(noisy(page(kind), 6)).noise * LEVELS
     assert 0.6 * 6 < found[-2] < 1.9 * 6
+
+
+@pytest.mark.parametrize("times", [4, 5])
+def test_noise_enlarged_without_smoothing_is_no_drawing(photo: Portrait, times: int) -> None:
+    side = 256 // times
+    small = noisy(cv2.resize(photo[:128, :128], (side, side), interpolation=cv2.INTER_AREA), 15)
+    found = explained(cv2.resize(small, None, fx=times, fy=times, interpolation=cv2.INTER_NEAREST))
+    assert np.median(found.noise * LEVELS) > 2.5
+
+
+def test_a_chequered_page_has_no_noise() -> None:
+    rows, columns = np.mgrid[:300, :300] // 10
+    page = np.where((rows + columns)[..., None] % 2, (236, 224, 194), (60, 40, 90)).astype(np.uint8)
+    assert not explained(page).noise.any()
