@@ -16,7 +16,7 @@ from runtime.faces.regions import FACE, GRID, crop_landmarks, enlarged, region_m
 from runtime.finish.drawn_over import MARGIN, SOFT, shrunk
 from runtime.finish.edges import power_around
 from runtime.finish.trust import FINE, reduced
-from runtime.pixels import Map
+from runtime.pixels import Crop, Map
 
 NOISY = 1 / 255
 """σ of noise up to which sharp things are sought: what keeps its pixels keeps its noise."""
@@ -44,6 +44,12 @@ LEAST, LEAST_FIRM = 0.006, 0.0012
 """Shares of the face that it takes, and that are certainly sharp, at least."""
 INSIDE = 0.08
 """What it encloses belongs to it up to this share of the face, unless it is an eye behind glasses."""
+DARK, TINTED = 0.55, 1.35
+"""Brightness of a lens relative to the face, at least, and the largest ratio of that in two channels. Eyes
+behind glasses have 0.62 and more, and up to 1.2; lenses of cameras and sunglasses 0.17 to 0.48."""
+FRAME, MOST_FRAME = 15.0, 0.6
+"""Distance from a lens, in grid pixels, at which its frame has ended but for this share: frames of glasses
+take up 0.1 to 0.5 there, a camera's body 0.8 and more."""
 NEAR = 6.0
 """Distance in grid pixels from the face at which it still counts as before it."""
 KNOWN = 0.25
@@ -89,11 +95,11 @@ def find_sharp(aligned: AlignedFace, noise: NDArray[np.floating], known: Map | N
         return None
     around = (fineness > PART_FINE * least) & (first > PART_STRONG**2 * least_power)
     eyes = (crop_landmarks(aligned)[:2] + 0.5) * (grid / size) - 0.5
-    found, lenses = _solid(around, INSIDE * float(face.sum()), eyes, unit)
+    found, holes = _solid(around, INSIDE * float(face.sum()), eyes, unit)
     number, labels = cv2.connectedComponents(found.astype(np.uint8))
     shares = ((near, LEAST), (firm, LEAST_FIRM))
     enough = [np.bincount(labels[of], minlength=number) >= share * face.sum() for of, share in shares]
-    found &= np.logical_and(*enough)[labels] & ~lenses
+    found &= np.logical_and(*enough)[labels] & ~_lenses(holes, found, crop, face, unit)
     if not found.any():
         return None
     return enlarged(softened(found, (MARGIN + 2 * SOFT) * unit, SOFT * unit), size)
@@ -124,7 +130,7 @@ def without_own(sharp: Map, aligned: AlignedFace) -> Map | None:
 
 def _solid(area: Area, largest: float, eyes: NDArray[np.floating], unit: float) -> tuple[Area, Area]:
     """Return an area with its gaps closed, its holes up to a size filled, and without its narrow parts; and
-    those of the holes through which the eyes are seen, as the lenses of glasses.
+    those of the holes in which the eyes lie.
 
     eyes  2×2
     """
@@ -137,3 +143,18 @@ def _solid(area: Area, largest: float, eyes: NDArray[np.floating], unit: float) 
     hole = small[labels] & ~whole
     solid = cv2.morphologyEx((whole | hole).astype(np.uint8), cv2.MORPH_OPEN, disc(NARROWEST * unit)) > 0
     return solid, hole & seen[labels]
+
+
+def _lenses(holes: Area, found: Area, crop: Crop, face: Area, unit: float) -> Area:
+    """Return those of the holes that are lenses of glasses: in the face's colours, with a narrow frame."""
+    number, labels = cv2.connectedComponents(holes.astype(np.uint8), connectivity=4)
+    bare = face & ~found
+    lenses = np.zeros_like(holes)
+    for each in range(1, number if bare.any() else 1):
+        hole = labels == each
+        light = np.median(crop[hole], axis=0) / np.maximum(np.median(crop[bare], axis=0), np.float32(NOISY))
+        ring = grown(hole, (FRAME + 1) * unit) & ~grown(hole, FRAME * unit)
+        narrow = not ring.any() or found[ring].mean() < MOST_FRAME
+        if narrow and light.min() > DARK and light.max() < TINTED * light.min():
+            lenses |= hole
+    return lenses

@@ -148,3 +148,20 @@ def test_eyes_behind_glasses_are_restored_and_the_rims_kept(bare: AlignedFace) -
     assert (kept[cover > 0.5] > 0.99).mean() > 0.97
     across, down = np.rint(crop_landmarks(bare)[:2]).astype(int).T
     assert (kept[down, across] < 0.01).all()
+
+
+@pytest.mark.parametrize("kind", ["camera", "sunglasses"])
+def test_an_opaque_lens_before_an_eye_is_kept(bare: AlignedFace, kind: str) -> None:
+    crop, across = blurred(bare.crop, 4.0), np.indices((256, 256)).sum(axis=0) // 2 % 2
+    left, top = np.rint(crop_landmarks(bare)[0]).astype(int).tolist()
+    body, lens = (np.zeros((256, 256), np.uint8) for _ in range(2))
+    if kind == "camera":
+        cv2.rectangle(body, (left - 30, top - 30), (left + 30, top + 30), 1, -1)
+    else:
+        cv2.circle(body, (left, top), 19, 1, -1)
+    cv2.circle(lens, (left, top), 13, 1, -1)
+    crop[body > 0] = (0.15 + 0.6 * across[..., None] + np.zeros(3, np.float32))[body > 0]
+    crop[lens > 0] = (0.2, 0.2, 0.22) if kind == "sunglasses" else 0.85 * np.median(bare.crop, axis=(0, 1))
+    kept = find_sharp(replace(bare, crop=crop), NONE)
+    assert kept is not None
+    assert kept[lens > 0].min() > 0.99
