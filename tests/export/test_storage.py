@@ -13,7 +13,7 @@ from engines.package import RESTORING, GraphName, Package, open_package
 from export import parity
 from export.exporter import ExportOptions, export_package
 from export.parity import Parity
-from export.storage import SMALLEST, STORED, store_halved
+from export.storage import BYTES, SMALLEST, STORED, store_halved, store_in_bytes
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -98,6 +98,41 @@ def test_only_tensors_that_fp16_holds_are_halved(values: NDArray[np.float32], ha
     onnx.checker.check_model(stored, full_check=True)
     assert [tensor.name for tensor in stored.graph.initializer] == ["weight" + STORED * halved]
     assert [tensor.name for tensor in model.graph.initializer] == ["weight"]  # the original is left alone
+
+
+def test_bytes_keep_each_output_of_a_convolution_to_a_level() -> None:
+    random = np.random.default_rng(0)
+    weights = random.normal(0, [[[[1e-3]]], [[[10.0]]]], (2, 64, 3, 3)).astype(np.float32)
+    weights[1, 0] = 0
+    ports = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, 8, 8])
+        for name, channels in (("x", 64), ("y", 2))
+    ]
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "weight"], ["y"], pads=[1] * 4)],
+        "convolution",
+        ports[:1],
+        ports[1:],
+        [numpy_helper.from_array(weights, "weight")],
+    )
+    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
+    stored = store_in_bytes(model)
+    onnx.checker.check_model(stored, full_check=True)
+    assert len(stored.SerializeToString()) < 0.4 * len(model.SerializeToString())
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in stored.graph.initializer}
+    kept = values["weight" + BYTES] * values["weight_scale"]
+    largest = np.abs(weights).max((1, 2, 3), keepdims=True)
+    assert (np.abs(kept - weights) <= 0.51 * largest / 127).all()
+    crop = {"x": random.normal(0, 1, (1, 64, 8, 8)).astype(np.float32)}
+    before, after = (
+        onnxruntime.InferenceSession(each.SerializeToString(), providers=["CPUExecutionProvider"]).run(
+            None, crop
+        )[0]
+        for each in (model, stored)
+    )
+    error = np.abs(after - before).max((0, 2, 3)) / np.abs(before).max((0, 2, 3))
+    assert (error > 0).all()
+    assert (error < 0.02).all()
 
 
 def test_a_halved_package_is_held_to_its_own_tolerance(
