@@ -22,6 +22,7 @@ from runtime.finish.rounding import Level, rounding_of
 from runtime.finish.sharp_things import find_sharp, without_own
 from runtime.finish.slight_noise import SlightNoise, slight_noise
 from runtime.finish.trust import Evidence
+from runtime.network.eyes import both_open, smallness, with_new_eyes
 from runtime.network.implausible_colours import colours_are_far
 from runtime.network.loop import LoopResult
 from runtime.network.monochrome import Toning
@@ -29,7 +30,7 @@ from runtime.network.schedule import kappa
 from runtime.network.view import View, published_view, view_of
 from runtime.pixels import Crop, Map, Pixels
 from runtime.rest.clean_faces import Cleaning
-from runtime.settings.settings import RestoreSettings
+from runtime.settings.settings import NewEyes, RestoreSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +97,19 @@ class SeenFace:
         """What is sharp before the blurred face and no part of it, S×S in [0, 1]; None for nothing."""
         return None if self.sharp is None else without_own(self.sharp, self.aligned)
 
+    def with_new_eyes(self, loop: LoopResult, wanted: NewEyes) -> LoopResult:
+        """Return the network's output with new eyes; unchanged if the photo shows them, if they are not both
+        open and visible, or if the face is not among those that are wanted.
+        """
+        missing = self.cut.missing
+        share = {"never": 0.0, "small": smallness(self.aligned.scale), "blurred": 1.0}[wanted]
+        if share == 0 or not both_open(self.aligned, missing.hole if missing else None):
+            return loop
+        share *= 1 - self.evidence.shows_all(self._own(loop.restored))
+        if share == 0:
+            return loop
+        return replace(loop, restored=with_new_eyes(self.view.shown, loop.restored, share), new_eyes=share)
+
     def in_own_tone(self, made: Crop) -> tuple[Crop, Crop, float]:
         """Return the network's output in the photo's own tone, in grey if the face is monochrome: without its
         errors in an undamaged face, and also made to agree with the photo; and the degree to which noise is
@@ -104,14 +118,16 @@ class SeenFace:
         How sharp the face is, is measured once, on the network's own output: each correction changes the
         measure.
         """
-        own = self.view.restored(made)
-        if self._cover is not None:
-            own = own + self._cover[..., None] * (self.aligned.crop - own)  # a cover keeps its pixels
-        evidence = self.evidence
+        own, evidence = self._own(made), self.evidence
         sharp = evidence.sharp(own)
         noise_alone = evidence.noise_alone(sharp)
         drawn = evidence.trusted(own, noise_alone)
         return drawn, evidence.agreeing(drawn, sharp, noise_alone), noise_alone
+
+    def _own(self, made: Crop) -> Crop:
+        """Return the network's output in the photo's own tone, with the pixels of what covers the face."""
+        own = self.view.restored(made)
+        return own if self._cover is None else own + self._cover[..., None] * (self.aligned.crop - own)
 
     @cached_property
     def evidence(self) -> Evidence:

@@ -28,6 +28,7 @@ from runtime.finish.patch import Patch
 from runtime.finish.rounding import keep_rounding
 from runtime.finish.scratches import mended_face
 from runtime.identity import Identity, KnownFace, know, share_map, within_bounds
+from runtime.network.eyes import fits
 from runtime.network.loop import LoopResult, restore_crops
 from runtime.network.monochrome import all_in_grey, colour, find_tonings, in_grey, put_back, toning_of_photo
 from runtime.network.most_passes import most_passes
@@ -88,6 +89,7 @@ class PreparedPhoto:
         self._damage: Explained | None = None
         self._seen: dict[Hashable, SeenFace] = {}
         self._answers: dict[Hashable, LoopResult] = {}
+        self._eyes: dict[Hashable, tuple[SeenFace, LoopResult, LoopResult]] = {}
         self._restored: dict[Hashable, tuple[SeenFace, Crop, tuple[Crop, Crop, float]]] = {}
         self._known: dict[int, KnownFace] = {}
 
@@ -143,7 +145,7 @@ class PreparedPhoto:
             self._closed = True
             for kept in (self._cuts, self._greys, self._mended, self._cleanings, self._seen):
                 kept.clear()
-            for made in (self._answers, self._restored, self._known):
+            for made in (self._answers, self._eyes, self._restored, self._known):
                 made.clear()
 
     def __enter__(self) -> "PreparedPhoto":
@@ -162,7 +164,8 @@ class PreparedPhoto:
             found = self._faces(clock)
             chosen = self._choose(settings, by_face, clock)
             wanted = chosen.settings
-            template = settings.template or self._restorer.package.manifest.template
+            manifest = self._restorer.package.manifest
+            template = settings.template or manifest.template
             cuts = self._cut(found, wanted, template, clock)
             with clock.stage("regions", len(wanted)):
                 for_each(wanted, lambda i: cuts[i].missing)
@@ -170,6 +173,8 @@ class PreparedPhoto:
             seen = self._see(cuts, wanted, template, clock)
             with clock.stage("network", len(wanted)) as done:
                 loops = self._ask(seen, rho, wanted, done)
+                if fits(manifest, template):
+                    loops = self._with_new_eyes(seen, loops, wanted)
                 restored = self._in_own_tone(seen, loops)
         works = {i: FaceWork(seen[i], wanted[i], rho[i], loops[i], *restored[i]) for i in wanted}
         return works, chosen.notes
@@ -289,6 +294,25 @@ class PreparedPhoto:
         return {
             i: replace(loops[i], steps=own.iterations) if _looks_once(own, most[i]) else loops[i]
             for i, own in wanted.items()
+        }
+
+    def _with_new_eyes(
+        self, seen: Mapping[int, SeenFace], loops: Mapping[int, LoopResult], wanted: _Wanted
+    ) -> dict[int, LoopResult]:
+        """Return the network's outputs, with new eyes for the faces that need them.
+
+        They are cached as by `_in_own_tone`.
+        """
+
+        def made(i: int) -> tuple[SeenFace, LoopResult, LoopResult]:
+            return seen[i], loops[i], seen[i].with_new_eyes(loops[i], wanted[i].eyes)
+
+        keys = {i: (id(seen[i]), id(loops[i].restored), own.eyes) for i, own in wanted.items()}
+        drawn = _kept(self._eyes, keys, made)
+        _forget_oldest(self._eyes, MOST_ANSWERS * len(self._found or ()))
+        return {
+            i: replace(loops[i], restored=new.restored, new_eyes=new.new_eyes)
+            for i, (_, _, new) in drawn.items()
         }
 
     def _in_own_tone(

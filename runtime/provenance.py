@@ -84,4 +84,7 @@ def _changes(settings: RestoreSettings) -> dict[str, Any]:
 
 def _described(face: FaceResult) -> dict[str, Any]:
     page = {"page": face.page} if face.page > 1 else {}
-    return {**page, "box": [round(float(side)) for side in face.box], "progress": round(face.progress, 3)}
+    drawn = face.loop.new_eyes if face.loop else 0
+    eyes = {"new_eyes": round(drawn, 3)} if drawn else {}
+    box = [round(float(side)) for side in face.box]
+    return {**page, "box": box, "progress": round(face.progress, 3), **eyes}

@@ -126,6 +126,7 @@ def _describe_face(index: int, face: FaceResult) -> dict[str, Any]:
         "passes": face.loop.passes if face.loop else 0,
         "progress": round(face.progress, 4),
         "choice": face.choice or None,
+        "new_eyes": round(face.loop.new_eyes, 4) if face.loop else 0,
         "identity": _describe_identity(face.identity),
         "latent_changes": [] if renewed else changes,
         "estimate_changes": changes if renewed else [],

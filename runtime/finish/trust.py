@@ -162,6 +162,17 @@ class Evidence:
             sharp = max(sharp, fineness(crop, np.maximum(noise, self._contours), scale, cover))
         return sharp
 
+    def shows_all(self, restored: Picture) -> float:
+        """Return the degree to which the face is as sharp as the crop allows: 0 for a small or blurred one.
+
+        restored  S×S×3 in [0, 1], the network's output
+        """
+        sharp = self.sharp(restored)
+        if sharp > 0 and self.aligned.scale < 1:
+            crop, drawn = (picture * self.to_studio for picture in (self.crop, restored))
+            sharp = min(sharp, sharpness(crop, drawn, 1.0, self.cover))
+        return sharp
+
     def noise_alone(self, sharp: float) -> float:
         """Return the degree to which noise is the face's only damage: 0 if it is blurred or shows JPEG
         blocks.

@@ -62,6 +62,8 @@ class LoopResult:
     renewed: bool
     """Whether each pass encoded the current estimate."""
     over_budget: bool
+    new_eyes: float = 0.0
+    """How far its eyes were drawn again, 0 to 1; see `runtime/network/eyes.py`."""
 
 
 def restore_crops(

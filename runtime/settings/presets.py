@@ -13,7 +13,7 @@ from runtime.settings.settings import SETTINGS, RestoreSettings
 
 PRESETS: dict[str, dict[str, Any]] = {
     "standard": {},
-    "classic": {"latent_step_decay": 1.0, "iterations": 1},
+    "classic": {"latent_step_decay": 1.0, "iterations": 1, "eyes": "never"},
     "early-digital": {
         "latent_step_decay": 0.04,
         "face_mask_weights": {"eye": 1.3, "lip": 1.3, "cheek": 1.0, "forehead": 0.8, "other": 0.7},

@@ -20,6 +20,8 @@ from runtime.settings.face_rules import FaceChoice, check_face, parse_faces
 Upscale = Literal[1, 2, 4]
 RestorationScope = Literal["faces", "photo"]
 """What is restored: only faces, leaving every other pixel unchanged, or the whole photo."""
+NewEyes = Literal["never", "small", "blurred"]
+"""Whose eyes are drawn again."""
 
 SAME_PERSON = 0.2
 """The distance of `--same-person` without a number: with it, no portrait with heavy mixed damage moves away
@@ -88,6 +90,14 @@ class RestoreSettings:
         metavar="REGION=W,…",
         parse=parse_weights,
         validate=check_weights,
+    )
+    eyes: NewEyes = setting(
+        "small",
+        "face",
+        "Whose eyes are drawn again by a network of their own, which invents lids and irises that the photo "
+        "does not show: those of small faces, narrower than about 60 pixels; of all blurred ones; or never. "
+        "Sharp, closed and covered eyes are left alone, and so are all with packages whose crops are not "
+        "those of the bundled one.",
     )
     grain: bool = setting(False, "face", "Keep the photo's grain: its noise is returned in full.")
     soften_scratches: bool = setting(

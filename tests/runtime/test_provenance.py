@@ -117,6 +117,7 @@ def test_the_history_says_what_was_done(tiny_package: Path, photo: Path, suffix:
         "strength": 0.5,
         "latent_step_decay": 1,
         "iterations": 1,
+        "eyes": "never",
     }
     (face,) = done["faces"]
     assert face["progress"] == 0.5

@@ -156,7 +156,8 @@ def test_a_face_has_its_own_settings_on_top_of_those_of_all(config) -> None:
     assert lines(resolved) == [
         "settings: degradation_scale 0, latent_step_decay 0.04, iterations 20, "
         "face_mask_weights eye=1.3,lip=1.3,cheek=1,forehead=0.8,other=0.7, budget 9, upscale 2",
-        "settings of face 0: latent_step_decay 1, iterations 1, face_mask_weights all 1, grain on",
+        "settings of face 0: latent_step_decay 1, iterations 1, face_mask_weights all 1, eyes never, "
+        "grain on",
         "settings of face 1: latent_step_decay 0.1",
         "settings of face 4: left out",
     ]

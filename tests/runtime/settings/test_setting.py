@@ -42,6 +42,7 @@ def test_every_setting_is_an_option_of_the_command_line(name: str) -> None:
 WORDS = {
     "strength": "0.3",
     "same_person": "0.3",
+    "eyes": "blurred",
     "degradation_scale": "0.5",
     "latent_step_decay": "0.04",
     "iterations": "3",
