@@ -26,8 +26,9 @@ class Log:
 
 class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # Python 3.10 has no such argument
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Lose a line that cannot be written: the disk is full, nobody reads it, or the process is ending."""
-        if not (isinstance(sys.exc_info()[1], OSError) or self.stream.closed):
+        """Lose a line that cannot be written: there is no standard error, the disk is full, nobody reads
+        it, or the process is ending."""
+        if not (isinstance(sys.exc_info()[1], OSError) or self.stream is None or self.stream.closed):
             super().handleError(record)
 
 

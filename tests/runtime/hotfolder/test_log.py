@@ -31,3 +31,10 @@ def test_a_line_that_cannot_be_written_leaves_no_traceback(tmp_path: Path) -> No
     assert "there is room again" in lines[-1]
     assert not [line for line in lines if "disk" not in line and "room" not in line], lines
     assert not done.stdout
+
+
+def test_a_process_without_standard_error_goes_on() -> None:
+    script = (
+        "import sys; sys.stderr = None; from runtime.hotfolder.log import Log; Log('text')('photo', 'done')"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
