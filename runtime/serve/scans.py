@@ -8,7 +8,6 @@ missed, because a drive was away or did not answer, belongs to nobody.
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,8 +28,8 @@ _WRITING = 5.0
 """Seconds in which a scan that is still being written changes again, unless no list was made in that time."""
 _MOST_GONE = 10_000
 """Scans that are gone and still known, since their drive may come back."""
-_MOST_LISTINGS = 1000
-"""Listings of a folder whose beginning is remembered."""
+_COARSE = 2.0
+"""Seconds by which the times of files are rounded down on some drives."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,8 @@ class _Listed:
     """By `clock`, when the listing began."""
     changed: float
     """By the drive's clock, when something in it was last made, moved or deleted."""
+    unchanged: float
+    """By `clock`, when that had certainly not happened yet; -inf if unknown."""
 
 
 @dataclass(eq=False)
@@ -63,14 +64,13 @@ class _Folder:
     """As it was last listed."""
     place: _Place | None = None
     """Of the folder; another one once a drive is mounted; None if it could not be read."""
-    parent: _Place | None = None
-    """Of the folder above, if the folder itself did not exist."""
     folders: Mapping[Path, _Listed] = field(default_factory=dict)
-    """The folder and its subfolders; those that could not be read are as they were before."""
+    """The folder and its subfolders; those that could not be read are as they were before. The folder above,
+    if the folder itself did not exist."""
     failed: Mapping[Path, float] = field(default_factory=dict)
     """What in it could not be read, and when it had certainly not arrived yet."""
-    begun: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_MOST_LISTINGS))
-    """When it was listed, by the time of day and by `clock`."""
+    begun: float = -inf
+    """By `clock`, when the last listing began."""
     was_here: bool = False
     is_slow: bool = False
     """Whether it did not answer in time when it was last asked."""
@@ -175,8 +175,7 @@ class Scans:
 
         def note(path: Path) -> None:
             with suppress(OSError):
-                about = path.stat()
-                found[path] = _Listed((about.st_dev, about.st_ino), now, about.st_mtime)
+                found[path] = _listed(path, now, folder.folders.get(path))
 
         before = _readable(folder.path)
         photos = tuple(
@@ -185,15 +184,18 @@ class Scans:
         place = before if before == _readable(folder.path) else None
         if place is None:
             found.clear()
-        parent = _parent(folder.path) if place is None and _is_missing(folder.path) else None
+        if not folder.was_here and (place is not None or _is_missing(folder.path)):
+            with suppress(OSError, RuntimeError):
+                above = folder.path.parent
+                found[above] = _listed(folder.path.resolve().parent, now, folder.folders.get(above))
         with self._lock:
             self._note(photos, folder, found, now, wall)
             unread = [each for each in folder.folders if not {each, *each.parents}.isdisjoint(failed)]
             folder.failed = {path: _failed_since(path, folder, found) for path in failed}
             folder.folders = {path: folder.folders[path] for path in unread} | found
-            folder.photos, folder.place, folder.parent = photos, place, parent
+            folder.photos, folder.place = photos, place
             folder.was_here |= place is not None
-            folder.begun.append((wall, now))
+            folder.begun = now
             self._forget_gone()
 
     def _note(
@@ -216,10 +218,10 @@ class Scans:
             if photo.identity in versions:  # it has been moved or copied
                 self._scans[photo.path] = versions[photo.identity]
                 continue
-            not_before = _not_before(photo, folder, found)
+            not_before = _not_before(photo, folder, found, seen)
             came = now if not_before > -inf else now - max(0.0, wall - photo.modified)
             before = known[photo.path]
-            if before is not None and before.seen >= min(now - _WRITING, _last(folder)):
+            if before is not None and before.seen >= min(now - _WRITING, folder.begun):
                 not_before = min(not_before, before.not_before)  # it is still being written
             self._scans[photo.path] = _Scan(photo.identity, came, not_before, seen)
 
@@ -232,55 +234,56 @@ class Scans:
                 del self._scans[path]
 
 
-def _not_before(photo: Photo, folder: _Folder, found: Mapping[Path, _Listed]) -> float:
+def _not_before(photo: Photo, folder: _Folder, found: Mapping[Path, _Listed], seen: float) -> float:
     """Return when a scan that is new had certainly not arrived yet, by `clock`; -inf if unknown.
 
-    In a folder that appears, that is known only of what was written since: it may have been moved with all
-    that was in it.
+    In a folder that appears, that is no later than it was written: it may have been moved with all that was
+    in it. The drive's clock may be wrong: what it said when the folder above changed is compared with it.
     """
     if photo.path in folder.failed:
         return folder.failed[photo.path]
-    not_before, moved = _bounds(photo.path.parent, folder, found)
-    if moved < photo.changed <= time.time():
-        return not_before
-    written = (began for wall, began in reversed(folder.begun) if wall <= photo.changed <= time.time())
-    return not_before if moved == -inf else min(not_before, next(written, -inf))
+    before, here = _known(photo.path.parent, folder, found)
+    if before is None or here is None:
+        return -inf
+    if here is found.get(photo.path.parent):
+        return before.began
+    later = photo.changed - here.changed
+    if later > seen - here.unchanged + _COARSE:  # the drive's clock has never said that
+        return -inf
+    if later > 0 and here.unchanged == before.began:
+        return before.began
+    return min(before.began, here.unchanged + later - _COARSE)
 
 
-def _bounds(path: Path, folder: _Folder, found: Mapping[Path, _Listed]) -> tuple[float, float]:
-    """Return when new scans in a folder or subfolder had certainly not arrived yet, by `clock`, and since
-    when it has certainly been there, by its drive's clock; -inf if it was listed before."""
+def _known(
+    path: Path, folder: _Folder, found: Mapping[Path, _Listed]
+) -> tuple[_Listed, _Listed] | tuple[None, None]:
+    """Return a folder or subfolder, or the next one above that was listed before: as it was, and as it is."""
     here, before = found.get(path), folder.folders.get(path)
     if here is not None and before is not None and before.place == here.place:
-        return before.began, -inf
-    if here is None or path in folder.failed:
-        return -inf, -inf
-    if path != folder.path:
-        not_before, moved = _bounds(path.parent, folder, found)
-        above = found.get(path.parent)
-        return not_before, max(moved, above.changed) if above else inf
-    return (_last(folder), inf) if _has_been_made(folder, here.place) else (-inf, -inf)
+        return before, here
+    if here is None or path in folder.failed or path == folder.path.parent:
+        return None, None
+    before, above = _known(path.parent, folder, found)
+    if before is None or above is None or above.place[0] != here.place[0]:  # a drive has been mounted
+        return None, None
+    return before, above
 
 
 def _failed_since(path: Path, folder: _Folder, found: Mapping[Path, _Listed]) -> float:
     """Return when something that cannot be read had certainly not arrived yet, by `clock`."""
-    not_before, moved = _bounds(path.parent, folder, found)
-    return folder.failed.get(path, not_before if moved == -inf else -inf)
+    before, here = _known(path.parent, folder, found)
+    is_new = before is None or here is not found.get(path.parent)
+    return folder.failed.get(path, -inf if before is None or is_new else before.began)
 
 
-def _last(folder: _Folder) -> float:
-    """Return when the last listing of a folder began, by `clock`."""
-    return folder.begun[-1][1] if folder.begun else -inf
-
-
-def _has_been_made(folder: _Folder, place: _Place) -> bool:
-    """Return whether a folder that never existed has been made, or renamed, since it was last looked at.
-
-    A drive would lie on another file system than the folder above, or that would be another one too.
-    """
-    if folder.parent is None or folder.was_here:
-        return False
-    return folder.parent == _parent(folder.path) and folder.parent[0] == place[0]
+def _listed(path: Path, now: float, before: _Listed | None) -> _Listed:
+    """Return a folder that was listed from this time on. Raises OSError."""
+    about = path.stat()
+    place, unchanged = (about.st_dev, about.st_ino), -inf
+    if before is not None and before.place == place:
+        unchanged = before.unchanged if before.changed == about.st_mtime else before.began
+    return _Listed(place, now, about.st_mtime, unchanged)
 
 
 def _readable(folder: Path) -> _Place | None:
@@ -299,13 +302,6 @@ def _is_missing(folder: Path) -> bool:
     except OSError:
         return False
     return False
-
-
-def _parent(folder: Path) -> _Place | None:
-    """Return what identifies the folder above one that links may lead to; None if it cannot be read."""
-    with suppress(OSError, RuntimeError):
-        return _readable(folder.resolve().parent)
-    return None
 
 
 def _place_of(folder: Path) -> _Place:

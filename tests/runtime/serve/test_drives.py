@@ -361,9 +361,13 @@ def test_a_scan_that_a_slow_listing_met_as_a_customer_came_is_announced_and_not_
     assert (medium.photos, medium.unknown) == (0, False), "it came before this customer"
 
 
+CLOCKS = pytest.mark.parametrize("clock", [0, -3600, 2, 3600], ids=["right", "slow", "a little fast", "fast"])
+
+
+@CLOCKS
 @pytest.mark.parametrize("place", [".", "known", "made/below"])
 def test_earlier_scans_in_a_subfolder_that_is_moved_into_a_scan_folder_are_shown_to_nobody(
-    tmp_path: Path, place: str
+    tmp_path: Path, place: str, clock: float
 ) -> None:
     scans, old = tmp_path / "scans", tmp_path / "old" / "below"
     (scans / "known").mkdir(parents=True)
@@ -371,34 +375,20 @@ def test_earlier_scans_in_a_subfolder_that_is_moved_into_a_scan_folder_are_shown
     (old / "earlier.jpg").write_bytes(plain_jpeg(1))
     (old.parent / "other.jpg").write_bytes(plain_jpeg(2))
     time.sleep(0.05)  # the system's own times of files lag behind by a few milliseconds
-    scanner = Scanner(scans)
-    scanner.customer()
-    (scans / place).mkdir(parents=True, exist_ok=True)
-    old.parent.rename(scans / place / "old")
-    assert scanner.poll() == []
-    assert scanner.media.about().media[0].unknown
-    scanner.scan(f"{place}/old/below/own.jpg")
-    assert scanner.poll() == ["own.jpg"]
+    with drive_clock(clock):
+        scanner = Scanner(scans)
+        scanner.customer()
+        (scans / place).mkdir(parents=True, exist_ok=True)
+        old.parent.rename(scans / place / "old")
+        assert scanner.poll() == []
+        assert scanner.media.about().media[0].unknown
+        scanner.scan(f"{place}/old/below/own.jpg")
+        assert scanner.poll() == ["own.jpg"]
 
 
-@pytest.mark.parametrize("clock", [0, -3600], ids=["right", "drive's clock is slow"])
-def test_scans_in_subfolders_that_the_scanner_makes_are_shown(
-    tmp_path: Path, clock: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-
-        def wrong(about: os.stat_result) -> os.stat_result:
-            return SimpleNamespace(  # type: ignore[return-value]
-                **{
-                    name: getattr(about, name)
-                    for name in ("st_mode", "st_dev", "st_ino", "st_size", "st_mtime_ns")
-                },
-                st_mtime=about.st_mtime + clock,
-                st_ctime=about.st_ctime + clock,
-            )
-
-        patch.setattr(Path, "stat", lambda path, **given: wrong(os.stat(path, **given)))  # noqa: PTH116
-        patch.setattr(Path, "lstat", lambda path: wrong(os.lstat(path)))
+@CLOCKS
+def test_scans_in_subfolders_that_the_scanner_makes_are_shown(tmp_path: Path, clock: float) -> None:
+    with drive_clock(clock):
         scanner = Scanner(tmp_path)
         scanner.customer()
         for name in ("first", "second"):
@@ -472,26 +462,31 @@ def test_scans_that_came_while_their_drive_failed_for_a_moment_are_shown(tmp_pat
     assert scanner.seen() == []
 
 
-def test_the_first_scan_in_a_folder_that_the_scanner_makes_is_shown(tmp_path: Path) -> None:
-    scanner = Scanner(tmp_path / "scans")
-    scanner.customer()
-    time.sleep(0.05)  # the system's own times of files lag behind by a few milliseconds
-    scanner.folder.mkdir()
-    scanner.scan("first.jpg")
-    assert scanner.seen() == ["first.jpg"]
+@CLOCKS
+def test_the_first_scan_in_a_folder_that_the_scanner_makes_is_shown(tmp_path: Path, clock: float) -> None:
+    with drive_clock(clock):
+        scanner = Scanner(tmp_path / "scans")
+        scanner.customer()
+        time.sleep(0.05)  # the system's own times of files lag behind by a few milliseconds
+        scanner.folder.mkdir()
+        time.sleep(0.05)
+        scanner.scan("first.jpg")
+        assert scanner.seen() == ["first.jpg"]
 
 
-def test_earlier_scans_in_a_renamed_folder_are_shown_to_nobody(tmp_path: Path) -> None:
-    scanner, elsewhere = Scanner(tmp_path / "scans"), tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "earlier.jpg").write_bytes(plain_jpeg(1))
-    os.utime(elsewhere / "earlier.jpg", (time.time() + 100,) * 2)  # the scanner's own clock is fast
-    time.sleep(0.05)
-    scanner.customer()
-    elsewhere.rename(scanner.folder)
-    assert scanner.seen() == []
-    scanner.scan("own.jpg")
-    assert scanner.seen() == ["own.jpg"]
+@CLOCKS
+def test_earlier_scans_in_a_renamed_folder_are_shown_to_nobody(tmp_path: Path, clock: float) -> None:
+    with drive_clock(clock):
+        scanner, elsewhere = Scanner(tmp_path / "scans"), tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        (elsewhere / "earlier.jpg").write_bytes(plain_jpeg(1))
+        os.utime(elsewhere / "earlier.jpg", (time.time() + 100,) * 2)  # the scanner's own clock is fast
+        time.sleep(0.05)
+        scanner.customer()
+        elsewhere.rename(scanner.folder)
+        assert scanner.seen() == []
+        scanner.scan("own.jpg")
+        assert scanner.seen() == ["own.jpg"]
 
 
 def test_a_folder_on_a_drive_mounted_later_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
@@ -575,6 +570,26 @@ def test_scans_that_are_gone_are_not_remembered_without_end(
     scanner.media.about()
     assert not scanner.media._ids
     assert not scanner.media._paths
+
+
+@contextmanager
+def drive_clock(offset: float) -> Iterator[None]:
+    """Let a drive's clock be fast by this many seconds."""
+
+    def wrong(about: os.stat_result) -> os.stat_result:
+        return SimpleNamespace(  # type: ignore[return-value]
+            **{
+                name: getattr(about, name)
+                for name in ("st_mode", "st_dev", "st_ino", "st_size", "st_mtime_ns")
+            },
+            st_mtime=about.st_mtime + offset,
+            st_ctime=about.st_ctime + offset,
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "stat", lambda path, **given: wrong(os.stat(path, **given)))  # noqa: PTH116
+        patch.setattr(Path, "lstat", lambda path: wrong(os.lstat(path)))
+        yield
 
 
 @contextmanager
