@@ -210,16 +210,25 @@ class Scans:
         ]
         if not new:
             return
+        here = {
+            photo.identity
+            for photos in (photos, *(each.photos for each in self._folders.values() if each is not folder))
+            for photo in photos
+            if (scan := self._scans.get(photo.path)) is not None and scan.identity == photo.identity
+        }
         versions: dict[Identity, _Scan] = {}
         for scan in sorted(self._scans.values(), key=lambda scan: scan.not_before, reverse=True):
             versions[scan.identity] = scan
         seen = self._clock()
         for photo in new:
-            if photo.identity in versions:  # it has been moved or copied
-                self._scans[photo.path] = versions[photo.identity]
+            version = versions.get(photo.identity)
+            if version is not None and photo.identity not in here:  # it has been moved
+                self._scans[photo.path] = version
                 continue
             not_before = _not_before(photo, folder, found, seen)
             came = now if not_before > -inf else now - max(0.0, wall - photo.modified)
+            if version is not None:  # a copy, or another scan of a scanner that dates all of them alike
+                not_before = min(not_before, version.not_before)
             before = known[photo.path]
             if before is not None and before.seen >= min(now - _WRITING, folder.begun):
                 not_before = min(not_before, before.not_before)  # it is still being written

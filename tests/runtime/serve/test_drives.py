@@ -415,6 +415,27 @@ def test_earlier_scans_that_are_sorted_or_whose_numbers_change_stay_earlier_ones
     assert scanner.poll() == ["own.jpg"]
 
 
+def test_scans_of_the_same_size_and_time_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    scanner = Scanner(tmp_path)
+
+    def scan(name: str) -> None:
+        (tmp_path / name).write_bytes(plain_jpeg(1))
+        os.utime(tmp_path / name, (315532800, 315532800))
+        scanner.poll()
+
+    scanner.customer()
+    scan("earlier.jpg")
+    arrived = scanner.now
+    scan("second.jpg")
+    assert scanner.poll() == ["earlier.jpg", "second.jpg"]
+    scanner.customer()
+    scan("own.jpg")
+    assert scanner.poll() == []
+    assert scanner.media.about().media[0].unknown, "the customer is told"
+    scanner.media.tidy(scanner.now - arrived)
+    assert [path.name for path in tmp_path.iterdir()] == ["own.jpg"]
+
+
 def test_a_scan_that_is_still_being_written_as_a_customer_comes_is_not_theirs(tmp_path: Path) -> None:
     scanner = Scanner(tmp_path)
     scanner.customer()
