@@ -13,6 +13,8 @@ from runtime.photo.suffixes import SUPPORTED_SUFFIXES
 Identity = tuple[int, int]
 
 _DEEPEST = 6
+_TAIL = 4096
+"""Bytes at the end of a file that are searched for the mark of its end."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,29 @@ class Photo:
 def identity_of(about: os.stat_result) -> Identity:
     """Return what identifies a version of a file: not its number, which some network drives do not keep."""
     return about.st_size, about.st_mtime_ns
+
+
+def is_whole(photo: Photo) -> bool:
+    """Return whether a file certainly has its end, so that its scanner has written all of it."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        with os.fdopen(os.open(photo.path, flags), "rb") as file:
+            if identity_of(os.fstat(file.fileno())) != photo.identity:
+                return False
+            size, head = photo.identity[0], file.read(8)
+            file.seek(max(0, size - _TAIL))
+            tail = file.read(_TAIL)
+    except OSError:
+        return False
+    if head.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" in tail
+    if head.startswith(b"\x89PNG"):
+        return b"IEND" in tail
+    if head.startswith(b"BM"):
+        return int.from_bytes(head[2:6], "little") <= size
+    if head[:4] in (b"II*\0", b"MM\0*"):  # the list of its parts is written last, and entered here
+        return 0 < int.from_bytes(head[4:8], "little" if head.startswith(b"I") else "big") < size
+    return False
 
 
 def photos_in(

@@ -2,13 +2,14 @@
 
 A scan belongs to the visit during which it arrived: it was not there yet in a listing that began after the
 visit. That is known by a clock that nobody can set, since scanners' own clocks are often wrong. What was
-missed, because a drive was away or did not answer, belongs to nobody.
+missed, because a drive was away or did not answer, belongs to nobody. A file that had no end yet when it was
+met keeps its arrival when it is completed, however late that is, unless it gets another name too.
 """
 
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from base.text import one_line
 from runtime.serve.drive_calls import DriveCalls, NoAnswerError
-from runtime.serve.media_photos import Identity, Photo, photos_in
+from runtime.serve.media_photos import Identity, Photo, is_whole, photos_in
 
 _Place = tuple[int, int]
 """Identifies a folder: its file system and its number there."""
@@ -25,7 +26,8 @@ _Place = tuple[int, int]
 ANSWER = 5.0
 """Seconds for which anybody waits for the list of a folder."""
 _WRITING = 5.0
-"""Seconds in which a scan that is still being written changes again, unless no list was made in that time."""
+"""Seconds in which even a file that has its end may change again and be the same scan, such as one of several
+pages; longer, if no list was made in that time."""
 _MOST_GONE = 10_000
 """Scans that are gone and still known, since their drive may come back."""
 _COARSE = 2.0
@@ -41,6 +43,8 @@ class _Scan:
     """By `clock`, when it had certainly not arrived yet; -inf if unknown."""
     seen: float
     """By `clock`, when it had certainly arrived."""
+    is_whole: bool = True
+    """Whether nothing of it remains to be written."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +193,13 @@ class Scans:
                 above = folder.path.parent
                 found[above] = _listed(folder.path.resolve().parent, now, folder.folders.get(above))
         with self._lock:
-            self._note(photos, folder, found, now, wall)
+            new = self._new(photos)
+        # The first list may be of thousands of scans, which are not all opened.
+        unfinished = {
+            photo for photo in new if (not is_whole(photo) if folder.begun > -inf else not photo.identity[0])
+        }
+        with self._lock:
+            self._note(photos, folder, found, now, wall, unfinished)
             unread = [each for each in folder.folders if not {each, *each.parents}.isdisjoint(failed)]
             folder.failed = {path: _failed_since(path, folder, found) for path in failed}
             folder.folders = {path: folder.folders[path] for path in unread} | found
@@ -198,16 +208,21 @@ class Scans:
             folder.begun = now
             self._forget_gone()
 
+    def _new(self, photos: Sequence[Photo]) -> list[Photo]:
+        known = ((photo, self._scans.get(photo.path)) for photo in photos)
+        return [photo for photo, scan in known if scan is None or scan.identity != photo.identity]
+
     def _note(
-        self, photos: Sequence[Photo], folder: _Folder, found: Mapping[Path, _Listed], now: float, wall: float
+        self,
+        photos: Sequence[Photo],
+        folder: _Folder,
+        found: Mapping[Path, _Listed],
+        now: float,
+        wall: float,
+        unfinished: Set[Photo],
     ) -> None:
         """Note the new scans of a listing that began at these times."""
-        known = {photo.path: self._scans.get(photo.path) for photo in photos}
-        new = [
-            photo
-            for photo in photos
-            if (scan := known[photo.path]) is None or scan.identity != photo.identity
-        ]
+        new = self._new(photos)
         if not new:
             return
         here = {
@@ -229,10 +244,13 @@ class Scans:
             came = now if not_before > -inf else now - max(0.0, wall - photo.modified)
             if version is not None:  # a copy, or another scan of a scanner that dates all of them alike
                 not_before = min(not_before, version.not_before)
-            before = known[photo.path]
-            if before is not None and before.seen >= min(now - _WRITING, folder.begun):
-                not_before = min(not_before, before.not_before)  # it is still being written
-            self._scans[photo.path] = _Scan(photo.identity, came, not_before, seen)
+            before = self._scans.get(photo.path)
+            if before is not None and (
+                not before.is_whole or before.seen >= min(now - _WRITING, folder.begun)
+            ):
+                not_before = min(not_before, before.not_before)  # the rest of it has been written
+            is_done = photo not in unfinished
+            self._scans[photo.path] = _Scan(photo.identity, came, not_before, seen, is_done)
 
     def _forget_gone(self) -> None:
         here = sum(len(folder.photos) for folder in self._folders.values())

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import io
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import runtime.serve.media
 import runtime.serve.scans
@@ -452,6 +454,33 @@ def test_a_scan_that_is_still_being_written_as_a_customer_comes_is_not_theirs(tm
     scanner.poll()
     scanner.scan("scan.jpg")  # a scanner that always writes the same file
     assert scanner.poll() == ["scan.jpg"]
+
+
+@pytest.mark.parametrize("size", [0, 60, None], ids=["empty", "partial", "no end"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "BMP"])
+def test_a_scan_that_stalls_before_a_customer_comes_is_not_theirs(
+    tmp_path: Path, form: str, size: int | None
+) -> None:
+    picture, content = Image.open(io.BytesIO(plain_jpeg(1))), io.BytesIO()
+    picture.save(content, form)
+    whole = content.getvalue()
+    if form == "TIFF":
+        whole = whole[:4] + bytes(4) + whole[8:]
+    scanner = Scanner(tmp_path)
+    scanner.customer()
+    scan = tmp_path / f"scan.{form.lower()}"
+    scan.write_bytes(whole[:size] if size is not None else whole[:-20])
+    scanner.poll()
+    scanner.customer()
+    scanner.now += 100
+    scanner.poll()
+    scan.write_bytes(content.getvalue())
+    assert scanner.poll() == []
+    assert scanner.media.about().media[0].unknown
+    scanner.now += 10
+    scanner.poll()
+    scan.write_bytes(content.getvalue() + b"own")  # a scanner that always writes the same file
+    assert scanner.poll() == [scan.name]
 
 
 def test_a_scan_that_is_shown_while_it_is_written_is_shown_again_once_it_is_complete(tmp_path: Path) -> None:
