@@ -25,7 +25,11 @@ async def begin(request: Request) -> Response:
     kiosk = kiosk_of(request)
     kiosk.limits.spend(NEW_VISITS)
     token, visit = kiosk.desk.open()
-    await from_own_thread(kiosk.media.look)
+    try:
+        await from_own_thread(kiosk.media.look)
+    except BaseException:  # nobody would have its token
+        kiosk.desk.end(visit)
+        raise
     return json_response(Opened(token, kiosk.desk.status(visit)), 201)
 
 

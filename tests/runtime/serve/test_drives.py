@@ -143,6 +143,19 @@ def test_a_scan_folder_that_hangs_blocks_neither_visits_nor_the_end(
         assert not [name for name in left if "AnyIO" in name or "asyncio" in name]
 
 
+def test_a_visit_that_fails_to_begin_takes_nobodys_place(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server.kiosk.media, "look", fails)
+        assert server.client.post("/api/visits").status_code == 500
+    assert not server.kiosk.desk._visits
+    server.customer()
+
+
 def test_a_mount_that_hangs_does_not_hide_sticks_put_in_later(
     tmp_path: Path, hanging: Callable[[Path], Hanging], monkeypatch: pytest.MonkeyPatch
 ) -> None:
