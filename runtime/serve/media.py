@@ -176,7 +176,7 @@ class Media:
             return
         _list(medium, self._scans.photos(medium.path))
         with self._lock:  # a scan folder stays for years
-            self._forget(medium, keep=set(medium.photos))
+            self._forget(medium, keep={(photo.path, photo.identity) for photo in medium.photos})
 
     def _search_stick(self, medium: _Medium) -> None:
         if time.monotonic() - medium.searched >= _FRESH:  # nobody else has searched it meanwhile
@@ -189,10 +189,11 @@ class Media:
             self._paths[self._ids[version]] = photo, medium
         return self._ids[version]
 
-    def _forget(self, medium: _Medium, keep: Set[Photo] = frozenset()) -> None:
+    def _forget(self, medium: _Medium, keep: Set[tuple[Path, Identity]] = frozenset()) -> None:
         for name, (photo, of) in list(self._paths.items()):
-            if of is medium and photo not in keep:
-                del self._paths[name], self._ids[photo.path, photo.identity]
+            version = photo.path, photo.identity
+            if of is medium and version not in keep:
+                del self._paths[name], self._ids[version]
 
     def _read(self, photo_id: str) -> bytes:
         """Return the bytes of a photo. Raises KioskError."""
@@ -201,7 +202,7 @@ class Media:
         if photo is None or medium is None:
             raise KioskError("not-found", "the photo is gone: put the stick or card in again")
         try:
-            content = medium.reading.do(partial(self._content, photo.path, medium), _READING)
+            content = medium.reading.do(partial(self._content, photo, medium), _READING)
         except OSError as error:
             message = f"the photo cannot be read ({cause_of(error)}): put the stick or card in again"
             raise KioskError("not-found", message) from error
@@ -210,14 +211,17 @@ class Media:
             raise KioskError("too-large", f"the file has more than {most:g} megabytes: choose another one")
         return content
 
-    def _content(self, path: Path, medium: _Medium) -> bytes:
+    def _content(self, photo: Photo, medium: _Medium) -> bytes:
         """Return the bytes of a photo, provided that it is a plain file that really lies on its medium."""
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        path = photo.path
         if not path.parent.resolve().is_relative_to(medium.path.resolve()):
             raise KioskError("not-found", "the photo is gone: put the stick or card in again")
         with os.fdopen(os.open(path, flags), "rb") as file:
             about = os.fstat(file.fileno())
             if medium.kind == "scans" and not self._scans.is_own(path, identity_of(about)):
+                if self._scans.is_own(path, photo.identity):  # what the customer has seen
+                    raise KioskError("not-found", "this scan is still being written: wait a moment")
                 raise KioskError("not-found", "this scan is another customer's: scan again")
             if not stat.S_ISREG(about.st_mode):
                 raise KioskError("not-a-photo", "this is not a photo file: choose another one")

@@ -28,7 +28,9 @@ from runtime.hotfolder.arrivals import Arrivals
 from runtime.hotfolder.log import Log
 from runtime.serve import hot_folder, kiosk_config
 from runtime.serve.drive_calls import NoAnswerError, from_own_thread
+from runtime.serve.errors import KioskError
 from runtime.serve.media import _FRESH, Media
+from runtime.serve.media_photos import Photo
 from runtime.serve.opening import opened_kiosk
 from runtime.serve.server import logging_failure
 from runtime.serve.shared_restorer import SharedRestorer
@@ -187,10 +189,10 @@ def test_a_stick_that_hangs_does_not_block_another_one(
     )
     hanging, content = Hanging(), media._content
 
-    def read(path: Path, medium: Any) -> bytes:
-        if path.is_relative_to(broken):
+    def read(photo: Photo, medium: Any) -> bytes:
+        if photo.path.is_relative_to(broken):
             hanging.wait()
-        return content(path, medium)
+        return content(photo, medium)
 
     monkeypatch.setattr(media, "_content", read)
     for name in ("about", "photos", "thumbnail"):
@@ -506,9 +508,13 @@ def test_a_scan_that_is_shown_while_it_is_written_is_shown_again_once_it_is_comp
     with pytest.raises(PhotoError):
         scanner.media.thumbnail(early.id, 64)
     (tmp_path / "own.jpg").write_bytes(plain_jpeg(1))
+    with pytest.raises(KioskError, match="still being written"):
+        scanner.media.thumbnail(early.id, 64)
     scanner.poll()
     (complete,) = scanner.media.photos(medium, 0).photos
     assert complete.id != early.id, "so that the page asks for its picture again"
+    (tmp_path / "own.jpg").chmod(0o640)
+    scanner.poll()
     scanner.media.thumbnail(complete.id, 64)
 
 
