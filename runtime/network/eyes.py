@@ -1,4 +1,4 @@
-"""Draw the eyes of small or badly blurred faces again, with a network of their own.
+"""Draw the eyes of small or badly blurred faces again, with a separate network.
 
 The restoring network was trained to be close to the truth, so where a photo does not show the eyes, it draws
 the mean of what they may be. This small network was trained against an adversary (`training/eyes/`), to draw
@@ -41,8 +41,11 @@ HIDDEN = 0.1
 
 
 def fits(manifest: Manifest, template: Template) -> bool:
-    """Return whether the crops of a package, aligned by a template, are those of the training."""
-    return (manifest.size, template) == (SIZE, TEMPLATE)
+    """Return whether a package is of the kind of the training's, whose crops are aligned by this template.
+
+    One that is not trained for the loop, as the published GPEN of 256 pixels, draws eyes of its own.
+    """
+    return (manifest.size, template, manifest.loop_kind) == (SIZE, TEMPLATE, "renewed")
 
 
 def smallness(scale: float) -> float:

@@ -94,10 +94,10 @@ class RestoreSettings:
     eyes: NewEyes = setting(
         "small",
         "face",
-        "Whose eyes are drawn again by a network of their own, which invents lids and irises that the photo "
-        "does not show: those of small faces, narrower than about 60 pixels; of all blurred ones; or never. "
-        "Sharp, closed and covered eyes are left alone, and so are all with packages whose crops are not "
-        "those of the bundled one.",
+        "Whose eyes a separate network draws again, which invents lids and irises that the photo does not "
+        "show: small stands for faces narrower than about 60 pixels, blurred for all blurred faces. Sharp, "
+        "closed and covered eyes are left alone. It has no effect with packages of another kind than the "
+        "bundled one (crops of 256 pixels, loop renewed).",
     )
     grain: bool = setting(False, "face", "Keep the photo's grain: its noise is returned in full.")
     soften_scratches: bool = setting(

@@ -177,8 +177,10 @@ def test_half_the_share_makes_half_the_change(aligned: AlignedFace) -> None:
 
 
 def test_other_crops_keep_their_eyes(tiny_package: Path, restorer: Restorer, blurred: Pixels) -> None:
-    assert fits(open_package().manifest, "published")
-    assert not fits(open_package().manifest, "ffhq")
+    bundled = open_package().manifest
+    assert fits(bundled, "published")
+    assert not fits(replace(bundled, loop="moved"), "published")
+    assert not fits(bundled, "ffhq")
     assert not fits(open_package(tiny_package).manifest, "published")
     assert drawn(restorer, blurred, replace(EYES, template="ffhq")) == 0
     with Restorer.open(tiny_package, threads=1) as other:
