@@ -7,7 +7,7 @@ A second one judges the eyes and the mouth, each as a whole (Wang et al., GFPGAN
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import torch
@@ -70,14 +70,16 @@ class Tower(nn.Module):
     The kernel of the last one makes the patches larger, up to the whole.
     """
 
-    def __init__(self, channels: int, strides: Sequence[int] = (2, 2, 2, 1), last: int = 1) -> None:
+    def __init__(
+        self, channels: int, strides: Sequence[int] = (2, 2, 2, 1), last: int = 1, padding: int = 0
+    ) -> None:
         super().__init__()
         widths = (6, channels, 2 * channels, 4 * channels, 4 * channels)
         self.layers = nn.ModuleList(
             nn.Conv2d(inputs, outputs, 4 if stride == 2 else 3, stride, 1)
             for inputs, outputs, stride in zip(widths, widths[1:], strides, strict=False)
         )
-        self.last = nn.Conv2d(widths[-1], 1, last)
+        self.last = nn.Conv2d(widths[-1], 1, last, padding=padding)
 
     def forward(self, pair: Tensor) -> list[Tensor]:
         """Return the output of each layer; the logits come last."""
@@ -89,13 +91,13 @@ class Tower(nn.Module):
 
 
 class Judge(nn.Module):
-    """The adversary."""
+    """The adversary, with a tower for each scale."""
 
-    def __init__(self, channels: int, scales: int, seed: int) -> None:
+    def __init__(self, channels: int, scales: int, seed: int, tower: Callable[[int], Tower] = Tower) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.towers = nn.ModuleList(Tower(channels) for _ in range(scales))
+            self.towers = nn.ModuleList(tower(channels) for _ in range(scales))
 
     def forward(self, degraded: Tensor, judged: Tensor) -> list[list[Tensor]]:
         """Return the outputs of each tower's layers; a tower's logits come last."""

@@ -1,6 +1,7 @@
 """The network that draws eyes again, and the adversary that it is trained against."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from export.storage import store_in_bytes
 from runtime.network.eyes import HEIGHT, WIDTH
+from training.adversary import Judge, Tower
 
 WIDTHS = (24, 48, 72, 96)
 """Channels at full resolution, and after each halving."""
@@ -82,37 +84,12 @@ class EyesNet(nn.Module):
         return restored + change * (1.3 * self.rows * self.columns).clamp(0, 1)
 
 
-class Patches(nn.Module):
-    """Layers that judge patches of a strip, given what the restoring network saw."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        widths, strides = (6, width, 2 * width, 4 * width, 4 * width), (1, 2, 2, 2)
-        self.layers = nn.ModuleList(
-            spectral_norm(nn.Conv2d(inputs, outputs, 4 if stride == 2 else 3, stride, 1))
-            for (inputs, outputs), stride in zip(pairwise(widths), strides, strict=True)
-        )
-        self.last = spectral_norm(nn.Conv2d(widths[-1], 1, 3, 1, 1))
-
-    def forward(self, crop: Tensor, strip: Tensor) -> list[Tensor]:
-        """Return the outputs of the layers; the last is a number for each patch, large if it is real."""
-        x, seen = torch.cat((crop, strip), 1), []
-        for layer in self.layers:
-            x = F.leaky_relu(layer(x), 0.2)
-            seen.append(x)
-        return [*seen, self.last(x)]
-
-
-class Judge(nn.Module):
-    """The adversary, which looks at two scales."""
-
-    def __init__(self, width: int = 32) -> None:
-        super().__init__()
-        self.fine, self.coarse = Patches(width), Patches(width)
-
-    def forward(self, crop: Tensor, strip: Tensor) -> list[list[Tensor]]:
-        """Return the outputs of each scale's layers."""
-        return [self.fine(crop, strip), self.coarse(F.avg_pool2d(crop, 2), F.avg_pool2d(strip, 2))]
+def new_judge(channels: int = 32) -> Judge:
+    """Return the adversary, which looks at two scales, with spectral normalisation."""
+    judge = Judge(channels, 2, 0, partial(Tower, strides=(1, 2, 2, 2), last=3, padding=1))
+    for layer in [each for each in judge.modules() if isinstance(each, nn.Conv2d)]:
+        spectral_norm(layer)
+    return judge
 
 
 def export(network: EyesNet, path: Path) -> None:

@@ -30,8 +30,9 @@ from base.files import write_atomically
 from base.parallel import cores
 from portraits.damage import Portrait
 from portraits.reading import load_portraits
+from training.adversary import Judge
 from training.averaging import move_average
-from training.eyes.network import EyesNet, Judge, export
+from training.eyes.network import EyesNet, export, new_judge
 from training.eyes.pairs import BLOCK, keep_making
 
 BATCH = 16
@@ -268,7 +269,7 @@ def train(portraits: Sequence[Portrait], out: Path, minutes: float) -> Path:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":  # the makers of pairs take the other cores
         torch.set_num_threads(1)
-    network, judge = EyesNet().to(device), Judge().to(device)
+    network, judge = EyesNet().to(device), new_judge().to(device)
     for part in (network, judge):
         part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = State(network, judge)

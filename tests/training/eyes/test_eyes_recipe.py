@@ -15,7 +15,7 @@ from runtime.network.backends import open_backend
 from runtime.network.eyes import HEIGHT, WIDTH
 from runtime.onnx_session import open_network, run_network
 from training.eyes import run
-from training.eyes.network import EyesNet, Judge
+from training.eyes.network import EyesNet, new_judge
 from training.eyes.pairs import BLOCK, make_block
 from training.eyes.run import ALONE, State, take_step, train
 
@@ -71,7 +71,7 @@ def test_the_strips_of_a_pair_are_changed_alike() -> None:
 def test_easy_crops_are_kept_from_the_adversary() -> None:
     torch.manual_seed(0)
     crop, restored, _ = strips()
-    for state in (State(EyesNet(), Judge()) for _ in range(2)):
+    for state in (State(EyesNet(), new_judge()) for _ in range(2)):
         state.step = ALONE
         losses = take_step(state, (crop, restored, restored.clone()), bfloat16=False)
         assert losses["loss"] == 0
