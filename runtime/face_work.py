@@ -89,8 +89,7 @@ class SeenFace:
     @cached_property
     def sharp(self) -> Map | None:
         """What is sharp before or in the blurred face, S×S in [0, 1]; None for nothing."""
-        missing = self.cut.missing
-        return find_sharp(self.aligned, self.noise, missing.hole if missing else None)
+        return find_sharp(self.aligned, self.noise, self._hole)
 
     @cached_property
     def things(self) -> Map | None:
@@ -101,9 +100,8 @@ class SeenFace:
         """Return the network's output with new eyes; unchanged if the photo shows them, if they are not both
         open and visible, or if the face is not among those that are wanted.
         """
-        missing = self.cut.missing
         share = {"never": 0.0, "small": smallness(self.aligned.scale), "blurred": 1.0}[wanted]
-        if share == 0 or not both_open(self.aligned, missing.hole if missing else None):
+        if share == 0 or not both_open(self.aligned, self._hole):
             return loop
         share *= 1 - self.evidence.shows_all(self._own(loop.restored))
         if share == 0:
@@ -147,6 +145,11 @@ class SeenFace:
         """
         missing = self.cut.missing
         return missing.cover if missing and self.filled is None and not self.view.published else None
+
+    @property
+    def _hole(self) -> Map | None:
+        """Where the photo holds no information about the face, S×S in [0, 1]; None for nowhere."""
+        return self.cut.missing.hole if self.cut.missing else None
 
     @property
     def _before(self) -> Map | None:

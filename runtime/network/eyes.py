@@ -53,8 +53,7 @@ def smallness(scale: float) -> float:
 
     scale  photo pixels per pixel of the crop
     """
-    lowest, highest = SMALL
-    return min(1.0, max(0.0, (highest - scale) / (highest - lowest)))
+    return float(np.interp(scale, SMALL, (1, 0)))
 
 
 def both_open(aligned: AlignedFace, hole: Map | None) -> bool:
